@@ -1,0 +1,31 @@
+"""Installation of tf_biggan: what it needs, and why each bound is there."""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="tf_biggan",
+    version="0.1.0",
+    description="BigGAN and BigGAN-deep for TensorFlow 2 and Keras 3, equal to the reference",
+    packages=find_packages(include=["tf_biggan", "tf_biggan.*"]),
+    python_requires=">=3.11",
+    install_requires=[
+        # TPU wheels of TensorFlow lag behind, so nothing newer than 2.18 is required.
+        "tensorflow>=2.18",
+        "keras>=3.12",
+        "tensorflow-datasets>=4.9.8",
+        # tensorflow-datasets imports it and declares it for old Pythons only.
+        "importlib_resources",
+        "tensorflow-hub>=0.16.1",
+        # tensorflow-hub imports pkg_resources, which setuptools 81 announced to drop.
+        "setuptools<81",
+        "absl-py>=2.1",
+        "numpy>=1.26",
+        "pillow>=10.4",
+    ],
+    extras_require={
+        "torch": ["torch>=2.2"],
+        "serving": ["tensorflow-serving-api>=2.18"],
+        "tensorboard": ["tensorboard>=2.18"],
+        "test": ["pytest>=8", "ruff>=0.6", "scipy>=1.13"],
+    },
+)

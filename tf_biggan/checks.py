@@ -1,0 +1,28 @@
+"""Argument checks with one form of message: the rule, what was received, what would be accepted."""
+
+from __future__ import annotations
+
+
+def require(condition: bool, rule: str, /, **received) -> None:
+    """Does nothing if `condition` holds.
+
+    Raises:
+      ValueError: it does not. The message is the rule, then every received value by its name.
+    """
+    if not condition:
+        values = ", ".join(f"{name}={value!r}" for name, value in received.items())
+        raise ValueError(f"{rule[0].upper()}{rule[1:]}. Received: {values}.")
+
+
+def require_choice(name: str, value, choices: tuple) -> None:
+    """Raises ValueError naming the accepted values unless `value` is one of `choices`."""
+    accepted = ", ".join(str(choice) for choice in choices)
+    require(value in choices, f"`{name}` must be one of {accepted}", **{name: value})
+
+
+def require_integer(name: str, value, minimum: int, maximum: int | None = None) -> None:
+    """Raises ValueError unless `value` is an int (not a bool) from `minimum` to `maximum`."""
+    limit = f"at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
+    inside = is_integer and minimum <= value and (maximum is None or value <= maximum)
+    require(inside, f"`{name}` must be an integer {limit}", **{name: value})
