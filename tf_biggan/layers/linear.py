@@ -148,7 +148,7 @@ class Embedding(KernelLayer):
         self.dim = dim
 
     def build(self, labels_shape=None):
-        self.add_kernel((self.num_classes, self.dim), self.dim)
+        self.add_kernel((self.num_classes, self.dim), self.num_classes)
 
     def kernel_matrix(self):
         """The raw table as [dim, classes]: a class is an output, as in BigGAN-PyTorch."""

@@ -58,7 +58,7 @@ class SpectralNorm:
         super().add_kernel(shape, outputs)
         self.u = self.add_weight(
             name="u",
-            shape=(1, self.kernel_matrix().shape[1]),
+            shape=(1, outputs),
             initializer=power_iteration_initializer(child_seed(self.seed, "u")),
             dtype=wide_dtype(self),
             trainable=False,
