@@ -97,9 +97,7 @@ class LayerFactory:
 
     def _settings(self, owner, name):
         seed = child_seed(self.seed, name)
-        return dict(
-            initializer=self.initializer, seed=seed, dtype=owner.dtype_policy, name=name
-        )
+        return dict(initializer=self.initializer, seed=seed, dtype=owner.dtype_policy, name=name)
 
     def _kernel_settings(self, owner, name):
         epsilon = dict(epsilon=self.sn_epsilon) if self.spectral_norm else {}

@@ -1,4 +1,4 @@
-"""The dtype of quantities that must not be rounded: singular vectors, moments, attention weights."""
+"""The dtype of what must not be rounded: singular vectors, moments, attention weights."""
 
 from __future__ import annotations
 

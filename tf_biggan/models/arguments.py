@@ -42,8 +42,10 @@ def check_labels(labels, num_classes: int, batch_size) -> None:
       ValueError: labels missing or superfluous, of another rank, width or count.
     """
     if labels is None or num_classes == 0:
-        rule = "an unconditional network takes no `labels`" if num_classes == 0 else (
-            f"`labels` are needed: class indices [N] or class weights [N, {num_classes}]"
+        rule = (
+            "an unconditional network takes no `labels`"
+            if num_classes == 0
+            else (f"`labels` are needed: class indices [N] or class weights [N, {num_classes}]")
         )
         checks.require((labels is None) == (num_classes == 0), rule, labels=labels)
         return

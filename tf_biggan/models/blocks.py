@@ -47,7 +47,7 @@ class _GeneratorResidualBlock(ResidualBlock):
 
     def build(self, x_shape, condition_shape=None):
         channels = x_shape[-1]
-        for norm, conv in zip(self.norms, self.convolutions):
+        for norm, conv in zip(self.norms, self.convolutions, strict=True):
             norm.build((*x_shape[:-1], channels), condition_shape)
             conv.build((*x_shape[:-1], channels))
             channels = conv.filters
@@ -118,7 +118,7 @@ class DeepGeneratorBlock(_GeneratorResidualBlock):
 
     def call(self, x, condition=None, position=None, training=False):
         h = x
-        for place, (norm, conv) in enumerate(zip(self.norms, self.convolutions)):
+        for place, (norm, conv) in enumerate(zip(self.norms, self.convolutions, strict=True)):
             h = ops.relu(norm(h, condition, position=position, training=training))
             if place == 1 and self.spec.resample:
                 h = upsample(h)

@@ -124,7 +124,7 @@ class Discriminator(keras.Model):
             self.stem.build(shape)
             shape = self.stem.compute_output_shape(shape)
         attentions = iter(self.attentions)
-        for spec, block in zip(self.block_specs, self.blocks):
+        for spec, block in zip(self.block_specs, self.blocks, strict=True):
             block.build(shape)
             shape = block.compute_output_shape(shape)
             if spec.attention:
@@ -159,7 +159,7 @@ class Discriminator(keras.Model):
         """What the head sees: last feature map after ReLU, summed over positions [N, features]."""
         x = images if self.stem is None else self.stem(images, training=training)
         attentions = iter(self.attentions)
-        for spec, block in zip(self.block_specs, self.blocks):
+        for spec, block in zip(self.block_specs, self.blocks, strict=True):
             x = block(x, training=training)
             if spec.attention:
                 x = next(attentions)(x, training=training)

@@ -176,7 +176,7 @@ class Generator(keras.Model):
         self.first.build((None, self.latent_plan.first_dim))
         shape = (None, *self.bottom_size, self.bottom_channels)
         attentions = iter(self.attentions)
-        for spec, block in zip(self.block_specs, self.blocks):
+        for spec, block in zip(self.block_specs, self.blocks, strict=True):
             block.build(shape, (None, self.latent_plan.condition_dim))
             shape = block.compute_output_shape(shape)
             if spec.attention:
@@ -222,7 +222,7 @@ class Generator(keras.Model):
         x = self.first(first, training=training)
         x = ops.reshape(x, (-1, *self.bottom_size, self.bottom_channels))
         attentions = iter(self.attentions)
-        for spec, block, condition in zip(self.block_specs, self.blocks, conditions):
+        for spec, block, condition in zip(self.block_specs, self.blocks, conditions, strict=True):
             x = block(x, condition, position=position, training=training)
             if spec.attention:
                 x = next(attentions)(x, training=training)

@@ -1,0 +1,252 @@
+"""Both networks against BigGAN-PyTorch: outputs, blocks, buffers and gradients.
+
+Gradients are compared in float64, within the bounds of tolerances.json. In float32 single ReLUs and
+maxima flip between implementations, and with them single elements: there norms and the norms of
+differences are held to the fixtures' general bound for norms.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.golden_files import golden
+from tests.models.golden_models import (
+    AUTHORS,
+    authors_discriminator,
+    authors_generator,
+    biased_variances,
+)
+from tf_biggan import losses
+from tf_biggan.conversion import biggan_pytorch
+from tf_biggan.conversion.rules import variables_by_path
+
+FLOAT32_RTOL = 1e-2
+WITH_DISCRIMINATOR = [name for name, row in AUTHORS.items() if row["discriminator"] is not None]
+
+
+class Networks:
+    """A fixture and our two networks, with the rule's weights before every use."""
+
+    def __init__(self, name, dtype="float32"):
+        self.golden = golden(name)
+        self.dtype = dtype
+        self.arrays = self.golden.arrays
+        self.generator = authors_generator(self.golden, dtype=dtype)
+        self.generator_weights = self.golden.weights("G")
+        self.discriminator = None
+        if name in WITH_DISCRIMINATOR:
+            self.discriminator = authors_discriminator(self.golden, dtype=dtype)
+            self.discriminator_weights = self.golden.weights("D")
+
+    def reset(self):
+        biggan_pytorch.load_generator(self.generator, self.generator_weights)
+        if self.discriminator is not None:
+            biggan_pytorch.load_discriminator(self.discriminator, self.discriminator_weights)
+
+    def generate(self, training):
+        return self.generator(self.arrays["in/z"], self.arrays["in/y_fake"], training=training)
+
+
+@pytest.fixture(scope="module", params=AUTHORS)
+def networks(request):
+    return Networks(request.param)
+
+
+@pytest.fixture
+def fresh(networks):
+    networks.reset()
+    return networks
+
+
+@pytest.fixture(params=["float64", "float32"])
+def dtype(request):
+    return request.param
+
+
+@pytest.fixture(params=WITH_DISCRIMINATOR)
+def step_networks(request, dtype):
+    networks = Networks(request.param, dtype)
+    networks.reset()
+    return networks
+
+
+def _strided(fixture, images):
+    stride = fixture.info["config"].get("save_stride", 1)
+    return images[:, ::stride, ::stride]
+
+
+def _skip_without_discriminator(networks):
+    if networks.discriminator is None:
+        pytest.skip("the reference has no discriminator at this size")
+
+
+@pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
+def test_images(fresh, training):
+    images = fresh.generate(training)
+    key = "G_train" if training else "G_eval"
+    fresh.golden.assert_close(_strided(fresh.golden, images), key)
+
+
+@pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
+def test_logits(fresh, training):
+    _skip_without_discriminator(fresh)
+    arrays = fresh.arrays
+    logits = fresh.discriminator(arrays["in/x"], arrays["in/y_real"], training=training)
+    fresh.golden.assert_close(logits, "D_train" if training else "D_eval")
+
+
+def test_every_block_of_the_generator(fresh, monkeypatch):
+    recorded = []
+    for layer in (fresh.generator.first, *fresh.generator.blocks):
+        _record_outputs(layer, recorded, monkeypatch)
+    fresh.generate(training=False)
+    probes = [
+        probe
+        for probe in fresh.golden.info["probe_G_eval"]
+        if re.fullmatch(r"linear|blocks\.\d+\.0", probe["module"])
+    ]
+    assert len(probes) == len(recorded)
+    for probe, output in zip(probes, recorded, strict=True):
+        tolerance = 1e-4 * probe["max_abs"]
+        np.testing.assert_allclose(output.mean(), probe["mean"], atol=tolerance)
+        np.testing.assert_allclose(output.std(), probe["std"], atol=tolerance)
+        np.testing.assert_allclose(np.abs(output).max(), probe["max_abs"], atol=tolerance)
+        if output.ndim == 4:
+            np.testing.assert_allclose(output[0, 0, :4, 0], probe["first4"], atol=tolerance)
+
+
+def _record_outputs(layer, recorded, monkeypatch):
+    original = layer.call
+
+    def call(*args, **kwargs):
+        output = original(*args, **kwargs)
+        recorded.append(np.asarray(output))
+        return output
+
+    monkeypatch.setattr(layer, "call", call)
+
+
+@pytest.mark.parametrize("network", ["G", "D"])
+def test_buffers_after_a_training_call(fresh, network):
+    if network == "D":
+        _skip_without_discriminator(fresh)
+    model = fresh.generator if network == "G" else fresh.discriminator
+    rules = {"G": biggan_pytorch.generator_rules, "D": biggan_pytorch.discriminator_rules}[network](
+        model
+    )
+    before = {path: v.numpy() for path, v in variables_by_path(model).items()}
+    _check_sigmas(fresh.golden, model, rules, network)
+    if network == "G":
+        fresh.generate(training=True)
+    else:
+        fresh.discriminator(fresh.arrays["in/x"], fresh.arrays["in/y_real"], training=True)
+    _check_moved_buffers(fresh, model, rules, network, before)
+
+
+def _check_moved_buffers(fresh, model, rules, network, before):
+    buffers = fresh.golden.buffers(f"{network}buf/")
+    expected, atol = {}, {}
+    for rule in rules:
+        (source,) = rule.sources
+        if source in buffers:
+            expected[rule.target] = rule.transform(buffers[source])
+            atol[rule.target] = fresh.golden.atol(f"{network}buf/{source}")
+    variances = {p: v for p, v in expected.items() if p.endswith("moving_variance")}
+    if variances:
+        batch_size = len(fresh.arrays["in/z"])
+        expected.update(biased_variances(model, batch_size, before, variances))
+    variables = variables_by_path(model)
+    assert set(expected) == {path for path, v in variables.items() if not v.trainable}
+    for path, value in expected.items():
+        np.testing.assert_allclose(
+            variables[path].numpy(), value, rtol=0, atol=atol[path], err_msg=path
+        )
+
+
+def _check_sigmas(fixture, model, rules, network):
+    """sv0 of every normalised kernel, recomputed from the u before the call."""
+    layers = {
+        layer.path.split("/", 1)[1]: layer
+        for layer in model._flatten_layers(include_self=False, recursive=True)
+        if hasattr(layer, "estimate_sigma")
+    }
+    sigmas = {
+        key: value
+        for key, value in fixture.buffers(f"{network}buf/").items()
+        if key.endswith("sv0")
+    }
+    prefixes = {
+        rule.sources[0].removesuffix(".u0"): rule.target.removesuffix("/u")
+        for rule in rules
+        if rule.sources[0].endswith(".u0")
+    }
+    assert len(sigmas) == len(layers) == len(prefixes)
+    for key, value in sigmas.items():
+        sigma, _, _ = layers[prefixes[key.removesuffix(".sv0")]].estimate_sigma()
+        np.testing.assert_allclose(
+            sigma, value[0], rtol=0, atol=fixture.atol(f"{network}buf/{key}"), err_msg=key
+        )
+
+
+def test_generator_step(step_networks):
+    fixture, labels = step_networks.golden, step_networks.arrays["in/y_fake"]
+    variables = step_networks.generator.trainable_variables
+    with tf.GradientTape() as tape:
+        images = step_networks.generate(training=True)
+        logits = step_networks.discriminator(images, labels, training=True)
+        loss = tf.reduce_mean(losses.hinge_generator(logits))
+    gradients = tape.gradient(loss, [v.value for v in variables])
+    fixture.assert_close(logits, "Gstep/D_fake")
+    fixture.assert_close(loss, "Gstep/loss")
+    rules = biggan_pytorch.generator_rules(step_networks.generator)
+    _check_gradients(step_networks, "G", rules, variables, gradients)
+
+
+def test_discriminator_step(step_networks):
+    fixture, arrays = step_networks.golden, step_networks.arrays
+    fake = step_networks.generate(training=True)
+    images = tf.concat([fake, tf.cast(arrays["in/x"], fake.dtype)], axis=0)
+    labels = np.concatenate([arrays["in/y_fake"], arrays["in/y_real"]])
+    variables = step_networks.discriminator.trainable_variables
+    with tf.GradientTape() as tape:
+        logits = step_networks.discriminator(images, labels, training=True)
+        fake_logits, real_logits = tf.split(logits, 2)
+        real_loss, fake_loss = losses.hinge_discriminator(real_logits, fake_logits)
+        real_loss, fake_loss = tf.reduce_mean(real_loss), tf.reduce_mean(fake_loss)
+        loss = real_loss + fake_loss
+    gradients = tape.gradient(loss, [v.value for v in variables])
+    fixture.assert_close(fake_logits, "Dstep/D_fake")
+    fixture.assert_close(real_logits, "Dstep/D_real")
+    fixture.assert_close(real_loss, "Dstep/loss_real")
+    fixture.assert_close(fake_loss, "Dstep/loss_fake")
+    rules = biggan_pytorch.discriminator_rules(step_networks.discriminator)
+    _check_gradients(step_networks, "D", rules, variables, gradients)
+
+
+def _check_gradients(networks, network, rules, variables, gradients):
+    fixture = networks.golden
+    by_path = {
+        variable.path.split("/", 1)[1]: np.asarray(tf.convert_to_tensor(gradient))
+        for variable, gradient in zip(variables, gradients, strict=True)
+    }
+    zero = set(fixture.info[f"{network}_grad_zero_keys"])
+    norms = fixture.info[f"{network}_grad_l2"]
+    exact = networks.dtype == "float64"
+    rtol = fixture.gradient_norm_rtol(network) if exact else FLOAT32_RTOL
+    rule_of = {rule.sources[0]: rule for rule in rules}
+    assert {rule_of[key].target for key in norms} == set(by_path)
+    for key in set(norms) - zero:
+        actual = np.linalg.norm(by_path[rule_of[key].target])
+        np.testing.assert_allclose(actual, norms[key], rtol=rtol, err_msg=key)
+    for key, array in fixture.buffers(f"{network}grad/").items():
+        actual, expected = by_path[rule_of[key].target], rule_of[key].transform(array)
+        if exact:
+            atol = fixture.atol(f"{network}grad/{key}")
+            np.testing.assert_allclose(actual, expected, rtol=0, atol=atol, err_msg=key)
+        else:
+            difference = np.linalg.norm(actual - expected)
+            assert difference <= FLOAT32_RTOL * np.linalg.norm(expected), key

@@ -1,0 +1,90 @@
+"""Tables of pytorch-pretrained-BigGAN: DeepMind's BigGAN-deep generators, 51 rows of statistics.
+
+Its spectral norm keeps u and v fixed in eval mode, sigma = u W v; sigma is folded into the kernels,
+so the target is a generator with `spectral_norm=False`. The RGB convolution has as many outputs as
+the block before it and only the first three are used: sigma belongs to all, so it is folded first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tf_biggan import checks
+from tf_biggan.conversion.layouts import SourceLayout
+from tf_biggan.conversion.rules import Row, Rule, Tensor, expand, load, variables_by_path
+
+_WEIGHT = (".weight_orig", ".weight_u", ".weight_v")
+_BIAS = Tensor((".bias",), "/bias", "same")
+
+KINDS = {
+    "embedding": (Tensor((".weight",), "/kernel", "transpose"),),
+    "first": (Tensor(_WEIGHT, "/kernel", "folded_first"), _BIAS),
+    "conv": (Tensor(_WEIGHT, "/kernel", "folded_conv"), _BIAS),
+    "rgb": (
+        Tensor(_WEIGHT, "/kernel", "folded_rgb"),
+        Tensor((".bias",), "/bias", "rgb"),
+    ),
+    "modulation": (Tensor(_WEIGHT, "/kernel", "folded_modulation"),),
+    "statistics": (
+        Tensor((".running_means",), "/moving_mean", "row"),
+        Tensor((".running_vars",), "/moving_variance", "row"),
+    ),
+    "affine": (
+        Tensor((".weight",), "/gain", "same"),
+        Tensor((".bias",), "/offset", "same"),
+    ),
+    "scalar": (Tensor(("",), "", "scalar"),),
+}
+
+GENERATOR = (
+    Row("embeddings", "class_embedding", "embedding"),
+    Row("generator.gen_z", "first", "first"),
+    Row("generator.bn", "output_norm", "affine"),
+    Row("generator.bn", "output_norm", "statistics"),
+    Row("generator.conv_to_rgb", "to_image", "rgb"),
+)
+BLOCK = (
+    *(Row(f"conv_{k}", f"conv_{k + 1}", "conv") for k in range(4)),
+    *(Row(f"bn_{k}.scale", f"norm_{k + 1}/gain", "modulation") for k in range(4)),
+    *(Row(f"bn_{k}.offset", f"norm_{k + 1}/offset", "modulation") for k in range(4)),
+    *(Row(f"bn_{k}", f"norm_{k + 1}", "statistics") for k in range(4)),
+)
+ATTENTION = (
+    *(Row(f"snconv1x1_{name}", name, "conv") for name in ("theta", "phi", "g")),
+    Row("snconv1x1_o_conv", "o", "conv"),
+    Row("gamma", "gamma", "scalar"),
+)
+
+
+def generator_rules(generator) -> list[Rule]:
+    """Rules from `pytorch_model.bin` to a BigGAN-deep generator without spectral norm.
+
+    Raises:
+      ValueError: the generator has spectral norm.
+    """
+    checks.require(
+        not generator.factory.spectral_norm,
+        "weights with sigma folded in need a generator with `spectral_norm` False",
+        spectral_norm=generator.factory.spectral_norm,
+    )
+    rows, place = list(GENERATOR), 0
+    for index, spec in enumerate(generator.block_specs):
+        rows += [row.under(f"generator.layers.{place}", f"block_{index}") for row in BLOCK]
+        place += 1
+        if spec.attention:
+            prefix = f"generator.layers.{place}"
+            rows += [row.under(prefix, f"attention_{index}") for row in ATTENTION]
+            place += 1
+    layout = SourceLayout.of_generator(generator, embedding_first=False, channels_first=False)
+    return expand(rows, KINDS, layout.transforms(), variables_by_path(generator))
+
+
+def load_generator(generator, tensors: Mapping[str, np.ndarray]) -> None:
+    """Fills a generator from the tensors of `pytorch_model.bin`.
+
+    Raises:
+      ConversionError: they do not fit each other; the generator is as it was.
+    """
+    load(generator, generator_rules(generator), tensors)

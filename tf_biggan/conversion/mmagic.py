@@ -1,0 +1,94 @@
+"""Tables of mmagic's (and mmediting's) BigGAN and BigGAN-deep, with its "ajbrock" spectral norm.
+
+Attention layers take an index of their own among the blocks. BigGAN joins [y, z] and lays its first
+feature map out channel-major; BigGAN-deep joins [z, y] and is channel-minor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tf_biggan.conversion.biggan_pytorch import KINDS as AUTHORS_KINDS
+from tf_biggan.conversion.layouts import DISCRIMINATOR_LAYOUT, SourceLayout
+from tf_biggan.conversion.rules import Row, Rule, Tensor, expand, load, variables_by_path
+
+IGNORED = (r"\.sv0$", r"\.num_batches_tracked$")
+
+KINDS = {
+    **AUTHORS_KINDS,
+    "statistics": (
+        Tensor((".running_mean",), "/moving_mean", "row"),
+        Tensor((".running_var",), "/moving_variance", "row"),
+    ),
+    "affine": (
+        Tensor((".weight",), "/gain", "same"),
+        Tensor((".bias",), "/offset", "same"),
+    ),
+}
+
+GENERATOR = (
+    Row("shared_embedding", "class_embedding", "table"),
+    Row("noise2feat", "first", "first"),
+    Row("output_layer.bn", "output_norm", "affine"),
+    Row("output_layer.bn", "output_norm", "statistics"),
+    Row("output_layer.conv", "to_image", "conv"),
+)
+DISCRIMINATOR = (
+    Row("input_conv.conv", "stem", "conv"),
+    Row("decision", "to_logit", "dense"),
+    Row("proj_y", "class_embedding", "table"),
+)
+BLOCK = (
+    *(Row(f"conv{k}.conv", f"conv_{k}", "conv") for k in range(1, 5)),
+    *(Row(f"bn{k}.gain", f"norm_{k}/gain", "modulation") for k in range(1, 5)),
+    *(Row(f"bn{k}.bias", f"norm_{k}/offset", "modulation") for k in range(1, 5)),
+    *(Row(f"bn{k}.bn", f"norm_{k}", "statistics") for k in range(1, 5)),
+    Row("shortcut.conv", "shortcut", "conv"),
+)
+ATTENTION = (
+    *(Row(f"{name}.conv", name, "conv") for name in ("theta", "phi", "g", "o")),
+    Row("gamma", "gamma", "scalar"),
+)
+
+
+def _block_rows(model) -> list[Row]:
+    rows, place = [], 0
+    for index, spec in enumerate(model.block_specs):
+        rows += [row.under(f"conv_blocks.{place}", f"block_{index}") for row in BLOCK]
+        place += 1
+        if spec.attention:
+            prefix = f"conv_blocks.{place}"
+            rows += [row.under(prefix, f"attention_{index}") for row in ATTENTION]
+            place += 1
+    return rows
+
+
+def generator_rules(generator) -> list[Rule]:
+    """Rules from the keys below `generator.` or `generator_ema.module.` to a generator."""
+    deep = generator.architecture.variant == "biggan_deep"
+    layout = SourceLayout.of_generator(generator, embedding_first=not deep, channels_first=not deep)
+    rows = [*GENERATOR, *_block_rows(generator)]
+    return expand(rows, KINDS, layout.transforms(), variables_by_path(generator))
+
+
+def discriminator_rules(discriminator) -> list[Rule]:
+    """Rules from the keys below `discriminator.` to a discriminator."""
+    rows = [*DISCRIMINATOR, *_block_rows(discriminator)]
+    transforms = DISCRIMINATOR_LAYOUT.transforms()
+    return expand(rows, KINDS, transforms, variables_by_path(discriminator))
+
+
+def load_generator(generator, tensors: Mapping[str, np.ndarray]) -> None:
+    """Fills a generator; `tensors` by the keys that `generator_rules` names.
+
+    Raises:
+      ConversionError: they do not fit each other; the generator is as it was.
+    """
+    load(generator, generator_rules(generator), tensors, IGNORED)
+
+
+def load_discriminator(discriminator, tensors: Mapping[str, np.ndarray]) -> None:
+    """Fills a discriminator; see `load_generator`."""
+    load(discriminator, discriminator_rules(discriminator), tensors, IGNORED)
