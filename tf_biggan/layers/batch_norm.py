@@ -178,8 +178,10 @@ class ConditionalBatchNorm(BatchNormCore):
 
     def build(self, x_shape, condition_shape=None):
         self.add_statistics(x_shape[-1])
-        self.gain.build(condition_shape)
-        self.offset.build(condition_shape)
+        for part in (self.gain, self.offset):
+            # A part that was deserialised has built itself.
+            if not part.built:
+                part.build(condition_shape)
 
     def call(self, x, condition, position=None, training=False):
         gain = 1.0 + ops.cast(self.gain(condition, training=training), wide_dtype(self))

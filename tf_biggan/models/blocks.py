@@ -83,6 +83,7 @@ class GeneratorBlock(_GeneratorResidualBlock):
 
     def call(self, x, condition=None, position=None, training=False):
         (norm_1, norm_2), (conv_1, conv_2) = self.norms, self.convolutions
+        x = ops.cast(x, self.compute_dtype)
         h = ops.relu(norm_1(x, condition, position=position, training=training))
         h = conv_1(upsample(h) if self.spec.resample else h, training=training)
         h = ops.relu(norm_2(h, condition, position=position, training=training))
@@ -117,7 +118,7 @@ class DeepGeneratorBlock(_GeneratorResidualBlock):
         self.shortcut = None
 
     def call(self, x, condition=None, position=None, training=False):
-        h = x
+        h = x = ops.cast(x, self.compute_dtype)
         for place, (norm, conv) in enumerate(zip(self.norms, self.convolutions, strict=True)):
             h = ops.relu(norm(h, condition, position=position, training=training))
             if place == 1 and self.spec.resample:
@@ -162,6 +163,7 @@ class DiscriminatorBlock(_DiscriminatorResidualBlock):
             self.shortcut.build(x_shape)
 
     def call(self, x, training=False):
+        x = ops.cast(x, self.compute_dtype)
         h = self.conv_1(ops.relu(x) if self.preactivate else x, training=training)
         h = self.conv_2(ops.relu(h), training=training)
         if self.spec.resample:
@@ -200,7 +202,7 @@ class DeepDiscriminatorBlock(_DiscriminatorResidualBlock):
             self.shortcut.build(x_shape)
 
     def call(self, x, training=False):
-        h = x
+        h = x = ops.cast(x, self.compute_dtype)
         for conv in self.convolutions[:-1]:
             h = conv(ops.relu(h), training=training)
         h = ops.relu(h)

@@ -1,0 +1,197 @@
+"""What every layer and model must do, whatever it computes: one test a promise, all rows each."""
+
+from __future__ import annotations
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conformance_table import BATCH, ROWS, example_inputs
+
+KERAS_OWN = {"kwargs", "args", "name", "dtype", "trainable", "autocast", "activity_regularizer"}
+LEARNING_RATE = 0.01
+
+
+@pytest.fixture(params=ROWS)
+def row(request):
+    return ROWS[request.param]
+
+
+def build(row, **kwargs):
+    """The row's layer, built; models build themselves."""
+    layer = row.make(name="subject", **kwargs)
+    if not layer.built:
+        layer.build(*(array.shape for array in example_inputs(row)))
+    return layer
+
+
+def perturb(layer, seed=0):
+    """Moves every variable off its initial value, so that zeros cannot hide a mistake."""
+    random = np.random.RandomState(seed)
+    for variable in layer.variables:
+        noise = 0.1 * random.standard_normal(variable.shape).astype("float32")
+        positive = variable.path.endswith("moving_variance")
+        variable.assign(variable + (np.abs(noise) if positive else noise))
+
+
+def close(actual, expected, atol=1e-5):
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=atol)
+
+
+def constructor_arguments(cls):
+    """Every named argument of a constructor and its bases."""
+    found = {}
+    for base in cls.__mro__:
+        if base.__module__.startswith("tf_biggan") and "__init__" in vars(base):
+            found.update(inspect.signature(base.__init__).parameters)
+    return {name: p for name, p in found.items() if name != "self" and name not in KERAS_OWN}
+
+
+def test_config_holds_every_argument_with_another_value_than_its_default(row):
+    layer = row.make(name="subject")
+    config = layer.get_config()
+    for name, parameter in constructor_arguments(type(layer)).items():
+        assert name in config
+        if name not in row.untested_defaults and parameter.default is not parameter.empty:
+            assert config[name] != parameter.default, name
+    assert type(layer).from_config(config).get_config() == config
+
+
+def test_keras_file_round_trip(row, tmp_path):
+    layer, inputs = build(row), example_inputs(row)
+    perturb(layer)
+    model = layer
+    if not isinstance(layer, keras.Model):
+        symbols = [keras.Input(a.shape[1:], dtype=a.dtype.name, batch_size=BATCH) for a in inputs]
+        model = keras.Model(symbols, layer(*symbols))
+    path = tmp_path / "model.keras"
+    model.save(path)
+    loaded = keras.saving.load_model(path)
+    arguments = inputs if model is layer else (list(inputs),)
+    close(loaded(*arguments), model(*arguments))
+    for variable, original in zip(loaded.variables, model.variables, strict=True):
+        np.testing.assert_array_equal(variable, original)
+
+
+def test_every_variable_exists_before_the_first_call(row):
+    layer = build(row)
+    before = len(layer.variables)
+    assert before == row.variables
+    layer(*example_inputs(row), training=True)
+    assert len(layer.variables) == before
+    paths = [variable.path for variable in layer.variables]
+    assert len(set(paths)) == len(paths)
+
+
+def test_symbolic_shape_is_the_shape_of_the_output(row):
+    layer, inputs = build(row), example_inputs(row)
+    shapes = [array.shape for array in inputs]
+    assert layer.compute_output_shape(*shapes) == tuple(layer(*inputs).shape)
+
+
+def test_checkpoint_holds_and_restores_every_variable(row, tmp_path):
+    layer, inputs = build(row), example_inputs(row)
+    perturb(layer)
+    expected = layer(*inputs)
+    values = [variable.numpy() for variable in layer.variables]
+    path = tf.train.Checkpoint(layer=layer).write(str(tmp_path / "checkpoint"))
+    saved = [name for name, _ in tf.train.list_variables(path) if name.startswith("layer/")]
+    assert len(saved) == row.variables
+    perturb(layer, seed=1)
+    tf.train.Checkpoint(layer=layer).read(path).assert_consumed()
+    for variable, value in zip(layer.variables, values, strict=True):
+        np.testing.assert_array_equal(variable, value)
+    close(layer(*inputs), expected)
+
+
+def test_saved_model_gives_the_same_output_for_another_batch_size(row, tmp_path):
+    layer, inputs = build(row), example_inputs(row, batch=3)
+    perturb(layer)
+    signature = [tf.TensorSpec((None, *a.shape[1:]), a.dtype) for a in inputs]
+    module = tf.Module()
+    module.kept = [variable.value for variable in layer.variables]
+    module.serve = tf.function(lambda *a: layer(*a, training=False), input_signature=signature)
+    tf.saved_model.save(module, str(tmp_path))
+    loaded = tf.saved_model.load(str(tmp_path))
+    close(loaded.serve(*map(tf.constant, inputs)), layer(*inputs))
+
+
+def test_mixed_bfloat16_keeps_variables_wide_and_computes_nearly_the_same(row):
+    wide, inputs = build(row), example_inputs(row)
+    mixed = build(row, dtype="mixed_bfloat16")
+    perturb(wide)
+    for variable, original in zip(mixed.variables, wide.variables, strict=True):
+        assert variable.dtype == "float32"
+        variable.assign(original)
+    expected, output = wide(*inputs, training=True), mixed(*inputs, training=True)
+    is_model = isinstance(mixed, keras.Model)
+    assert output.dtype == ("float32" if is_model else "bfloat16")
+    scale = np.abs(expected).max()
+    difference = np.abs(np.asarray(output, "float32") - np.asarray(expected))
+    assert difference.mean() < 0.05 * scale
+    for variable, original in zip(mixed.variables, wide.variables, strict=True):
+        if variable.path.endswith("/u"):
+            close(variable, original)
+
+
+def test_xla_compiles_a_training_call_and_its_gradient(row):
+    inputs = [tf.constant(array) for array in example_inputs(row)]
+    results = []
+    for jit_compile in (False, True):
+        layer = build(row)
+        perturb(layer)
+        step = tf.function(_loss_and_gradients, jit_compile=jit_compile)
+        results.append((step(layer, inputs), [v.numpy() for v in layer.variables]))
+    (plain, plain_variables), (compiled, compiled_variables) = results
+    for a, b in zip(tf.nest.flatten(plain), tf.nest.flatten(compiled), strict=True):
+        close(b, a, atol=1e-4 * max(1.0, np.abs(a).max()))
+    for a, b in zip(plain_variables, compiled_variables, strict=True):
+        close(b, a)
+
+
+def _loss_and_gradients(layer, inputs, normalizer=BATCH):
+    variables = [variable.value for variable in layer.trainable_variables]
+    with tf.GradientTape() as tape:
+        output = layer(*inputs, training=True)
+        ramp = tf.reshape(tf.linspace(-1.0, 1.0, int(np.prod(output.shape[1:]))), output.shape[1:])
+        loss = tf.reduce_sum(tf.tanh(output) * ramp) / normalizer
+    return loss, [tf.convert_to_tensor(g) for g in tape.gradient(loss, variables)]
+
+
+def test_two_replicas_are_one_on_the_joined_batch(row, mirrored_strategy):
+    batches = [example_inputs(row, seed) for seed in (1, 2)]
+    single = build(row)
+    perturb(single)
+    optimizer = keras.optimizers.SGD(LEARNING_RATE)
+    for batch in batches:
+        _, gradients = _loss_and_gradients(single, batch)
+        optimizer.apply(gradients, single.trainable_variables)
+
+    with mirrored_strategy.scope():
+        replicated = build(row)
+        perturb(replicated)
+        optimizer = keras.optimizers.SGD(LEARNING_RATE)
+        optimizer.build(replicated.trainable_variables)
+
+    def replica_step(*inputs):
+        _, gradients = _loss_and_gradients(replicated, inputs)
+        optimizer.apply(gradients, replicated.trainable_variables)
+
+    step = tf.function(lambda inputs: mirrored_strategy.run(replica_step, args=inputs))
+    for batch in batches:
+        step(tuple(_halves(mirrored_strategy, array) for array in batch))
+    for variable, expected in zip(replicated.variables, single.variables, strict=True):
+        copies = mirrored_strategy.experimental_local_results(variable.value)
+        assert len(copies) == 2
+        np.testing.assert_array_equal(copies[0], copies[1], err_msg=variable.path)
+        np.testing.assert_allclose(copies[0], expected, rtol=1e-5, atol=1e-5, err_msg=variable.path)
+
+
+def _halves(strategy, array):
+    parts = np.split(array, 2)
+    return strategy.experimental_distribute_values_from_function(
+        lambda context: tf.constant(parts[context.replica_id_in_sync_group])
+    )
