@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tf_biggan.architectures import ARCHITECTURES, BlockSpec
+from tf_biggan.architectures import ARCHITECTURES
+from tf_biggan.block_specs import BlockSpec
 from tf_biggan.layers.attention import SelfAttention
 from tf_biggan.layers.batch_norm import BatchNorm, ConditionalBatchNorm
 from tf_biggan.layers.factory import LayerFactory

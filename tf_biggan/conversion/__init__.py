@@ -1,0 +1,1 @@
+"""Published checkpoints to our models: tables of names and the interpreter of them."""

@@ -103,17 +103,22 @@ def convert(
         Counter(key for rule in rules for key in rule.sources), meaningful, "source tensors"
     )
     _check_exactly_once(Counter(rule.target for rule in rules), set(shapes), "variables")
-    arrays = {}
-    for rule in rules:
-        array = rule.transform(*(np.asarray(tensors[key]) for key in rule.sources))
-        if array.shape != tuple(shapes[rule.target]):
-            received = ", ".join(f"{key} {np.shape(tensors[key])}" for key in rule.sources)
-            raise ConversionError(
-                f"`{rule.target}` has shape {tuple(shapes[rule.target])}. Received: {received},"
-                f" which gives {array.shape}."
-            )
-        arrays[rule.target] = array
-    return arrays
+    return {rule.target: _transformed(rule, tensors, tuple(shapes[rule.target])) for rule in rules}
+
+
+def _transformed(rule, tensors, shape):
+    sources = [np.asarray(tensors[key]) for key in rule.sources]
+    try:
+        array = rule.transform(*sources)
+    except ValueError:  # NumPy's, of an array that does not have the layout's shape
+        array = None
+    if array is None or array.shape != shape:
+        named = zip(rule.sources, sources, strict=True)
+        received = ", ".join(f"{key} {source.shape}" for key, source in named)
+        raise ConversionError(
+            f"`{rule.target}` takes what fits its shape {shape}. Received: {received}."
+        )
+    return array
 
 
 def _check_exactly_once(used: Counter, wanted: set, what: str) -> None:

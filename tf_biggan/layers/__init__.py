@@ -1,0 +1,1 @@
+"""Layers: kernels with and without spectral norm, batch norms, attention, resampling."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import keras
+
 from tf_biggan import checks
+from tf_biggan.layers.linear import is_soft
 
 MAX_IMAGE_CHANNELS = 4
 
@@ -49,9 +52,8 @@ def check_labels(labels, num_classes: int, batch_size) -> None:
         )
         checks.require((labels is None) == (num_classes == 0), rule, labels=labels)
         return
-    shape, dtype = tuple(labels.shape), str(labels.dtype)
-    soft = "float" in dtype
-    wanted = (None, num_classes) if soft else (None,)
+    shape, dtype = tuple(labels.shape), keras.backend.standardize_dtype(labels.dtype)
+    wanted = (None, num_classes) if is_soft(labels) else (None,)
     checks.require(
         len(shape) == len(wanted) and shape[1:] in (wanted[1:], (None,) * len(wanted[1:])),
         f"`labels` must be class indices [N] (integer) or class weights [N, {num_classes}] (float)",

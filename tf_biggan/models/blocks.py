@@ -11,7 +11,7 @@ import dataclasses
 import keras
 from keras import ops
 
-from tf_biggan.architectures import BlockSpec
+from tf_biggan.block_specs import BlockSpec
 from tf_biggan.layers.factory import FactoryLayer
 from tf_biggan.layers.resample import downsample, upsample
 

@@ -8,7 +8,8 @@ import keras
 from keras import ops
 
 from tf_biggan import checks
-from tf_biggan.architectures import discriminator_blocks, get_architecture
+from tf_biggan.architectures import get_architecture
+from tf_biggan.block_specs import discriminator_blocks
 from tf_biggan.layers.attention import SelfAttention
 from tf_biggan.layers.factory import LayerFactory
 from tf_biggan.layers.precision import wide_dtype

@@ -8,7 +8,8 @@ import keras
 from keras import ops
 
 from tf_biggan import checks
-from tf_biggan.architectures import LATENT_INJECTIONS, generator_blocks, get_architecture
+from tf_biggan.architectures import LATENT_INJECTIONS, get_architecture
+from tf_biggan.block_specs import generator_blocks
 from tf_biggan.layers.attention import SelfAttention
 from tf_biggan.layers.batch_norm import (
     DEFAULT_BN_EPSILON,

@@ -1,0 +1,1 @@
+"""What moves a model: so far, its moving average."""
