@@ -97,3 +97,9 @@ def test_public_names_resolve_and_others_do_not():
         assert name in dir(tf_biggan)
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = tf_biggan.Nothing
+
+
+@pytest.mark.parametrize("arguments", [["check"], ["format", "--check"]], ids=" ".join)
+def test_ruff_is_content(arguments):
+    command = [sys.executable, "-m", "ruff", *arguments, "--quiet", str(ROOT.parent)]
+    assert subprocess.run(command, check=False).returncode == 0
