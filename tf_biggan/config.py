@@ -1,0 +1,232 @@
+"""The configuration of a training run: frozen dataclasses, their validation, to and from JSON.
+
+The fields are the flags of `python -m tf_biggan.train`, by the same names. Imports neither absl nor
+TensorFlow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing
+from dataclasses import dataclass
+
+from tf_biggan import checks
+from tf_biggan.architectures import LATENT_INJECTIONS, VARIANTS
+
+STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
+PRECISIONS = ("float32", "mixed_bfloat16", "float64")
+
+
+def setting(default, help_text, *, minimum=None, maximum=None, choices=None, may_change=False):
+    """A dataclass field with what its flag and its validation need.
+
+    Args:
+      default: its value where none is given; None for "the architecture's published value".
+      help_text: one sentence, with the unit.
+      minimum, maximum: inclusive bounds of a number.
+      choices: accepted values.
+      may_change: whether a run may go on with another value.
+    """
+    metadata = dict(
+        help=help_text, minimum=minimum, maximum=maximum, choices=choices, may_change=may_change
+    )
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The two networks."""
+
+    variant: str = setting("biggan", "kind of networks", choices=VARIANTS)
+    resolution: int = setting(32, "image height and width in pixels", minimum=8)
+    architecture: str | None = setting(
+        None, "a named row of the architecture table, instead of variant and resolution"
+    )
+    num_classes: int | None = setting(
+        None, "classes; default: those of the data; 0 for unconditional networks", minimum=0
+    )
+    image_channels: int = setting(3, "1 grey, 3 colour", minimum=1, maximum=4)
+    g_channels: int | None = setting(None, "width multiplier of G", minimum=1)
+    d_channels: int | None = setting(None, "width multiplier of D", minimum=1)
+    g_depth: int | None = setting(None, "blocks per resolution in G", minimum=1)
+    d_depth: int | None = setting(None, "blocks per resolution in D", minimum=1)
+    latent_dim: int | None = setting(None, "size of z", minimum=1)
+    latent_injection: str | None = setting(None, "where z goes", choices=LATENT_INJECTIONS)
+    embedding_dim: int | None = setting(
+        None, "size of the shared class embedding; 0 for per-class tables", minimum=0
+    )
+    g_attention: tuple[int, ...] | None = setting(None, "stages of G followed by attention")
+    d_attention: tuple[int, ...] | None = setting(None, "stages of D followed by attention")
+    d_wide: bool = setting(True, "false for SN-GAN's thin discriminator blocks")
+    g_initializer: str = setting("ortho", "kernels of G", choices=("ortho", "n02", "glorot"))
+    d_initializer: str = setting("ortho", "kernels of D", choices=("ortho", "n02", "glorot"))
+    sn_epsilon: float = setting(1e-8, "epsilon of the spectral norm", minimum=0.0)
+    bn_epsilon: float = setting(1e-5, "epsilon of the batch norms", minimum=0.0)
+    output_bn_epsilon: float | None = setting(
+        None, "epsilon of G's last batch norm; default: bn_epsilon", minimum=0.0
+    )
+    bn_momentum: float = setting(
+        0.9, "weight of the old running statistics", minimum=0.0, maximum=1.0
+    )
+    bn_synchronized: bool = setting(True, "batch norm moments over all replicas")
+    precision: str = setting("float32", "dtype policy of both networks", choices=PRECISIONS)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What is trained on."""
+
+    dataset: str = setting("digits", "digits, tfds:NAME, folder:PATH or tfrecord:PATH")
+    split: str = setting("train", "split of a tfds data set")
+    data_dir: str | None = setting(None, "where tfds data sets lie", may_change=True)
+    flip: bool = setting(False, "mirror every other image at random")
+
+
+@dataclass(frozen=True)
+class StepConfig:
+    """One iteration: num_d_steps updates of D, one of G, one of the moving average."""
+
+    global_batch_size: int = setting(
+        64, "real images of one D update, over all replicas and accumulations", minimum=1
+    )
+    g_batch_size: int | None = setting(
+        None, "generated images of one G update; default: global_batch_size", minimum=1
+    )
+    num_d_steps: int = setting(1, "D updates for each G update", minimum=1)
+    d_accumulations: int = setting(1, "passes that a D update is split into", minimum=1)
+    g_accumulations: int = setting(1, "passes that a G update is split into", minimum=1)
+    split_d: bool = setting(False, "generated and real images through D in separate passes")
+    loss: str = setting(
+        "hinge", "adversarial loss", choices=("hinge", "nonsaturating", "wasserstein")
+    )
+    g_learning_rate: float = setting(2e-4, "of G's Adam", minimum=0.0)
+    d_learning_rate: float = setting(2e-4, "of D's Adam", minimum=0.0)
+    g_beta_1: float = setting(0.0, "of G's Adam", minimum=0.0, maximum=1.0)
+    d_beta_1: float = setting(0.0, "of D's Adam", minimum=0.0, maximum=1.0)
+    g_beta_2: float = setting(0.999, "of G's Adam", minimum=0.0, maximum=1.0)
+    d_beta_2: float = setting(0.999, "of D's Adam", minimum=0.0, maximum=1.0)
+    adam_epsilon: float = setting(1e-8, "of both Adams", minimum=0.0)
+    ema_decay: float = setting(0.9999, "of the moving average of G", minimum=0.0, maximum=1.0)
+    ema_start: int = setting(0, "iteration before which the average is a copy", minimum=0)
+    g_orthogonal: float = setting(
+        0.0, "orthogonal penalty of G; half of BigGAN-PyTorch's --G_ortho", minimum=0.0
+    )
+    d_orthogonal: float = setting(0.0, "orthogonal penalty of D", minimum=0.0)
+    r1_gamma: float = setting(0.0, "R1 penalty of D on real images", minimum=0.0)
+    g_sigma_clamp: float | None = setting(
+        None, "largest singular value that a kernel of G may keep", minimum=0.0
+    )
+    label_sampling: str = setting(
+        "uniform", "labels of generated images", choices=("uniform", "data")
+    )
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Length and periods of a run, in iterations, and where it runs."""
+
+    seed: int = setting(0, "of weights, latents, labels and data order", minimum=0)
+    num_iterations: int = setting(1000, "iterations in all", minimum=1, may_change=True)
+    save_every: int = setting(1000, "iterations between checkpoints", minimum=1, may_change=True)
+    keep_checkpoints: int = setting(2, "newest checkpoints kept", minimum=1, may_change=True)
+    sample_every: int = setting(
+        500, "iterations between sheets of samples; 0 for none", minimum=0, may_change=True
+    )
+    log_every: int = setting(10, "iterations between lines of metrics", minimum=1, may_change=True)
+    sigma_every: int = setting(
+        1000, "iterations between logs of every sigma; 0 for none", minimum=0, may_change=True
+    )
+    strategy: str = setting("auto", "how to distribute", choices=STRATEGIES, may_change=True)
+    tpu: str | None = setting(None, "name or address of a TPU", may_change=True)
+    jit: bool | None = setting(
+        None, "compile with XLA; default: on one GPU", may_change=True
+    )
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that a run depends on."""
+
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    step: StepConfig = StepConfig()
+    run: RunConfig = RunConfig()
+
+    def __post_init__(self):
+        for group in self.groups():
+            for field in dataclasses.fields(group):
+                _check_field(field, getattr(group, field.name))
+
+    def groups(self) -> tuple:
+        """The four groups."""
+        return tuple(getattr(self, field.name) for field in dataclasses.fields(self))
+
+    @classmethod
+    def settings(cls) -> list[dataclasses.Field]:
+        """All fields of all groups; their names are unique."""
+        types = typing.get_type_hints(cls)
+        return [field for group in types.values() for field in dataclasses.fields(group)]
+
+    @classmethod
+    def from_flat(cls, values: dict) -> TrainConfig:
+        """From values by field name, whatever the group; missing ones take their default.
+
+        Raises:
+          ValueError: a name is unknown, or a value is not accepted.
+        """
+        unknown = set(values) - {field.name for field in cls.settings()}
+        checks.require(not unknown, "only fields of the configuration", unknown=sorted(unknown))
+        made = {}
+        for name, group in typing.get_type_hints(cls).items():
+            names = {field.name for field in dataclasses.fields(group)}
+            made[name] = group(**{k: _frozen(v) for k, v in values.items() if k in names})
+        return cls(**made)
+
+    def flat(self) -> dict:
+        """Values by field name."""
+        return {k: v for group in self.groups() for k, v in dataclasses.asdict(group).items()}
+
+    def to_json(self) -> str:
+        """JSON text that `from_json` reads."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> TrainConfig:
+        """The inverse of `to_json`."""
+        groups = json.loads(text)
+        return cls.from_flat({k: v for group in groups.values() for k, v in group.items()})
+
+    def differences(self, other: TrainConfig) -> dict[str, tuple]:
+        """(own, other's) values of fields that differ and may not change during a run."""
+        mine, theirs = self.flat(), other.flat()
+        return {
+            field.name: (mine[field.name], theirs[field.name])
+            for field in self.settings()
+            if mine[field.name] != theirs[field.name] and not field.metadata["may_change"]
+        }
+
+
+def _frozen(value):
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _check_field(field, value):
+    limits = field.metadata
+    if value is None:
+        checks.require(
+            "None" in str(field.type), f"`{field.name}` must have a value", **{field.name: value}
+        )
+        return
+    if limits["choices"]:
+        checks.require_choice(field.name, value, limits["choices"])
+    for bound, word, fails in (
+        ("minimum", "at least", lambda v, b: v < b),
+        ("maximum", "at most", lambda v, b: v > b),
+    ):
+        limit = limits[bound]
+        checks.require(
+            limit is None or not fails(value, limit),
+            f"`{field.name}` must be {word} {limit}",
+            **{field.name: value},
+        )
