@@ -4,13 +4,22 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import contextlib
+
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 CLASSES = ("ant", "bee", "cow")
 PER_CLASS = 7
 SIDE = 12
+
+# Two replicas on any machine; refused, and not needed, where devices were set up before.
+with contextlib.suppress(RuntimeError):
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+    )
 
 
 @pytest.fixture(scope="session")

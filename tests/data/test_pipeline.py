@@ -4,8 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from tf_biggan.data.pipeline import make_dataset
+from tf_biggan.data.images import naming_unreadable
+from tf_biggan.data.pipeline import distribute, make_dataset
 from tf_biggan.data.sources import open_source
 
 BATCH = 6
@@ -102,6 +104,39 @@ def test_shards_share_the_global_batches(source, num_shards, cache):
         assert_equal(part, (whole[:, shard::num_shards], labels[:, shard::num_shards]))
 
 
+def test_replicas_share_the_global_batches(source):
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    arguments = dict(image_size=12, image_channels=3, seed=3, flip=True, start_batch=2)
+    distributed = distribute(strategy, source, batch_size=BATCH, **arguments)
+    whole, _ = batches(source, 5, start_batch=2)
+    for expected, (images, _) in zip(whole, distributed, strict=False):
+        parts = strategy.experimental_local_results(images)
+        assert [part.shape[0] for part in parts] == [3, 3]
+        np.testing.assert_array_equal(np.concatenate(parts), expected)
+
+
+def test_two_hosts_of_two_replicas_share_the_global_batches(source):
+    class TwoHosts:
+        num_replicas_in_sync = 4
+
+        def distribute_datasets_from_function(self, of_host):
+            return [of_host(tf.distribute.InputContext(2, host, 4)) for host in range(2)]
+
+    arguments = dict(image_size=12, image_channels=3, seed=3, flip=True, start_batch=3)
+    hosts = distribute(TwoHosts(), source, batch_size=8, **arguments)
+    drawn = [next(iterator)[0] for iterator in map(iter, hosts) for iterator in [iterator] * 2]
+    whole, _ = batches(source, 1, batch_size=8, start_batch=3)
+    assert {image.numpy().tobytes() for part in drawn for image in part} == {
+        image.tobytes() for image in whole[0]
+    }
+
+
+def test_a_batch_that_replicas_cannot_share_is_refused(source):
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with pytest.raises(ValueError, match="number of replicas"):
+        distribute(strategy, source, batch_size=5, image_size=12, image_channels=3, seed=0)
+
+
 def test_the_order_does_not_depend_on_the_batch_size(source):
     small, _ = batches(source, 12, batch_size=3)
     large, _ = batches(source, 4, batch_size=9)
@@ -131,8 +166,6 @@ def test_batches_may_be_larger_than_the_data_set(source, folder_pixels):
 
 @pytest.mark.parametrize("cache", [True, False])
 def test_a_damaged_image_is_named(own_folder, cache):
-    from tf_biggan.data.images import naming_unreadable
-
     damaged = own_folder / "bee" / "1.png"
     damaged.write_bytes(damaged.read_bytes()[:90])
     with pytest.raises(ValueError, match=r"bee/1\.png") as caught, naming_unreadable():

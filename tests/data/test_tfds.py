@@ -53,7 +53,8 @@ def data_dir(tmp_path_factory, pixels):
 
 
 def load_all(source):
-    return np.stack([source.load(index, 3).numpy() for index in range(source.num_images)])
+    loaded = tf.data.Dataset.range(source.num_images).map(lambda index: source.load(index, 3))
+    return np.stack(list(loaded.as_numpy_iterator()))
 
 
 def test_images_labels_and_names_are_found(data_dir, pixels):

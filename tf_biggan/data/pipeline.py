@@ -84,6 +84,51 @@ def make_dataset(
     return finished.prefetch(tf.data.AUTOTUNE).with_options(_options())
 
 
+def distribute(
+    strategy: tf.distribute.Strategy,
+    source: Source,
+    *,
+    batch_size: int,
+    start_batch: int = 0,
+    **arguments,
+) -> tf.distribute.DistributedDataset | tf.data.Dataset:
+    """`make_dataset` for every replica of a strategy, on one host or many.
+
+    Each draw gives every replica its part of the same global batch that one replica would draw;
+    which replica gets which image depends on the number of replicas and hosts.
+
+    Args:
+      batch_size: images of all replicas together; a multiple of their number.
+      start_batch: global batches already consumed.
+      **arguments: the remaining ones of `make_dataset`, shards excepted.
+
+    Returns:
+      What `strategy.distribute_datasets_from_function` gives; for `iter` and `strategy.run`.
+    """
+    replicas = strategy.num_replicas_in_sync
+    checks.require(
+        batch_size % replicas == 0,
+        "`batch_size` must be a multiple of the number of replicas",
+        batch_size=batch_size,
+        replicas=replicas,
+    )
+
+    def of_host(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        hosts = context.num_input_pipelines
+        # A host draws once for each of its replicas, so its batches are a replica's.
+        draws = replicas // hosts
+        return make_dataset(
+            source,
+            batch_size=batch_size // draws,
+            start_batch=start_batch * draws,
+            shard_index=context.input_pipeline_id,
+            num_shards=hosts,
+            **arguments,
+        )
+
+    return strategy.distribute_datasets_from_function(of_host)
+
+
 def _from_storage(
     stream: tf.data.Dataset, batch_size: int, load: Callable[[tf.Tensor], tf.Tensor]
 ) -> tf.data.Dataset:
