@@ -39,8 +39,10 @@ def published_preprocessing(image, side):
     return np.asarray(cropped.resize((side, side), Image.Resampling.BILINEAR))
 
 
-@pytest.mark.parametrize("channels", [1, 2, 3, 4])
-@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "P"])
+@pytest.mark.parametrize(
+    ("mode", "channels"),
+    [("L", 3), ("L", 1), ("LA", 2), ("RGB", 1), ("RGB", 4), ("RGBA", 2), ("RGBA", 3), ("P", 3)],
+)
 def test_png_of_every_mode_decodes_like_pil(mode, channels):
     contents = encoded(smooth(20, 31, 4), "PNG", mode)
     expected = np.asarray(Image.open(io.BytesIO(contents)).convert("RGBA"))
@@ -49,8 +51,7 @@ def test_png_of_every_mode_decodes_like_pil(mode, channels):
     np.testing.assert_array_equal(decoded, expected.reshape(20, 31, channels))
 
 
-@pytest.mark.parametrize("mode", ["L", "RGB"])
-@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize(("mode", "channels"), [("L", 3), ("RGB", 1), ("RGB", 3), ("RGB", 4)])
 def test_jpeg_decodes_like_pil(mode, channels):
     contents = encoded(smooth(40, 33), "JPEG", mode, quality=90)
     image = Image.open(io.BytesIO(contents)).convert("RGB").convert(PIL_MODES[channels])
@@ -81,7 +82,10 @@ def test_crop_and_resize_equal_the_published_preprocessing(width, height, side):
     expected = published_preprocessing(Image.fromarray(pixels), side).astype(int)
     got = images.crop_and_resize(tf.constant(pixels), side, side)
     assert got.dtype == tf.uint8
-    assert np.abs(got.numpy() - expected).max() <= RESIZE_LEVELS
+    difference = got.numpy() - expected
+    assert np.abs(difference).max() <= RESIZE_LEVELS
+    # Cutting off instead of rounding would be half a level darker on average.
+    assert abs(difference.mean()) < 0.1
 
 
 def test_resize_is_antialiased():

@@ -66,8 +66,7 @@ def test_every_image_once_an_epoch_and_epochs_differ(source, folder_pixels):
     assert (first != second).any()
 
 
-@pytest.mark.parametrize("cache", [True, False])
-@pytest.mark.parametrize("start", [1, 4, 9])
+@pytest.mark.parametrize(("cache", "start"), [(True, 1), (True, 9), (False, 4)])
 def test_resumed_batches_are_those_of_the_whole_run(source, cache, start):
     images, labels = batches(source, 12, cache=cache)
     resumed = batches(source, 12 - start, cache=cache, start_batch=start)
@@ -93,8 +92,7 @@ def test_cached_and_stored_batches_are_equal(source):
     assert_equal(batches(source, 9, cache=True), batches(source, 9, cache=False))
 
 
-@pytest.mark.parametrize("num_shards", [2, 3])
-@pytest.mark.parametrize("cache", [True, False])
+@pytest.mark.parametrize(("cache", "num_shards"), [(True, 3), (False, 2)])
 def test_shards_share_the_global_batches(source, num_shards, cache):
     whole, labels = batches(source, 8, cache=cache, start_batch=1)
     for shard in range(num_shards):

@@ -75,7 +75,7 @@ def test_records_are_plain_examples_of_png_files(source, tmp_path, folder_pixels
         np.testing.assert_array_equal(tf.io.decode_png(contents), folder_pixels[index])
 
 
-@pytest.mark.parametrize("image_channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("image_channels", [1, 2, 4])
 def test_channels_survive_the_round_trip(source, tmp_path, image_channels):
     prepare(source, str(tmp_path), image_size=SIDE, image_channels=image_channels)
     records = open_source(f"tfrecord:{tmp_path}")
@@ -129,7 +129,7 @@ def test_an_interrupted_preparation_goes_on(source, tmp_path, monkeypatch):
 def test_the_content_hash_is_that_of_the_images_not_of_the_shards(source, tmp_path):
     described = [
         prepare(source, str(tmp_path / str(count)), image_size=SIDE, num_shards=count)
-        for count in (1, 5)
+        for count in (1, 3)
     ]
     assert described[0]["content_sha256"] == described[1]["content_sha256"]
     other = prepare(source, str(tmp_path / "other"), image_size=SIDE + 1)
