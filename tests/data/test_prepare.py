@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from tf_biggan.data import prepare as prepare_module
+from tf_biggan.data.images import crop_and_resize, naming_unreadable
 from tf_biggan.data.pipeline import make_dataset
 from tf_biggan.data.prepare import prepare
 from tf_biggan.data.sources import open_source
@@ -81,7 +82,7 @@ def test_channels_survive_the_round_trip(source, tmp_path, image_channels):
     records = open_source(f"tfrecord:{tmp_path}")
     index = tf.constant(3, tf.int64)
     loaded = source.load(index, image_channels)
-    expected = prepare_module.images.crop_and_resize(loaded, SIDE, SIDE)
+    expected = crop_and_resize(loaded, SIDE, SIDE)
     np.testing.assert_array_equal(records.load(index, image_channels), expected)
 
 
@@ -172,6 +173,18 @@ def test_missing_shards_are_named(source, tmp_path):
     (tmp_path / "images-00001-of-00002.tfrecord").unlink()
     with pytest.raises(ValueError, match="images-00001-of-00002"):
         open_source(f"tfrecord:{tmp_path}")
+
+
+def test_damaged_records_are_named_when_they_are_read(source, tmp_path):
+    prepare(source, str(tmp_path), image_size=SIDE)
+    shard = tmp_path / "images-00000-of-00001.tfrecord"
+    damaged = bytearray(shard.read_bytes())
+    damaged[-50] ^= 255
+    shard.write_bytes(damaged)
+    records = open_source(f"tfrecord:{tmp_path}")
+    records.load(tf.constant(0, tf.int64), 3)
+    with pytest.raises(ValueError, match=rf"{shard.name} at byte \d+'"), naming_unreadable():
+        records.load(tf.constant(20, tf.int64), 3)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,9 @@ dataset.json comes last: a folder without it is unfinished.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+from collections.abc import Iterable
 
 import tensorflow as tf
 
@@ -140,36 +142,44 @@ def _write_shards(source: Source, output: str, settings: dict, workers: int) -> 
     shards = settings["shards"]
     bounds = [source.num_images * shard // len(shards) for shard in range(len(shards) + 1)]
     missing = [
-        shard
-        for shard, name in enumerate(shards)
-        if not tf.io.gfile.exists(tf.io.gfile.join(output, name))
+        (place, first, end)
+        for place, (first, end) in zip(
+            _places(output, settings), itertools.pairwise(bounds), strict=True
+        )
+        if not tf.io.gfile.exists(place)
     ]
-    kept = source.num_images - sum(bounds[shard + 1] - bounds[shard] for shard in missing)
-    progress = Progress("Preparing", source.num_images, done=kept)
-    for shard in missing:
-        place = tf.io.gfile.join(output, shards[shard])
-        encoded = _encoded(source, bounds[shard], bounds[shard + 1], settings, workers)
-        try:
-            _write_shard(place + TEMPORARY_SUFFIX, encoded, source, bounds[shard], progress)
-        except BaseException:
-            if tf.io.gfile.exists(place + TEMPORARY_SUFFIX):
-                tf.io.gfile.remove(place + TEMPORARY_SUFFIX)
-            raise
-        tf.io.gfile.rename(place + TEMPORARY_SUFFIX, place, overwrite=True)
+    left = sum(end - first for _, first, end in missing)
+    progress = Progress("Preparing", source.num_images, done=source.num_images - left)
+    if missing:
+        # One stream for all shards: the workers need not wait while a shard is closed.
+        encoded = _encoded(source, missing, settings, workers).as_numpy_iterator()
+        for place, first, end in missing:
+            # Labels first: where they end, zip must not have drawn the next shard's image yet.
+            labelled = zip(source.labels[first:end].tolist(), encoded, strict=False)
+            _write_shard(place, labelled, progress)
     progress.close()
 
 
-def _write_shard(
-    place: str, encoded: tf.data.Dataset, source: Source, first: int, progress: Progress
-) -> None:
-    with tf.io.TFRecordWriter(place) as writer, images.naming_unreadable():
-        for offset, contents in enumerate(encoded.as_numpy_iterator()):
-            writer.write(tfrecord.serialize(contents, int(source.labels[first + offset])))
-            progress.add(1)
+def _places(output: str, settings: dict) -> tuple[str, ...]:
+    return tuple(tf.io.gfile.join(output, name) for name in settings["shards"])
 
 
-def _encoded(source: Source, first: int, end: int, settings: dict, workers: int) -> tf.data.Dataset:
-    """The encoded images `first` to `end` of the source at their final size, in order."""
+def _write_shard(place: str, labelled: Iterable[tuple[int, bytes]], progress: Progress) -> None:
+    temporary = place + TEMPORARY_SUFFIX
+    try:
+        with tf.io.TFRecordWriter(temporary) as writer, images.naming_unreadable():
+            for label, contents in labelled:
+                writer.write(tfrecord.serialize(contents, label))
+                progress.add(1)
+    except BaseException:
+        if tf.io.gfile.exists(temporary):
+            tf.io.gfile.remove(temporary)
+        raise
+    tf.io.gfile.rename(temporary, place, overwrite=True)
+
+
+def _encoded(source: Source, missing: list, settings: dict, workers: int) -> tf.data.Dataset:
+    """The encoded images of the missing shards at their final size, in order."""
     encode = ENCODERS[settings["image_format"]]
 
     def process(index):
@@ -177,12 +187,16 @@ def _encoded(source: Source, first: int, end: int, settings: dict, workers: int)
         height, width = settings["image_height"], settings["image_width"]
         return encode(images.crop_and_resize(pixels, height, width))
 
-    indices = tf.data.Dataset.range(first, end)
-    return indices.map(process, num_parallel_calls=workers, deterministic=True).prefetch(1)
+    ranges = tf.constant([(first, end) for _, first, end in missing], tf.int64)
+    indices = tf.data.Dataset.from_tensor_slices(ranges).flat_map(
+        lambda bounds: tf.data.Dataset.range(bounds[0], bounds[1])
+    )
+    encoded = indices.map(process, num_parallel_calls=workers, deterministic=True)
+    return encoded.prefetch(tf.data.AUTOTUNE)
 
 
 def _finish(output: str, settings: dict) -> dict:
-    files = tuple(tf.io.gfile.join(output, name) for name in settings["shards"])
+    files = _places(output, settings)
     index = scan(files, tfrecord.label_of, "Checking")
     _require_complete(index, settings)
     description = {**settings, "content_sha256": _content_hash(files, settings["num_images"])}
