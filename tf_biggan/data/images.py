@@ -74,7 +74,8 @@ def decode_named(encoded: tf.data.Dataset, name: tf.Tensor, channels: int) -> tf
     nothing = tf.data.Dataset.from_tensors(tf.zeros([0, 0, channels], tf.uint8))
     decoded = encoded.map(lambda contents: decode(contents, channels)).ignore_errors()
     pixels = decoded.concatenate(nothing).take(1).get_single_element()
-    readable = tf.debugging.Assert(tf.size(pixels) > 0, [f"{_UNREADABLE}: <", name, ">"])
+    message = tf.strings.join([f"{_UNREADABLE} <", name, ">"])
+    readable = tf.debugging.Assert(tf.size(pixels) > 0, [message])
     with tf.control_dependencies([readable]):
         return tf.identity(pixels)
 
@@ -85,7 +86,7 @@ def naming_unreadable():
     try:
         yield
     except tf.errors.InvalidArgumentError as error:
-        found = re.search(rf"{_UNREADABLE}: <\] \[(.*?)\] \[>", error.message, re.DOTALL)
+        found = re.search(rf"{_UNREADABLE} <(.*?)>['\"\]]", error.message, re.DOTALL)
         if found is None:
             raise
         raise ValueError(
