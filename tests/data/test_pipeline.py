@@ -1,0 +1,204 @@
+"""Batches: exact resume, shards, epochs, flips, range; cached and read from storage alike."""
+
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_biggan.data.images import naming_unreadable
+from tf_biggan.data.pipeline import distribute, make_dataset
+from tf_biggan.data.source import Source
+from tf_biggan.data.sources import open_source
+
+BATCH = 6
+
+
+class InMemory(Source):
+    """The pixels of the image folder without the files, for speed."""
+
+    def __init__(self, pixels):
+        super().__init__("memory", ("ant", "bee", "cow"), np.arange(len(pixels)) // 7)
+        self.pixels = tf.constant(pixels)
+
+    def load(self, index, channels):
+        return self.pixels[index][..., :channels]
+
+    def locate(self, index):
+        return str(index)
+
+
+@pytest.fixture(scope="module")
+def source(folder_pixels):
+    return InMemory(folder_pixels)
+
+
+def batches(source, count, **overrides):
+    arguments = dict(image_size=12, image_channels=3, batch_size=BATCH, seed=3, flip=True)
+    dataset = make_dataset(source, **{**arguments, **overrides})
+    drawn = list(itertools.islice(dataset.as_numpy_iterator(), count))
+    return np.stack([x for x, _ in drawn]), np.stack([y for _, y in drawn])
+
+
+def indices_of(drawn, folder_pixels):
+    """Which image of the folder each of the unflipped drawn ones is."""
+    known = {pixels.tobytes(): index for index, pixels in enumerate(folder_pixels)}
+    levels = np.round((drawn.astype(np.float64) + 1) * 127.5).astype(np.uint8)
+    return np.array([known[image.tobytes()] for image in levels.reshape(-1, *levels.shape[2:])])
+
+
+def assert_equal(first, second):
+    for left, right in zip(first, second, strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_batches_have_the_promised_form(source, cache):
+    dataset = make_dataset(
+        source, image_size=(8, 16), image_channels=1, batch_size=4, seed=0, cache=cache
+    )
+    images, labels = dataset.element_spec
+    assert (images.shape, images.dtype.name) == ((4, 8, 16, 1), "float32")
+    assert (labels.shape, labels.dtype.name) == ((4,), "int32")
+    drawn, _ = next(dataset.as_numpy_iterator())
+    assert drawn.min() >= -1 and drawn.max() <= 1 and drawn.std() > 0.1
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_values_are_those_of_the_files(image_folder, folder_pixels, cache):
+    images, labels = batches(open_source(f"folder:{image_folder}"), 20, flip=False, cache=cache)
+    found = indices_of(images, folder_pixels)
+    expected = folder_pixels[found].reshape(images.shape).astype(np.float32) / 127.5 - 1
+    np.testing.assert_array_equal(images, expected)
+    np.testing.assert_array_equal(labels.ravel(), found // 7)
+
+
+def test_every_image_once_an_epoch_and_epochs_differ(source, folder_pixels):
+    # 21 images in batches of 6: after 7 batches two epochs have passed, with a batch across.
+    images, _ = batches(source, 7, flip=False)
+    first, second = indices_of(images, folder_pixels).reshape(2, 21)
+    np.testing.assert_array_equal(np.sort(first), np.arange(21))
+    np.testing.assert_array_equal(np.sort(second), np.arange(21))
+    assert (first != second).any()
+
+
+@pytest.mark.parametrize(("cache", "start"), [(True, 1), (True, 9), (False, 4)])
+def test_resumed_batches_are_those_of_the_whole_run(source, cache, start):
+    images, labels = batches(source, 12, cache=cache)
+    resumed = batches(source, 12 - start, cache=cache, start_batch=start)
+    assert_equal(resumed, (images[start:], labels[start:]))
+
+
+def test_resuming_does_not_read_what_is_skipped(own_folder):
+    source = open_source(f"folder:{own_folder}")
+    whole, _ = batches(source, 2, batch_size=3, cache=False)
+    order = indices_of(batches(source, 1, batch_size=3, flip=False)[0], load_pixels(own_folder))
+    for index in order:
+        (own_folder / ("ant", "bee")[index // 3] / f"{index % 3}.png").write_bytes(b"damaged")
+    resumed, _ = batches(source, 1, batch_size=3, cache=False, start_batch=1)
+    np.testing.assert_array_equal(resumed[0], whole[1])
+
+
+def load_pixels(folder):
+    drawn = open_source(f"folder:{folder}")
+    return np.stack([drawn.load(index, 3).numpy() for index in range(drawn.num_images)])
+
+
+def test_cached_and_stored_batches_are_equal(source):
+    assert_equal(batches(source, 9, cache=True), batches(source, 9, cache=False))
+
+
+@pytest.mark.parametrize(("cache", "num_shards"), [(True, 3), (False, 2)])
+def test_shards_share_the_global_batches(source, num_shards, cache):
+    whole, labels = batches(source, 8, cache=cache, start_batch=1)
+    for shard in range(num_shards):
+        part = batches(
+            source, 8, cache=cache, start_batch=1, shard_index=shard, num_shards=num_shards
+        )
+        assert_equal(part, (whole[:, shard::num_shards], labels[:, shard::num_shards]))
+
+
+def test_replicas_share_the_global_batches(source):
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    arguments = dict(image_size=12, image_channels=3, seed=3, flip=True, start_batch=2)
+    distributed = distribute(strategy, source, batch_size=BATCH, **arguments)
+    whole, _ = batches(source, 5, start_batch=2)
+    for expected, (images, _) in zip(whole, distributed, strict=False):
+        parts = strategy.experimental_local_results(images)
+        assert [part.shape[0] for part in parts] == [3, 3]
+        np.testing.assert_array_equal(np.concatenate(parts), expected)
+
+
+def test_two_hosts_of_two_replicas_share_the_global_batches(source):
+    class TwoHosts:
+        num_replicas_in_sync = 4
+
+        def distribute_datasets_from_function(self, of_host):
+            return [of_host(tf.distribute.InputContext(2, host, 4)) for host in range(2)]
+
+    arguments = dict(image_size=12, image_channels=3, seed=3, flip=True, start_batch=3)
+    hosts = distribute(TwoHosts(), source, batch_size=8, **arguments)
+    drawn = [next(iterator)[0] for iterator in map(iter, hosts) for iterator in [iterator] * 2]
+    whole, _ = batches(source, 1, batch_size=8, start_batch=3)
+    assert {image.numpy().tobytes() for part in drawn for image in part} == {
+        image.tobytes() for image in whole[0]
+    }
+
+
+def test_a_batch_that_replicas_cannot_share_is_refused(source):
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with pytest.raises(ValueError, match="number of replicas"):
+        distribute(strategy, source, batch_size=5, image_size=12, image_channels=3, seed=0)
+
+
+def test_the_order_does_not_depend_on_the_batch_size(source):
+    small, _ = batches(source, 12, batch_size=3)
+    large, _ = batches(source, 4, batch_size=9)
+    np.testing.assert_array_equal(small.reshape(large.shape), large)
+
+
+def test_flips_mirror_some_images_and_nothing_else(source):
+    plain, labels = batches(source, 20, flip=False)
+    flipped, same_labels = batches(source, 20, flip=True)
+    np.testing.assert_array_equal(labels, same_labels)
+    mirrored = (flipped == plain[:, :, :, ::-1]).all(axis=(2, 3, 4))
+    unchanged = (flipped == plain).all(axis=(2, 3, 4))
+    assert (mirrored ^ unchanged).all()
+    # 60 expected of 120, standard deviation 5.5.
+    assert 30 < mirrored.sum() < 90
+
+
+def test_seeds_give_other_orders(source):
+    assert (batches(source, 4, seed=1)[1] != batches(source, 4, seed=2)[1]).any()
+
+
+def test_batches_may_be_larger_than_the_data_set(source, folder_pixels):
+    images, _ = batches(source, 1, batch_size=50, flip=False)
+    counts = np.bincount(indices_of(images, folder_pixels), minlength=21)
+    assert set(counts) == {2, 3}
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_a_damaged_image_is_named(own_folder, cache):
+    damaged = own_folder / "bee" / "1.png"
+    damaged.write_bytes(damaged.read_bytes()[:90])
+    with pytest.raises(ValueError, match=r"bee/1\.png") as caught, naming_unreadable():
+        batches(open_source(f"folder:{own_folder}"), 2, batch_size=6, cache=cache)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"batch_size": 7, "num_shards": 2},
+        {"shard_index": 2, "num_shards": 2},
+        {"seed": -1},
+        {"start_batch": -1},
+        {"image_channels": 5},
+        {"image_size": 0},
+    ],
+    ids=lambda wrong: ",".join(wrong),
+)
+def test_wrong_arguments_are_refused(source, wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        batches(source, 1, **wrong)

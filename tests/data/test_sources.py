@@ -1,0 +1,155 @@
+"""What is found in folders and in the digits, how it is described, and what is refused."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tf_biggan.data import images
+from tf_biggan.data.source import Source, check_labels, describe
+from tf_biggan.data.sources import open_source
+
+
+class LabelsOnly(Source):
+    """A source of which only the labels matter."""
+
+    def __init__(self, labels, num_classes):
+        super().__init__("test", tuple(f"class {c}" for c in range(num_classes)), labels)
+
+    def load(self, index, channels):
+        raise NotImplementedError
+
+    def locate(self, index):
+        return str(index)
+
+
+def load_all(source, channels=3):
+    dataset = tf.data.Dataset.range(source.num_images).map(lambda i: source.load(i, channels))
+    return np.stack(list(dataset.as_numpy_iterator()))
+
+
+def test_folder_of_classes(image_folder, folder_pixels):
+    source = open_source(f"folder:{image_folder}")
+    assert source.class_names == ("ant", "bee", "cow")
+    assert source.labels.dtype == np.int32
+    np.testing.assert_array_equal(source.labels, np.repeat([0, 1, 2], 7))
+    np.testing.assert_array_equal(load_all(source), folder_pixels)
+
+
+def test_folder_without_sub_folders_has_no_classes(image_folder, folder_pixels):
+    source = open_source(f"folder:{image_folder}/bee")
+    assert (source.num_classes, source.num_images) == (0, 7)
+    assert not source.labels.any()
+    np.testing.assert_array_equal(load_all(source), folder_pixels[7:14])
+
+
+def test_split_is_a_sub_folder(image_folder):
+    assert open_source(f"folder:{image_folder}", split="cow").num_images == 7
+
+
+def test_every_suffix_is_found_and_other_files_are_not(tmp_path):
+    for number, suffix in enumerate(images.SUFFIXES):
+        Image.new("RGB", (4, 4), (number, 0, 0)).save(tmp_path / f"{number}{suffix.upper()}")
+    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / ".hidden.png").write_text("no image")
+    assert open_source(f"folder:{tmp_path}").num_images == len(images.SUFFIXES)
+
+
+def test_digits_are_the_published_ones():
+    source = open_source("digits")
+    # The counts of the UCI repository's description of the test part.
+    assert source.label_counts().tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+    pixels = load_all(source, channels=1)
+    assert pixels.shape == (1797, 8, 8, 1)
+    # First row of the published file optdigits.tes: 0,0,5,13,9,1,0,0 for a zero.
+    np.testing.assert_array_equal(
+        pixels[0, 0, :, 0], np.round(np.array([0, 0, 5, 13, 9, 1, 0, 0]) * 255 / 16)
+    )
+    assert source.labels[:3].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_digits_have_the_channels_asked_for(channels):
+    image = open_source("digits").load(tf.constant(5, tf.int64), channels).numpy()
+    assert image.shape == (8, 8, channels)
+    if channels in (2, 4):
+        assert (image[..., -1] == 255).all()
+    assert (image[..., 0] == image[..., (channels - 1) // 2]).all()
+
+
+def test_description_tells_images_classes_and_counts(image_folder):
+    text = "\n".join(describe(open_source(f"folder:{image_folder}")))
+    assert "21 images" in text
+    assert "3 (ant, bee, cow)" in text
+    assert "ant 7, bee 7, cow 7" in text
+
+
+def test_description_of_many_classes_is_short():
+    labels = np.concatenate([np.arange(999), np.zeros(50, int)])
+    lines = describe(LabelsOnly(labels, 1000))
+    assert max(map(len, lines)) < 150
+    assert "fewest 0 (class 999), median 1, most 51 (class 0)" in lines[2]
+    assert lines[3] == "Classes without images: 1 (class 999)"
+
+
+@pytest.mark.parametrize(
+    ("labels", "num_classes", "message"),
+    [
+        ([0, 0, 0], 2, "at least two different labels.*only_label=0"),
+        ([0, 1, 5], 5, "from 0 to 4.*largest_label=5"),
+        ([-1, 1, 2], 5, "from 0 to 4.*smallest_label=-1"),
+        ([0, 1], 1, "from 0 to 0.*largest_label=1"),
+        ([0, 1], -1, "num_classes"),
+    ],
+)
+def test_labels_that_cannot_be_trained_on_are_refused(labels, num_classes, message):
+    with pytest.raises(ValueError, match=message):
+        check_labels(LabelsOnly(np.array(labels), 3), num_classes)
+
+
+@pytest.mark.parametrize(("labels", "num_classes"), [([0, 4], 5), ([0, 0], 1), ([7, 7], 0)])
+def test_labels_that_can_be_trained_on_pass(labels, num_classes):
+    check_labels(LabelsOnly(np.array(labels), 3), num_classes)
+
+
+@pytest.mark.parametrize(
+    ("specification", "message"),
+    [
+        ("cifar10", "one of digits, tfds:NAME, folder:PATH, tfrecord:PATH.*'cifar10'"),
+        ("folder:", "existing folder"),
+        ("folder:/does/not/exist", "existing folder.*'/does/not/exist'"),
+        ("tfrecord:/does/not/exist", "that `prepare` finished.*'/does/not/exist'"),
+        ("digits:8", "no path"),
+    ],
+)
+def test_wrong_specifications_are_refused_in_one_line(specification, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        open_source(specification)
+    assert "\n" not in str(caught.value)
+
+
+def test_digits_have_one_split():
+    with pytest.raises(ValueError, match=r"only split.*'test'"):
+        open_source("digits", split="test")
+
+
+def test_folder_of_splits_is_not_taken_for_classes(image_folder):
+    with pytest.raises(ValueError, match=r"must hold images itself.*without_images"):
+        open_source(f"folder:{image_folder.parent}")
+
+
+def test_empty_class_folder_is_named(own_folder):
+    (own_folder / "dog").mkdir()
+    with pytest.raises(ValueError, match=r"Every class folder.*'dog'"):
+        open_source(f"folder:{own_folder}")
+
+
+def test_images_beside_class_folders_are_refused(own_folder):
+    Image.new("RGB", (4, 4)).save(own_folder / "stray.png")
+    with pytest.raises(ValueError, match=r"not both.*'stray\.png'"):
+        open_source(f"folder:{own_folder}")
+
+
+def test_folder_without_images_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"must hold images.*\.webp"):
+        open_source(f"folder:{tmp_path}")

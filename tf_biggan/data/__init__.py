@@ -1,0 +1,1 @@
+"""Sources of labelled images, preprocessing, the input pipeline, preparation of records."""

@@ -1,0 +1,189 @@
+"""From stored bytes to a model's image: decoding, central crop, antialiased resize, scaling.
+
+The published preprocessing for ImageNet (BigGAN-PyTorch, utils.py): crop the long edge centrally,
+resize with PIL's antialiased bilinear filter, round to uint8, scale to [-1, 1].
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+
+import tensorflow as tf
+
+from tf_biggan import checks
+
+CROP_METHOD = "central, to the aspect ratio of the output"
+RESIZE_METHOD = "bilinear, antialiased, rounded to uint8"
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
+MAX_CHANNELS = 4
+
+# PIL's fixed-point weights of ITU-R 601 luma; they add up to 2**16, so grey stays what it is.
+_LUMA_WEIGHTS = (19595, 38470, 7471)
+_WEBP_ANIMATION_BIT = 2
+_UNREADABLE = "unreadable image"
+
+
+def size_of(image_size: int | tuple[int, int]) -> tuple[int, int]:
+    """(height, width) in pixels of a side or of a pair.
+
+    Raises:
+      ValueError: it is neither a positive integer nor a pair of them.
+    """
+    height, width = image_size if isinstance(image_size, tuple | list) else (image_size, image_size)
+    checks.require_integer("image_size", height, minimum=1)
+    checks.require_integer("image_size", width, minimum=1)
+    return height, width
+
+
+def decode(contents: tf.Tensor, channels: int) -> tf.Tensor:
+    """Pixels of a JPEG, PNG, BMP or WebP file, told apart by content, not by name.
+
+    Grey is repeated for colour; colour becomes ITU-R 601 luma for grey; alpha is dropped, or opaque
+    where the file has none. Rotation in EXIF is ignored, as it is by torchvision. BMP files of
+    8 bits a pixel are read as grey. Animated WebP files are refused.
+
+    Args:
+      contents: string scalar.
+      channels: 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha).
+
+    Returns:
+      uint8 [height, width, channels].
+    """
+    depth = 4 if channels in (2, 4) else 3
+    readers = [(b"\xff\xd8", 0, _decode_jpeg), (b"BM", 0, _decode_bmp)]
+    if hasattr(tf.io, "decode_webp"):
+        readers.append((b"WEBP", 8, _decode_webp))
+    branches = [
+        (_has(contents, signature, position), lambda read=read: read(contents, depth))
+        for signature, position, read in readers
+    ]
+    pixels = tf.case(branches, default=lambda: tf.io.decode_png(contents, channels=depth))
+    pixels = tf.ensure_shape(pixels, [None, None, depth])
+    return pixels if channels >= 3 else _luma(pixels)
+
+
+def decode_named(encoded: tf.data.Dataset, name: tf.Tensor, channels: int) -> tf.Tensor:
+    """The image of a data set of one encoded image; an error carries `name` if it is unreadable.
+
+    Operations cannot catch an error, but a data set can leave the element out.
+
+    Returns:
+      uint8 [height, width, channels].
+    """
+    nothing = tf.data.Dataset.from_tensors(tf.zeros([0, 0, channels], tf.uint8))
+    decoded = encoded.map(lambda contents: decode(contents, channels)).ignore_errors()
+    pixels = decoded.concatenate(nothing).take(1).get_single_element()
+    message = tf.strings.join([f"{_UNREADABLE} <", name, ">"])
+    readable = tf.debugging.Assert(tf.size(pixels) > 0, [message])
+    with tf.control_dependencies([readable]):
+        return tf.identity(pixels)
+
+
+@contextlib.contextmanager
+def naming_unreadable():
+    """Around code that draws batches: an unreadable image becomes a ValueError naming it."""
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        found = re.search(rf"{_UNREADABLE} <(.*?)>['\"\]]", error.message, re.DOTALL)
+        if found is None:
+            raise
+        raise ValueError(
+            "Every image must be a complete JPEG, PNG, BMP or WebP file; remove or replace it."
+            f" Received: {found[1]!r}."
+        ) from None
+
+
+def from_grey(grey: tf.Tensor, channels: int) -> tf.Tensor:
+    """uint8 [height, width, 1] as [height, width, channels]; alpha is opaque."""
+    colour = grey if channels <= 2 else tf.repeat(grey, 3, axis=-1)
+    return colour if channels in (1, 3) else _with_alpha(colour)
+
+
+def crop_and_resize(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """Central crop to the aspect ratio of height x width, then an antialiased bilinear resize.
+
+    An image of that size already passes unchanged.
+
+    Args:
+      image: uint8 [H, W, C].
+
+    Returns:
+      uint8 [height, width, C].
+    """
+    shape = tf.shape(image)
+    fits = tf.logical_and(shape[0] == height, shape[1] == width)
+    image = tf.cond(
+        fits, lambda: image, lambda: _resize(_central_crop(image, height, width), height, width)
+    )
+    return tf.ensure_shape(image, [height, width, image.shape[-1]])
+
+
+def to_model_range(images: tf.Tensor) -> tf.Tensor:
+    """uint8 0..255 to float32 [-1, 1]: x / 127.5 - 1."""
+    return tf.cast(images, tf.float32) / 127.5 - 1.0
+
+
+def flip_where(images: tf.Tensor, flips: tf.Tensor) -> tf.Tensor:
+    """Mirrors image i of [N, H, W, C] left to right where `flips` (bool [N]) is true."""
+    return tf.where(flips[:, tf.newaxis, tf.newaxis, tf.newaxis], images[:, :, ::-1], images)
+
+
+def _has(contents: tf.Tensor, signature: bytes, position: int) -> tf.Tensor:
+    return tf.strings.substr(contents, position, len(signature)) == signature
+
+
+def _decode_jpeg(contents: tf.Tensor, depth: int) -> tf.Tensor:
+    # The fast transform is up to several levels off and differs between builds.
+    pixels = tf.io.decode_jpeg(contents, channels=3, dct_method="INTEGER_ACCURATE")
+    return _to_depth(pixels, depth)
+
+
+def _decode_webp(contents: tf.Tensor, depth: int) -> tf.Tensor:
+    # TensorFlow's decoder writes past its buffer for some animations, so none may reach it.
+    extended = _has(contents, b"VP8X", 12)
+    flags = tf.io.decode_raw(tf.strings.substr(contents, 20, 1), tf.uint8)[0]
+    animated = tf.logical_and(extended, tf.bitwise.bitwise_and(flags, _WEBP_ANIMATION_BIT) > 0)
+    still = tf.debugging.Assert(tf.logical_not(animated), ["animated WebP"])
+    with tf.control_dependencies([still]):
+        return _to_depth(tf.io.decode_webp(contents, channels=0)[0], depth)
+
+
+def _decode_bmp(contents: tf.Tensor, depth: int) -> tf.Tensor:
+    return _to_depth(tf.io.decode_bmp(contents, channels=0), depth)
+
+
+def _to_depth(pixels: tf.Tensor, depth: int) -> tf.Tensor:
+    """1, 3 or 4 stored channels (known only when the graph runs) as 3 or 4."""
+    stored = tf.shape(pixels)[-1]
+    pixels = tf.cond(stored == 1, lambda: tf.repeat(pixels, 3, axis=-1), lambda: pixels)
+    pixels = tf.cond(stored == 4, lambda: pixels, lambda: _with_alpha(pixels))
+    return pixels[..., :depth]
+
+
+def _with_alpha(colour: tf.Tensor) -> tf.Tensor:
+    opaque = tf.fill(tf.shape(colour[..., :1]), tf.constant(255, tf.uint8))
+    return tf.concat([colour, opaque], -1)
+
+
+def _luma(pixels: tf.Tensor) -> tf.Tensor:
+    weighted = tf.cast(pixels[..., :3], tf.int32) * tf.constant(_LUMA_WEIGHTS)
+    half = 1 << 15
+    luma = tf.bitwise.right_shift(tf.reduce_sum(weighted, -1, keepdims=True) + half, 16)
+    return tf.concat([tf.cast(luma, tf.uint8), pixels[..., 3:]], -1)
+
+
+def _central_crop(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    stored = tf.shape(image)[:2]
+    scale = tf.reduce_min(tf.cast(stored, tf.float64) / tf.constant([height, width], tf.float64))
+    fitted = tf.cast(tf.round(tf.constant([height, width], tf.float64) * scale), tf.int32)
+    kept = tf.clip_by_value(fitted, 1, stored)
+    # Halves round to even here as in Python, so that odd margins fall as in the published code.
+    start = tf.cast(tf.round(tf.cast(stored - kept, tf.float64) / 2), tf.int32)
+    return image[start[0] : start[0] + kept[0], start[1] : start[1] + kept[1]]
+
+
+def _resize(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    resized = tf.image.resize(image, (height, width), method="bilinear", antialias=True)
+    return tf.saturate_cast(tf.round(resized), tf.uint8)

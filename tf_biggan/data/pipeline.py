@@ -1,0 +1,190 @@
+"""The input pipeline: batches as a function of (source, seed, position), for any number of shards.
+
+Example n of the global stream goes to shard n % num_shards, so a step sees the same images whatever
+the number of shards is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from tf_biggan import checks
+from tf_biggan.data import images, order
+from tf_biggan.data.progress import Progress
+from tf_biggan.data.source import Source
+
+CACHE_LIMIT_BYTES = 1 << 30
+DECODED_AT_ONCE = 256
+MAX_SEED = 2**63 - 1
+
+
+def make_dataset(
+    source: Source,
+    *,
+    image_size: int | tuple[int, int],
+    image_channels: int,
+    batch_size: int,
+    seed: int,
+    flip: bool = False,
+    start_batch: int = 0,
+    shard_index: int = 0,
+    num_shards: int = 1,
+    cache: bool | None = None,
+) -> tf.data.Dataset:
+    """An endless data set of shuffled batches in a model's range.
+
+    Every epoch holds every image once, in an order of its own; batches may straddle epochs. Images
+    before `start_batch` are skipped without being read.
+
+    Args:
+      image_size: side, or (height, width), in pixels.
+      image_channels: 1 to 4, see `images.decode`.
+      batch_size: images of all shards together; a multiple of `num_shards`.
+      flip: whether half of the images, drawn anew each epoch, are mirrored left to right.
+      start_batch: batches already consumed by the run that is resumed.
+      cache: keep all images in memory as uint8, at their final size. None: where they fit in 1 GiB.
+
+    Returns:
+      (images float32 [B, H, W, C] in [-1, 1], labels int32 [B]), B = batch_size // num_shards.
+      Drawing from it may raise for an unreadable image: use `images.naming_unreadable` around it.
+
+    Raises:
+      ValueError: an argument is out of range, or an image is unreadable while the cache is filled.
+    """
+    height, width = images.size_of(image_size)
+    checks.require_integer("image_channels", image_channels, 1, images.MAX_CHANNELS)
+    checks.require_integer("seed", seed, minimum=0, maximum=MAX_SEED)
+    checks.require_integer("start_batch", start_batch, minimum=0)
+    _check_shards(batch_size, shard_index, num_shards)
+
+    def load(index):
+        return images.crop_and_resize(source.load(index, image_channels), height, width)
+
+    image_bytes = height * width * image_channels
+    if cache is None:
+        cache = source.num_images * image_bytes <= CACHE_LIMIT_BYTES
+    stream = order.examples(source.num_images, seed, start_batch * batch_size)
+    stream = stream.shard(num_shards, shard_index)
+    local_batch = batch_size // num_shards
+    if cache:
+        batches = _from_memory(stream, local_batch, _decode_all(source, load))
+    else:
+        batches = _from_storage(stream, local_batch, load)
+    with tf.device("CPU:0"):
+        labels = tf.constant(source.labels)
+
+    def finish(pixels, indices, flips):
+        pixels = images.flip_where(pixels, flips) if flip else pixels
+        return images.to_model_range(pixels), tf.gather(labels, indices)
+
+    finished = batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return finished.prefetch(tf.data.AUTOTUNE).with_options(_options())
+
+
+def distribute(
+    strategy: tf.distribute.Strategy,
+    source: Source,
+    *,
+    batch_size: int,
+    start_batch: int = 0,
+    **arguments,
+) -> tf.distribute.DistributedDataset | tf.data.Dataset:
+    """`make_dataset` for every replica of a strategy, on one host or many.
+
+    Each draw gives every replica its part of the same global batch that one replica would draw;
+    which replica gets which image depends on the number of replicas and hosts.
+
+    Args:
+      batch_size: images of all replicas together; a multiple of their number.
+      start_batch: global batches already consumed.
+      **arguments: the remaining ones of `make_dataset`, shards excepted.
+
+    Returns:
+      What `strategy.distribute_datasets_from_function` gives; for `iter` and `strategy.run`.
+    """
+    replicas = strategy.num_replicas_in_sync
+    checks.require(
+        batch_size % replicas == 0,
+        "`batch_size` must be a multiple of the number of replicas",
+        batch_size=batch_size,
+        replicas=replicas,
+    )
+
+    def of_host(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        hosts = context.num_input_pipelines
+        # A host draws once for each of its replicas, so its batches are a replica's.
+        draws = replicas // hosts
+        return make_dataset(
+            source,
+            batch_size=batch_size // draws,
+            start_batch=start_batch * draws,
+            shard_index=context.input_pipeline_id,
+            num_shards=hosts,
+            **arguments,
+        )
+
+    return strategy.distribute_datasets_from_function(of_host)
+
+
+def _from_storage(
+    stream: tf.data.Dataset, batch_size: int, load: Callable[[tf.Tensor], tf.Tensor]
+) -> tf.data.Dataset:
+    loaded = stream.map(
+        lambda index, flip: (load(index), index, flip),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    return loaded.batch(batch_size, drop_remainder=True)
+
+
+def _from_memory(stream: tf.data.Dataset, batch_size: int, pixels: np.ndarray) -> tf.data.Dataset:
+    # On a machine with an accelerator a bare constant would take up its memory.
+    with tf.device("CPU:0"):
+        cached = tf.constant(pixels)
+    batches = stream.batch(batch_size, drop_remainder=True)
+    return batches.map(
+        lambda indices, flips: (tf.gather(cached, indices), indices, flips),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+
+
+def _decode_all(source: Source, load: Callable[[tf.Tensor], tf.Tensor]) -> np.ndarray:
+    """Every image of the source at its final size, uint8 [N, H, W, C]."""
+    decoded = tf.data.Dataset.range(source.num_images).map(
+        load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
+    decoded = decoded.batch(DECODED_AT_ONCE).prefetch(2).with_options(_options())
+    pixels = np.empty([source.num_images, *decoded.element_spec.shape[1:]], np.uint8)
+    progress = Progress(f"Reading {source.name}", source.num_images)
+    filled = 0
+    with images.naming_unreadable():
+        for block in decoded.as_numpy_iterator():
+            pixels[filled : filled + len(block)] = block
+            filled += len(block)
+            progress.add(len(block))
+    progress.close()
+    return pixels
+
+
+def _check_shards(batch_size: int, shard_index: int, num_shards: int) -> None:
+    checks.require_integer("batch_size", batch_size, minimum=1)
+    checks.require_integer("num_shards", num_shards, minimum=1)
+    checks.require_integer("shard_index", shard_index, minimum=0, maximum=num_shards - 1)
+    checks.require(
+        batch_size % num_shards == 0,
+        "`batch_size` must be a multiple of `num_shards`",
+        batch_size=batch_size,
+        num_shards=num_shards,
+    )
+
+
+def _options() -> tf.data.Options:
+    options = tf.data.Options()
+    options.deterministic = True
+    # Sharding is done here, by example; a strategy must not do it again.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return options

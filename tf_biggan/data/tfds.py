@@ -1,0 +1,148 @@
+"""Data sets of TensorFlow Datasets that are prepared on this machine (or in a bucket)."""
+
+from __future__ import annotations
+
+import difflib
+
+import numpy as np
+
+from tf_biggan import checks
+from tf_biggan.data.records import RecordIndex, RecordSource, require_files, scan
+
+MAX_SUGGESTIONS = 5
+DEFAULT_SPLIT = "train"
+
+
+def open_tfds(
+    location: str, split: str | None, data_dir: str | None, download: bool
+) -> RecordSource:
+    """A prepared data set by its name, as `cifar10`, `imagenet_resized/64x64` or `mine:1.0.0`.
+
+    The image is the supervised input or the only image feature; the class is the supervised
+    target or the only class feature, and there may be none. Every record is read once, for the
+    labels and for where the records start; for hundreds of gigabytes `prepare` saves repeating it.
+
+    Args:
+      split: a split of the data set, slices as `train[:50%]` included; "train" by default.
+      data_dir: where the data sets lie; the library's own default where None.
+      download: whether a data set that is not there is downloaded and prepared.
+
+    Raises:
+      ValueError: unknown name, not prepared, no such split, no image feature to choose.
+    """
+    import tensorflow_datasets as tfds
+
+    builder = _builder(tfds, location, data_dir)
+    _require_prepared(builder, location, download)
+    name = f"tfds:{location}"
+    features = builder.info.features
+    image_key, label_key = _feature_keys(tfds, builder.info, name)
+    instructions = _instructions(builder, name, split or DEFAULT_SPLIT)
+    one_image = tfds.features.FeaturesDict({image_key: features[image_key]})
+    encoded = {image_key: tfds.decode.SkipDecoding()}
+
+    def contents_of(record):
+        return one_image.deserialize_example(record, decoders=encoded)[image_key]
+
+    if label_key is None:
+        return RecordSource(name, (), _index(instructions, lambda record: 0, name), contents_of)
+    one_label = tfds.features.FeaturesDict({label_key: features[label_key]})
+    index = _index(
+        instructions, lambda record: one_label.deserialize_example(record)[label_key], name
+    )
+    return RecordSource(name, tuple(features[label_key].names), index, contents_of)
+
+
+def _builder(tfds, location: str, data_dir: str | None):
+    try:
+        return tfds.builder(location, data_dir=data_dir)
+    except tfds.core.registered.DatasetNotFoundError:
+        known = tfds.list_builders(with_community_datasets=False)
+        similar = difflib.get_close_matches(location, known, MAX_SUGGESTIONS)
+        reason = f"similar names: {', '.join(similar)}" if similar else "no similar name is known"
+    except (AssertionError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+    raise ValueError(
+        "`tfds:NAME` must name a data set of TensorFlow Datasets."
+        f" Received: {location!r}, {reason}."
+    )
+
+
+def _require_prepared(builder, location: str, download: bool) -> None:
+    if not builder.is_prepared() and download:
+        try:
+            builder.download_and_prepare()
+        except Exception as error:
+            # Networks, archives and manual downloads fail in too many ways to list their types.
+            reason = str(error).strip().splitlines()[0]
+            raise ValueError(
+                f"The data set tfds:{location} could not be downloaded and prepared."
+                f" Received: {type(error).__name__}: {reason}"
+            ) from error
+    checks.require(
+        builder.is_prepared(),
+        f"`tfds:{location}` must be prepared already, or --download must allow it to be"
+        f" downloaded (`tfds build {location}` does the same)",
+        looked_in=str(builder.data_path),
+    )
+    checks.require(
+        builder.info.file_format is not None and builder.info.file_format.value == "tfrecord",
+        f"`tfds:{location}` must be stored as TFRecord files",
+        file_format=str(builder.info.file_format),
+    )
+
+
+def _feature_keys(tfds, info, name: str) -> tuple[str, str | None]:
+    features = dict(info.features.items()) if hasattr(info.features, "items") else {}
+    pair = info.supervised_keys or ()
+    image_key = _only(name, "image", features, pair, tfds.features.Image)
+    checks.require(
+        image_key is not None,
+        f"`{name}` must have an image feature",
+        features=tuple(features),
+    )
+    checks.require(
+        features[image_key].np_dtype == np.uint8,
+        f"images of `{name}` must have 8 bits a channel",
+        feature=image_key,
+        dtype=np.dtype(features[image_key].np_dtype).name,
+    )
+    return image_key, _only(name, "class", features, pair, tfds.features.ClassLabel)
+
+
+def _only(name: str, role: str, features: dict, supervised: tuple, kind: type) -> str | None:
+    keys = [key for key, feature in features.items() if isinstance(feature, kind)]
+    chosen = [key for key in supervised if key in keys]
+    checks.require(
+        len(chosen or keys) <= 1,
+        f"`{name}` must have at most one {role} feature, or say which is supervised",
+        features=tuple(keys),
+    )
+    return (chosen or keys or [None])[0]
+
+
+def _instructions(builder, name: str, split: str) -> list:
+    try:
+        instructions = builder.info.splits[split].file_instructions
+    except (KeyError, ValueError, AssertionError):
+        instructions = []
+    checks.require(
+        bool(instructions),
+        f"`{name}` must have images in the split; its splits are {', '.join(builder.info.splits)}",
+        split=split,
+    )
+    return list(instructions)
+
+
+def _index(instructions: list, label_of, name: str) -> RecordIndex:
+    """The index of the records that the split's instructions select from its files."""
+    files = tuple(dict.fromkeys(str(instruction.filename) for instruction in instructions))
+    require_files(files, f"the files of `{name}` must all be there; prepare it again")
+    index = scan(files, label_of, f"Reading the labels of {name}")
+    starts = np.searchsorted(index.file_of, np.arange(len(files) + 1))
+    selected = []
+    for instruction in instructions:
+        file = files.index(str(instruction.filename))
+        positions = np.arange(starts[file], starts[file + 1])[instruction.skip :]
+        selected.append(positions if instruction.take < 0 else positions[: instruction.take])
+    return index.select(np.concatenate(selected))
