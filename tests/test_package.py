@@ -20,10 +20,12 @@ LEVELS = [
     {"tf_biggan"},
     {"tf_biggan.checks"},
     {"tf_biggan.architectures", "tf_biggan.initializers", "tf_biggan.losses"},
-    {"tf_biggan.block_specs", "tf_biggan.interpolation"},
+    {"tf_biggan.block_specs", "tf_biggan.interpolation", "tf_biggan.config"},
     {"tf_biggan.layers"},
     {"tf_biggan.regularizers", "tf_biggan.models"},
+    {"tf_biggan.data"},
     {"tf_biggan.training", "tf_biggan.conversion"},
+    {"tf_biggan.prepare"},  # the commands
 ]
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
 # Only these may import TensorFlow at all; layers, models and losses are Keras alone.

@@ -139,9 +139,7 @@ class RunConfig:
     )
     strategy: str = setting("auto", "how to distribute", choices=STRATEGIES, may_change=True)
     tpu: str | None = setting(None, "name or address of a TPU", may_change=True)
-    jit: bool | None = setting(
-        None, "compile with XLA; default: on one GPU", may_change=True
-    )
+    jit: bool | None = setting(None, "compile with XLA; default: on one GPU", may_change=True)
 
 
 @dataclass(frozen=True)
