@@ -19,7 +19,8 @@ class Golden:
 
     def __init__(self, name: str):
         self.name = name
-        self.arrays = np.load(FOLDER / f"{name}.npz")
+        path = FOLDER / f"{name}.npz"
+        self.arrays = np.load(path if path.exists() else FOLDER / f"{name}_inputs.npz")
         self.info = json.loads((FOLDER / f"{name}.json").read_text())
 
     def weights(self, network: str) -> dict[str, np.ndarray]:
@@ -33,6 +34,10 @@ class Golden:
             for key in self.arrays.files
             if key.startswith(prefix)
         }
+
+    def stored(self, part: str) -> dict[str, np.ndarray]:
+        """Arrays of the file of that part, such as "final64_G", by checkpoint key."""
+        return dict(np.load(FOLDER / f"{self.name}_{part}.npz"))
 
     def atol(self, key: str) -> float:
         """Recommended absolute tolerance of an array; keys of buffers are matched as patterns."""

@@ -1,0 +1,74 @@
+"""Everything that training moves: networks, moving average, optimisers, iteration."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import keras
+import tensorflow as tf
+
+from tf_biggan.config import StepConfig
+from tf_biggan.models.discriminator import Discriminator
+from tf_biggan.models.generator import Generator
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainState:
+    """The state of a run; made inside the scope of its strategy.
+
+    Attributes:
+      generator, discriminator: the networks in training.
+      average: the moving average of the generator, every variable of it.
+      g_optimizer, d_optimizer: built, one for each network.
+      iteration: completed iterations, int64.
+    """
+
+    generator: Generator
+    discriminator: Discriminator
+    average: Generator
+    g_optimizer: keras.optimizers.Optimizer
+    d_optimizer: keras.optimizers.Optimizer
+    iteration: tf.Variable
+
+    @classmethod
+    def create(
+        cls,
+        generator: Generator,
+        discriminator: Discriminator,
+        g_optimizer: keras.optimizers.Optimizer,
+        d_optimizer: keras.optimizers.Optimizer,
+    ) -> TrainState:
+        """The state at iteration 0, its moving average a copy of the generator."""
+        # The initial values are overwritten at once; "n02" is the cheapest to draw.
+        config = {**generator.get_config(), "initializer": "n02", "name": "average"}
+        average = Generator.from_config(config)
+        for target, source in zip(average.variables, generator.variables, strict=True):
+            target.assign(source)
+        g_optimizer.build(generator.trainable_variables)
+        d_optimizer.build(discriminator.trainable_variables)
+        iteration = tf.Variable(
+            0,
+            dtype=tf.int64,
+            trainable=False,
+            name="iteration",
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
+        return cls(generator, discriminator, average, g_optimizer, d_optimizer, iteration)
+
+    def trackables(self) -> dict:
+        """What a checkpoint holds, by name."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+
+def adam_optimizers(config: StepConfig) -> tuple[keras.optimizers.Adam, keras.optimizers.Adam]:
+    """(G's, D's) Adam. Keras adds epsilon before the bias correction, as TensorFlow always has."""
+    return tuple(
+        keras.optimizers.Adam(
+            learning_rate=getattr(config, f"{side}_learning_rate"),
+            beta_1=getattr(config, f"{side}_beta_1"),
+            beta_2=getattr(config, f"{side}_beta_2"),
+            epsilon=config.adam_epsilon,
+            name=f"{side}_adam",
+        )
+        for side in "gd"
+    )

@@ -1,0 +1,161 @@
+"""One update of the discriminator and one of the generator, on images, latents and labels given.
+
+Both run in a replica. Losses are sums over examples divided by the number of examples of the whole
+update, over all accumulations and replicas; the optimiser adds the gradients of the replicas up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tf_biggan.config import StepConfig
+from tf_biggan.layers.spectral_norm import SpectralNorm
+from tf_biggan.losses import get_loss
+from tf_biggan.regularizers import (
+    clamp_first_singular_value,
+    kernel_matrices,
+    orthogonal_penalty,
+    r1_penalty,
+)
+from tf_biggan.training.state import TrainState
+
+
+class Draw(NamedTuple):
+    """Latents [N, latent_dim] and labels [N] (None if unconditional) of one pass."""
+
+    latents: tf.Tensor
+    labels: tf.Tensor | None
+
+
+class Reals(NamedTuple):
+    """Real images [N, H, W, C] and their labels [N] (None if unconditional) of one pass."""
+
+    images: tf.Tensor
+    labels: tf.Tensor | None
+
+
+def update_discriminator(
+    state: TrainState,
+    config: StepConfig,
+    reals: Sequence[Reals],
+    draws: Sequence[Draw],
+    replicas: int,
+) -> dict[str, tf.Tensor]:
+    """One Adam step of D, its gradient accumulated over passes; G's statistics and u move too.
+
+    Args:
+      state: moved in place.
+      reals, draws: one of each for every accumulation.
+      replicas: number that run this at once.
+
+    Returns:
+      This replica's share of sums over replicas: `d_loss_real`, `d_loss_fake`, `d_real`, `d_fake`
+      [accumulations], means over one pass; and, whole on every replica, nothing else.
+    """
+    gradients, passes = None, []
+    for real, draw in zip(reals, draws, strict=True):
+        fake = state.generator(draw.latents, draw.labels, training=True)
+        with tf.GradientTape() as tape:
+            losses, means = _discriminator_pass(state.discriminator, config, real, fake, draw)
+            total = losses / (len(reals) * replicas)
+        passes.append(means)
+        variables = state.discriminator.trainable_variables
+        gradients = _added(gradients, _gradients(tape, total, variables))
+    variables = state.discriminator.trainable_variables
+    matrices = (config.d_orthogonal, lambda: kernel_matrices(state.discriminator))
+    gradients = _added(gradients, _orthogonal_gradients(variables, *matrices, replicas))
+    state.d_optimizer.apply(gradients, variables)
+    return {key: tf.stack([means[key] for means in passes]) / replicas for key in passes[0]}
+
+
+def _discriminator_pass(discriminator, config, real, fake, draw):
+    """(mean loss with penalties, logged means) of one pass over this replica's examples."""
+    watched = tf.identity(real.images)
+    with tf.GradientTape(watch_accessed_variables=False) as image_tape:
+        image_tape.watch(watched)
+        real_logits, fake_logits = _logits(discriminator, config, watched, fake, real, draw)
+        real_sum = tf.reduce_sum(real_logits)
+    real_loss, fake_loss = get_loss(config.loss).discriminator(real_logits, fake_logits)
+    means = {
+        "d_loss_real": tf.reduce_mean(real_loss),
+        "d_loss_fake": tf.reduce_mean(fake_loss),
+        "d_real": tf.reduce_mean(real_logits),
+        "d_fake": tf.reduce_mean(fake_logits),
+    }
+    loss = means["d_loss_real"] + means["d_loss_fake"]
+    if config.r1_gamma:
+        slopes = image_tape.gradient(real_sum, watched)
+        loss += config.r1_gamma * tf.reduce_mean(r1_penalty(slopes))
+    return loss, means
+
+
+def _logits(discriminator, config, images, fake, real, draw):
+    if config.split_d:
+        fake_logits = discriminator(fake, draw.labels, training=True)
+        return discriminator(images, real.labels, training=True), fake_logits
+    both = tf.concat([fake, tf.cast(images, fake.dtype)], axis=0)
+    labels = None if draw.labels is None else tf.concat([draw.labels, real.labels], axis=0)
+    logits = discriminator(both, labels, training=True)
+    return logits[fake.shape[0] :], logits[: fake.shape[0]]
+
+
+def update_generator(
+    state: TrainState, config: StepConfig, draws: Sequence[Draw], replicas: int
+) -> dict[str, tf.Tensor]:
+    """One Adam step of G through D in train mode, accumulated over `draws`; D's u moves too.
+
+    Returns:
+      `g_loss` [accumulations]: this replica's share, as `update_discriminator` gives them.
+    """
+    gradients, passes = None, []
+    variables = state.generator.trainable_variables
+    for draw in draws:
+        with tf.GradientTape() as tape:
+            images = state.generator(draw.latents, draw.labels, training=True)
+            logits = state.discriminator(images, draw.labels, training=True)
+            loss = tf.reduce_mean(get_loss(config.loss).generator(logits))
+            total = loss / (len(draws) * replicas)
+        passes.append(loss)
+        gradients = _added(gradients, _gradients(tape, total, variables))
+    shared = state.generator.class_embedding
+    matrices = lambda: kernel_matrices(state.generator, exclude=(shared,))  # noqa: E731
+    penalties = _orthogonal_gradients(variables, config.g_orthogonal, matrices, replicas)
+    state.g_optimizer.apply(_added(gradients, penalties), variables)
+    if config.g_sigma_clamp is not None:
+        _clamp_kernels(state.generator, config.g_sigma_clamp)
+    return {"g_loss": tf.stack(passes) / replicas}
+
+
+def _gradients(tape, target, variables):
+    values = [variable.value for variable in variables]
+    gradients = tape.gradient(target, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    return [tf.convert_to_tensor(gradient) for gradient in gradients]
+
+
+def _orthogonal_gradients(variables, strength, matrices, replicas):
+    """Gradients of strength / replicas * penalty, or None; the replicas' sum is one penalty."""
+    if not strength:
+        return None
+    with tf.GradientTape() as tape:
+        penalty = tf.add_n([orthogonal_penalty(matrix) for matrix in matrices()])
+        total = strength / replicas * penalty
+    return _gradients(tape, total, variables)
+
+
+def _added(total, gradients):
+    if total is None or gradients is None:
+        return gradients if total is None else total
+    return [a + b for a, b in zip(total, gradients, strict=True)]
+
+
+def _clamp_kernels(generator, sigma_clamp):
+    layers = generator._flatten_layers(include_self=False, recursive=True)
+    for layer in layers:
+        if isinstance(layer, SpectralNorm):
+            clamped = clamp_first_singular_value(
+                layer.kernel_matrix(), layer.u, sigma_clamp, layer.epsilon
+            )
+            layer.kernel.assign(tf.reshape(clamped, layer.kernel.shape))
