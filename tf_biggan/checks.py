@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numbers
+
 
 def require(condition: bool, rule: str, /, **received) -> None:
     """Does nothing if `condition` holds.
@@ -21,8 +23,14 @@ def require_choice(name: str, value, choices: tuple) -> None:
 
 
 def require_integer(name: str, value, minimum: int, maximum: int | None = None) -> None:
-    """Raises ValueError unless `value` is an int (not a bool) from `minimum` to `maximum`."""
+    """Raises ValueError unless `value` is an integer (not a bool) from `minimum` to `maximum`."""
     limit = f"at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
-    is_integer = isinstance(value, int) and not isinstance(value, bool)
+    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     inside = is_integer and minimum <= value and (maximum is None or value <= maximum)
     require(inside, f"`{name}` must be an integer {limit}", **{name: value})
+
+
+def require_fraction(name: str, value) -> None:
+    """Raises ValueError unless `value` is a number from 0 to 1."""
+    inside = isinstance(value, numbers.Real) and 0 <= value <= 1
+    require(inside, f"`{name}` must be a number from 0 to 1", **{name: value})

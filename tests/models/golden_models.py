@@ -106,3 +106,32 @@ def norm_map_sizes(generator: Generator) -> dict[str, tuple[int, int]]:
         size = out
     sizes["output_norm"] = tuple(size)
     return sizes
+
+
+def check_sigmas(fixture: Golden, model, rules, network: str, atol: float | None = None) -> None:
+    """Compares sv0 of every normalised kernel with sigma from the u before the call.
+
+    Args:
+      network: "G" or "D".
+      atol: bound where the fixture has none of its own.
+    """
+    layers = {
+        layer.path.removeprefix(f"{model.path}/"): layer
+        for layer in model._flatten_layers(include_self=False, recursive=True)
+        if hasattr(layer, "estimate_sigma")
+    }
+    sigmas = {
+        key: value
+        for key, value in fixture.buffers(f"{network}buf/").items()
+        if key.endswith("sv0")
+    }
+    prefixes = {
+        rule.sources[0].removesuffix(".u0"): rule.target.removesuffix("/u")
+        for rule in rules
+        if rule.sources[0].endswith(".u0")
+    }
+    assert len(sigmas) == len(layers) == len(prefixes)
+    for key, value in sigmas.items():
+        sigma, _, _ = layers[prefixes[key.removesuffix(".sv0")]].estimate_sigma()
+        bound = fixture.atol(f"{network}buf/{key}") if atol is None else atol
+        np.testing.assert_allclose(sigma, value[0], rtol=0, atol=bound, err_msg=key)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tf_biggan.block_specs import BlockSpec
+from tf_biggan.models.blocks import DeepDiscriminatorBlock, DeepGeneratorBlock
 from tf_biggan.models.discriminator import Discriminator
 from tf_biggan.models.generator import Generator
 
@@ -32,10 +34,22 @@ CONSTRUCTION = [
     (dict(latent_injection="some"), r"`latent_injection` must be one of first, split, all"),
     (dict(latent_injection="all"), r"need `latent_injection` 'first'.*embedding_dim=0"),
     (dict(embedding_dim=-2), r"`embedding_dim` must be an integer at least 0"),
+    (dict(attention_stages=(1.5,)), r"`attention_stages` must be a sequence of integers"),
+    (dict(attention_stages=1), r"`attention_stages` must be a sequence of integers.*=1"),
+    (dict(bottom_size=4), r"`bottom_size` must be a sequence of integers.*=4"),
+    (dict(sn_epsilon=-1.0), r"`sn_epsilon` must be a number from 0 to 1"),
+    (dict(bn_momentum=5), r"`bn_momentum` must be a number from 0 to 1.*=5"),
+    (dict(seed="a"), r"`seed` must be an integer at least 0"),
     (dict(latent_dim=0), r"`latent_dim` must be an integer at least 1"),
     (dict(num_statistics=0), r"`num_statistics` must be an integer at least 1"),
 ]
-GENERATOR_ONLY = {"latent_injection", "embedding_dim", "latent_dim", "num_statistics"}
+GENERATOR_ONLY = {
+    "bn_momentum",
+    "latent_injection",
+    "embedding_dim",
+    "latent_dim",
+    "num_statistics",
+}
 
 
 @pytest.mark.parametrize("arguments, message", CONSTRUCTION, ids=lambda value: str(value)[:40])
@@ -65,6 +79,8 @@ BAD_LABELS = [
     (np.zeros(2, "float32"), r"\(float\).*shape=\(2,\), dtype='float32'"),
     (np.zeros((2, 1), "int32"), r"class indices \[N\] \(integer\).*shape=\(2, 1\)"),
     (np.zeros(3, "int32"), r"one label for every example.*labels=3, examples=2"),
+    (np.array([0, 3]), r"Class indices must lie from 0 to 2.*labels=array\(\[0, 3\]"),
+    (np.array([-1, 0]), r"Class indices must lie from 0 to 2"),
     (np.zeros((3, 3), "float32"), r"one label for every example.*labels=3, examples=2"),
 ]
 
@@ -85,22 +101,60 @@ def test_labels_of_an_unconditional_network():
 
 
 def test_latents(generator):
-    with pytest.raises(ValueError, match=r"`z` must be \[N, 128\].*shape=\(2, 120\)"):
+    with pytest.raises(ValueError, match=r"`z` must be \[N, 128\] of a.*shape=\(2, 120\)"):
         generator(Z[:, :120], LABELS)
 
 
 def test_images(discriminator):
-    with pytest.raises(ValueError, match=r"`images` must be \[N, 32, 32, 3\].*\(2, 64, 64, 3\)"):
+    with pytest.raises(ValueError, match=r"`images` must be \[N, 32, 32, 3\] of.*\(2, 64, 64, 3\)"):
         discriminator(np.zeros((2, 64, 64, 3), "float32"), LABELS)
-    with pytest.raises(ValueError, match=r"`images` must be \[N, 32, 32, 3\].*\(2, 32, 32, 1\)"):
+    with pytest.raises(ValueError, match=r"`images` must be \[N, 32, 32, 3\] of.*\(2, 32, 32, 1\)"):
         discriminator(IMAGES[..., :1], LABELS)
 
 
-def test_truncation_outside_the_table():
-    generator = Generator("biggan32", 3, num_statistics=51, **SMALL)
-    for truncation in (0.0, 1.5, -1):
+@pytest.mark.parametrize("num_statistics", [1, 51])
+def test_truncation(num_statistics):
+    generator = Generator("biggan32", 3, num_statistics=num_statistics, **SMALL)
+    for truncation in (0.0, 1.5, -1, np.float32(2.0), np.array([0.5, 1.1], "float32")):
         with pytest.raises(ValueError, match="`truncation` must be above 0 and at most 1"):
             generator(Z, LABELS, truncation=truncation)
+    for truncation in (np.ones((2, 1), "float32"), np.ones(3, "float32")):
+        with pytest.raises(ValueError, match="a scalar or one value for every example"):
+            generator(Z, LABELS, truncation=truncation)
+
+
+def test_embeddings():
+    generator = Generator("biggan64", 3, embedding_dim=6, **SMALL)
+    z = np.zeros((2, 120), "float32")
+    for embeddings, message in (
+        (None, r"`embeddings` are needed: \[N, 6\]"),
+        (np.zeros((2, 5), "float32"), r"`embeddings` must be \[N, 6\].*shape=\(2, 5\)"),
+        (np.zeros((3, 6), "float32"), r"one row of `embeddings` for every example.*rows=3"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            generator.synthesize(z, embeddings)
+    with pytest.raises(ValueError, match="`labels` are needed"):
+        Generator("biggan32", 3, **SMALL).synthesize(Z)
+    with pytest.raises(ValueError, match="takes no `labels`"):
+        Generator("biggan32", 0, **SMALL).synthesize(Z, np.zeros((2, 9), "float32"))
+
+
+def test_integer_images():
+    discriminator = Discriminator("biggan_deep32", 3, **SMALL)
+    with pytest.raises(ValueError, match=r"`images` must be .* floating-point .*dtype='uint8'"):
+        discriminator(IMAGES.astype("uint8"), LABELS)
+
+
+def test_numpy_integers_are_integers(tmp_path):
+    generator = Generator("biggan32", np.int64(3), base_channels=np.int32(2), initializer="n02")
+    generator.save(tmp_path / "g.keras")
+
+
+def test_blocks_that_their_kind_cannot_be():
+    with pytest.raises(ValueError, match="cannot widen"):
+        DeepGeneratorBlock(BlockSpec(4, 1, 8, True, False))
+    with pytest.raises(ValueError, match="cannot narrow"):
+        DeepDiscriminatorBlock(BlockSpec(8, 1, 4, True, False))
 
 
 def test_training_with_a_table_of_statistics():

@@ -31,14 +31,9 @@ ARCHITECTURES = {"hf_tiny32": TINY_32, "hf_tiny128": get_architecture("biggan_de
 def fixture_and_generator(request):
     fixture = golden(request.param)
     config = fixture.info["config"]
-    generator = Generator(
-        ARCHITECTURES[request.param],
-        config["num_classes"],
-        base_channels=config["channel_width"],
-        bn_epsilon=config["eps"],
-        num_statistics=config["n_stats"],
-        spectral_norm=False,
-        initializer="n02",
+    assert (config["eps"], config["n_stats"]) == (1e-4, 51)
+    generator = huggingface.generator(
+        ARCHITECTURES[request.param], config["num_classes"], base_channels=config["channel_width"]
     )
     huggingface.load_generator(generator, fixture.weights(""))
     return fixture, generator

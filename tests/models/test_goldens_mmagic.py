@@ -6,11 +6,18 @@ import numpy as np
 import pytest
 
 from tests.golden_files import golden
-from tests.models.golden_models import MMAGIC, biased_variances, mmagic_networks
+from tests.models.golden_models import (
+    MMAGIC,
+    biased_variances,
+    check_sigmas,
+    mmagic_networks,
+)
 from tf_biggan.conversion import mmagic
 from tf_biggan.conversion.rules import variables_by_path
 
+# The general bounds of the fixtures for buffers, which have none of their own for mmagic.
 BUFFER_ATOL = {"mean": 2e-6, "var": 5e-6, "u0": 3e-6}
+SIGMA_ATOL = 2e-5
 
 
 @pytest.fixture(params=MMAGIC)
@@ -33,19 +40,23 @@ def test_images_in_eval_mode(networks):
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
 def test_logits(networks, training):
     fixture, _, discriminator = networks
+    rules = mmagic.discriminator_rules(discriminator)
+    if training:
+        check_sigmas(fixture, discriminator, rules, "D", SIGMA_ATOL)
     logits = discriminator(fixture.arrays["in/x"], fixture.arrays["in/y_real"], training=training)
     fixture.assert_close(logits, "D_train" if training else "D_eval")
     if training:
-        rules = mmagic.discriminator_rules(discriminator)
         _check_buffers(fixture, discriminator, rules, "D", {})
 
 
 def test_images_and_buffers_in_train_mode(networks):
     fixture, generator, _ = networks
     before = {path: v.numpy() for path, v in variables_by_path(generator).items()}
+    rules = mmagic.generator_rules(generator)
+    check_sigmas(fixture, generator, rules, "G", SIGMA_ATOL)
     images = generator(fixture.arrays["in/z"], fixture.arrays["in/y_fake"], training=True)
     fixture.assert_close(images, "G_train")
-    _check_buffers(fixture, generator, mmagic.generator_rules(generator), "G", before)
+    _check_buffers(fixture, generator, rules, "G", before)
 
 
 def _check_buffers(fixture, model, rules, network, before):

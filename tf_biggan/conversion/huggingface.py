@@ -8,12 +8,19 @@ the block before it and only the first three are used: sigma belongs to all, so 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 
 from tf_biggan import checks
 from tf_biggan.conversion.layouts import SourceLayout
 from tf_biggan.conversion.rules import Row, Rule, Tensor, expand, load, variables_by_path
+from tf_biggan.models.generator import Generator
+
+# The weights are loaded, so the initial ones are the cheapest to draw.
+SETTINGS = MappingProxyType(
+    dict(spectral_norm=False, bn_epsilon=1e-4, num_statistics=51, initializer="n02")
+)
 
 _WEIGHT = (".weight_orig", ".weight_u", ".weight_v")
 _BIAS = Tensor((".bias",), "/bias", "same")
@@ -56,6 +63,17 @@ ATTENTION = (
     Row("snconv1x1_o_conv", "o", "conv"),
     Row("gamma", "gamma", "scalar"),
 )
+
+
+def generator(architecture, num_classes: int, **overrides) -> Generator:
+    """A generator with the settings of the family, ready for `load_generator`.
+
+    Args:
+      architecture: "biggan_deep128", "biggan_deep256", "biggan_deep512" or one's own.
+      num_classes: 1000 in the published models.
+      **overrides: arguments of `Generator`.
+    """
+    return Generator(architecture, num_classes, **{**SETTINGS, **overrides})
 
 
 def generator_rules(generator) -> list[Rule]:

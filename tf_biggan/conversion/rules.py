@@ -55,8 +55,9 @@ Kinds = Mapping[str, Sequence[Tensor]]
 
 
 def variables_by_path(model) -> dict:
-    """The model's variables by path, without the model's own name."""
-    return {variable.path.split("/", 1)[1]: variable for variable in model.variables}
+    """The model's variables by their path below the model."""
+    prefix = f"{model.path}/"
+    return {variable.path.removeprefix(prefix): variable for variable in model.variables}
 
 
 def expand(rows: Sequence[Row], kinds: Kinds, transforms, targets) -> list[Rule]:

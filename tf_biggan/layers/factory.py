@@ -49,6 +49,8 @@ class LayerFactory:
     def __post_init__(self):
         checks.require_choice("initializer", self.initializer, tuple(INITIALIZERS))
         checks.require_choice("condition", self.condition, CONDITIONS)
+        for name in ("sn_epsilon", "bn_epsilon", "bn_momentum"):
+            checks.require_fraction(name, getattr(self, name))
 
     def child(self, name: str) -> LayerFactory:
         """The factory for the parts of the composite layer called `name`."""

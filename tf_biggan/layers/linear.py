@@ -158,7 +158,9 @@ class Embedding(KernelLayer):
         table = self.compute_kernel(training)
         if is_soft(labels):
             return ops.matmul(labels, table)
-        return ops.take(table, labels, axis=0)
+        # Taken from a product, whose gradient is dense: Keras's Adam would count a class that
+        # occurs twice in a batch as two steps.
+        return ops.take(1.0 * table, labels, axis=0)
 
     def get_config(self):
         return {**super().get_config(), "num_classes": self.num_classes, "dim": self.dim}

@@ -21,7 +21,7 @@ def power_iteration(matrix, u, epsilon: float):
 
     Args:
       matrix: kernel matrix K [inputs, outputs].
-      u: current left-over vector [1, outputs]; its length has no effect.
+      u: estimate of the first right singular vector [1, outputs]; its length has no effect.
       epsilon: smallest norm that a vector is divided by.
 
     Returns:

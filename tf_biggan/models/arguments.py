@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import numbers
+
 import keras
+import numpy as np
 
 from tf_biggan import checks
 from tf_biggan.layers.linear import is_soft
 
 MAX_IMAGE_CHANNELS = 4
+
+
+def integers(name: str, values) -> tuple[int, ...]:
+    """`values` as a tuple.
+
+    Raises:
+      ValueError: it is no sequence of integers.
+    """
+    is_sequence = isinstance(values, (tuple, list))
+    integral = is_sequence and all(isinstance(value, numbers.Integral) for value in values)
+    checks.require(integral, f"`{name}` must be a sequence of integers", **{name: values})
+    return tuple(int(value) for value in values)
 
 
 def default(value, published):
@@ -26,10 +41,64 @@ def check_shared_arguments(model) -> None:
     checks.require_integer("depth", model.depth, 1)
     checks.require_integer("image_channels", model.image_channels, 1, MAX_IMAGE_CHANNELS)
     checks.require(
-        len(model.bottom_size) == 2
-        and all(isinstance(side, int) and side > 0 for side in model.bottom_size),
+        len(model.bottom_size) == 2 and min(model.bottom_size) > 0,
         "`bottom_size` must be two positive integers (height, width)",
         bottom_size=model.bottom_size,
+    )
+    if model.seed is not None:
+        checks.require_integer("seed", model.seed, 0)
+
+
+def concrete(value):
+    """`value` as a NumPy array where it is known already (eager execution), else None."""
+    if isinstance(value, (numbers.Number, np.ndarray)):
+        return np.asarray(value)
+    return value.numpy() if hasattr(value, "numpy") else None
+
+
+def check_float(name: str, array, shape: tuple[int, ...], batch_size=None) -> None:
+    """Checks that an input is floating-point and [N, *shape].
+
+    Raises:
+      ValueError: it is not, or N is not `batch_size` where both are known.
+    """
+    wanted = ", ".join(map(str, ("N", *shape)))
+    dtype = keras.backend.standardize_dtype(array.dtype)
+    checks.require(
+        "float" in dtype and len(array.shape) == 1 + len(shape) and array.shape[1:] == shape,
+        f"`{name}` must be [{wanted}] of a floating-point type",
+        shape=tuple(array.shape),
+        dtype=dtype,
+    )
+    checks.require(
+        None in (array.shape[0], batch_size) or array.shape[0] == batch_size,
+        f"there must be one row of `{name}` for every example",
+        rows=array.shape[0],
+        examples=batch_size,
+    )
+
+
+def check_truncation(truncation, batch_size) -> None:
+    """Checks a truncation: None, a scalar or [N], each in (0, 1] where the value is known.
+
+    Raises:
+      ValueError: it is something else.
+    """
+    if truncation is None:
+        return
+    shape = tuple(getattr(truncation, "shape", ()))
+    checks.require(
+        shape == ()
+        or (len(shape) == 1 and (None in (*shape, batch_size) or shape[0] == batch_size)),
+        "`truncation` must be a scalar or one value for every example",
+        shape=shape,
+        examples=batch_size,
+    )
+    values = concrete(truncation)
+    checks.require(
+        values is None or bool(np.all((values > 0) & (values <= 1))),
+        "`truncation` must be above 0 and at most 1",
+        truncation=values,
     )
 
 
@@ -42,7 +111,9 @@ def check_labels(labels, num_classes: int, batch_size) -> None:
       batch_size: N, or None where it is not known.
 
     Raises:
-      ValueError: labels missing or superfluous, of another rank, width or count.
+      ValueError: labels missing or superfluous, of another rank, width or count; in eager
+        execution also class indices out of range. Inside a graph values are not known: there an
+        index out of range takes another class or fails, depending on the device.
     """
     if labels is None or num_classes == 0:
         rule = (
@@ -65,4 +136,10 @@ def check_labels(labels, num_classes: int, batch_size) -> None:
         "there must be one label for every example",
         labels=shape[0],
         examples=batch_size,
+    )
+    values = None if is_soft(labels) else concrete(labels)
+    checks.require(
+        values is None or values.size == 0 or (values.min() >= 0 and values.max() < num_classes),
+        f"class indices must lie from 0 to {num_classes - 1}",
+        labels=values,
     )

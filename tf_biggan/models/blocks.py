@@ -11,6 +11,7 @@ import dataclasses
 import keras
 from keras import ops
 
+from tf_biggan import checks
 from tf_biggan.block_specs import BlockSpec
 from tf_biggan.layers.factory import FactoryLayer
 from tf_biggan.layers.resample import downsample, upsample
@@ -72,10 +73,10 @@ class GeneratorBlock(_GeneratorResidualBlock):
         spec, factory = self.spec, self.factory
         self.norms = (
             factory.batch_norm(self, "norm_1", spec.in_channels),
-            factory.batch_norm(self, "norm_2", spec.out_channels),
+            factory.batch_norm(self, "norm_2", spec.hidden_channels),
         )
         self.convolutions = (
-            self.conv("conv_1", spec.out_channels, 3),
+            self.conv("conv_1", spec.hidden_channels, 3),
             self.conv("conv_2", spec.out_channels, 3),
         )
         projected = spec.resample or spec.in_channels != spec.out_channels
@@ -104,6 +105,11 @@ class DeepGeneratorBlock(_GeneratorResidualBlock):
     def __init__(self, spec, **kwargs):
         super().__init__(spec, **kwargs)
         spec, factory = self.spec, self.factory
+        checks.require(
+            spec.out_channels <= spec.in_channels,
+            "a deep generator's block cannot widen",
+            spec=spec,
+        )
         hidden = spec.hidden_channels
         widths = ((spec.in_channels, hidden, 1), (hidden, hidden, 3), (hidden, hidden, 3))
         widths += ((hidden, spec.out_channels, 1),)
@@ -188,6 +194,7 @@ class DeepDiscriminatorBlock(_DiscriminatorResidualBlock):
         super().__init__(spec, **kwargs)
         spec = self.spec
         hidden, added = spec.hidden_channels, spec.out_channels - spec.in_channels
+        checks.require(added >= 0, "a deep discriminator's block cannot narrow", spec=spec)
         self.convolutions = (
             self.conv("conv_1", hidden, 1),
             self.conv("conv_2", hidden, 3),

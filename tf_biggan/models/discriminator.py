@@ -7,15 +7,22 @@ import dataclasses
 import keras
 from keras import ops
 
-from tf_biggan import checks
 from tf_biggan.architectures import get_architecture
 from tf_biggan.block_specs import discriminator_blocks
+from tf_biggan.initializers import child_seed
 from tf_biggan.layers.attention import SelfAttention
 from tf_biggan.layers.factory import LayerFactory
 from tf_biggan.layers.precision import wide_dtype
 from tf_biggan.layers.spectral_norm import DEFAULT_SN_EPSILON
-from tf_biggan.models.arguments import check_labels, check_shared_arguments, default
+from tf_biggan.models.arguments import (
+    check_float,
+    check_labels,
+    check_shared_arguments,
+    default,
+    integers,
+)
 from tf_biggan.models.blocks import DeepDiscriminatorBlock, DiscriminatorBlock
+from tf_biggan.models.trunk import build_trunk, with_attention
 
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
@@ -72,16 +79,19 @@ class Discriminator(keras.Model):
         self.num_classes = num_classes
         self.base_channels = default(base_channels, row.base_channels)
         self.depth = default(depth, row.depth)
-        self.attention_stages = tuple(default(attention_stages, row.discriminator.attention))
+        self.attention_stages = integers(
+            "attention_stages", default(attention_stages, row.discriminator.attention)
+        )
         self.image_channels = image_channels
-        self.bottom_size = tuple(bottom_size)
+        self.bottom_size = integers("bottom_size", bottom_size)
         self.wide = wide
+        self.seed = seed
         check_shared_arguments(self)
         self.factory = LayerFactory(
             spectral_norm=spectral_norm,
             sn_epsilon=sn_epsilon,
             initializer=initializer,
-            seed=seed,
+            seed=child_seed(seed, "discriminator"),
         )
         self._create_layers()
         self.build()
@@ -124,12 +134,7 @@ class Discriminator(keras.Model):
         if self.stem is not None:
             self.stem.build(shape)
             shape = self.stem.compute_output_shape(shape)
-        attentions = iter(self.attentions)
-        for spec, block in zip(self.block_specs, self.blocks, strict=True):
-            block.build(shape)
-            shape = block.compute_output_shape(shape)
-            if spec.attention:
-                next(attentions).build(shape)
+        shape = build_trunk(self, shape)
         self.to_logit.build((None, shape[-1]))
         if self.class_embedding is not None:
             self.class_embedding.build()
@@ -140,12 +145,7 @@ class Discriminator(keras.Model):
         return tuple(side * self.architecture.scale for side in self.bottom_size)
 
     def call(self, images, labels=None, training=False):
-        size = (*self.image_size, self.image_channels)
-        checks.require(
-            len(images.shape) == 4 and tuple(images.shape[1:]) == size,
-            f"`images` must be [N, {', '.join(map(str, size))}]",
-            shape=tuple(images.shape),
-        )
+        check_float("images", images, (*self.image_size, self.image_channels))
         check_labels(labels, self.num_classes, images.shape[0])
         features = self.features(images, training=training)
         logits = self.to_logit(features, training=training)[:, 0]
@@ -159,11 +159,10 @@ class Discriminator(keras.Model):
     def features(self, images, training=False):
         """What the head sees: last feature map after ReLU, summed over positions [N, features]."""
         x = images if self.stem is None else self.stem(images, training=training)
-        attentions = iter(self.attentions)
-        for spec, block in zip(self.block_specs, self.blocks, strict=True):
+        for block, attention in with_attention(self):
             x = block(x, training=training)
-            if spec.attention:
-                x = next(attentions)(x, training=training)
+            if attention is not None:
+                x = attention(x, training=training)
         return ops.sum(ops.relu(ops.cast(x, wide_dtype(self))), axis=(1, 2))
 
     def get_config(self):
@@ -180,8 +179,5 @@ class Discriminator(keras.Model):
             "spectral_norm": self.factory.spectral_norm,
             "sn_epsilon": self.factory.sn_epsilon,
             "initializer": self.factory.initializer,
-            "seed": self.factory.seed,
+            "seed": self.seed,
         }
-
-    def compute_output_shape(self, images_shape, labels_shape=None):
-        return (images_shape[0],)

@@ -10,6 +10,7 @@ from keras import ops
 from tf_biggan import checks
 from tf_biggan.architectures import LATENT_INJECTIONS, get_architecture
 from tf_biggan.block_specs import generator_blocks
+from tf_biggan.initializers import child_seed
 from tf_biggan.layers.attention import SelfAttention
 from tf_biggan.layers.batch_norm import (
     DEFAULT_BN_EPSILON,
@@ -19,9 +20,17 @@ from tf_biggan.layers.batch_norm import (
 from tf_biggan.layers.factory import LayerFactory
 from tf_biggan.layers.precision import wide_dtype
 from tf_biggan.layers.spectral_norm import DEFAULT_SN_EPSILON
-from tf_biggan.models.arguments import check_labels, check_shared_arguments, default
+from tf_biggan.models.arguments import (
+    check_float,
+    check_labels,
+    check_shared_arguments,
+    check_truncation,
+    default,
+    integers,
+)
 from tf_biggan.models.blocks import DeepGeneratorBlock, GeneratorBlock
 from tf_biggan.models.conditioning import LatentPlan
+from tf_biggan.models.trunk import build_trunk, with_attention
 
 BLOCKS = {"biggan": GeneratorBlock, "biggan_deep": DeepGeneratorBlock}
 
@@ -98,10 +107,13 @@ class Generator(keras.Model):
         self.latent_dim = default(latent_dim, row.latent_dim)
         self.latent_injection = default(latent_injection, row.latent_injection)
         self.embedding_dim = default(embedding_dim, row.embedding_dim)
-        self.attention_stages = tuple(default(attention_stages, row.generator.attention))
+        self.attention_stages = integers(
+            "attention_stages", default(attention_stages, row.generator.attention)
+        )
         self.image_channels = image_channels
-        self.bottom_size = tuple(bottom_size)
+        self.bottom_size = integers("bottom_size", bottom_size)
         self.output_bn_epsilon = default(output_bn_epsilon, bn_epsilon)
+        self.seed = seed
         self._check_arguments()
         self.factory = LayerFactory(
             spectral_norm=spectral_norm,
@@ -113,7 +125,7 @@ class Generator(keras.Model):
             num_statistics=num_statistics,
             condition=self._condition_kind(),
             num_classes=num_classes,
-            seed=seed,
+            seed=child_seed(seed, "generator"),
         )
         self._create_layers()
         self.build()
@@ -176,12 +188,7 @@ class Generator(keras.Model):
             self.class_embedding.build()
         self.first.build((None, self.latent_plan.first_dim))
         shape = (None, *self.bottom_size, self.bottom_channels)
-        attentions = iter(self.attentions)
-        for spec, block in zip(self.block_specs, self.blocks, strict=True):
-            block.build(shape, (None, self.latent_plan.condition_dim))
-            shape = block.compute_output_shape(shape)
-            if spec.attention:
-                next(attentions).build(shape)
+        shape = build_trunk(self, shape, (None, self.latent_plan.condition_dim))
         self.output_norm.build(shape)
         self.to_image.build(shape)
 
@@ -213,32 +220,37 @@ class Generator(keras.Model):
           truncation, training: as in the call.
         """
         z = ops.convert_to_tensor(z)
-        checks.require(
-            len(z.shape) == 2 and z.shape[1] == self.latent_dim,
-            f"`z` must be [N, {self.latent_dim}]",
-            shape=tuple(z.shape),
-        )
+        check_float("z", z, (self.latent_dim,))
+        embeddings = self._checked_embeddings(embeddings, z.shape[0])
+        check_truncation(truncation, z.shape[0])
         first, conditions = self.latent_plan.distribute(z, embeddings)
         position = self._table_position(truncation)
         x = self.first(first, training=training)
         x = ops.reshape(x, (-1, *self.bottom_size, self.bottom_channels))
-        attentions = iter(self.attentions)
-        for spec, block, condition in zip(self.block_specs, self.blocks, conditions, strict=True):
+        for (block, attention), condition in zip(with_attention(self), conditions, strict=True):
             x = block(x, condition, position=position, training=training)
-            if spec.attention:
-                x = next(attentions)(x, training=training)
+            if attention is not None:
+                x = attention(x, training=training)
         x = ops.relu(self.output_norm(x, position=position, training=training))
         x = self.to_image(x, training=training)
         return ops.tanh(ops.cast(x, wide_dtype(self)))
 
+    def _checked_embeddings(self, embeddings, batch_size):
+        if self.class_embedding is None:
+            check_labels(embeddings, self.num_classes, batch_size)
+            return embeddings
+        checks.require(
+            embeddings is not None,
+            f"`embeddings` are needed: [N, {self.embedding_dim}]",
+            embeddings=embeddings,
+        )
+        embeddings = ops.convert_to_tensor(embeddings)
+        check_float("embeddings", embeddings, (self.embedding_dim,), batch_size)
+        return embeddings
+
     def _table_position(self, truncation):
         if truncation is None or self.factory.num_statistics == 1:
             return None
-        checks.require(
-            not isinstance(truncation, (int, float)) or 0 < truncation <= 1,
-            "`truncation` must be above 0 and at most 1",
-            truncation=truncation,
-        )
         return table_position(truncation, self.factory.num_statistics)
 
     def get_config(self):
@@ -263,8 +275,5 @@ class Generator(keras.Model):
             "bn_momentum": factory.bn_momentum,
             "bn_synchronized": factory.bn_synchronized,
             "num_statistics": factory.num_statistics,
-            "seed": factory.seed,
+            "seed": self.seed,
         }
-
-    def compute_output_shape(self, z_shape, labels_shape=None):
-        return (z_shape[0], *self.image_size, self.image_channels)
