@@ -18,7 +18,7 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 # holds for everything below it that has no longer entry.
 LEVELS = [
     {"tf_biggan"},
-    {"tf_biggan.checks", "tf_biggan.terminal"},
+    {"tf_biggan.checks", "tf_biggan.progress", "tf_biggan.terminal"},
     {"tf_biggan.architectures", "tf_biggan.initializers", "tf_biggan.losses"},
     {
         "tf_biggan.block_specs",
