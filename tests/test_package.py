@@ -18,9 +18,15 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 # holds for everything below it that has no longer entry.
 LEVELS = [
     {"tf_biggan"},
-    {"tf_biggan.checks"},
+    {"tf_biggan.checks", "tf_biggan.progress", "tf_biggan.terminal"},
     {"tf_biggan.architectures", "tf_biggan.initializers", "tf_biggan.losses"},
-    {"tf_biggan.block_specs", "tf_biggan.interpolation", "tf_biggan.config"},
+    {
+        "tf_biggan.block_specs",
+        "tf_biggan.interpolation",
+        "tf_biggan.config",
+        "tf_biggan.flags",
+        "tf_biggan.images",
+    },
     {"tf_biggan.layers"},
     {"tf_biggan.regularizers", "tf_biggan.models"},
     {"tf_biggan.data"},

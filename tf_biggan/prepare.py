@@ -8,10 +8,10 @@ without loss. Called again with the same flags an interrupted preparation goes o
 
 from __future__ import annotations
 
-import os
-import sys
+from absl import flags
 
-from absl import app, flags
+from tf_biggan.flags import run
+from tf_biggan.terminal import quiet_tensorflow
 
 _SOURCE = flags.DEFINE_string(
     "source", None, "Images to prepare: digits, tfds:NAME, folder:PATH or tfrecord:PATH."
@@ -35,36 +35,26 @@ _NUM_SHARDS = flags.DEFINE_integer(
 _NUM_WORKERS = flags.DEFINE_integer(
     "num_workers", None, "Images processed at a time; by default all cores.", lower_bound=1
 )
-REQUIRED = ("source", "resolution", "output")
 
 
-def main(argv: list[str]) -> int:
-    """Runs the command; returns 0, 1 for bad input, 2 for bad usage, 130 when interrupted."""
-    missing = [f"--{name}" for name in REQUIRED if flags.FLAGS[name].value is None]
-    if missing or argv[1:]:
-        problem = f"missing {', '.join(missing)}" if missing else f"not a flag: {argv[1]}"
-        return _fail(f"{problem}. See --help.", code=2)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+def main() -> int:
+    """Runs the command."""
+    quiet_tensorflow()
     from tf_biggan.data import prepare, source, sources
 
-    try:
-        opened = sources.open_source(
-            _SOURCE.value, split=_SPLIT.value, data_dir=_DATA_DIR.value, download=_DOWNLOAD.value
-        )
-        print(*source.describe(opened), sep="\n")
-        description = prepare.prepare(
-            opened,
-            _OUTPUT.value,
-            image_size=_RESOLUTION.value,
-            image_channels=_CHANNELS.value,
-            image_format=_FORMAT.value,
-            num_shards=_NUM_SHARDS.value,
-            num_workers=_NUM_WORKERS.value,
-        )
-    except ValueError as error:
-        return _fail(str(error), code=1)
-    except KeyboardInterrupt:
-        return _fail("Interrupted; the same command goes on where it stopped.", code=130)
+    opened = sources.open_source(
+        _SOURCE.value, split=_SPLIT.value, data_dir=_DATA_DIR.value, download=_DOWNLOAD.value
+    )
+    print(*source.describe(opened), sep="\n")
+    description = prepare.prepare(
+        opened,
+        _OUTPUT.value,
+        image_size=_RESOLUTION.value,
+        image_channels=_CHANNELS.value,
+        image_format=_FORMAT.value,
+        num_shards=_NUM_SHARDS.value,
+        num_workers=_NUM_WORKERS.value,
+    )
     print(
         f"Wrote {description['num_images']:,} images in {len(description['shards'])} files."
         f" Train with --dataset=tfrecord:{_OUTPUT.value}"
@@ -72,20 +62,9 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _fail(message: str, code: int) -> int:
-    print(message, file=sys.stderr)
-    return code
-
-
-def _parse(argv: list[str]) -> list[str]:
-    try:
-        return flags.FLAGS(argv)
-    except flags.Error as error:
-        sys.exit(_fail(" ".join(str(error).split()), code=2))
-    except SystemExit:
-        # absl leaves with 1 after --help, which a shell takes for a failure.
-        sys.exit(0)
-
-
 if __name__ == "__main__":
-    app.run(main, flags_parser=_parse)
+    run(
+        main,
+        required=("source", "resolution", "output"),
+        interrupted="Interrupted; the same command goes on where it stopped.",
+    )

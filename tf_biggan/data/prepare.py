@@ -15,9 +15,9 @@ import tensorflow as tf
 
 from tf_biggan import checks
 from tf_biggan.data import images, tfrecord
-from tf_biggan.data.progress import Progress
 from tf_biggan.data.records import RecordIndex, scan
 from tf_biggan.data.source import Source
+from tf_biggan.progress import Progress
 
 ENCODERS = {
     "png": lambda pixels: tf.io.encode_png(pixels),

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from tf_biggan import checks
 from tf_biggan.data import images
-from tf_biggan.data.progress import Progress
 from tf_biggan.data.source import Source
+from tf_biggan.progress import Progress
 
 # Length (8 bytes) and its checksum (4) precede a record, the checksum of its bytes (4) follows.
 FRAMING_BYTES = 16

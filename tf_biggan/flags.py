@@ -1,0 +1,235 @@
+"""Command lines: flags from a configuration's fields, flag files, and the entry of every command.
+
+A flag file has one flag a line, `--name=value`. Empty lines and lines that begin with # or // are
+comments, and so is everything after a # that follows a space. `--flagfile=` in a flag file is
+looked up relative to the folder of that file. The last value given for a flag holds.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+
+from absl import app
+from absl import flags as absl_flags
+
+from tf_biggan.terminal import one_line
+
+# The flags belong to the command that defines them, so that --help shows them.
+absl_flags.disclaim_key_flags()
+
+NONE = "none"
+OPTIONAL = " | None"
+_TRAILING_COMMENT = re.compile(r"\s+#.*$")
+
+
+class _Float(absl_flags.FloatParser):
+    """Refuses nan and inf, which pass every comparison with a bound or fail far from here."""
+
+    def convert(self, argument):
+        value = super().convert(argument)
+        if not math.isfinite(value):
+            raise ValueError("must be a finite number")
+        return value
+
+
+class _Integers(absl_flags.ArgumentParser):
+    """Integers with commas between them; nothing for none."""
+
+    syntactic_help = "integers with commas between them, or nothing"
+
+    def parse(self, argument):
+        if isinstance(argument, (tuple, list)):
+            return tuple(argument)
+        try:
+            return tuple(int(part) for part in argument.split(",") if part.strip())
+        except ValueError:
+            raise ValueError(f"must be {self.syntactic_help}") from None
+
+
+class _Optional(absl_flags.ArgumentParser):
+    """Another parser's values, or `none`, so that a flag file can undo what it includes."""
+
+    def __init__(self, parser: absl_flags.ArgumentParser):
+        self._parser = parser
+        self.syntactic_help = parser.syntactic_help
+
+    def parse(self, argument):
+        is_none = isinstance(argument, str) and argument.lower() == NONE
+        return None if is_none else self._parser.parse(argument)
+
+
+PARSERS: dict[str, Callable[[dict], absl_flags.ArgumentParser]] = {
+    "str": lambda limits: absl_flags.ArgumentParser(),
+    "int": lambda limits: absl_flags.IntegerParser(limits["minimum"], limits["maximum"]),
+    "float": lambda limits: _Float(limits["minimum"], limits["maximum"]),
+    "tuple[int, ...]": lambda limits: _Integers(),
+}
+
+
+def define(config_class: type, flag_values: absl_flags.FlagValues = absl_flags.FLAGS) -> None:
+    """Defines one flag, by the field's name, for every field of `config_class.settings()`.
+
+    Types, defaults, bounds and choices are the field's. A field that may be None takes `none`, and
+    its flag is None where it is not given. A tuple of integers is written with commas.
+
+    Args:
+      config_class: a configuration such as `tf_biggan.config.TrainConfig`.
+      flag_values: where to define them; absl's own unless told.
+    """
+    for field in config_class.settings():
+        kind = str(field.type).removesuffix(OPTIONAL)
+        sentence = _help(field.metadata)
+        if kind == "bool":
+            absl_flags.DEFINE_boolean(field.name, field.default, sentence, flag_values)
+            continue
+        choices = field.metadata["choices"]
+        parser = absl_flags.EnumParser(choices) if choices else PARSERS[kind](field.metadata)
+        if str(field.type).endswith(OPTIONAL):
+            parser = _Optional(parser)
+        absl_flags.DEFINE(
+            parser,
+            field.name,
+            field.default,
+            sentence,
+            flag_values,
+            serializer=absl_flags.ArgumentSerializer(),
+        )
+
+
+def parsed(config_class: type, flag_values: absl_flags.FlagValues = absl_flags.FLAGS):
+    """The configuration that the parsed flags describe.
+
+    Raises:
+      ValueError: `config_class` refuses them.
+    """
+    names = [field.name for field in config_class.settings()]
+    return config_class.from_flat({name: flag_values[name].value for name in names})
+
+
+def expand_flagfiles(argv: Sequence[str]) -> list[str]:
+    """`argv` with the lines of flag files in place of every `--flagfile=`.
+
+    Args:
+      argv: a command line; the first element, the program, stays as it is.
+
+    Raises:
+      ValueError: a flag file cannot be read, includes itself, or has a line that is no flag.
+    """
+    return [*argv[:1], *_expanded(argv[1:], folder="", including=())]
+
+
+def run(
+    main: Callable[[], int | None],
+    *,
+    required: Sequence[str] = (),
+    interrupted: str = "Interrupted.",
+) -> None:
+    """Parses the command line, calls `main` and leaves with its exit code; does not return.
+
+    Bad usage leaves with 2 and bad input (ValueError, or a path that cannot be read or written)
+    with 1, each after one line on standard error; Ctrl-C with 130; `--help` with 0. Nothing here
+    imports TensorFlow: `main` calls `quiet_tensorflow` first where it needs it.
+
+    Args:
+      main: the command; None counts as 0.
+      required: flags that must have a value.
+      interrupted: what to say on Ctrl-C.
+    """
+
+    def guarded(argv):
+        missing = [f"--{name}" for name in required if absl_flags.FLAGS[name].value is None]
+        if missing or argv[1:]:
+            problem = f"missing {', '.join(missing)}" if missing else f"not a flag: {argv[1]}"
+            return _say(f"{problem}. See --help.", code=2)
+        try:
+            return main() or 0
+        except KeyboardInterrupt:
+            return _say(interrupted, code=130)
+        except _bad_input() as error:
+            return _say(one_line(str(error)), code=1)
+
+    app.run(guarded, flags_parser=_parse)
+
+
+def _help(limits: dict) -> str:
+    lower, upper = limits["minimum"], limits["maximum"]
+    notes = {
+        f"one of {', '.join(limits['choices'] or ())}": limits["choices"],
+        f"at least {lower}": lower is not None and upper is None,
+        f"from {lower} to {upper}": None not in (lower, upper),
+    }
+    return "; ".join([limits["help"], *(note for note, holds in notes.items() if holds)])
+
+
+def _expanded(arguments: Sequence[str], folder: str, including: tuple[str, ...]) -> list[str]:
+    made, rest = [], iter(arguments)
+    for argument in rest:
+        name, equals, value = argument.partition("=")
+        if argument == "--":
+            return [*made, argument, *rest]
+        if name not in ("--flagfile", "-flagfile"):
+            made.append(argument)
+            continue
+        if not equals:
+            value = next(rest, "")
+        path = os.path.join(folder, os.path.expanduser(value))
+        made += _from_file(path, including)
+    return made
+
+
+def _from_file(path: str, including: tuple[str, ...]) -> list[str]:
+    real = os.path.realpath(path)
+    if real in including:
+        raise ValueError(f"Flag file includes itself: {' -> '.join([*including, real])}")
+    try:
+        with open(path, encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        by = f", which {including[-1]} includes" if including else ""
+        reason = getattr(error, "strerror", None) or "not a text file"
+        raise ValueError(f"Cannot read flag file {path!r}{by}: {reason}") from error
+    arguments = []
+    for number, line in enumerate(lines, start=1):
+        flag = _flag_of(line)
+        if flag and (not flag.startswith("-") or (" " in flag and "=" not in flag)):
+            raise ValueError(f"Line {number} of flag file {path!r} is not --name=value: {flag}")
+        arguments += [flag] if flag else []
+    return _expanded(arguments, os.path.dirname(path), (*including, real))
+
+
+def _flag_of(line: str) -> str:
+    line = line.strip()
+    return "" if line.startswith(("#", "//")) else _TRAILING_COMMENT.sub("", line)
+
+
+def _parse(argv: list[str]) -> list[str]:
+    try:
+        return absl_flags.FLAGS(expand_flagfiles(argv))
+    except (absl_flags.Error, ValueError) as error:
+        sys.exit(_say(one_line(str(error)), code=2))
+    except SystemExit:
+        # absl leaves with 1 after --help, which a shell takes for a failure.
+        sys.exit(0)
+    except BrokenPipeError:
+        # `--help | head`: without this, flushing at exit prints a traceback.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _say(message: str, code: int) -> int:
+    print(message, file=sys.stderr)
+    return code
+
+
+def _bad_input() -> tuple[type[BaseException], ...]:
+    """What a command's input can raise; TensorFlow's file errors only where it is loaded."""
+    kinds: tuple[type[BaseException], ...] = (ValueError, OSError)
+    if "tensorflow" in sys.modules:
+        errors = sys.modules["tensorflow"].errors
+        kinds += (errors.NotFoundError, errors.PermissionDeniedError)
+        kinds += (errors.FailedPreconditionError,)
+    return kinds

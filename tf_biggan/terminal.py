@@ -1,0 +1,45 @@
+"""What a command shows on standard error: TensorFlow's start kept quiet, errors in one line."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+
+LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+ERRORS_ONLY = "3"
+_AUTOGRAPH = re.compile(r"^in user code:.*\n    [\w.]+: ", re.DOTALL)
+_KERAS = re.compile(r"Exception encountered when calling .*?\x1b\[1m(.*?)\x1b\[0m.*", re.DOTALL)
+_ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+def quiet_tensorflow() -> None:
+    """Imports TensorFlow without the lines that its libraries print while they are loaded.
+
+    They go to file descriptor 2 before any setting of TensorFlow's logs is read. If the import
+    fails they are printed after all. A value of TF_CPP_MIN_LOG_LEVEL other than 3 keeps them.
+    """
+    if os.environ.setdefault(LOG_LEVEL, ERRORS_ONLY) != ERRORS_ONLY:
+        return
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as aside:
+        os.dup2(aside.fileno(), 2)
+        try:
+            import tensorflow  # noqa: F401
+        except BaseException:
+            os.dup2(stderr, 2)
+            aside.seek(0)
+            os.write(2, aside.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+def one_line(message: str) -> str:
+    """The message of an error without what Keras and AutoGraph wrap around it, in one line."""
+    message = _AUTOGRAPH.sub("", message)
+    message = _KERAS.sub(r"\1", message)
+    return " ".join(_ESCAPES.sub("", message).split())
