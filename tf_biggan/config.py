@@ -133,6 +133,9 @@ class RunConfig:
     sample_every: int = setting(
         500, "iterations between sheets of samples; 0 for none", minimum=0, may_change=True
     )
+    iterations_per_call: int = setting(
+        1, "iterations that run without returning to Python", minimum=1, may_change=True
+    )
     log_every: int = setting(10, "iterations between lines of metrics", minimum=1, may_change=True)
     sigma_every: int = setting(
         1000, "iterations between logs of every sigma; 0 for none", minimum=0, may_change=True

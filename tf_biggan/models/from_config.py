@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tf_biggan.architectures import Architecture, architecture_for, get_architecture
 from tf_biggan.config import ModelConfig
-from tf_biggan.initializers import child_seed
 from tf_biggan.models.discriminator import Discriminator
 from tf_biggan.models.generator import Generator
 
@@ -26,7 +25,7 @@ def generator_from(config: ModelConfig, num_classes: int, seed: int | None) -> G
     Args:
       config: its settings; those that are None take the architecture's published value.
       num_classes: of the data, or 0; the configuration's own may still be None.
-      seed: of the run; the two networks derive different ones from it. None for random weights.
+      seed: of the run, for both networks; None for random weights.
 
     Raises:
       ValueError: the settings contradict each other.
@@ -47,7 +46,7 @@ def generator_from(config: ModelConfig, num_classes: int, seed: int | None) -> G
         output_bn_epsilon=config.output_bn_epsilon,
         bn_momentum=config.bn_momentum,
         bn_synchronized=config.bn_synchronized,
-        seed=child_seed(seed, "generator"),
+        seed=seed,
         dtype=config.precision,
         name="generator",
     )
@@ -65,7 +64,7 @@ def discriminator_from(config: ModelConfig, num_classes: int, seed: int | None) 
         wide=config.d_wide,
         sn_epsilon=config.sn_epsilon,
         initializer=config.d_initializer,
-        seed=child_seed(seed, "discriminator"),
+        seed=seed,
         dtype=config.precision,
         name="discriminator",
     )

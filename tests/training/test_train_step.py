@@ -1,0 +1,229 @@
+"""One iteration: how draws, batches, accumulation, replicas and XLA change it, and how they do not."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_biggan.config import StepConfig
+from tf_biggan.models.discriminator import Discriminator
+from tf_biggan.models.generator import Generator
+from tf_biggan.training.state import TrainState
+from tf_biggan.training.train_step import (
+    batch_plan,
+    compile_iterations,
+    replica_iteration,
+    stateless_drawing,
+)
+from tf_biggan.training.updates import Draw, Reals
+
+CLASSES = 3
+UNIFORM = np.full(CLASSES, 1 / CLASSES)
+CONFIG = StepConfig(global_batch_size=8, num_d_steps=2, ema_decay=0.5, ema_start=2)
+
+
+def make_state(dtype="float64", momentum=0.9, **generator_settings):
+    """Small networks with SGD, which does not blow rounding up as Adam does."""
+    shared = dict(architecture="biggan32_studiogan", num_classes=CLASSES, base_channels=2)
+    settings = dict(**shared, initializer="n02", dtype=dtype, seed=1)
+    return TrainState.create(
+        Generator(**settings, latent_dim=8, bn_momentum=momentum, **generator_settings),
+        Discriminator(**settings),
+        keras.optimizers.SGD(0.05),
+        keras.optimizers.SGD(0.05),
+    )
+
+
+def batches_of(count, size, seed=0):
+    random = np.random.RandomState(seed)
+    images = random.uniform(-1, 1, (count, size, 32, 32, 3))
+    labels = random.randint(CLASSES, size=(count, size)).astype("int32")
+    return images, labels
+
+
+def variables_of(state):
+    return [
+        variable
+        for model in (state.generator, state.discriminator, state.average)
+        for variable in model.variables
+    ]
+
+
+def values_of(state):
+    return {f"{i} {v.path}": v.numpy() for i, v in enumerate(variables_of(state))}
+
+
+def assert_same(actual, expected, atol=1e-9):
+    assert set(actual) == set(expected)
+    for path, value in expected.items():
+        np.testing.assert_allclose(actual[path], value, rtol=0, atol=atol, err_msg=path)
+
+
+def run_alone(state, config, images, labels, iterations=2, jit_compile=False):
+    """Whole iterations on one replica, through the compiled function of the product."""
+    data = tf.data.Dataset.from_tensor_slices((images, labels)).repeat()
+    strategy = tf.distribute.get_strategy()
+    drawing = stateless_drawing(state, config, 7, UNIFORM, 1)
+    step = compile_iterations(strategy, state, config, drawing, jit_compile)
+    return step(iter(data), tf.constant(iterations))
+
+
+def test_two_replicas_run_like_one(mirrored_strategy):
+    images, labels = batches_of(4, 8)
+    alone = make_state()
+    metrics = run_alone(alone, CONFIG, images, labels)
+    with mirrored_strategy.scope():
+        together = make_state()
+    halves = mirrored_strategy.distribute_datasets_from_function(
+        lambda context: tf.data.Dataset.from_tensor_slices(
+            (images.reshape(8, 4, 32, 32, 3), labels.reshape(8, 4))
+        ).repeat()
+    )
+    drawing = stateless_drawing(together, CONFIG, 7, UNIFORM, 2)
+    step = compile_iterations(mirrored_strategy, together, CONFIG, drawing)
+    shared = step(iter(halves), tf.constant(2))
+    for name, value in metrics.items():
+        np.testing.assert_allclose(shared[name], value, atol=1e-9, err_msg=name)
+    assert_same(values_of(together), values_of(alone))
+    for variable in variables_of(together):
+        copies = mirrored_strategy.experimental_local_results(variable.value)
+        np.testing.assert_array_equal(copies[0], copies[1], err_msg=variable.path)
+
+
+def test_replicas_draw_the_parts_of_one_draw(mirrored_strategy):
+    state = make_state()
+    alone = stateless_drawing(state, CONFIG, 7, UNIFORM, 1)(1, 0)
+    drawing = stateless_drawing(state, CONFIG, 7, UNIFORM, 2)
+    draws = mirrored_strategy.run(lambda: tuple(drawing(1, 0)))
+    parts = [mirrored_strategy.experimental_local_results(part) for part in draws]
+    for part, whole in zip(parts, alone, strict=True):
+        np.testing.assert_array_equal(np.concatenate(part), whole)
+    assert np.abs(parts[0][0] - parts[0][1]).max() > 0.1
+
+
+def test_draws_differ_between_iterations_steps_and_passes():
+    state = make_state()
+    config = dataclasses.replace(CONFIG, d_accumulations=2, g_accumulations=2)
+    seen = []
+    for iteration in (0, 1):
+        state.iteration.assign(iteration)
+        drawing = stateless_drawing(state, config, 7, UNIFORM, 1)
+        seen += [drawing(s, i).latents.numpy() for s in range(3) for i in range(2)]
+    for i, first in enumerate(seen):
+        for second in seen[:i]:
+            assert np.abs(first - second).max() > 0.1
+
+
+def test_accumulation_of_four_equals_the_batch_with_frozen_statistics():
+    """Folded kernels and stored moments: nothing but the gradients depends on the batch."""
+    z = np.random.RandomState(3).standard_normal((3, 32, 8))
+    y = np.random.RandomState(4).randint(CLASSES, size=(3, 32)).astype("int32")
+    images, labels = batches_of(2, 32)
+    results = []
+    for passes in (1, 4):
+        config = StepConfig(
+            global_batch_size=32,
+            num_d_steps=2,
+            d_accumulations=passes,
+            g_accumulations=passes,
+            d_orthogonal=1e-3,
+            g_orthogonal=1e-3,
+        )
+        state = _frozen(make_state())
+
+        def drawing(step, index, passes=passes):
+            size = 32 // passes
+            part = slice(index * size, (index + 1) * size)
+            return Draw(tf.constant(z[step, part]), tf.constant(y[step, part]))
+
+        batches = tuple(Reals(*map(tf.constant, pair)) for pair in zip(images, labels, strict=True))
+        replica_iteration(state, config, batches, drawing)
+        results.append(values_of(state))
+    assert_same(results[1], results[0])
+
+
+def _frozen(state):
+    """The state with networks that take every pass in inference mode."""
+    for model in (state.generator, state.discriminator):
+        original = model.call
+
+        def call(*args, training=False, original=original, **kwargs):
+            return original(*args, training=False, **kwargs)
+
+        model.call = call
+    return state
+
+
+def test_compiled_with_xla_it_is_the_same():
+    images, labels = batches_of(4, 8)
+    config = dataclasses.replace(CONFIG, r1_gamma=0.5, g_orthogonal=1e-3, g_sigma_clamp=0.5)
+    plain, compiled = make_state(), make_state()
+    expected = run_alone(plain, config, images, labels)
+    actual = run_alone(compiled, config, images, labels, jit_compile=True)
+    for name, value in expected.items():
+        np.testing.assert_allclose(actual[name], value, atol=1e-8, err_msg=name)
+    assert_same(values_of(compiled), values_of(plain), atol=1e-8)
+
+
+def test_several_iterations_in_one_call_are_as_many_calls():
+    images, labels = batches_of(4, 8)
+    one_call, calls = make_state(), make_state()
+    run_alone(one_call, CONFIG, images, labels, iterations=3)
+    data = iter(tf.data.Dataset.from_tensor_slices((images, labels)).repeat())
+    drawing = stateless_drawing(calls, CONFIG, 7, UNIFORM, 1)
+    step = compile_iterations(tf.distribute.get_strategy(), calls, CONFIG, drawing)
+    for _ in range(3):
+        step(data, tf.constant(1))
+    assert int(one_call.iteration) == int(calls.iteration) == 3
+    assert_same(values_of(one_call), values_of(calls))
+
+
+def test_clamp_bounds_every_kernel_of_the_generator():
+    images, labels = batches_of(2, 8)
+    state = make_state()
+    config = dataclasses.replace(CONFIG, g_sigma_clamp=0.01)
+    for _ in range(3):
+        run_alone(state, config, images, labels, iterations=1)
+    kernel = np.asarray(state.generator.blocks[1].convolutions[0].kernel_matrix())
+    assert np.linalg.svd(kernel, compute_uv=False)[0] < 0.03
+    free = make_state()
+    run_alone(free, CONFIG, images, labels, iterations=1)
+    kernel = np.asarray(free.generator.blocks[1].convolutions[0].kernel_matrix())
+    assert np.linalg.svd(kernel, compute_uv=False)[0] > 0.05
+
+
+def test_r1_in_finite_differences():
+    """The penalty added to D's loss is gamma / 2 times the mean squared slope of its logits."""
+    images, labels = batches_of(1, 4)
+    state = make_state()
+    discriminator = state.discriminator
+    direction = np.random.RandomState(5).standard_normal(images[0].shape)
+    x = tf.constant(images[0])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        logits = discriminator(x, labels[0])
+    slopes = tape.gradient(logits, x)
+    step = 1e-5
+    up, down = (discriminator(x + s * step * direction, labels[0]) for s in (1, -1))
+    expected = (up - down) / (2 * step)
+    actual = tf.reduce_sum(slopes * direction, axis=(1, 2, 3))
+    np.testing.assert_allclose(actual, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "settings, replicas, message",
+    [
+        (dict(global_batch_size=10), 4, r"batch of D must be a multiple .*4 x 1 = 4.*=10"),
+        (dict(global_batch_size=8, d_accumulations=3), 1, r"batch of D .*1 x 3 = 3.*=8"),
+        (dict(g_batch_size=6, g_accumulations=2), 2, r"batch of G .*2 x 2 = 4.*=6"),
+    ],
+)
+def test_batches_that_do_not_divide_are_refused(settings, replicas, message):
+    with pytest.raises(ValueError, match=message):
+        batch_plan(StepConfig(**settings), replicas)
+    plan = batch_plan(StepConfig(global_batch_size=2048, d_accumulations=8, g_accumulations=4), 8)
+    assert plan == {"d": 32, "g": 64}

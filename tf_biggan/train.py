@@ -1,0 +1,32 @@
+"""Trains a BigGAN: python -m tf_biggan.train --flagfile=configs/quickstart.flags --run_dir=RUN
+
+Called again with the same run_dir it goes on where it stopped. Every setting is a flag; files under
+configs/ hold published sets of them.
+"""
+
+from __future__ import annotations
+
+from absl import flags as absl_flags
+
+from tf_biggan import flags
+from tf_biggan.config import TrainConfig
+from tf_biggan.terminal import quiet_tensorflow
+
+_RUN_DIR = absl_flags.DEFINE_string(
+    "run_dir", None, "folder of the run: checkpoints, logs, samples"
+)
+
+
+def main() -> int:
+    """Runs the command; returns its exit code."""
+    config = flags.parsed(TrainConfig)
+    quiet_tensorflow()
+    from tf_biggan.training.loop import train
+
+    train(config, _RUN_DIR.value)
+    return 0
+
+
+if __name__ == "__main__":
+    flags.define(TrainConfig)
+    flags.run(main, required=("run_dir",))

@@ -1,0 +1,66 @@
+"""A run's folder and the configuration that belongs to it."""
+
+from __future__ import annotations
+
+import os
+
+from tf_biggan import checks
+from tf_biggan.config import TrainConfig
+
+CONFIG_FILE = "config.json"
+
+
+def open_run(run_dir: str, config: TrainConfig, writes: bool = True) -> None:
+    """Makes the folder with its config.json, or checks that an existing one is of the same run.
+
+    Args:
+      run_dir: folder of the run.
+      config: of the run that is to start or to go on.
+      writes: whether this process writes the run's files.
+
+    Raises:
+      ValueError: the folder's run has other settings than those that may change; or it holds
+        something else than a run.
+    """
+    path = os.path.join(run_dir, CONFIG_FILE)
+    if os.path.exists(path):
+        _require_same_run(run_dir, read_config(run_dir), config)
+    elif os.path.isdir(run_dir):
+        checks.require(
+            not os.listdir(run_dir),
+            f"`run_dir` must be new, empty or a run (with {CONFIG_FILE})",
+            run_dir=run_dir,
+        )
+    if writes:
+        os.makedirs(run_dir, exist_ok=True)
+        temporary = f"{path}.tmp"
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(config.to_json())
+        os.replace(temporary, path)
+
+
+def read_config(run_dir: str) -> TrainConfig:
+    """The configuration of a run.
+
+    Raises:
+      ValueError: `run_dir` is no run, or its configuration cannot be read.
+    """
+    path = os.path.join(run_dir, CONFIG_FILE)
+    try:
+        with open(path, encoding="utf-8") as file:
+            return TrainConfig.from_json(file.read())
+    except (OSError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"A run directory must have a readable {CONFIG_FILE}. Received: {run_dir} ({error})."
+        ) from error
+
+
+def _require_same_run(run_dir, stored, given):
+    differences = stored.differences(given)
+    listed = ", ".join(f"{k} was {old!r}, now {new!r}" for k, (old, new) in differences.items())
+    checks.require(
+        not differences,
+        "a run goes on with the settings that it began with, or begins in another run_dir;"
+        f" these differ: {listed}",
+        run_dir=run_dir,
+    )
