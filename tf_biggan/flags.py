@@ -156,13 +156,9 @@ def run(
 
 
 def _help(limits: dict) -> str:
-    lower, upper = limits["minimum"], limits["maximum"]
-    notes = {
-        f"one of {', '.join(limits['choices'] or ())}": limits["choices"],
-        f"at least {lower}": lower is not None and upper is None,
-        f"from {lower} to {upper}": None not in (lower, upper),
-    }
-    return "; ".join([limits["help"], *(note for note, holds in notes.items() if holds)])
+    # absl writes bounds itself, and choices only for its own kind of flag.
+    choices = limits["choices"]
+    return f"{limits['help']}; one of {', '.join(choices)}" if choices else limits["help"]
 
 
 def _expanded(arguments: Sequence[str], folder: str, including: tuple[str, ...]) -> list[str]:
