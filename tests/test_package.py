@@ -27,11 +27,11 @@ LEVELS = [
         "tf_biggan.flags",
         "tf_biggan.images",
     },
-    {"tf_biggan.layers"},
+    {"tf_biggan.layers", "tf_biggan.sampling"},
     {"tf_biggan.regularizers", "tf_biggan.models"},
     {"tf_biggan.data"},
     {"tf_biggan.training", "tf_biggan.conversion"},
-    {"tf_biggan.prepare"},  # the commands
+    {"tf_biggan.prepare", "tf_biggan.train"},  # the commands
 ]
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
 # Only these may import TensorFlow at all; layers, models and losses are Keras alone.

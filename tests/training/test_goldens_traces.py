@@ -78,17 +78,18 @@ class Trace:
         return TrainState.create(generator, discriminator, *optimizers)
 
     def run(self):
-        """Every iteration; returns D's losses in call order and G's of every iteration."""
-        step = tf.function(
-            lambda batches, draws: replica_iteration(
-                self.state, self.config, batches, lambda s, i: draws[self._call(s, i)]
-            )
+        """Every iteration; returns the metrics of each."""
+        return [self._iterate(i) for i in range(self.info["iterations"])]
+
+    def _iterate(self, iteration):
+        draws = self._draws(iteration)
+        metrics = replica_iteration(
+            self.state,
+            self.config,
+            self._batches(iteration),
+            lambda step, index: draws[self._call(step, index)],
         )
-        metrics = [
-            {k: v.numpy() for k, v in step(self._batches(i), self._draws(i)).items()}
-            for i in range(self.info["iterations"])
-        ]
-        return metrics
+        return {name: value.numpy() for name, value in metrics.items()}
 
     def _call(self, step, index):
         return step * self.config.d_accumulations + index

@@ -12,6 +12,8 @@ from tf_biggan.training.state import TrainState
 
 FOLDER = "checkpoints"
 PREFIX = "iteration"
+# What TensorFlow raises for files that are cut off, garbled, missing or of another model.
+UNREADABLE = (tf.errors.OpError, AssertionError, IndexError, RuntimeError, ValueError)
 
 
 class Checkpoints:
@@ -27,6 +29,7 @@ class Checkpoints:
 
     def __init__(self, state: TrainState, run_dir: str, keep: int, writes: bool = True):
         self._state = state
+        self._stored_iteration: int | None = None
         self._folder = os.path.join(run_dir, FOLDER)
         self._checkpoint = tf.train.Checkpoint(**state.trackables())
         target = self._folder if writes else tempfile.mkdtemp()
@@ -35,12 +38,12 @@ class Checkpoints:
         )
 
     def save(self) -> str:
-        """Writes the state at its iteration; returns the path, unless it is there already."""
+        """Writes the state, unless it was just written or restored; returns the path."""
         iteration = int(self._state.iteration.numpy())
-        path = os.path.join(self._folder, f"{PREFIX}-{iteration}")
-        if path != self._manager.latest_checkpoint:
-            path = self._manager.save(checkpoint_number=iteration)
-        return path
+        if iteration != self._stored_iteration:
+            self._manager.save(checkpoint_number=iteration)
+            self._stored_iteration = iteration
+        return os.path.join(self._folder, f"{PREFIX}-{iteration}")
 
     def restore(self, say: Callable[[str], None] = print) -> int:
         """Restores the newest readable checkpoint; returns its iteration, or 0 if there is none.
@@ -56,8 +59,9 @@ class Checkpoints:
         for path in reversed(paths):
             try:
                 self._checkpoint.restore(path).assert_consumed()
-                return int(self._state.iteration.numpy())
-            except (tf.errors.OpError, AssertionError, ValueError) as error:
+                self._stored_iteration = int(self._state.iteration.numpy())
+                return self._stored_iteration
+            except UNREADABLE as error:
                 reason = str(error).splitlines()[0]
                 say(f"Checkpoint {path} cannot be read ({reason}); trying the one before it.")
         if paths:
