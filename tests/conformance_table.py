@@ -175,16 +175,15 @@ ROWS = {
     "Generator, split z": Row(
         lambda **k: Generator(
             architecture=ARCHITECTURES["biggan32"],
-            depth=2,
-            latent_dim=14,
+            latent_dim=12,
             latent_injection="split",
             embedding_dim=6,
             attention_stages=(1,),
             **{**GENERATOR, **k},
         ),
-        (("vector", 14), ("labels",)),
-        137,
-        GENERATOR_DEFAULTS,
+        (("vector", 12), ("labels",)),
+        83,
+        (*GENERATOR_DEFAULTS, "depth"),  # the deep row has another depth
     ),
     "Generator, class tables": Row(
         lambda **k: Generator(architecture="biggan32", **{**GENERATOR, **k}),
@@ -203,14 +202,15 @@ ROWS = {
     "Generator, deep": Row(
         lambda **k: Generator(
             architecture="biggan_deep32",
+            depth=1,
             latent_dim=12,
             embedding_dim=6,
             attention_stages=(1,),
             **{**GENERATOR, **k},
         ),
         (("vector", 12), ("labels",)),
-        236,
-        (*GENERATOR_DEFAULTS, "depth", "latent_injection"),
+        128,
+        (*GENERATOR_DEFAULTS, "latent_injection"),
     ),
     "Discriminator": Row(
         lambda **k: Discriminator(
@@ -221,9 +221,9 @@ ROWS = {
         ("spectral_norm",),
     ),
     "Discriminator, deep": Row(
-        lambda **k: Discriminator(architecture="biggan_deep32", **{**DISCRIMINATOR, **k}),
+        lambda **k: Discriminator(architecture="biggan_deep32", depth=1, **{**DISCRIMINATOR, **k}),
         (("image", 32, 48, 1), ("soft",)),
-        89,
-        ("spectral_norm", "depth", "wide"),
+        53,
+        ("spectral_norm", "wide"),
     ),
 }

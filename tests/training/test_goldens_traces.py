@@ -95,14 +95,16 @@ class Trace:
         return step * self.config.d_accumulations + index
 
     def _batches(self, iteration):
-        count = self.config.num_d_steps
+        passes = self.config.d_accumulations
+        count = self.config.num_d_steps * passes
         images = self.arrays["x_u8"]
         per_iteration = len(self.arrays["y_real"][0])
         images = images.reshape(-1, per_iteration, *images.shape[-3:])[iteration]
         images = tf.cast(tf.cast(images, "float32") / 127.5 - 1, self.dtype)
         labels = tf.constant(self.arrays["y_real"][iteration])
         parts = zip(tf.split(images, count), tf.split(labels, count), strict=True)
-        return tuple(Reals(*part) for part in parts)
+        reals = [Reals(*part) for part in parts]
+        return [reals[i : i + passes] for i in range(0, count, passes)]
 
     def _draws(self, iteration):
         config, arrays = self.config, self.arrays

@@ -119,6 +119,7 @@ def test_kill_and_restart_bit_for_bit(tmp_path, replicas, settings):
     assert [line["iteration"] for line in losses(whole)] == list(range(1, 11))
 
 
+@pytest.mark.slow
 def test_sigterm_saves_and_a_truncated_checkpoint_falls_back(tmp_path):
     """One run through both, since every process costs seconds."""
     run = tmp_path / "run"

@@ -73,7 +73,7 @@ def run_eagerly(state, config, images, labels, iterations=2):
     drawing = stateless_drawing(state, config, 7, UNIFORM, 1)
     pairs = itertools.cycle(zip(images, labels, strict=True))
     for _ in range(iterations):
-        batches = tuple(Reals(*map(tf.constant, next(pairs))) for _ in range(config.num_d_steps))
+        batches = [[Reals(*map(tf.constant, next(pairs)))] for _ in range(config.num_d_steps)]
         metrics = replica_iteration(state, config, batches, drawing)
     return metrics
 
@@ -154,7 +154,13 @@ def test_accumulation_of_four_equals_the_batch_with_frozen_statistics():
             part = slice(index * size, (index + 1) * size)
             return Draw(tf.constant(z[step, part]), tf.constant(y[step, part]))
 
-        batches = tuple(Reals(*map(tf.constant, pair)) for pair in zip(images, labels, strict=True))
+        batches = [
+            [
+                Reals(*part)
+                for part in zip(*(tf.split(array, passes) for array in pair), strict=True)
+            ]
+            for pair in zip(images, labels, strict=True)
+        ]
         replica_iteration(state, config, batches, drawing)
         results.append(values_of(state))
     assert_same(results[1], results[0])

@@ -23,7 +23,7 @@ from tf_biggan.models.from_config import discriminator_from, generator_from
 from tf_biggan.training.checkpoints import Checkpoints
 from tf_biggan.training.distribution import create_strategy, is_chief, may_compile
 from tf_biggan.training.logs import MetricsLog, TrainingProgress
-from tf_biggan.training.run_directory import open_run
+from tf_biggan.training.run_directory import check_run, write_config
 from tf_biggan.training.samples import SampleSheets
 from tf_biggan.training.state import TrainState, adam_optimizers
 from tf_biggan.training.tensorboard import TensorBoardLog
@@ -53,10 +53,11 @@ def train(config: TrainConfig, run_dir: str) -> bool:
     )
     config = with_classes_of(config, source)
     plan = batch_plan(config.step, strategy.num_replicas_in_sync)
-    open_run(run_dir, config, writes)
+    check_run(run_dir, config)
     with strategy.scope():
         state = create_state(config)
     if writes:
+        write_config(run_dir, config)
         print(*describe(source), *_plan_lines(config, strategy, plan), sep="\n", flush=True)
     run = _Run(config, run_dir, strategy, source, state, writes)
     with naming_unreadable():
@@ -155,7 +156,7 @@ class _Run:
         return complete
 
     def _open_data(self, strategy, source) -> Iterator:
-        config = self._config
+        config, step = self._config, self._config.step
         size = self._state.generator.image_size
         return iter(
             distribute(
@@ -163,10 +164,10 @@ class _Run:
                 source,
                 image_size=size,
                 image_channels=config.model.image_channels,
-                batch_size=config.step.global_batch_size,
+                batch_size=step.global_batch_size // step.d_accumulations,
                 seed=config.run.seed,
                 flip=config.data.flip,
-                start_batch=self._iteration * config.step.num_d_steps,
+                start_batch=self._iteration * step.num_d_steps * step.d_accumulations,
             )
         )
 
@@ -247,8 +248,8 @@ def _require_finite(means, iteration):
     broken = [name for name, value in means.items() if not math.isfinite(value)]
     checks.require(
         not broken,
-        f"losses must stay finite; at iteration {iteration} {', '.join(broken)} are not."
-        " The newest checkpoint is from before",
+        f"what is logged must stay finite, and at iteration {iteration} it is not; the newest"
+        " checkpoint is from before",
         **{name: means[name] for name in broken},
     )
 

@@ -10,13 +10,12 @@ from tf_biggan.config import TrainConfig
 CONFIG_FILE = "config.json"
 
 
-def open_run(run_dir: str, config: TrainConfig, writes: bool = True) -> None:
-    """Makes the folder with its config.json, or checks that an existing one is of the same run.
+def check_run(run_dir: str, config: TrainConfig) -> None:
+    """Checks that a run may start, or go on, in a folder.
 
     Args:
-      run_dir: folder of the run.
+      run_dir: folder of the run; need not exist.
       config: of the run that is to start or to go on.
-      writes: whether this process writes the run's files.
 
     Raises:
       ValueError: the folder's run has other settings than those that may change; or it holds
@@ -31,12 +30,16 @@ def open_run(run_dir: str, config: TrainConfig, writes: bool = True) -> None:
             f"`run_dir` must be new, empty or a run (with {CONFIG_FILE})",
             run_dir=run_dir,
         )
-    if writes:
-        os.makedirs(run_dir, exist_ok=True)
-        temporary = f"{path}.tmp"
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(config.to_json())
-        os.replace(temporary, path)
+
+
+def write_config(run_dir: str, config: TrainConfig) -> None:
+    """Makes the folder where it does not exist, and writes its config.json in one piece."""
+    os.makedirs(run_dir, exist_ok=True)
+    path = os.path.join(run_dir, CONFIG_FILE)
+    temporary = f"{path}.tmp"
+    with open(temporary, "w", encoding="utf-8") as file:
+        file.write(config.to_json())
+    os.replace(temporary, path)
 
 
 def read_config(run_dir: str) -> TrainConfig:

@@ -43,7 +43,7 @@ def batch_plan(config: StepConfig, replicas: int) -> dict[str, int]:
 def replica_iteration(
     state: TrainState,
     config: StepConfig,
-    batches: tuple[Reals, ...],
+    reals: tuple[tuple[Reals, ...], ...],
     drawing: Drawing,
     replicas: int = 1,
 ) -> dict[str, tf.Tensor]:
@@ -51,7 +51,7 @@ def replica_iteration(
 
     Args:
       state: moved in place.
-      batches: this replica's real images of every D step.
+      reals: this replica's real images of every pass of every D step.
       drawing: gives the latents and labels of every pass.
       replicas: number that run this at once.
 
@@ -60,9 +60,8 @@ def replica_iteration(
       [g_accumulations]; see `updates`.
     """
     steps = []
-    for step, batch in enumerate(batches):
+    for step, passes in enumerate(reals):
         draws = [drawing(step, i) for i in range(config.d_accumulations)]
-        passes = _passes(batch, config.d_accumulations)
         steps.append(update_discriminator(state, config, passes, draws, replicas))
     metrics = {key: tf.stack([step[key] for step in steps]) for key in steps[0]}
     draws = [drawing(config.num_d_steps, i) for i in range(config.g_accumulations)]
@@ -72,12 +71,6 @@ def replica_iteration(
     update_ema(state.average, state.generator, decay)
     state.iteration.assign(iteration)
     return metrics
-
-
-def _passes(batch: Reals, count: int) -> list[Reals]:
-    images = tf.split(batch.images, count)
-    labels = [None] * count if batch.labels is None else tf.split(batch.labels, count)
-    return [Reals(*parts) for parts in zip(images, labels, strict=True)]
 
 
 def stateless_drawing(
@@ -133,21 +126,28 @@ def compile_iterations(
       jit_compile: whether a replica's iteration is compiled with XLA.
 
     Returns:
-      A function of (iterator of (images, labels) for every D step, number of iterations, a tensor)
-      to the metrics of the last iteration, summed over replicas.
+      A function of (iterator of (images, labels) of one pass, number of iterations, a tensor) to
+      the metrics of the last iteration, summed over replicas.
     """
     replicas = strategy.num_replicas_in_sync
     conditional = state.generator.num_classes > 0
 
     def on_replica(batches):
-        reals = tuple(Reals(x, y if conditional else None) for x, y in batches)
+        reals = tuple(
+            tuple(Reals(x, y if conditional else None) for x, y in passes) for passes in batches
+        )
         return replica_iteration(state, config, reals, drawing, replicas)
 
     if jit_compile:
         on_replica = tf.function(on_replica, jit_compile=True)
 
     def one(iterator):
-        batches = tuple(next(iterator) for _ in range(config.num_d_steps))
+        # One draw a pass: sigma moves from pass to pass, so which images share a pass matters, and
+        # the images of one draw are the same for any number of replicas.
+        batches = tuple(
+            tuple(next(iterator) for _ in range(config.d_accumulations))
+            for _ in range(config.num_d_steps)
+        )
         metrics = strategy.run(on_replica, args=(batches,))
         return {
             key: strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)

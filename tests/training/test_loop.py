@@ -1,0 +1,168 @@
+"""A run as its user sees it: what it writes, what it refuses, what it says."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tf_biggan.config import TrainConfig
+from tf_biggan.data.sources import open_source
+from tf_biggan.training import loop
+from tf_biggan.training.checkpoints import Checkpoints
+from tf_biggan.training.distribution import create_strategy
+from tf_biggan.training.logs import read_metrics
+from tf_biggan.training.loop import create_state, label_probabilities, train, with_classes_of
+from tf_biggan.training.run_directory import read_config
+
+SETTINGS = dict(
+    dataset="digits",
+    resolution=32,
+    image_channels=1,
+    g_channels=2,
+    d_channels=2,
+    latent_dim=8,
+    global_batch_size=8,
+    num_iterations=4,
+    log_every=2,
+    sample_every=4,
+    sigma_every=4,
+    iterations_per_call=3,
+)
+
+
+def config(**settings):
+    return TrainConfig.from_flat({**SETTINGS, **settings})
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    run_dir = tmp_path_factory.mktemp("runs") / "run"
+    assert train(config(), str(run_dir))
+    return run_dir
+
+
+def test_files_of_a_run(finished):
+    assert read_config(str(finished)) == config(num_classes=10)
+    lines = read_metrics(str(finished))
+    assert [line["iteration"] for line in lines] == [2, 4, 4]
+    for line in lines[:2]:
+        assert all(np.isfinite(value) for value in line.values())
+        assert line["images_per_second"] > 0
+    sigmas = [value for key, value in lines[2].items() if key.startswith("sigma/")]
+    # Kernels that started orthogonal have sigma near 1: 9 of G (the head, two or three a block) and
+    # 14 of D.
+    assert len(sigmas) == (1 + 3 * 3 + 1) + (2 * 3 + 2 * 2 + 2)
+    assert 0.3 < min(sigmas) and max(sigmas) < 3
+    sheet = Image.open(finished / "samples" / "iteration-0000004.png")
+    assert sheet.text["iteration"] == "4"
+    assert (finished / "checkpoints" / "iteration-4.index").exists()
+
+
+def test_a_finished_run_is_only_told_so(finished, capsys):
+    before = (finished / "metrics.jsonl").read_bytes()
+    assert train(config(), str(finished))
+    assert "Going on from iteration 4" in capsys.readouterr().out
+    assert (finished / "metrics.jsonl").read_bytes() == before
+
+
+def test_another_configuration_is_refused_and_named(finished):
+    with pytest.raises(ValueError, match=r"d_channels was 2, now 4, seed was 0, now 1") as error:
+        train(config(seed=1, d_channels=4, num_iterations=9), str(finished))
+    assert "run_dir=" in str(error.value)
+    assert read_config(str(finished)) == config(num_classes=10)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(ValueError, match="`run_dir` must be new, empty or a run"):
+        train(config(), str(tmp_path))
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_before_it_is_saved(tmp_path, monkeypatch):
+    run, settings = str(tmp_path / "run"), dict(save_every=1, log_every=1)
+    train(config(num_iterations=2, **settings), run)
+
+    def poisoned(strategy, state, *rest):
+        def step(iterator, count):
+            state.iteration.assign_add(1)
+            return {
+                "d_loss_real": np.zeros(1),
+                "d_loss_fake": np.zeros(1),
+                "g_loss": np.array(np.nan),
+            }
+
+        return step
+
+    monkeypatch.setattr(loop, "compile_iterations", poisoned)
+    message = r"must stay finite, and at iteration 3 it is not.*Received: g_loss=nan"
+    with pytest.raises(ValueError, match=message):
+        train(config(num_iterations=5, **settings), run)
+    state = create_state(config(num_classes=10, **settings))
+    assert Checkpoints(state, run, 2).restore() == 2
+    assert [line["iteration"] for line in read_metrics(run)] == [1, 2]
+
+
+def test_classes_come_from_the_data_unless_told():
+    digits = open_source("digits")
+    assert with_classes_of(config(), digits).model.num_classes == 10
+    assert with_classes_of(config(num_classes=0), digits).model.num_classes == 0
+    with pytest.raises(ValueError, match="Labels must lie from 0 to 8 for 9 classes"):
+        with_classes_of(config(num_classes=9), digits)
+
+
+def test_labels_are_drawn_uniformly_or_as_in_the_data():
+    digits = open_source("digits")
+    uniform = label_probabilities(config(num_classes=10), digits)
+    np.testing.assert_allclose(uniform, 0.1)
+    of_data = label_probabilities(config(num_classes=10, label_sampling="data"), digits)
+    np.testing.assert_allclose(of_data * 1797, digits.label_counts())
+    assert label_probabilities(config(num_classes=0), digits) is None
+
+
+def test_strategies_that_are_not_there():
+    with pytest.raises(ValueError, match="A TPU needs a TPU machine with the tensorflow-tpu"):
+        create_strategy("tpu")
+    with pytest.raises(ValueError, match="TF_CONFIG"):
+        create_strategy("multi_worker")
+    with pytest.raises(ValueError, match="one of auto, one_device, mirrored"):
+        create_strategy("horovod")
+
+
+def command(*arguments):
+    process = subprocess.run(
+        [sys.executable, "-m", "tf_biggan.train", *arguments], capture_output=True, text=True
+    )
+    return process.returncode, process.stdout, process.stderr.strip().splitlines()
+
+
+def test_help_names_every_setting():
+    code, out, _ = command("--help")
+    assert code == 0
+    for group in config().groups():
+        for field in dataclasses.fields(group):
+            assert f"--{field.name}" in out or f"--[no]{field.name}" in out
+
+
+@pytest.mark.parametrize(
+    "arguments, code, message",
+    [
+        (["--resolution=33"], 2, "--run_dir"),
+        (["--run_dir=R", "--resolution=3"], 2, "resolution"),
+        (["--run_dir=R", "--learning_rate=1"], 2, "learning_rate"),
+        (["--run_dir={tmp}/r", "--resolution=48"], 1, "`resolution` must be one of 32"),
+        (["--run_dir={tmp}/r", "--dataset=folder:/nowhere"], 1, "/nowhere"),
+        (["--run_dir={tmp}/r", "--global_batch_size=9", "--d_accumulations=2"], 1, "1 x 2 = 2"),
+    ],
+    ids=["no run_dir", "bad value", "unknown flag", "no such size", "no data", "indivisible"],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(arguments, code, message, tmp_path):
+    arguments = [argument.format(tmp=tmp_path) for argument in arguments]
+    actual, _, lines = command("--image_channels=1", *arguments)
+    assert actual == code
+    assert len(lines) == 1 and message in lines[0]
+    assert not (tmp_path / "r").exists()

@@ -1,0 +1,46 @@
+"""The quickstart's promise: digits that are the digit asked for. Takes minutes."""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+import pytest
+
+from tf_biggan.config import TrainConfig
+from tf_biggan.data.sources import open_source
+from tf_biggan.flags import define, expand_flagfiles, parsed
+from tf_biggan.training.checkpoints import Checkpoints
+from tf_biggan.training.loop import create_state, train
+from tf_biggan.training.run_directory import read_config
+
+FLAGS = pathlib.Path(__file__).parents[2] / "configs" / "quickstart.flags"
+PER_CLASS = 50
+NEIGHBOURS = 3
+
+
+@pytest.mark.slow
+def test_nine_of_ten_digits_are_the_digit_asked_for(tmp_path):
+    from absl import flags
+
+    values = flags.FlagValues()
+    define(TrainConfig, values)
+    values(expand_flagfiles(["train", f"--flagfile={FLAGS}"]))
+    assert train(parsed(TrainConfig, values), str(tmp_path / "run"))
+    state = create_state(read_config(str(tmp_path / "run")))
+    Checkpoints(state, str(tmp_path / "run"), 2).restore()
+    labels = np.repeat(np.arange(10), PER_CLASS)
+    z = np.random.RandomState(0).standard_normal((len(labels), state.average.latent_dim))
+    images = state.average(z.astype("float32"), labels).numpy()
+    assert (_nearest_classes(images) == labels).mean() >= 0.9
+
+
+def _nearest_classes(images):
+    """The majority among the nearest real digits, at their own 8x8 pixels."""
+    digits = open_source("digits")
+    real = np.stack([digits.load(i, 1).numpy() for i in range(digits.num_images)])
+    real = real.reshape(len(real), 64) / 127.5 - 1.0
+    small = images.reshape(len(images), 8, 4, 8, 4).mean((2, 4)).reshape(len(images), 64)
+    distances = ((small**2).sum(1)[:, None] - 2 * small @ real.T) + (real**2).sum(1)
+    nearest = digits.labels[np.argsort(distances, axis=1)[:, :NEIGHBOURS]]
+    return np.array([np.bincount(row, minlength=10).argmax() for row in nearest])
