@@ -1,14 +1,14 @@
 """Parameter counts against the published ones, and every plan beyond the published sizes.
 
-Counting allocates nothing: under a StatelessScope variables exist as shapes.
+Counting allocates nothing: networks are made as shapes.
 """
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 import pytest
 
+from tests.shapes import shapes_only
 from tf_biggan.architectures import (
     ARCHITECTURES,
     Architecture,
@@ -28,7 +28,7 @@ IMAGENET = 1000
 
 def count(network, *args, **kwargs) -> int:
     """Trainable parameters of a network that is never allocated."""
-    with keras.StatelessScope(initialize_variables=False):
+    with shapes_only():
         model = network(*args, **kwargs)
     return sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
 
@@ -116,7 +116,7 @@ def test_totals_of_the_papers_table_1(channels, settings, published):
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_row_builds_networks_that_fit_each_other(name):
     row = ARCHITECTURES[name]
-    with keras.StatelessScope(initialize_variables=False):
+    with shapes_only():
         generator = Generator(name, 10)
         discriminator = Discriminator(name, 10)
     assert generator.image_size == discriminator.image_size == (row.resolution,) * 2
@@ -155,7 +155,7 @@ def test_variations_run_forward_and_differ_with_the_latents(architecture, variat
 
 
 def test_non_square_images_at_128():
-    with keras.StatelessScope(initialize_variables=False):
+    with shapes_only():
         generator = Generator("biggan128", 10, bottom_size=(4, 6))
         discriminator = Discriminator("biggan128", 10, bottom_size=(4, 6))
     assert generator.image_size == discriminator.image_size == (128, 192)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pathlib
 import re
 
-import keras
 import numpy as np
 import pytest
 from absl import flags as absl_flags
 
+from tests.shapes import shapes_only
 from tf_biggan.config import TrainConfig
 from tf_biggan.flags import define, expand_flagfiles, parsed
 from tf_biggan.models.from_config import architecture_from, discriminator_from, generator_from
@@ -71,7 +71,7 @@ def config_of(name: str) -> TrainConfig:
 def networks_of(config: TrainConfig):
     """Both networks as shapes; nothing is allocated."""
     num_classes = CLASSES[config.data.dataset]
-    with keras.StatelessScope(initialize_variables=False):
+    with shapes_only():
         return tuple(
             make(config.model, num_classes, seed=0) for make in (generator_from, discriminator_from)
         )
@@ -169,7 +169,7 @@ def test_fields_reach_the_networks():
             precision="float64",
         )
     )
-    with keras.StatelessScope(initialize_variables=False):
+    with shapes_only():
         generator = generator_from(config.model, 3, seed=1)
         discriminator = discriminator_from(config.model, 3, seed=1)
     shared = dict(num_classes=3, image_channels=1, sn_epsilon=1e-3)

@@ -48,11 +48,12 @@ def test_split_is_a_sub_folder(image_folder):
 
 
 def test_every_suffix_is_found_and_other_files_are_not(tmp_path):
-    for number, suffix in enumerate(images.SUFFIXES):
+    suffixes = [s for s in images.SUFFIXES if s != ".webp" or hasattr(tf.io, "decode_webp")]
+    for number, suffix in enumerate(suffixes):
         Image.new("RGB", (4, 4), (number, 0, 0)).save(tmp_path / f"{number}{suffix.upper()}")
     (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / ".hidden.png").write_text("no image")
-    assert open_source(f"folder:{tmp_path}").num_images == len(images.SUFFIXES)
+    assert open_source(f"folder:{tmp_path}").num_images == len(suffixes)
 
 
 def test_digits_are_the_published_ones():
