@@ -24,9 +24,9 @@ setup(
         "pillow>=10.4",
     ],
     extras_require={
-        "torch": ["torch>=2.2"],
-        "serving": ["tensorflow-serving-api>=2.18"],
-        "tensorboard": ["tensorboard>=2.18"],
-        "test": ["pytest>=8", "ruff>=0.6", "scipy>=1.13"],
+        "torch": ["torch"],
+        "serving": ["tensorflow-serving-api"],
+        "tensorboard": ["tensorboard"],
+        "test": ["pytest", "ruff", "scipy"],
     },
 )

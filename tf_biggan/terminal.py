@@ -7,6 +7,8 @@ import re
 import sys
 import tempfile
 
+from absl import logging
+
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 ERRORS_ONLY = "3"
 _AUTOGRAPH = re.compile(r"^in user code:.*\n    [\w.]+: ", re.DOTALL)
@@ -19,6 +21,7 @@ def quiet_tensorflow() -> None:
 
     They go to file descriptor 2 before any setting of TensorFlow's logs is read. If the import
     fails they are printed after all. A value of TF_CPP_MIN_LOG_LEVEL other than 3 keeps them.
+    Afterwards absl's log, which TensorFlow's Python code writes to, shows warnings and errors only.
     """
     if os.environ.setdefault(LOG_LEVEL, ERRORS_ONLY) != ERRORS_ONLY:
         return
@@ -36,6 +39,8 @@ def quiet_tensorflow() -> None:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+    # absl's app shows information too, and TensorFlow tells how long it took to save.
+    logging.set_verbosity(logging.WARNING)
 
 
 def one_line(message: str) -> str:
