@@ -78,8 +78,11 @@ class DataConfig:
     """What is trained on."""
 
     dataset: str = setting("digits", "digits, tfds:NAME, folder:PATH or tfrecord:PATH")
-    split: str = setting("train", "split of a tfds data set")
+    split: str | None = setting(
+        None, "split of a tfds data set, train if none is given; or sub-folder of a PATH"
+    )
     data_dir: str | None = setting(None, "where tfds data sets lie", may_change=True)
+    download: bool = setting(False, "download a tfds data set that is not there", may_change=True)
     flip: bool = setting(False, "mirror every other image at random")
 
 

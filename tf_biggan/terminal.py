@@ -21,7 +21,7 @@ def quiet_tensorflow() -> None:
 
     They go to file descriptor 2 before any setting of TensorFlow's logs is read. If the import
     fails they are printed after all. A value of TF_CPP_MIN_LOG_LEVEL other than 3 keeps them.
-    Afterwards absl's log, which TensorFlow's Python code writes to, shows warnings and errors only.
+    Afterwards absl's log, which TensorFlow's Python code writes to, shows errors only.
     """
     if os.environ.setdefault(LOG_LEVEL, ERRORS_ONLY) != ERRORS_ONLY:
         return
@@ -39,8 +39,8 @@ def quiet_tensorflow() -> None:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
-    # absl's app shows information too, and TensorFlow tells how long it took to save.
-    logging.set_verbosity(logging.WARNING)
+    # absl's app shows information too: how long saving took, which folders were looked into.
+    logging.set_verbosity(logging.ERROR)
 
 
 def one_line(message: str) -> str:

@@ -107,6 +107,19 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_it_is_saved(tmp_path, mon
     assert [line["iteration"] for line in read_metrics(run)] == [1, 2]
 
 
+def test_a_folder_trains_without_a_split_and_without_samples(tmp_path):
+    for number in range(8):
+        folder = tmp_path / "birds" / ("finch", "wren")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 36), (30 * number, 0, 0)).save(folder / f"{number}.png")
+    settings = dict(num_iterations=1, log_every=1, sample_every=0, image_channels=3)
+    run = tmp_path / "run"
+    assert train(config(dataset=f"folder:{tmp_path / 'birds'}", **settings), str(run))
+    assert read_config(str(run)).model.num_classes == 2
+    assert [line["iteration"] for line in read_metrics(str(run))] == [1]
+    assert not (run / "samples").exists()
+
+
 def test_classes_come_from_the_data_unless_told():
     digits = open_source("digits")
     assert with_classes_of(config(), digits).model.num_classes == 10
@@ -156,9 +169,18 @@ def test_help_names_every_setting():
         (["--run_dir=R", "--learning_rate=1"], 2, "learning_rate"),
         (["--run_dir={tmp}/r", "--resolution=48"], 1, "`resolution` must be one of 32"),
         (["--run_dir={tmp}/r", "--dataset=folder:/nowhere"], 1, "/nowhere"),
+        (["--run_dir={tmp}/r", "--dataset=tfds:cifar10", "--data_dir={tmp}"], 1, "--download"),
         (["--run_dir={tmp}/r", "--global_batch_size=9", "--d_accumulations=2"], 1, "1 x 2 = 2"),
     ],
-    ids=["no run_dir", "bad value", "unknown flag", "no such size", "no data", "indivisible"],
+    ids=[
+        "no run_dir",
+        "bad value",
+        "unknown flag",
+        "no such size",
+        "no data",
+        "no tfds data",
+        "indivisible",
+    ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(arguments, code, message, tmp_path):
     arguments = [argument.format(tmp=tmp_path) for argument in arguments]

@@ -48,8 +48,9 @@ def train(config: TrainConfig, run_dir: str) -> bool:
     """
     strategy = create_strategy(config.run.strategy, config.run.tpu)
     writes = is_chief(strategy)
+    data = config.data
     source = open_source(
-        config.data.dataset, split=config.data.split, data_dir=config.data.data_dir
+        data.dataset, split=data.split, data_dir=data.data_dir, download=data.download
     )
     config = with_classes_of(config, source)
     plan = batch_plan(config.step, strategy.num_replicas_in_sync)
@@ -229,7 +230,8 @@ class _Run:
             self._progress.message(f"Samples: {path}")
 
     def _finish(self, complete):
-        if self._iteration and not self._due(self._config.run.sample_every):
+        sample_every = self._config.run.sample_every
+        if self._iteration and sample_every and not self._due(sample_every):
             self._draw_samples()
         path = self._checkpoints.save()
         self._progress.close()
