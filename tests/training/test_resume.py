@@ -60,8 +60,9 @@ def checkpoint(run_dir, iteration):
 
 
 def is_saved(run_dir, iteration):
+    """Whether the newest checkpoint is of that iteration or a later one."""
     state = tf.train.get_checkpoint_state(str(checkpoint(run_dir, iteration).parent))
-    return state is not None and str(iteration) in state.model_checkpoint_path.rsplit("-", 1)[1]
+    return state is not None and int(state.model_checkpoint_path.rsplit("-", 1)[1]) >= iteration
 
 
 def tensors(run_dir, iteration):
@@ -124,7 +125,7 @@ def test_sigterm_saves_and_a_truncated_checkpoint_falls_back(tmp_path):
     """One run through both, since every process costs seconds."""
     run = tmp_path / "run"
     process = start(run, 1000)
-    wait_for(lambda: is_saved(run, 5), process)
+    wait_for(lambda: is_saved(run, 10), process)  # so that there is one before the newest
     process.send_signal(signal.SIGTERM)
     finish(process)
     state = tf.train.get_checkpoint_state(str(run / "checkpoints"))
