@@ -83,9 +83,13 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
         train(config(), str(tmp_path))
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_before_it_is_saved(tmp_path, monkeypatch):
-    run, settings = str(tmp_path / "run"), dict(save_every=1, log_every=1)
-    train(config(num_iterations=2, **settings), run)
+@pytest.mark.parametrize("end", [5, 3], ids=["seen when logged", "seen at the end"])
+def test_a_loss_that_is_not_finite_ends_the_run_before_it_is_saved(tmp_path, monkeypatch, end):
+    run = str(tmp_path / "run")
+    train(config(num_iterations=2, save_every=1, log_every=1), run)
+    # At the end of three iterations nothing is due, and only the last look can tell.
+    due = 1 if end == 5 else 100
+    settings = dict(save_every=due, log_every=due, sigma_every=100, sample_every=0)
 
     def poisoned(strategy, state, *rest):
         def step(iterator, count):
@@ -101,7 +105,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_it_is_saved(tmp_path, mon
     monkeypatch.setattr(loop, "compile_iterations", poisoned)
     message = r"must stay finite, and at iteration 3 it is not.*Received: g_loss=nan"
     with pytest.raises(ValueError, match=message):
-        train(config(num_iterations=5, **settings), run)
+        train(config(num_iterations=end, **settings), run)
     state = create_state(config(num_classes=10, **settings))
     assert Checkpoints(state, run, 2).restore() == 2
     assert [line["iteration"] for line in read_metrics(run)] == [1, 2]

@@ -145,13 +145,15 @@ class _Run:
 
     def to_the_end(self) -> bool:
         """Runs the remaining iterations; returns whether the run is complete."""
-        settings = self._config.run
+        settings, metrics = self._config.run, {}
         with _signals_noted() as stop:
             while self._iteration < settings.num_iterations and not stop.is_set():
                 count = self._iterations_of_a_call()
                 metrics = self._step(self._batches, tf.constant(count))
                 self._iteration += count
                 self._after(metrics)
+        # A signal may end the run between two things that are due, and so before they look.
+        _require_finite(_means(metrics), self._iteration)
         complete = self._iteration >= settings.num_iterations
         self._finish(complete)
         return complete
@@ -194,7 +196,7 @@ class _Run:
     def _after(self, metrics):
         settings = self._config.run
         if any(self._due(period) for period in self._periods()):
-            means = {name: float(np.mean(value)) for name, value in metrics.items()}
+            means = _means(metrics)
             _require_finite(means, self._iteration)
             self._show(means)
             if self._due(settings.log_every):
@@ -244,6 +246,11 @@ class _Run:
     def _say(self, text):
         if self._writes:
             print(text, flush=True)
+
+
+def _means(metrics) -> dict[str, float]:
+    """The mean over steps and passes of every metric, by name."""
+    return {name: float(np.mean(value)) for name, value in metrics.items()}
 
 
 def _require_finite(means, iteration):
