@@ -22,6 +22,7 @@ setup(
         "absl-py>=2.1",
         "numpy>=1.26",
         "pillow>=10.4",
+        "safetensors>=0.5",
     ],
     extras_require={
         "torch": ["torch"],

@@ -29,8 +29,10 @@ LEVELS = [
     },
     {"tf_biggan.layers", "tf_biggan.sampling"},
     {"tf_biggan.regularizers", "tf_biggan.models"},
-    {"tf_biggan.data"},
-    {"tf_biggan.training", "tf_biggan.conversion"},
+    {"tf_biggan.data", "tf_biggan.model_store", "tf_biggan.conversion"},
+    {"tf_biggan.evaluation"},
+    {"tf_biggan.training"},
+    {"tf_biggan.open_model"},
     {"tf_biggan.prepare", "tf_biggan.train"},  # the commands
 ]
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}

@@ -58,7 +58,8 @@ def train(config: TrainConfig, run_dir: str) -> bool:
     with strategy.scope():
         state = create_state(config)
     if writes:
-        write_config(run_dir, config)
+        names = source.class_names if config.model.num_classes else ()
+        write_config(run_dir, config, names)
         print(*describe(source), *_plan_lines(config, strategy, plan), sep="\n", flush=True)
     run = _Run(config, run_dir, strategy, source, state, writes)
     with naming_unreadable():

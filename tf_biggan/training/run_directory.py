@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Sequence
 
 from tf_biggan import checks
 from tf_biggan.config import TrainConfig
 
 CONFIG_FILE = "config.json"
+CLASSES_FILE = "classes.json"
+# The groups that a run's config.json has, and no other config.json.
+GROUPS = {"model", "data", "step", "run"}
 
 
 def check_run(run_dir: str, config: TrainConfig) -> None:
@@ -32,14 +37,29 @@ def check_run(run_dir: str, config: TrainConfig) -> None:
         )
 
 
-def write_config(run_dir: str, config: TrainConfig) -> None:
-    """Makes the folder where it does not exist, and writes its config.json in one piece."""
+def write_config(run_dir: str, config: TrainConfig, class_names: Sequence[str] = ()) -> None:
+    """Makes the folder where it does not exist; writes its config.json and classes.json."""
     os.makedirs(run_dir, exist_ok=True)
-    path = os.path.join(run_dir, CONFIG_FILE)
-    temporary = f"{path}.tmp"
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(config.to_json())
-    os.replace(temporary, path)
+    _write(run_dir, CLASSES_FILE, json.dumps(list(class_names), indent=2) + "\n")
+    _write(run_dir, CONFIG_FILE, config.to_json())
+
+
+def is_run(path: str) -> bool:
+    """Whether a folder holds the config.json of a run."""
+    try:
+        with open(os.path.join(path, CONFIG_FILE), encoding="utf-8") as file:
+            return set(json.load(file)) == GROUPS
+    except (OSError, TypeError, ValueError):
+        return False
+
+
+def read_class_names(run_dir: str) -> tuple[str, ...]:
+    """Names of a run's classes, or () where none are known."""
+    path = os.path.join(run_dir, CLASSES_FILE)
+    if not os.path.exists(path):
+        return ()
+    with open(path, encoding="utf-8") as file:
+        return tuple(json.load(file))
 
 
 def read_config(run_dir: str) -> TrainConfig:
@@ -56,6 +76,14 @@ def read_config(run_dir: str) -> TrainConfig:
         raise ValueError(
             f"A run directory must have a readable {CONFIG_FILE}. Received: {run_dir} ({error})."
         ) from error
+
+
+def _write(run_dir, name, text):
+    path = os.path.join(run_dir, name)
+    temporary = f"{path}.tmp"
+    with open(temporary, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(temporary, path)
 
 
 def _require_same_run(run_dir, stored, given):

@@ -1,0 +1,1 @@
+"""Models on disk: the folder of a converted model, and SavedModels as generators."""

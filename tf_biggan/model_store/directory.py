@@ -1,0 +1,191 @@
+"""The folder of a model: config.json, one safetensors file a network, class names, provenance.
+
+`python -m tf_biggan.convert` writes it; sampling, evaluation, export and fine-tuning read it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from tf_biggan import checks
+from tf_biggan.models.discriminator import Discriminator
+from tf_biggan.models.generator import Generator
+
+CONFIG_FILE = "config.json"
+FORMAT = "tf_biggan model"
+FORMAT_VERSION = 1
+NETWORKS = {"generator": Generator, "discriminator": Discriminator}
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelDirectory:
+    """What config.json of a model's folder says.
+
+    Attributes:
+      path: the folder.
+      networks: arguments of every network that is there, by "generator" or "discriminator".
+      class_names: one name a class; empty where none are known.
+      provenance: where the weights come from: any JSON values by name.
+    """
+
+    path: str
+    networks: Mapping[str, dict]
+    class_names: tuple[str, ...]
+    provenance: Mapping[str, object]
+
+
+def is_model_directory(path: str) -> bool:
+    """Whether a folder holds a config.json of this format."""
+    try:
+        return _read_config(path).get("format") == FORMAT
+    except (OSError, ValueError):
+        return False
+
+
+def read_directory(path: str) -> ModelDirectory:
+    """The description of a model's folder.
+
+    Raises:
+      ValueError: it is no folder of a model, or one of another format version.
+    """
+    try:
+        config = _read_config(path)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"A model's folder must have a readable {CONFIG_FILE}. Received: {path} ({error})."
+        ) from error
+    checks.require(
+        config.get("format") == FORMAT and config.get("format_version") == FORMAT_VERSION,
+        f"the folder must be of format {FORMAT!r}, version {FORMAT_VERSION}; convert it again",
+        path=path,
+        format=config.get("format"),
+        version=config.get("format_version"),
+    )
+    networks = {name: config[name] for name in NETWORKS if config.get(name)}
+    return ModelDirectory(path, networks, tuple(config["class_names"]), config["provenance"])
+
+
+def write_directory(
+    path: str,
+    networks: Mapping[str, keras.Model],
+    class_names: tuple[str, ...] = (),
+    provenance: Mapping[str, object] | None = None,
+) -> None:
+    """Writes a model's folder under a temporary name, then renames it.
+
+    Args:
+      path: must not exist, or be an empty folder.
+      networks: "generator", "discriminator" or both.
+      class_names: one name a class, or none.
+      provenance: JSON values by name.
+
+    Raises:
+      ValueError: there is something at `path`, or there are names for other classes.
+    """
+    check_new(path)
+    for network in networks.values():
+        checks.require(
+            not class_names or len(class_names) == network.num_classes,
+            f"there must be a name for each of {network.num_classes} classes, or none",
+            class_names=len(class_names),
+        )
+    config = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        **{name: network.get_config() for name, network in networks.items()},
+        "class_names": list(class_names),
+        "provenance": dict(provenance or {}),
+    }
+    temporary = f"{os.path.normpath(path)}.{os.getpid()}.tmp"
+    try:
+        os.makedirs(temporary)
+        for name, network in networks.items():
+            save_file(_arrays(network), os.path.join(temporary, _weights_file(name)))
+        with open(os.path.join(temporary, CONFIG_FILE), "w", encoding="utf-8") as file:
+            file.write(json.dumps(config, indent=2) + "\n")
+        if os.path.isdir(path):
+            os.rmdir(path)
+        os.rename(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_new(path: str) -> None:
+    """Raises ValueError unless `path` does not exist or is an empty folder."""
+    free = not os.path.exists(path) or (os.path.isdir(path) and not os.listdir(path))
+    checks.require(free, "the output must not exist, or be an empty folder", path=path)
+
+
+def load_network(directory: ModelDirectory, name: str, **overrides) -> keras.Model:
+    """A network of the folder with its weights.
+
+    Args:
+      name: "generator" or "discriminator".
+      **overrides: arguments of the network to replace, such as `dtype`.
+
+    Raises:
+      ValueError: the folder has no such network, or its weights are damaged or do not fit.
+    """
+    checks.require(
+        name in directory.networks,
+        f"the model must have a {name}",
+        path=directory.path,
+        networks=sorted(directory.networks),
+    )
+    # The initial values are overwritten at once; "n02" is the cheapest to draw.
+    config = {**directory.networks[name], "initializer": "n02", **overrides}
+    network = NETWORKS[name].from_config(config)
+    path = os.path.join(directory.path, _weights_file(name))
+    try:
+        with safe_open(path, framework="numpy") as stored:
+            _assign(network, stored)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(
+            f"A network's weights must be a complete safetensors file. Received: {path} ({error})."
+        ) from error
+    return network
+
+
+def _read_config(path) -> dict:
+    with open(os.path.join(path, CONFIG_FILE), encoding="utf-8") as file:
+        config = json.load(file)
+    if not isinstance(config, dict):
+        raise ValueError("no JSON object")
+    return config
+
+
+def _weights_file(name: str) -> str:
+    return f"{name}.safetensors"
+
+
+def _by_path(network: keras.Model) -> dict:
+    prefix = f"{network.path}/"
+    return {variable.path.removeprefix(prefix): variable for variable in network.variables}
+
+
+def _arrays(network: keras.Model) -> dict[str, np.ndarray]:
+    return {path: np.asarray(variable) for path, variable in _by_path(network).items()}
+
+
+def _assign(network: keras.Model, stored) -> None:
+    variables, keys = _by_path(network), set(stored.keys())
+    shapes = {key: tuple(stored.get_slice(key).get_shape()) for key in keys}
+    wanted = {path: tuple(variable.shape) for path, variable in variables.items()}
+    checks.require(
+        shapes == wanted,
+        "the weights must fit the network of config.json",
+        left_over=sorted(keys - set(wanted)),
+        missing=sorted(set(wanted) - keys),
+        other_shapes=sorted(k for k in keys & set(wanted) if shapes[k] != wanted[k]),
+    )
+    for path, variable in variables.items():
+        variable.assign(stored.get_tensor(path))

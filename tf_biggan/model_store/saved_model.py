@@ -1,0 +1,69 @@
+"""Exported SavedModels as generators: the signature of DeepMind's modules behind our call."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from tf_biggan import checks
+
+SAVED_MODEL_FILE = "saved_model.pb"
+SIGNATURE = "default"
+
+
+def is_saved_model(path: str) -> bool:
+    """Whether a folder holds a SavedModel."""
+    return os.path.isfile(os.path.join(path, SAVED_MODEL_FILE))
+
+
+class SavedModelGenerator:
+    """Images from a SavedModel with the signature "default" (z, y, truncation).
+
+    It can be called, and asked for its sizes, as a `Generator` can; it cannot be trained, and its
+    batch statistics cannot be taken.
+
+    Attributes:
+      latent_dim, num_classes, image_size, image_channels: as of `Generator`.
+
+    Raises:
+      ValueError: the folder cannot be loaded, or has no such signature.
+    """
+
+    def __init__(self, path: str):
+        try:
+            self._module = tf.saved_model.load(path)
+        except (OSError, ValueError, tf.errors.OpError) as error:
+            raise ValueError(
+                f"A SavedModel must be complete. Received: {path} ({str(error).splitlines()[0]})."
+            ) from error
+        checks.require(
+            SIGNATURE in self._module.signatures,
+            f"a SavedModel must have the signature {SIGNATURE!r}, which `export` writes",
+            path=path,
+            signatures=sorted(self._module.signatures),
+        )
+        self._function = self._module.signatures[SIGNATURE]
+        inputs = self._function.structured_input_signature[1]
+        (self._output,) = self._function.structured_outputs
+        self.latent_dim = int(inputs["z"].shape[-1])
+        self.num_classes = int(inputs["y"].shape[-1]) if "y" in inputs else 0
+        shape = self._function.structured_outputs[self._output].shape
+        self.image_size = (int(shape[1]), int(shape[2]))
+        self.image_channels = int(shape[3])
+
+    def __call__(self, z, labels=None, truncation=None, training=False) -> tf.Tensor:
+        """Images [N, H, W, C] in [-1, 1]; the arguments are those of `Generator`."""
+        checks.require(not training, "a SavedModel has no batch statistics", training=training)
+        inputs = {"z": tf.convert_to_tensor(z, tf.float32)}
+        if self.num_classes:
+            inputs["y"] = self._weights(labels)
+        inputs["truncation"] = tf.constant(1.0 if truncation is None else truncation, tf.float32)
+        return self._function(**inputs)[self._output]
+
+    def _weights(self, labels):
+        labels = tf.convert_to_tensor(np.asarray(labels))
+        if labels.dtype.is_integer:
+            return tf.one_hot(labels, self.num_classes)
+        return tf.cast(labels, tf.float32)
