@@ -26,6 +26,7 @@ LEVELS = [
         "tf_biggan.config",
         "tf_biggan.flags",
         "tf_biggan.images",
+        "tf_biggan.classes",
     },
     {"tf_biggan.layers", "tf_biggan.sampling"},
     {"tf_biggan.regularizers", "tf_biggan.models"},
@@ -33,7 +34,8 @@ LEVELS = [
     {"tf_biggan.evaluation"},
     {"tf_biggan.training"},
     {"tf_biggan.open_model"},
-    {"tf_biggan.prepare", "tf_biggan.train"},  # the commands
+    # the commands
+    {"tf_biggan.convert", "tf_biggan.evaluate", "tf_biggan.prepare", "tf_biggan.train"},
 ]
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
 # Only these may import TensorFlow at all; layers, models and losses are Keras alone.
