@@ -39,7 +39,8 @@ INERT_NAMES = frozenset(
 )
 # Types, and how mmengine's history of metrics names its methods: here it looks nothing up.
 INERT_BUILTINS = frozenset(
-    "bytearray bytes complex dict float frozenset getattr int list object set slice str tuple".split()
+    ("bytearray", "bytes", "complex", "dict", "float", "frozenset", "getattr", "int", "list")
+    + ("object", "set", "slice", "str", "tuple")
 )
 BUILTINS = ("builtins", "__builtin__")
 
