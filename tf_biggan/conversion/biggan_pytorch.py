@@ -31,7 +31,7 @@ IGNORED = {
 }
 
 _BIAS = Tensor((".bias",), "/bias", "same")
-_U = Tensor((".u0",), "/u", "row")
+_U = Tensor((".u0",), "/u", "u")
 
 KINDS = {
     "conv": (Tensor((".weight",), "/kernel", "conv"), _BIAS, _U),

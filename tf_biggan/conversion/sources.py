@@ -43,7 +43,6 @@ MMAGIC_PREFIXES = {
     "generator_ema.module.": GENERATOR,
     "discriminator.": DISCRIMINATOR,
 }
-MMAGIC_BOOKKEEPING = r"^(data_preprocessor\.|generator_ema\.steps$|loss)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,8 +153,6 @@ def _savings(path, by_role):
         if role in checkpoints
     }
     networks, aside, used = {}, [], dict(by_role)
-    if "D" in checkpoints:
-        networks[DISCRIMINATOR] = checkpoints["D"].tensors
     if "G_ema" in checkpoints:
         networks[GENERATOR] = checkpoints["G_ema"].tensors
         if "G" in checkpoints and RAW_GENERATOR in optimizers:
@@ -166,6 +163,8 @@ def _savings(path, by_role):
         networks[GENERATOR] = checkpoints["G"].tensors
         if RAW_GENERATOR in optimizers:
             optimizers[GENERATOR] = optimizers.pop(RAW_GENERATOR)
+    if "D" in checkpoints:
+        networks[DISCRIMINATOR] = checkpoints["D"].tensors
     checks.require(bool(networks), "a folder must hold a network", path=path, files=sorted(by_role))
     family = _family(path, next(iter(networks.values())))
     owned = {name: state for name, state in optimizers.items() if name in networks}
