@@ -40,7 +40,7 @@ def state_dict(network: keras.Model, kind: str) -> dict[str, np.ndarray]:
     made = {}
     for rule in rules:
         (key,) = rule.sources
-        made[key] = np.ascontiguousarray(rule.transform(np.asarray(variables[rule.target])))
+        made[key] = np.array(rule.transform(np.asarray(variables[rule.target])), order="C")
         if key.endswith(U):
             made[key.removesuffix(U) + SIGMA_LOG] = np.ones(1, "float32")
     return made

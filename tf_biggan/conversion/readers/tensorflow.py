@@ -39,7 +39,7 @@ def read_variables(path: str) -> Tensors:
         reader = tf.train.load_checkpoint(os.path.join(path, VARIABLES))
         shapes = reader.get_variable_to_shape_map()
         types = reader.get_variable_to_dtype_map()
-    except (ValueError, tf.errors.OpError) as error:
+    except (IndexError, RuntimeError, ValueError, tf.errors.OpError) as error:
         raise ValueError(
             f"A module's variables must be complete. Received: {path}"
             f" ({str(error).splitlines()[0]})."
@@ -59,7 +59,8 @@ def _variable(reader, path, name):
 
     try:
         return np.asarray(reader.get_tensor(name))
-    except tf.errors.OpError as error:
+    # What TensorFlow raises of a file that ends too early depends on where.
+    except (IndexError, RuntimeError, tf.errors.OpError) as error:
         raise ValueError(
             f"A module's variables must be complete. Received: {path} ({name}:"
             f" {str(error).splitlines()[0]})."

@@ -1,0 +1,190 @@
+"""DeepMind's modules, as folders with the published names: they give their ports' images."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conversion.command import converted, save, torch_tensors
+from tests.conversion.hub_modules import hub_sigma, write_module
+from tests.conversion.key_lists import key_lists
+from tests.golden import rule
+from tests.golden_files import golden
+from tf_biggan.conversion.rules import variables_by_path
+
+EMA = "/ema_0.9999"
+
+
+def _deep_module(fixture, factor):
+    """The variables and the tables of a BigGAN-deep module, from its port's tensors.
+
+    Args:
+      factor: of every normalised kernel; the modules' epsilon is small beside large ones.
+    """
+    tensors = fixture.weights("")
+    variables = {}
+    for name, _, key, _ in key_lists()["hf_tf_128"]:
+        if name.endswith("/u0"):
+            # What the fixture's (u, v) come from by one step.
+            shape = tensors[key].shape
+            variables[name] = rule._unit(rule._randn(key, shape, "")).astype("float32")[None]
+            variables[name.replace("u0", "u1")] = np.zeros_like(variables[name])
+            continue
+        value = tensors[key] * np.float32(factor if key.endswith("weight_orig") else 1)
+        if value.ndim > 1:
+            value = np.transpose(value, (2, 3, 1, 0) if value.ndim == 4 else (1, 0))
+        variables[name] = (
+            value[None, None] if re.search("BatchNorm/(scale|offset)/ema", name) else value
+        )
+        variables[name.removesuffix(EMA)] = np.full_like(variables[name], np.nan)
+    variables["global_step"] = np.array(7, "int64")
+    return variables, [tensors[key] for _, key in key_lists()["hf_stacks_128"]]
+
+
+def test_a_deep_module_gives_the_images_of_its_port(tmp_path):
+    fixture = golden("hf_tiny128")
+    module = write_module(tmp_path / "module", *_deep_module(fixture, 1e3), scope="module/")
+    networks, provenance = converted(module, tmp_path / "model")
+    for truncation in (1.0, 0.43):
+        images = networks["generator"](
+            fixture.arrays["in/z"], fixture.arrays["in/y"], truncation=truncation
+        )
+        fixture.assert_close(images, f"out_t{truncation}")
+    changes = " ".join(provenance["changes"]["generator"])
+    assert "298" not in changes and "moving averages are used" in changes
+    assert "constants of the graph" in changes
+
+
+def test_sigma_has_the_modules_arithmetic(tmp_path):
+    """Small kernels, where its epsilon counts: the port with (u, v) of that step gives the same."""
+    fixture = golden("hf_tiny128")
+    variables, tables = _deep_module(fixture, 0.05)
+    module = write_module(tmp_path / "module", variables, tables)
+    tensors = dict(fixture.weights(""))
+    for name, _, key, _ in key_lists()["hf_tf_128"]:
+        if name.endswith("/u0"):
+            prefix = key.removesuffix("weight_u")
+            weight = tensors[f"{prefix}weight_orig"] * np.float32(0.05)
+            tensors[f"{prefix}weight_orig"] = weight
+            matrix = weight.reshape(len(weight), -1).astype("float64")
+            v = matrix.T @ variables[name][0]
+            v /= np.sqrt((v * v).sum() + 1e-4)
+            u = matrix @ v
+            u /= np.sqrt((u * u).sum() + 1e-4)
+            tensors |= {key: u.astype("float32"), f"{prefix}weight_v": v.astype("float32")}
+    port = save(torch_tensors(tensors), tmp_path / "pytorch_model.bin")
+    z, labels = fixture.arrays["in/z"], fixture.arrays["in/y"]
+    images = [
+        converted(path, tmp_path / name)[0]["generator"](z, labels, truncation=0.5)
+        for path, name in ((module, "a"), (port, "b"))
+    ]
+    np.testing.assert_allclose(*images, rtol=0, atol=1e-5)
+    assert np.std(images[0]) > 0.1
+
+
+def _authors_to_hub(tensors, blocks, dim=128):
+    """BigGAN-PyTorch's generator under the names and in the layout of a BigGAN module."""
+    variables = {"linear/w/ema_b999900": tensors["shared.weight"]}
+
+    def put(key, name, **arrays):
+        for part, array in arrays.items():
+            suffix = "" if part in ("u0", "u1") else "/ema_b999900"
+            variables[f"Generator/{name}/{part}{suffix}"] = np.float32(array)
+
+    def layer(key, name):
+        weight = tensors[f"{key}.weight"] * 1e3
+        put(key, name, w=np.transpose(weight, (2, 3, 1, 0) if weight.ndim == 4 else (1, 0)))
+        put(key, name, u0=tensors[f"{key}.u0"], u1=0 * tensors[f"{key}.u0"])
+        if f"{key}.bias" in tensors:
+            put(key, name, b=tensors[f"{key}.bias"])
+
+    def of(index, name):
+        return f"{name}_{index}" if index else name
+
+    channels = len(tensors["linear.bias"]) // 16
+
+    def channel_minor(array):
+        return np.moveaxis(array.reshape(channels, 16, -1), 0, 1).reshape(len(array), -1)
+
+    put("", "G_Z/G_linear", w=channel_minor(tensors["linear.weight"] * 1e3).T)
+    put("", "G_Z/G_linear", b=channel_minor(tensors["linear.bias"])[:, 0])
+    put("", "G_Z/G_linear", u0=channel_minor(tensors["linear.u0"][0]).T)
+    for i in range(blocks):
+        scope, source = of(i, "GBlock"), f"blocks.{i}.0"
+        for ours, theirs in (("conv1", "conv0"), ("conv2", "conv1"), ("conv_sc", "conv_sc")):
+            layer(f"{source}.{ours}", f"{scope}/{theirs}")
+        for k in (1, 2):
+            for ours, theirs in (("gain", "gamma"), ("bias", "beta")):
+                key, name = f"{source}.bn{k}.{ours}", f"{scope}/{of(k - 1, 'HyperBN')}/{theirs}"
+                weight = tensors[f"{key}.weight"] * 1e3
+                put(key, name, w=np.concatenate([weight[:, dim:], weight[:, :dim]], 1).T)
+                put(key, name, u0=tensors[f"{key}.u0"])
+            name = f"Generator/{scope}/{of(k - 1, 'CrossReplicaBN')}"
+            variables[f"{name}/accumulated_mean"] = tensors[f"{source}.bn{k}.stored_mean"]
+            variables[f"{name}/accumulated_var"] = tensors[f"{source}.bn{k}.stored_var"]
+            variables[f"{name}/accumulation_counter"] = np.float32(200)
+        if f"blocks.{i}.1.gamma" in tensors:
+            for ours, theirs in (("theta", "theta"), ("phi", "phi"), ("g", "g"), ("o", "o_conv")):
+                layer(f"blocks.{i}.1.{ours}", f"attention/{theirs}")
+            variables["Generator/attention/gamma/ema_b999900"] = tensors[
+                f"blocks.{i}.1.gamma"
+            ].reshape(1)
+    for ours, theirs in (("gain", "gamma"), ("bias", "beta")):
+        array = tensors[f"output_layer.0.{ours}"].reshape(1, 1, 1, -1)
+        variables[f"Generator/ScaledCrossReplicaBN/{theirs}/ema_b999900"] = array
+    for ours, theirs in (("mean", "mean"), ("var", "var")):
+        name = f"Generator/ScaledCrossReplicaBNbn/accumulated_{theirs}"
+        variables[name] = tensors[f"output_layer.0.stored_{ours}"]
+    layer("output_layer.2", "conv_2d")
+    return variables
+
+
+def test_a_module_gives_the_images_of_biggan_pytorch(tmp_path):
+    """The authors' converter goes this way: same weights, same images at truncation 1."""
+    fixture = golden("aj_i128")
+    variables = _authors_to_hub(fixture.weights("G"), blocks=5)
+    networks, provenance = converted(
+        write_module(tmp_path / "module", variables),
+        tmp_path / "model",
+        bn_epsilon=1e-5,
+        output_bn_epsilon=1e-5,
+    )
+    generator = networks["generator"]
+    assert (generator.latent_dim, generator.latent_injection) == (120, "split")
+    fixture.assert_close(generator(fixture.arrays["in/z"], fixture.arrays["in/y_fake"]), "G_eval")
+    assert "their counters say 200" in " ".join(provenance["changes"]["generator"])
+    kernel = variables_by_path(generator)["block_2/conv_1/kernel"].numpy()
+    raw = variables["Generator/GBlock_2/conv0/w/ema_b999900"]
+    sigma = hub_sigma(raw, variables["Generator/GBlock_2/conv0/u0"])
+    np.testing.assert_allclose(kernel, raw / sigma, rtol=1e-5)
+
+
+def test_damaged_modules_are_refused(tmp_path):
+    variables, tables = _deep_module(golden("hf_tiny128"), 1.0)
+
+    def refused(name, variables, tables, message, **kwargs):
+        module = write_module(tmp_path / name, variables, tables, **kwargs)
+        with pytest.raises(ValueError, match=message):
+            converted(module, tmp_path / f"{name} model")
+        assert not (tmp_path / f"{name} model").exists()
+
+    refused("few", variables, tables[:-1], "must have 82 stacks of statistics. Received: stacks=81")
+
+    def from_a_file(row):
+        return tf.io.decode_raw(tf.io.read_file("/etc/hostname"), tf.float32)[: len(row)]
+
+    refused("reads", variables, tables, "depends_on=.*(DecodeRaw|ReadFile)", rows_of=from_a_file)
+    name = f"Generator/GBlock_3/conv1/w{EMA}"
+    missing = {k: v for k, v in variables.items() if not k.startswith(name.removesuffix(EMA))}
+    refused("missing", missing, tables, r"missing: generator\.layers\.3\.conv_1\.weight_orig")
+    module = write_module(tmp_path / "cut", variables, tables)
+    data = next((module / "variables").glob("*.data-*"))
+    data.write_bytes(data.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="variables must be complete"):
+        converted(module, tmp_path / "cut model")
+    (module / "saved_model.pb").write_bytes(b"\x0a\xff")
+    with pytest.raises(ValueError, match="graph must be complete"):
+        converted(module, tmp_path / "cut model")

@@ -1,0 +1,112 @@
+"""Ours to BigGAN-PyTorch and back is the identity; what cannot go there is refused."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from tests.conversion.command import converted, run
+from tests.golden_files import golden
+from tests.models.golden_models import AUTHORS, authors_discriminator, authors_generator
+from tf_biggan.conversion import biggan_pytorch
+from tf_biggan.conversion.readers import read_tensors
+from tf_biggan.conversion.rules import variables_by_path
+from tf_biggan.conversion.to_biggan_pytorch import state_dict
+from tf_biggan.model_store.directory import write_directory
+from tf_biggan.models.discriminator import Discriminator
+from tf_biggan.models.generator import Generator
+
+SMALL = dict(architecture="biggan32", num_classes=3, base_channels=2, seed=3)
+
+
+def _check_dictionary(network, kind, tensors):
+    made = state_dict(network, kind)
+    assert set(made) == {key for key in tensors if not key.endswith("sv1")}
+    for key, array in made.items():
+        assert (array.dtype, array.shape) == ("float32", tensors[key].shape), key
+        if not key.endswith("sv0"):
+            np.testing.assert_array_equal(array, tensors[key], err_msg=key)
+
+
+@pytest.mark.parametrize("name", AUTHORS)
+def test_a_loaded_network_gives_the_tensors_that_were_loaded(name):
+    fixture = golden(name)
+    generator, tensors = authors_generator(fixture), fixture.weights("G")
+    biggan_pytorch.load_generator(generator, tensors)
+    _check_dictionary(generator, "generator", tensors)
+    if AUTHORS[name]["discriminator"] is not None:
+        discriminator, tensors = authors_discriminator(fixture), fixture.weights("D")
+        biggan_pytorch.load_discriminator(discriminator, tensors)
+        _check_dictionary(discriminator, "discriminator", tensors)
+
+
+@pytest.fixture(scope="module")
+def networks():
+    return {"generator": Generator(**SMALL), "discriminator": Discriminator(**SMALL)}
+
+
+@pytest.fixture
+def model(networks, tmp_path):
+    path = tmp_path / "model"
+    write_directory(str(path), networks)
+    return path
+
+
+@pytest.mark.parametrize("file_format", ["pth", "npz"])
+def test_there_and_back_through_files(networks, model, file_format, tmp_path):
+    there = tmp_path / "there"
+    run(input=model, output=there, to="biggan_pytorch", format=file_format)
+    assert sorted(p.name for p in there.iterdir()) == [
+        f"{name}.{file_format}" for name in ("D", "G", "G_ema")
+    ]
+    back, _ = converted(there, tmp_path / "back", output_bn_epsilon=1e-5)
+    assert set(back) == set(networks)
+    for name, network in networks.items():
+        again = variables_by_path(back[name])
+        assert set(again) == set(variables_by_path(network))
+        for path, variable in variables_by_path(network).items():
+            np.testing.assert_array_equal(again[path], variable, err_msg=path)
+
+
+@pytest.mark.slow
+def test_a_run_gives_both_generators(tmp_path):
+    from tf_biggan.config import TrainConfig
+    from tf_biggan.training.loop import train
+
+    settings = dict(num_classes=10, g_channels=1, d_channels=1, global_batch_size=4)
+    settings |= dict(num_iterations=2, save_every=2, sample_every=0)
+    train(TrainConfig.from_flat(settings), str(tmp_path / "run"))
+    run(input=tmp_path / "run", output=tmp_path / "there", to="biggan_pytorch", format="npz")
+    average, raw = (read_tensors(str(tmp_path / "there" / f"{n}.npz")) for n in ("G_ema", "G"))
+    assert set(average) == set(raw)
+    key = "blocks.0.0.conv1.weight"
+    assert not np.array_equal(average[key], raw[key])
+
+
+def test_without_pytorch_the_other_format_is_named(model, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ValueError, match=r"pip install 'tf_biggan\[torch\]', or --format=npz"):
+        run(input=model, output=tmp_path / "there", to="biggan_pytorch")
+    assert not (tmp_path / "there").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (dict(spectral_norm=False), "sigma folded into its kernels cannot go back"),
+        (dict(num_statistics=51), "keeps one set of statistics"),
+        (dict(num_classes=0), "networks have classes"),
+    ],
+)
+def test_what_cannot_go_back_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        state_dict(Generator(**{**SMALL, **arguments}), "generator")
+    with pytest.raises(ValueError, match="before the ReLU"):
+        state_dict(Discriminator(**SMALL, rectified_shortcuts=True), "discriminator")
+
+
+def test_other_inputs_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="must be the folder of a run or of a model"):
+        run(input=tmp_path, output=tmp_path / "there", to="biggan_pytorch")
