@@ -12,17 +12,14 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 STATISTICS_AMONG_TEN = (1, 3, 6, 8)
 
 
-def write_module(
-    folder: pathlib.Path, variables: dict, tables: list = (), scope: str = "", rows_of=tf.constant
-) -> pathlib.Path:
+def write_module(folder: pathlib.Path, variables: dict, graph=None, scope="") -> pathlib.Path:
     """Writes a module.
 
     Args:
       folder: to make.
       variables: arrays by name.
-      tables: statistics [truncations, C] in the order of the graph.
+      graph: its graph; None for one without statistics.
       scope: before every variable's name.
-      rows_of: makes the tensor of a row of a table.
     """
     (folder / "variables").mkdir(parents=True)
     names = sorted(variables)
@@ -36,12 +33,18 @@ def write_module(
     training = model.meta_graphs.add()
     training.meta_info_def.tags.append("train")
     inference = model.meta_graphs.add()
-    inference.graph_def.CopyFrom(_graph(tables, rows_of))
+    inference.graph_def.CopyFrom(statistics_graph([]) if graph is None else graph)
     (folder / "saved_model.pb").write_bytes(model.SerializeToString())
     return folder
 
 
-def _graph(tables, rows_of):
+def statistics_graph(tables, rows_of=tf.constant):
+    """A graph with tables [truncations, C] as the modules have them: stacks of one row each.
+
+    Args:
+      tables: in the order of the layers.
+      rows_of: makes the tensor of a row of a table.
+    """
     with tf.Graph().as_default() as graph:
         tf.compat.v1.placeholder(tf.float32, [], name="truncation")
         remaining, number = list(tables), 0

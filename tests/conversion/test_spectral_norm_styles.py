@@ -41,6 +41,16 @@ def test_the_first_step_gives_the_stored_sigma(shape, steps):
         assert abs(_sigma_of_a_step(weight, u) / stored - 1) > 1e-3
 
 
+def test_from_a_vector_that_missed_the_first_direction():
+    random = np.random.RandomState(2)
+    left, _ = np.linalg.qr(random.standard_normal((3, 3)))
+    right, _ = np.linalg.qr(random.standard_normal((16, 3)))
+    weight = left @ np.diag([1.2, 0.825, 0.1]) @ right.T
+    u, v = _after_steps(weight, left[:, 1] + 0.05 * left[:, 0], 1)
+    vector = starting_vector(weight, u, v)
+    np.testing.assert_allclose(_sigma_of_a_step(weight, vector), u @ weight @ v, rtol=1e-9)
+
+
 def test_after_an_update_of_the_weights_too():
     """The stored vectors belong to the weights before the optimiser's last step."""
     random = np.random.RandomState(1)

@@ -9,17 +9,24 @@ import pytest
 import tensorflow as tf
 
 from tests.conversion.command import converted, save, torch_tensors
-from tests.conversion.hub_modules import hub_sigma, write_module
+from tests.conversion.hub_modules import hub_sigma, statistics_graph, write_module
 from tests.conversion.key_lists import key_lists
 from tests.golden import rule
 from tests.golden_files import golden
+from tf_biggan.conversion.readers.tensorflow import Graph, read_variables
 from tf_biggan.conversion.rules import variables_by_path
 
 EMA = "/ema_0.9999"
 
 
-def _deep_module(fixture, factor):
-    """The variables and the tables of a BigGAN-deep module, from its port's tensors.
+@pytest.fixture(scope="module")
+def graph():
+    tensors = golden("hf_tiny128").weights("")
+    return statistics_graph([tensors[key] for _, key in key_lists()["hf_stacks_128"]])
+
+
+def _deep_variables(fixture, factor):
+    """The variables of a BigGAN-deep module, from its port's tensors.
 
     Args:
       factor: of every normalised kernel; the modules' epsilon is small beside large ones.
@@ -41,12 +48,14 @@ def _deep_module(fixture, factor):
         )
         variables[name.removesuffix(EMA)] = np.full_like(variables[name], np.nan)
     variables["global_step"] = np.array(7, "int64")
-    return variables, [tensors[key] for _, key in key_lists()["hf_stacks_128"]]
+    return variables
 
 
-def test_a_deep_module_gives_the_images_of_its_port(tmp_path):
+def test_a_deep_module_gives_the_images_of_its_port(graph, tmp_path):
     fixture = golden("hf_tiny128")
-    module = write_module(tmp_path / "module", *_deep_module(fixture, 1e3), scope="module/")
+    module = write_module(
+        tmp_path / "module", _deep_variables(fixture, 1e3), graph, scope="module/"
+    )
     networks, provenance = converted(module, tmp_path / "model")
     for truncation in (1.0, 0.43):
         images = networks["generator"](
@@ -58,11 +67,11 @@ def test_a_deep_module_gives_the_images_of_its_port(tmp_path):
     assert "constants of the graph" in changes
 
 
-def test_sigma_has_the_modules_arithmetic(tmp_path):
+def test_sigma_has_the_modules_arithmetic(graph, tmp_path):
     """Small kernels, where its epsilon counts: the port with (u, v) of that step gives the same."""
     fixture = golden("hf_tiny128")
-    variables, tables = _deep_module(fixture, 0.05)
-    module = write_module(tmp_path / "module", variables, tables)
+    variables = _deep_variables(fixture, 0.05)
+    module = write_module(tmp_path / "module", variables, graph)
     tensors = dict(fixture.weights(""))
     for name, _, key, _ in key_lists()["hf_tf_128"]:
         if name.endswith("/u0"):
@@ -162,29 +171,47 @@ def test_a_module_gives_the_images_of_biggan_pytorch(tmp_path):
     np.testing.assert_allclose(kernel, raw / sigma, rtol=1e-5)
 
 
-def test_damaged_modules_are_refused(tmp_path):
-    variables, tables = _deep_module(golden("hf_tiny128"), 1.0)
+def _without_last_stack(graph):
+    fewer = type(graph)()
+    fewer.CopyFrom(graph)
+    last = max(
+        (node for node in fewer.node if node.name.startswith("stack_") and node.op == "Pack"),
+        key=lambda node: int(node.name.removeprefix("stack_")),
+    )
+    fewer.node.remove(last)
+    return fewer
 
-    def refused(name, variables, tables, message, **kwargs):
-        module = write_module(tmp_path / name, variables, tables, **kwargs)
-        with pytest.raises(ValueError, match=message):
-            converted(module, tmp_path / f"{name} model")
-        assert not (tmp_path / f"{name} model").exists()
 
-    refused("few", variables, tables[:-1], "must have 82 stacks of statistics. Received: stacks=81")
-
+def _that_reads_a_file(tables):
     def from_a_file(row):
         return tf.io.decode_raw(tf.io.read_file("/etc/hostname"), tf.float32)[: len(row)]
 
-    refused("reads", variables, tables, "depends_on=.*(DecodeRaw|ReadFile)", rows_of=from_a_file)
-    name = f"Generator/GBlock_3/conv1/w{EMA}"
-    missing = {k: v for k, v in variables.items() if not k.startswith(name.removesuffix(EMA))}
-    refused("missing", missing, tables, r"missing: generator\.layers\.3\.conv_1\.weight_orig")
-    module = write_module(tmp_path / "cut", variables, tables)
+    return statistics_graph([table[:1] for table in tables], from_a_file)
+
+
+def test_damaged_modules_are_refused(graph, tmp_path):
+    fixture = golden("hf_tiny128")
+    variables = _deep_variables(fixture, 1.0)
+    tables = [fixture.weights("")[key] for _, key in key_lists()["hf_stacks_128"]]
+
+    def refused(name, message, variables=variables, graph=graph):
+        module = write_module(tmp_path / name, variables, graph)
+        with pytest.raises(ValueError, match=message):
+            converted(module, tmp_path / f"{name} model")
+        assert not (tmp_path / f"{name} model").exists()
+        return module
+
+    fewer = _without_last_stack(graph)
+    refused("few", "must have 82 stacks of statistics. Received: stacks=81", graph=fewer)
+    reads = _that_reads_a_file(tables)
+    refused("reads", "what constants give.*depends_on=.*(DecodeRaw|ReadFile)", graph=reads)
+    scope = "Generator/GBlock_3/conv1/w"
+    missing = {name: value for name, value in variables.items() if not name.startswith(scope)}
+    module = refused("missing", r"missing: generator\.layers\.3\.conv_1\.weight_orig", missing)
     data = next((module / "variables").glob("*.data-*"))
     data.write_bytes(data.read_bytes()[:1000])
     with pytest.raises(ValueError, match="variables must be complete"):
-        converted(module, tmp_path / "cut model")
+        dict(read_variables(str(module)))
     (module / "saved_model.pb").write_bytes(b"\x0a\xff")
     with pytest.raises(ValueError, match="graph must be complete"):
-        converted(module, tmp_path / "cut model")
+        Graph(str(module))

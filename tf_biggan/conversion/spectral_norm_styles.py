@@ -14,6 +14,7 @@ import numpy as np
 
 from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
 
+MARGIN, ROUNDING, MAX_STEPS = 1.5, 1e-12, 100
 WEIGHT, U, V = ".weight_orig", ".weight_u", ".weight_v"
 
 
@@ -55,10 +56,10 @@ def _read(tensors, prefix):
 def starting_vector(weight: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """A vector whose first step of power iteration gives sigma = u W v.
 
-    sigma(x)^2 = |W W' x|^2 / |W' x|^2 is a ratio of two quadratic forms. In the plane of u and
-    W W' u it takes the wanted value on a line that a quadratic equation gives; that line nearest to
-    u is taken. Where there is none (u, v of converged training differ from a step by rounding only,
-    and a kernel of one output has one sigma) u stays.
+    sigma(x)^2 = |W W' x|^2 / |W' x|^2 is a ratio of two quadratic forms. The stored u is a step
+    ahead, so its sigma is the larger; with a second vector of a smaller one, a quadratic equation
+    gives the mixture of the two that has the wanted value. Where there is none (a kernel of one
+    output has one sigma, and after long training all differ by rounding only) u stays.
 
     Args:
       weight: W [outputs, inputs].
@@ -70,20 +71,36 @@ def starting_vector(weight: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndar
     weight, u, v = (np.asarray(array, "float64") for array in (weight, u, v))
     target = float(u @ (weight @ v)) ** 2
     u = u / np.linalg.norm(u)
-    once = weight.T @ u
-    image = weight @ once
-    # The part of W W' u across u: the second direction of the plane.
-    across = image - (u @ image) * u
-    length = np.linalg.norm(across)
-    if length <= 1e-12 * np.linalg.norm(image):
+    low = _of_smaller_sigma(weight, u, target)
+    if low is None:
         return u
-    across /= length
-    inner = np.stack([once, weight.T @ across], axis=1)
-    outer = np.stack([image, weight @ inner[:, 1]], axis=1)
+    inner = weight.T @ np.stack([u, low], axis=1)
+    outer = weight @ inner
     form = outer.T @ outer - target * (inner.T @ inner)
     roots = np.roots([form[1, 1], 2 * form[0, 1], form[0, 0]])
-    real = roots[np.abs(roots.imag) < 1e-9 * (1 + np.abs(roots.real))].real
-    if not len(real):
+    if not len(roots) or np.abs(roots.imag).max() > 0:
         return u
-    made = u + real[np.argmin(np.abs(real))] * across
+    made = u + roots[np.argmin(np.abs(roots))] * low
     return made / np.linalg.norm(made)
+
+
+def _of_smaller_sigma(weight, u, target):
+    """A unit vector with sigma(x)^2 below the target; None where none is found.
+
+    It is sought across u, in the images of W, with the large singular values damped step by step.
+    """
+    image = weight @ (weight.T @ u)
+    bound = MARGIN * np.linalg.norm(image)
+    low = image - (u @ image) * u
+    if np.linalg.norm(low) <= ROUNDING * bound:
+        return None
+    for _ in range(MAX_STEPS):
+        low /= np.linalg.norm(low)
+        inner = weight.T @ low
+        image = weight @ inner
+        ratio = (image @ image) / (inner @ inner)
+        if ratio <= target:
+            return low
+        bound = max(bound, MARGIN * ratio)
+        low = bound * low - image
+    return None
