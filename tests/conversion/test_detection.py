@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import re
 
 import numpy as np
 import pytest
 
 from tests.conversion.key_lists import key_lists, of_shapes, tensors_of
 from tests.shapes import shapes_only
+from tf_biggan.architectures import Architecture, Trunk
 from tf_biggan.conversion import tfhub
 from tf_biggan.conversion.converter import new_network, plan_conversion, rules_for
 from tf_biggan.conversion.families import FAMILIES, Choices
 from tf_biggan.conversion.rules import convert, variables_by_path
 from tf_biggan.conversion.sources import MARKERS, Source
+from tf_biggan.conversion.to_biggan_pytorch import state_dict
 
 BIGGAN, DEEP = "biggan", "biggan_deep"
 
@@ -106,8 +110,6 @@ def test_every_list_is_looked_at():
 
 @pytest.mark.parametrize("name", [*GENERATORS, *DISCRIMINATORS])
 def test_the_family_is_found_from_the_keys(name):
-    import re
-
     keys = tensors_of(name)
     found = [
         family for family, marker in MARKERS.items() if any(re.search(marker, key) for key in keys)
@@ -119,10 +121,80 @@ def test_the_family_is_found_from_the_keys(name):
 def test_names_of_a_hub_module_become_those_of_its_port(size):
     """The port's own table of names is the oracle."""
     rows = key_lists()[f"hf_tf_{size}"]
-    variables, replaced = tfhub.averages(of_shapes({row[0]: eval(row[1]) for row in rows}))
+    variables, replaced = tfhub.averages(
+        of_shapes({row[0]: ast.literal_eval(row[1]) for row in rows})
+    )
     assert replaced == 0
     ported = tfhub.with_port_names(variables).shapes
     port = tensors_of(f"hf_full_{size}").shapes
     statistics = {pt for _, pt in key_lists()[f"hf_stacks_{size}"]}
     assert set(ported) == set(port) - statistics
     assert ported == {key: port[key] for key in ported}
+
+
+@pytest.mark.parametrize("name", ["aj_G32_mybn"])
+def test_manual_batch_norm_nests_the_statistics(name):
+    plan = _plan(name, "biggan_pytorch", "generator")
+    assert plan.arguments["generator"]["base_channels"] == 8
+    # Counters of 1 say that sums were stored.
+    assert "divided by their number of batches, 1" in plan.prepared["generator"].changes[0]
+
+
+def _architecture(variant, g_widths, d_widths, d_resample):
+    return Architecture(
+        name="made up",
+        variant=variant,
+        generator=Trunk(g_widths, (True,) * (len(g_widths) - 1)),
+        discriminator=Trunk(d_widths, d_resample),
+        base_channels=2,
+        depth=1 if variant == BIGGAN else 2,
+        latent_dim=10,
+        latent_injection="split" if variant == BIGGAN else "all",
+        embedding_dim=6,
+        source="a test",
+    )
+
+
+# StudioGAN's 64 pixels, which begin at 16 and narrow at once; and a BigGAN-deep of no table.
+PLANS = {
+    BIGGAN: _architecture(BIGGAN, (16, 8, 4, 2, 1), (1, 2, 3, 3), (True, True, True, False)),
+    DEEP: _architecture(DEEP, (8, 3, 1), (1, 3, 8), (True, True)),
+}
+
+
+@pytest.fixture(scope="module", params=PLANS)
+def made_up(request):
+    arguments = dict(architecture=PLANS[request.param], num_classes=5)
+    return {
+        "generator": new_network("generator", {**arguments, "attention_stages": (1,)}),
+        "discriminator": new_network("discriminator", {**arguments, "attention_stages": (0,)}),
+    }
+
+
+@pytest.mark.parametrize(
+    "kinds", [["generator"], ["discriminator"], ["generator", "discriminator"]]
+)
+def test_blocks_of_no_row_make_an_architecture_of_their_own(made_up, kinds):
+    tensors = {k: of_shapes(_shapes(state_dict(made_up[k], k))) for k in kinds}
+    resolution = made_up["generator"].image_size[0]
+    deep_d_alone = kinds == ["discriminator"] and made_up["discriminator"].depth == 2
+    choices = Choices(resolution=resolution if deep_d_alone else None)
+    plan = plan_conversion(Source("made up", "biggan_pytorch", tensors, ()), choices)
+    for kind in kinds:
+        network = new_network(kind, plan.arguments[kind])
+        assert network.block_specs == made_up[kind].block_specs
+        assert _shapes(variables_by_path(network)) == _shapes(variables_by_path(made_up[kind]))
+    if "generator" in kinds:
+        assert plan.arguments["generator"]["architecture"].resolution == resolution
+
+
+def test_a_size_that_nothing_says_is_asked_for(made_up):
+    if made_up["discriminator"].depth == 1:
+        return  # pooling shows in the shortcuts of BigGAN
+    tensors = of_shapes(_shapes(state_dict(made_up["discriminator"], "discriminator")))
+    with pytest.raises(ValueError, match="do not say the image's size; `--resolution` is needed"):
+        _plan("x", "biggan_pytorch", "discriminator", Choices(), tensors)
+
+
+def _shapes(arrays):
+    return {key: tuple(array.shape) for key, array in arrays.items()}

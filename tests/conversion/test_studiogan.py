@@ -88,7 +88,6 @@ def test_the_same_weights_give_the_images_of_biggan_pytorch(name, tmp_path):
         _write(fixture, tmp_path / "checkpoints"),
         tmp_path / "model",
         bn_epsilon=1e-5,
-        output_bn_epsilon=1e-5,
     )
     assert provenance["family"] == "studiogan"
     arrays = fixture.arrays

@@ -159,7 +159,6 @@ def test_a_module_gives_the_images_of_biggan_pytorch(tmp_path):
         write_module(tmp_path / "module", variables),
         tmp_path / "model",
         bn_epsilon=1e-5,
-        output_bn_epsilon=1e-5,
     )
     generator = networks["generator"]
     assert (generator.latent_dim, generator.latent_injection) == (120, "split")

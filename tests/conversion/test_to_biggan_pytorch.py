@@ -61,7 +61,7 @@ def test_there_and_back_through_files(networks, model, file_format, tmp_path):
     assert sorted(p.name for p in there.iterdir()) == [
         f"{name}.{file_format}" for name in ("D", "G", "G_ema")
     ]
-    back, _ = converted(there, tmp_path / "back", output_bn_epsilon=1e-5)
+    back, _ = converted(there, tmp_path / "back")
     assert set(back) == set(networks)
     for name, network in networks.items():
         again = variables_by_path(back[name])

@@ -25,6 +25,7 @@ from tf_biggan.models.discriminator import Discriminator
 from tf_biggan.models.generator import Generator
 from tf_biggan.progress import Progress
 
+EPSILONS = ("sn_epsilon", "bn_epsilon", "output_bn_epsilon")
 NARROW = ("float16", "bfloat16")
 HASH_CHUNK = 1 << 20
 # The weights are loaded, so the initial ones are the cheapest to draw.
@@ -183,12 +184,18 @@ def _epsilons(published, source, choices):
     """Values of the epsilons, and where each is from; the command line goes first."""
     values, chosen = {}, {}
     said = {"bn_epsilon": source.settings.get("eps")}
-    for name, value in published.items():
+    for name in EPSILONS:
+        # Where no other is published, the last batch norm has the epsilon of all.
+        value = published.get(name, values.get("bn_epsilon"))
         given = getattr(choices, name)
+        if value is None and given is None:
+            continue  # sigma is folded in
         if given is not None:
             values[name], origin = given, "given on the command line"
         elif said.get(name) is not None:
             values[name], origin = float(said[name]), "from the configuration beside the weights"
+        elif name not in published:
+            values[name], origin = value, "as bn_epsilon"
         else:
             values[name], origin = value, f"as published by {source.family}"
         chosen[name] = f"{values[name]:g}, {origin}"
