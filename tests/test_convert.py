@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from tests.conversion.command import converted, run, save, torch_tensors
+from tf_biggan import convert
 from tf_biggan.conversion.names import FAMILIES
 from tf_biggan.conversion.to_biggan_pytorch import state_dict
 from tf_biggan.models.discriminator import Discriminator
@@ -178,6 +179,13 @@ def test_class_names_of_a_file(tensors, tmp_path):
     with pytest.raises(ValueError, match="a name for each of 3 classes"):
         run(input=path, output=tmp_path / "other", class_names=names)
     assert not (tmp_path / "other").exists()
+
+
+def test_a_thousand_classes_get_the_names_of_imagenet():
+    pytest.importorskip("tf_biggan.classes")
+    names = convert._class_names(None, 1000)
+    assert (len(names), names[0].split(",")[0]) == (1000, "tench")
+    assert convert._class_names("none", 1000) == convert._class_names(None, 10) == ()
 
 
 def test_help_is_quick_and_names_every_family():

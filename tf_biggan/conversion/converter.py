@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import keras
 
@@ -227,10 +227,9 @@ def _ignored(tensors, patterns) -> dict[str, str]:
     return found
 
 
-def _sha256(path: str, done: Callable[[int], None] = lambda count: None) -> str:
+def _sha256(path: str) -> str:
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while chunk := file.read(HASH_CHUNK):
             digest.update(chunk)
-            done(len(chunk))
     return digest.hexdigest()

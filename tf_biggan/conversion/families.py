@@ -127,6 +127,11 @@ def _prepare_tfhub(source, network, choices):
     tensors = tfhub.with_port_names(variables, after)
     outputs = tensors.shapes.get("generator.conv_to_rgb.bias", (3,))[0]
     changes = (FOLDED,) if outputs == 3 else (FOLDED, _cut(outputs))
+    changes += tuple(
+        f"{count} variables left aside: {reason}"
+        for pattern, reason in tfhub.IGNORED.items()
+        if (count := sum(bool(re.search(pattern, name)) for name in variables))
+    )
     if replaced:
         changes += (f"{replaced} raw values left aside: their moving averages are used",)
     if "generator.bn.running_means" in tensors:

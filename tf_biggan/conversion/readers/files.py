@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import zipfile
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from typing import Any
 
 from tf_biggan import checks
 from tf_biggan.conversion.readers.arrays import NPY, read_npz, read_safetensors
-from tf_biggan.conversion.readers.pytorch import PICKLE_ENTRY, is_plain, read_contents
+from tf_biggan.conversion.readers.pytorch import PICKLE_ENTRY, ZIP_HEAD, read_contents
 from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
 
 FORMATS = ".pth, .pt, .bin (PyTorch), .npz or .safetensors"
@@ -57,7 +56,9 @@ def read_checkpoint(path: str) -> Checkpoint:
 
 
 def _kind(path):
-    if zipfile.is_zipfile(path):
+    with open(path, "rb") as file:
+        head = file.read(9)
+    if head.startswith(ZIP_HEAD):
         try:
             with zipfile.ZipFile(path) as archive:
                 names = archive.namelist()
@@ -69,11 +70,6 @@ def _kind(path):
             any(name.endswith(NPY) for name in names), f"an input must be {FORMATS}", path=path
         )
         return "npz"
-    with open(path, "rb") as file:
-        head = file.read(9)
-    checks.require(
-        head[:2] != b"PK", "a file must be complete; this one's end is missing", path=path
-    )
     if head[8:] == b"{":
         return "safetensors"
     checks.require(head[:1] == b"\x80", f"an input must be {FORMATS}", path=path, begins_with=head)
@@ -106,14 +102,3 @@ def _without_prefix(tensors):
     if tensors and all(key.startswith(PARALLEL_PREFIX) for key in tensors):
         return tensors.below(PARALLEL_PREFIX)
     return tensors
-
-
-def plain_part(value: Any) -> Any:
-    """A value without tensors and objects of no interest, fit for JSON; None where none is left."""
-    if isinstance(value, Mapping):
-        return {str(k): plain_part(v) for k, v in value.items() if is_plain(v)}
-    try:
-        json.dumps(value)
-    except (TypeError, ValueError):
-        return None
-    return value

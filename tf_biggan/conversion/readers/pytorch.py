@@ -11,16 +11,17 @@ import functools
 import os
 import struct
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from tf_biggan.conversion.readers.restricted_pickle import Inert, RestrictedUnpickler
+from tf_biggan.conversion.readers.restricted_pickle import RestrictedUnpickler
 from tf_biggan.conversion.readers.tensors import StoredTensor, from_bfloat16, widened
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 PROTOCOL_VERSION = 1001
+ZIP_HEAD = b"PK"
 PICKLE_ENTRY = "/data.pkl"
 
 
@@ -61,7 +62,9 @@ def read_contents(path: str) -> Any:
       ValueError: the file is damaged, or names anything but tensors and bookkeeping.
     """
     try:
-        return _read_zip(path) if zipfile.is_zipfile(path) else _read_older(path)
+        with open(path, "rb") as file:
+            zipped = file.read(len(ZIP_HEAD)) == ZIP_HEAD
+        return _read_zip(path) if zipped else _read_older(path)
     except ValueError as error:
         raise ValueError(f"{error} File: {path}.") from error
     except OSError:
@@ -172,12 +175,3 @@ def _view(storage, offset, shape, strides):
     if not np.prod(shape):
         return np.zeros(shape, array.dtype)
     return np.lib.stride_tricks.as_strided(array[offset:], shape, steps, writeable=False)
-
-
-def is_plain(value: Any) -> bool:
-    """Whether a value holds no tensor and nothing inert."""
-    if isinstance(value, Mapping):
-        return all(is_plain(item) for pair in value.items() for item in pair)
-    if isinstance(value, (list, tuple)):
-        return all(is_plain(item) for item in value)
-    return not isinstance(value, (StoredTensor, Inert))
