@@ -12,7 +12,8 @@ from tests.golden_files import golden
 from tests.models.golden_models import AUTHORS, MMAGIC, truncation_of_ours
 
 # The others take the same ways through the command; networks of theirs stand in tests/models.
-SLOW = {"aj_i128", "aj_i256", "aj_i512g", "aj_c10_sv2", "mm_128", "mm_deep128", "hf_tiny128 config"}
+SLOW = {"aj_i128", "aj_i256", "aj_i512g", "aj_deep128", "aj_c10_sv2", "mm_128", "mm_deep128"}
+SLOW |= {"hf_tiny128 config", "hf_tiny128 alone"}
 
 
 def _cases(*names):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -35,15 +36,19 @@ def _with_optimizer(folder, fixture, network):
     return optimizer.state_dict()
 
 
-@pytest.fixture
-def folder(tmp_path):
-    path = tmp_path / "weights"
-    path.mkdir()
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights")
     fixture = golden("aj_i64")
     for network in "GD":
         save(_with_optimizer(path, fixture, network), path / f"{network}_optim.pth")
     save({"itr": 1000}, path / "state_dict.pth")
     return path
+
+
+@pytest.fixture
+def folder(written, tmp_path):
+    return shutil.copytree(written, tmp_path / "weights")
 
 
 @pytest.mark.parametrize("with_average", [False, True], ids=["G", "G and G_ema"])

@@ -13,7 +13,9 @@ from tests.conversion.hub_modules import hub_sigma, statistics_graph, write_modu
 from tests.conversion.key_lists import key_lists
 from tests.golden import rule
 from tests.golden_files import golden
+from tf_biggan.conversion import tfhub
 from tf_biggan.conversion.readers.tensorflow import Graph, read_variables
+from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
 from tf_biggan.conversion.rules import variables_by_path
 
 EMA = "/ema_0.9999"
@@ -67,7 +69,28 @@ def test_a_deep_module_gives_the_images_of_its_port(graph, tmp_path):
     assert "constants of the graph" in changes
 
 
-def test_sigma_has_the_modules_arithmetic(graph, tmp_path):
+def test_sigma_has_the_modules_arithmetic():
+    """Small kernels, where its epsilon counts."""
+    variables = _deep_variables(golden("hf_tiny128"), 0.05)
+    stored = Tensors({name: StoredTensor.of(array) for name, array in variables.items()})
+    tensors = tfhub.with_port_names(tfhub.averages(stored)[0])
+    names = [row[0] for row in key_lists()["hf_tf_128"] if row[0].endswith("/u0")]
+    keys = [row[2] for row in key_lists()["hf_tf_128"] if row[0].endswith("/u0")]
+    for name, key in zip(names, keys, strict=True):
+        kernel = variables[name.removesuffix("u0") + "w" + EMA]
+        prefix = key.removesuffix("_u")
+        weight = tensors[f"{prefix}_orig"]
+        sigma = tensors[f"{prefix}_u"] @ weight.reshape(len(weight), -1) @ tensors[f"{prefix}_v"]
+        expected = hub_sigma(kernel, variables[name])
+        np.testing.assert_allclose(sigma, expected, rtol=1e-5, err_msg=name)
+        matrix = kernel.reshape(-1, kernel.shape[-1])
+        v = matrix @ variables[name][0]
+        without_epsilon = np.linalg.norm(v @ matrix) / np.linalg.norm(v)
+        assert sigma < 0.999 * without_epsilon, name
+
+
+@pytest.mark.slow
+def test_a_module_gives_the_images_of_its_port_file(graph, tmp_path):
     """Small kernels, where its epsilon counts: the port with (u, v) of that step gives the same."""
     fixture = golden("hf_tiny128")
     variables = _deep_variables(fixture, 0.05)

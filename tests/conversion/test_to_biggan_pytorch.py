@@ -30,7 +30,12 @@ def _check_dictionary(network, kind, tensors):
             np.testing.assert_array_equal(array, tensors[key], err_msg=key)
 
 
-@pytest.mark.parametrize("name", AUTHORS)
+SLOW = {"aj_i128", "aj_i256", "aj_i512g"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in AUTHORS]
+)
 def test_a_loaded_network_gives_the_tensors_that_were_loaded(name):
     fixture = golden(name)
     generator, tensors = authors_generator(fixture), fixture.weights("G")
