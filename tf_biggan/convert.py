@@ -51,6 +51,13 @@ def define(flag_values: absl_flags.FlagValues = absl_flags.FLAGS) -> None:
     absl_flags.DEFINE_integer(
         "attention_block", None, "tfhub: the block, from 0, that attention follows.", **where
     )
+    absl_flags.DEFINE_boolean(
+        "rectified_shortcuts",
+        None,
+        "mmagic: whether the discriminator's ReLUs work in place, which rectifies its shortcuts;"
+        " default: as the configuration in the file says, else no.",
+        **where,
+    )
     absl_flags.DEFINE_string(
         "class_names",
         None,

@@ -10,6 +10,9 @@ import pytest
 from tests.conversion.command import converted, save, save_json, torch_tensors
 from tests.golden_files import golden
 from tests.models.golden_models import AUTHORS, MMAGIC, truncation_of_ours
+from tf_biggan.conversion.converter import plan_conversion
+from tf_biggan.conversion.families import Choices
+from tf_biggan.conversion.sources import open_source
 
 # The others take the same ways through the command; networks of theirs stand in tests/models.
 SLOW = {"aj_i128", "aj_i256", "aj_i512g", "aj_deep128", "aj_c10_sv2", "mm_128", "mm_deep128"}
@@ -121,6 +124,19 @@ def test_mmagic_with_the_spectral_norm_of_pytorch(tmp_path):
     assert "exchanged for the u" in provenance["changes"]["generator"][0]
     # It can still be trained: the spectral norm is there, and u moves.
     assert generator.factory.spectral_norm
+
+
+def test_mmagic_with_relus_in_place_has_rectified_shortcuts(tmp_path):
+    """As the configurations of its ImageNet models have it; images are the same."""
+    fixture = golden("mm_32_torchsn")
+    generator = "generator=dict(act_cfg=dict(type='ReLU', inplace=True), rgb2bgr=True), "
+    relu = "act_cfg=dict(type='ReLU', inplace={}), x=1)"
+    for value, flags in (("True", {}), ("False", {}), ("False", dict(rectified_shortcuts=True))):
+        text = f"model=dict({generator}discriminator=dict(type='D', {relu.format(value)})"
+        path = save(_mmagic_checkpoint(fixture, text), tmp_path / "x.pth")
+        source = open_source(str(path))
+        arguments = plan_conversion(source, Choices(**flags)).arguments["discriminator"]
+        assert arguments["rectified_shortcuts"] == (value == "True" or bool(flags))
 
 
 @pytest.mark.parametrize("name", _cases("mm_32", "mm_deep128"))

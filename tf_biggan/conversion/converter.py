@@ -85,7 +85,7 @@ def plan_conversion(source: Source, choices: Choices) -> Plan:
         found = find(part.tensors.shapes, family.tables, structures[name], match)
         _check_classes(name, found, choices)
         shared = shared if side == DISCRIMINATOR else bool(found["embedding_dim"])
-        arguments[name] = {**found, **family.arguments.get(side, {})}
+        arguments[name] = {**found, **family.arguments(source, choices).get(side, {})}
     epsilons, chosen = _epsilons(family.epsilons(shared), source, choices)
     for name, part in prepared.items():
         arguments[name] |= _arguments_of_norms(name, arguments[name], epsilons, part)

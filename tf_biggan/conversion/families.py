@@ -38,6 +38,7 @@ class Choices:
     output_bn_epsilon: float | None = None
     channel_order: str | None = None
     attention_block: int | None = None
+    rectified_shortcuts: bool | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Family:
       generator_rules, discriminator_rules: (model, tensors) to rules.
       epsilons: whether there is a shared class embedding, to sn_epsilon, bn_epsilon and, where
         it is another, output_bn_epsilon as published.
-      arguments: of our networks, beyond those that are found.
+      arguments: (source, choices) to arguments of our networks that no shape shows, by network.
     """
 
     tables: Tables
@@ -66,7 +67,7 @@ class Family:
     generator_rules: Callable[[Any, Tensors], list[Rule]]
     discriminator_rules: Callable[[Any, Tensors], list[Rule]] | None
     epsilons: Callable[[bool], Mapping[str, float]]
-    arguments: Mapping[str, Mapping[str, object]] = dataclasses.field(default_factory=dict)
+    arguments: Callable[[Source, Choices], Mapping[str, dict]] = lambda source, choices: {}
 
 
 def _authors_epsilons(shared: bool) -> dict[str, float]:
@@ -101,7 +102,7 @@ def _prepare_mmagic(source, network, choices):
 
 def _channel_order(source) -> str:
     """From the configuration in the file, else from the name that mmagic gave it."""
-    text = str((source.settings.get("meta") or {}).get("cfg") or "")
+    text = mmagic.configuration(source.settings)
     if re.search(r"rgb2bgr\s*=\s*True", text):
         return "rgb"
     if match := re.search(r"output_channel_order\s*=\s*['\"](RGB|BGR)", text):
@@ -115,6 +116,13 @@ def _channel_order(source) -> str:
         " or `--channel_order=bgr` is needed; its configuration says it as output_channel_order."
         f" Received: {source.path}, which does not say."
     )
+
+
+def _mmagic_arguments(source, choices):
+    """Its discriminator's ReLUs work in place where the configuration says so."""
+    said = mmagic.relu_in_place(mmagic.configuration(source.settings))
+    rectified = said if choices.rectified_shortcuts is None else choices.rectified_shortcuts
+    return {"discriminator": {"rectified_shortcuts": rectified}}
 
 
 def _prepare_studiogan(source, network, choices):
@@ -154,7 +162,10 @@ def _port_rules(generator, tensors):
     return huggingface.generator_rules(generator)
 
 
-_FOLDED = {"generator": {"spectral_norm": False}}
+def _folded(source, choices):
+    return {"generator": {"spectral_norm": False}}
+
+
 FAMILIES = {
     BIGGAN_PYTORCH: Family(
         biggan_pytorch.TABLES,
@@ -167,7 +178,7 @@ FAMILIES = {
         lambda shared: {**_authors_epsilons(shared), "output_bn_epsilon": 1e-5},
     ),
     HUGGINGFACE: Family(
-        huggingface.TABLES, _prepare_huggingface, _port_rules, None, _hub_epsilons, _FOLDED
+        huggingface.TABLES, _prepare_huggingface, _port_rules, None, _hub_epsilons, _folded
     ),
     MMAGIC: Family(
         mmagic.TABLES,
@@ -175,6 +186,7 @@ FAMILIES = {
         lambda model, tensors: mmagic.generator_rules(model),
         lambda model, tensors: mmagic.discriminator_rules(model),
         _authors_epsilons,
+        _mmagic_arguments,
     ),
     STUDIOGAN: Family(
         studiogan.TABLES,
@@ -182,7 +194,7 @@ FAMILIES = {
         lambda model, tensors: studiogan.generator_rules(model),
         lambda model, tensors: studiogan.discriminator_rules(model),
         lambda shared: dict(sn_epsilon=IMAGENET_SN, bn_epsilon=1e-4),
-        {"discriminator": {"rectified_shortcuts": True}},
+        lambda source, choices: {"discriminator": {"rectified_shortcuts": True}},
     ),
-    TFHUB: Family(huggingface.TABLES, _prepare_tfhub, _port_rules, None, _hub_epsilons, _FOLDED),
+    TFHUB: Family(huggingface.TABLES, _prepare_tfhub, _port_rules, None, _hub_epsilons, _folded),
 }

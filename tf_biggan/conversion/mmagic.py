@@ -131,3 +131,26 @@ def in_rgb_order(tensors: Tensors, network: str) -> Tensors:
 
 def _reversed(entry: StoredTensor, axis: int) -> StoredTensor:
     return dataclasses.replace(entry, read=lambda: np.flip(entry.read(), axis))
+
+
+def configuration(settings: Mapping[str, object]) -> str:
+    """The text of the configuration beside the weights; "" where there is none."""
+    meta = settings.get("meta")
+    meta = meta if isinstance(meta, Mapping) else {}
+    return str(meta.get("cfg") or meta.get("config") or "")
+
+
+def relu_in_place(text: str) -> bool:
+    """Whether a configuration has the discriminator's ReLUs in place: shortcuts are rectified then.
+
+    The ImageNet models' configurations do; the default does not.
+    """
+    start = text.find("discriminator=dict(")
+    if start < 0:
+        return False
+    depth = 0
+    for end in range(text.index("(", start), len(text)):
+        depth += {"(": 1, ")": -1}.get(text[end], 0)
+        if depth == 0:
+            return bool(re.search(r"inplace\s*=\s*True", text[start:end]))
+    return False
