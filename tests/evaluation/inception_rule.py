@@ -19,7 +19,13 @@ BATCH_NORM |= {"moving_variance": "running_var"}
 
 def state_dict() -> dict[str, np.ndarray]:
     """Tensors by the keys and in the layout of PyTorch ports."""
-    return manifest_weights("inception_public")
+    names = {conv.name for conv, _ in convolutions()} | {CLASSIFIER}
+    tensors = manifest_weights("inception_public")
+    return {
+        k: v
+        for k, v in tensors.items()
+        if k.rpartition(".")[0].removesuffix(".conv").removesuffix(".bn") in names
+    }
 
 
 @functools.cache
@@ -58,3 +64,11 @@ def graph(scope: str = "") -> GraphDef:
     made.node.extend(constant_node(scope + k, v) for k, v in graph_constants().items())
     made.node.append(NodeDef(name="softmax/logits/MatMul", op="MatMul"))
     return made
+
+
+def assert_is_rule(weights) -> None:
+    """Fails unless they are `folded`, to the last bit."""
+    assert weights.keys() == folded().keys()
+    for name, parts in folded().items():
+        for actual, expected in zip(weights[name], parts, strict=True):
+            np.testing.assert_array_equal(actual, expected, err_msg=name)

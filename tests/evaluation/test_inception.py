@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from tests.evaluation import inception_rule
-from tests.golden_files import golden
+from tests.golden_files import golden, manifest_weights
 from tf_biggan.evaluation.inception import Inception, resize
 from tf_biggan.evaluation.inception_architecture import TAPS, convolutions
+from tf_biggan.evaluation.inception_sources import open_source
 
 GOLDEN = golden("inception_public")
 SIZES = [(32, 32), (128, 128), (299, 299), (320, 200)]
@@ -60,7 +61,7 @@ def test_only_what_is_asked_for_is_computed():
 
 
 def test_the_table_has_the_shapes_of_the_manifest():
-    weights = inception_rule.state_dict()
+    weights = manifest_weights("inception_public")
     kernels = {key: value.shape for key, value in weights.items() if key.endswith("conv.weight")}
     of_table = {
         f"{conv.name}.conv.weight": (conv.filters, channels, *conv.kernel)
@@ -87,3 +88,19 @@ def test_wrong_arguments_are_refused(network):
     del broken["fc"]
     with pytest.raises(ValueError, match=r"weights\['fc'\]`"):
         Inception(broken)
+
+
+def test_every_constant_of_the_graph_has_its_place(tmp_path):
+    graph = inception_rule.graph()
+    names = {node.name for node in graph.node}
+    # Names that were seen in a listing of the original: mixed_10 and the deepest of its scopes.
+    assert {
+        "conv/conv2d_params",
+        "mixed/tower_1/conv_2/batchnorm/moving_variance",
+        "mixed_8/tower_1/conv_3/conv2d_params",
+        "mixed_10/tower_1/mixed/conv_1/batchnorm/gamma",
+        "mixed_10/tower_2/conv/batchnorm/beta",
+        "softmax/biases",
+    } <= names
+    (tmp_path / "graph.pb").write_bytes(graph.SerializeToString())
+    inception_rule.assert_is_rule(open_source(str(tmp_path / "graph.pb")).folded())
