@@ -5,12 +5,16 @@ Source: Heusel et al. 2017 (TTUR), equation 6; Dowson and Landau 1982.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 
 import numpy as np
 
 from tf_biggan.checks import require
 from tf_biggan.evaluation.feature_matrix import BLOCK_ROWS, checked_features, checked_pair
+
+# Relative to the largest. Rounding leaves pivots of 1e-8 where there should be zero.
+SMALLEST_PIVOT = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,7 +169,14 @@ def distance_from_factors(
 
 
 def covariance_factor(statistics: FeatureStatistics) -> np.ndarray:
-    """F [D, rank] with F Fᵀ the covariance; eigenvalues below rounding count as zero."""
+    """F [D, rank] with F Fᵀ the covariance; what lies below rounding counts as zero."""
+    if not statistics.is_rank_deficient:
+        # A tenth of the time of the eigenvalues, where the covariance is well away from singular.
+        with contextlib.suppress(np.linalg.LinAlgError):
+            factor = np.linalg.cholesky(statistics.covariance)
+            pivots = np.diag(factor)
+            if pivots.min() > SMALLEST_PIVOT * pivots.max():
+                return factor
     values, vectors = np.linalg.eigh(statistics.covariance)
     kept = values > values[-1] * len(values) * np.finfo(np.float64).eps
     return vectors[:, kept] * np.sqrt(values[kept])
