@@ -194,7 +194,7 @@ class ClassLookup:
 
     def label(self, index: int) -> str:
         """Index, WordNet id where there is one, and name of a class, for messages."""
-        if not self.class_names:
+        if not self.class_names or self.class_names[index] == str(index):
             return str(index)
         # An id and the name that it stands for, in this order.
         aliases = sorted(_aliases(self.class_names[index]), key=lambda a: a in imagenet_classes())
