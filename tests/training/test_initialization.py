@@ -173,8 +173,10 @@ def converged(tensors):
     tensors = dict(tensors)
     for key in [key for key in tensors if key.endswith(".weight_orig")]:
         weight, stem = tensors[key], key.removesuffix("orig")
-        left, _, right = np.linalg.svd(weight.reshape(len(weight), -1), full_matrices=False)
-        tensors |= {f"{stem}u": left[:, 0], f"{stem}v": right[0]}
+        matrix = weight.reshape(len(weight), -1).astype("float64")
+        v = np.linalg.eigh(matrix.T @ matrix)[1][:, -1]
+        u = matrix @ v
+        tensors |= {f"{stem}u": np.float32(u / np.linalg.norm(u)), f"{stem}v": np.float32(v)}
     return tensors
 
 
@@ -187,6 +189,8 @@ def test_folded_weights_give_the_same_images_under_spectral_norm(tmp_path):
     huggingface.load_generator(source, converged(fixture.weights("")))
     path = str(tmp_path / "model")
     write_directory(path, {"generator": source})
+    with pytest.raises(ValueError, match=r"Only a trained discriminator can be frozen"):
+        started(path, (), num_classes=sizes["num_classes"], freeze_d_blocks=1)
     state, config = started(path, (), num_classes=sizes["num_classes"], d_channels=2)
     z, labels = fixture.arrays["in/z"][:1], fixture.arrays["in/y"][:1]
     images = np.array(state.generator(z, labels))
@@ -317,6 +321,7 @@ def check_frozen(before, after, blocks):
         (dict(class_map="blot=elght"), r"A class must be known; none has a name like it.*'elght'"),
         (dict(), r"these have none: 5 blot\. Received"),
         (dict(class_map="blot=0", freeze_d_blocks=5), r"`freeze_d_blocks`.* from 0 to 4"),
+        (dict(init_from=None, freeze_d_blocks=1), r"begins with a new one.*init_from=None"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_written(

@@ -14,8 +14,8 @@ def freeze_blocks(discriminator: Discriminator, count: int) -> None:
     """Takes the first `count` blocks, with the stem and attentions among them, out of training.
 
     Their kernels and biases are no trainable variables any more: no gradient, no optimiser slots.
-    The vectors u of their spectral norm move on in training forwards, as in the authors' code: the
-    estimate of sigma gets no worse, and kernels stay as they are.
+    The vectors u of their spectral norm move on, as in every training forward: they are estimates
+    of what does not change, and only get better.
 
     Args:
       discriminator: changed in place, before its optimiser is built.

@@ -79,7 +79,8 @@ class Initialization:
 
     def describe(self) -> tuple[str, ...]:
         """Lines to print before the run."""
-        lines = [f"Starting from {self.source.description['path']}"]
+        path, row = self.source.description["path"], self.source.generator.config["architecture"]
+        lines = [f"Starting from {path}, the networks of {row['name']}"]
         if self.source.discriminator is None:
             lines.append("Discriminator: new, since the source has none")
         shown = list(self.class_names.items())
@@ -127,9 +128,11 @@ def begin(
         model = with_stored_settings(config.model, stored.model)
         return dataclasses.replace(config, model=model), None
     if path is None:
+        _require_trained_blocks(config, None)
         return config, None
     entries = None if map_text is None else read_class_map(map_text)
     source = read_source_model(path)
+    _require_trained_blocks(config, source.discriminator)
     config = dataclasses.replace(config, model=with_settings(config.model, source))
     new = ClassLookup(
         class_names if len(class_names) == config.model.num_classes else (),
@@ -138,6 +141,15 @@ def begin(
     known = ClassLookup(source.class_names, source.generator.config["num_classes"])
     sources = class_sources(entries, new, known)
     return config, Initialization(source, sources, describe_sources(sources, new, known))
+
+
+def _require_trained_blocks(config, discriminator):
+    checks.require(
+        discriminator is not None or config.step.freeze_d_blocks == 0,
+        "only a trained discriminator can be frozen, and this run begins with a new one",
+        freeze_d_blocks=config.step.freeze_d_blocks,
+        init_from=config.run.init_from,
+    )
 
 
 def _fill(network: keras.Model, source: SourceNetwork, sources: ClassSources) -> None:
