@@ -31,6 +31,6 @@ setup(
         "torch": ["torch"],
         "serving": ["tensorflow-serving-api"],
         "tensorboard": ["tensorboard"],
-        "test": ["pytest", "ruff", "scipy"],
+        "test": ["pytest", "pytest-xdist", "ruff", "scipy"],
     },
 )

@@ -198,3 +198,8 @@ def test_fields_reach_the_networks():
 def test_thin_discriminator_and_named_architecture():
     assert networks_of(config_of("sngan"))[1].wide is False
     assert networks_of(config_of("cifar10_studiogan"))[0].architecture.name == "biggan32_studiogan"
+
+
+def test_the_clamp_is_a_constant_or_relative_not_both():
+    with pytest.raises(ValueError, match=r"Only one of .*g_sigma_clamp=1.0"):
+        TrainConfig.from_flat(dict(g_sigma_clamp=1.0, g_sigma_clamp_ratio=2.0))

@@ -20,6 +20,7 @@ from tf_biggan.conversion import biggan_pytorch, huggingface
 from tf_biggan.data.pipeline import make_dataset
 from tf_biggan.data.sources import open_source
 from tf_biggan.model_store.directory import load_network, read_directory, write_directory
+from tf_biggan.model_store.optimizer_slots import OptimizerSlots
 from tf_biggan.models.discriminator import Discriminator
 from tf_biggan.models.generator import Generator
 from tf_biggan.training.checkpoints import Checkpoints
@@ -75,6 +76,8 @@ def birds(request, tmp_path_factory):
 
 def test_other_order_same_images_and_logits(birds):
     path, generator, discriminator = birds
+    with pytest.raises(ValueError, match=r"Optimisers go on only from a model that was converted"):
+        started(path, NAMES, init_optimizers=True)
     order = np.array([3, 0, 4, 2, 1])
     state, config = started(path, tuple(NAMES[i] for i in order))
     z, images = draw(8, 5), draw(32 * 32 * 3, 5).reshape(5, 32, 32, 3) / 3
@@ -166,6 +169,48 @@ def test_the_authors_networks_train_on(authors):
     moved = [np.any(np.array(v) != before[v.path]) for v in state.discriminator.variables]
     # A bias whose unit no image reaches has no gradient.
     assert np.mean(moved) > 0.9
+
+
+def slots_of(network, seed):
+    """Slots of an Adam of the network, no two values alike."""
+    random = np.random.RandomState(seed)
+    trained = {id(v) for v in network.trainable_variables}
+    shapes = {p: v.shape for p, v in variables_by_path(network).items() if id(v) in trained}
+    made = [{p: random.uniform(size=s).astype("f") for p, s in shapes.items()} for _ in range(2)]
+    return OptimizerSlots(1234, *made)
+
+
+@pytest.mark.parametrize("birds", ["shared embedding"], indirect=True)
+def test_optimisers_go_on_with_the_raw_generator(birds, tmp_path):
+    _, average, discriminator = birds
+    raw = Generator.from_config({**average.get_config(), "seed": 9})
+    networks = {"generator": average, "discriminator": discriminator, "raw_generator": raw}
+    slots = {"raw_generator": slots_of(raw, 1), "discriminator": slots_of(discriminator, 2)}
+    path = str(tmp_path / "model")
+    write_directory(path, networks, NAMES, slots=slots)
+    state, _ = started(path, NAMES, init_optimizers=True, freeze_d_blocks=1)
+    for ours, value in ((state.generator, raw), (state.average, average)):
+        np.testing.assert_allclose(ours.first.kernel, value.first.kernel)
+        np.testing.assert_allclose(ours.class_embedding.kernel, value.class_embedding.kernel)
+    for optimizer, network, name in (
+        (state.g_optimizer, state.generator, "raw_generator"),
+        (state.d_optimizer, state.discriminator, "discriminator"),
+    ):
+        assert int(optimizer.iterations) == 1234
+        place = {id(v): p for p, v in variables_by_path(network).items()}
+        for kind, received in (
+            ("momentum", optimizer._momentums),
+            ("velocity", optimizer._velocities),
+        ):
+            wanted = getattr(slots[name], kind)
+            for variable, value in zip(network.trainable_variables, received, strict=True):
+                np.testing.assert_array_equal(value, wanted[place[id(variable)]])
+    # Without being told, a run starts afresh from the average.
+    state, _ = started(path, NAMES)
+    np.testing.assert_allclose(state.generator.first.kernel, average.first.kernel)
+    assert int(state.g_optimizer.iterations) == 0
+    with pytest.raises(ValueError, match=r"only with the source's classes in the source's order"):
+        started(path, NAMES[::-1], init_optimizers=True)
 
 
 def converged(tensors):
@@ -315,12 +360,17 @@ def check_frozen(before, after, blocks):
 @pytest.mark.parametrize(
     "settings, message",
     [
-        (dict(class_map="0=1", init_from=None), r"`class_map` needs `init_from`"),
+        (dict(class_map="0=1", init_from=None), r"`class_map` and .* need `init_from`"),
         (dict(init_from="/nowhere"), r"folder of another run or of a converted model\. .*nowhere"),
         (dict(g_channels=4, latent_dim=9), r"--g_channels=4 where it has 2, --latent_dim=9 where"),
         (dict(class_map="blot=elght"), r"A class must be known; none has a name like it.*'elght'"),
         (dict(), r"these have none: 5 blot\. Received"),
         (dict(class_map="blot=0", freeze_d_blocks=5), r"`freeze_d_blocks`.* from 0 to 4"),
+        (
+            dict(class_map="*=0", init_optimizers=True),
+            r"A run.s optimisers go on in the run itself",
+        ),
+        (dict(init_from=None, init_optimizers=True), r"`init_optimizers` need `init_from`"),
         (dict(init_from=None, freeze_d_blocks=1), r"begins with a new one.*init_from=None"),
     ],
 )

@@ -3,19 +3,11 @@
 G and its moving average both start from the source's best generator: the moving average of a run,
 and what a converted model holds, which published files call G_ema. That generator is what a user
 has seen images of and wants to keep, and most files hold no other; D, which has trained against
-the raw generator, finds the averaged one within a few iterations.
+the raw generator, finds the averaged one within a few iterations. Adam starts afresh.
 
-What belongs to classes goes through a class map (`class_map`): rows of the shared embedding, of D's
-projection and of per-class gains and offsets, and the entries of D's u for them. A row is the mean
-of its source rows, or stays as initialised. Everything else is taken as it is, and Adam starts
-afresh. Under spectral norm D's projection is divided by the sigma of its new rows, so for other
-than the same classes in another order the projection's share in the logits changes by a factor.
-
-A generator with sigma folded in gives its kernels as raw kernels, u found by power iteration, and
-the statistics of truncation 1. The new network divides by sigma again. Folded kernels have a sigma
-of 1 as far as their source's estimate had converged, and images change by no more than that. The
-RGB kernel's sigma belonged to 128 outputs of which three are left: it moves into the gain and
-offset before it, which are exact, since ReLU is homogeneous.
+With `init_optimizers` training goes on where the source's stopped, on the same classes: G starts
+from the raw generator where the source has it, its moving average from the average, and both Adams
+have the source's slots.
 """
 
 from __future__ import annotations
@@ -23,16 +15,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-import keras
-import numpy as np
-
 from tf_biggan import checks
 from tf_biggan.classes import ClassLookup
 from tf_biggan.config import TrainConfig
-from tf_biggan.layers.linear import Embedding
-from tf_biggan.layers.spectral_norm import SpectralNorm
-from tf_biggan.models.discriminator import Discriminator
-from tf_biggan.models.generator import Generator
 from tf_biggan.training.checkpoints import has_checkpoint
 from tf_biggan.training.class_map import (
     ClassSources,
@@ -40,24 +25,18 @@ from tf_biggan.training.class_map import (
     describe_sources,
     read_class_map,
 )
+from tf_biggan.training.filling import fill_network, fill_optimizer
 from tf_biggan.training.run_directory import is_run, read_config
-from tf_biggan.training.source_model import (
-    SourceModel,
-    SourceNetwork,
-    read_source_model,
-    variables_by_path,
-)
+from tf_biggan.training.source_model import SourceModel, read_source_model
 from tf_biggan.training.source_settings import with_settings, with_stored_settings
+from tf_biggan.training.state import TrainState
 
 MAX_SHOWN = 12
-STATISTICS = ("/moving_mean", "/moving_variance")
-POWER_ITERATIONS = 200
-POWER_TOLERANCE = 1e-7
 
 
 @dataclasses.dataclass(frozen=True)
 class Initialization:
-    """What new networks are filled from.
+    """What the state of a new run is filled from.
 
     Attributes:
       source: the model.
@@ -69,13 +48,20 @@ class Initialization:
     sources: ClassSources
     class_names: Mapping[str, str]
 
-    def fill(self, generator: Generator, discriminator: Discriminator) -> None:
-        """Overwrites the initial values of new networks, whose architecture is the source's."""
-        _fill(generator, self.source.generator, self.sources)
-        if not self.source.generator.config["spectral_norm"]:
-            _keep_scale_of_image(generator)
-        if self.source.discriminator is not None:
-            _fill(discriminator, self.source.discriminator, self.sources)
+    def fill(self, state: TrainState) -> None:
+        """Overwrites the initial values of a state whose networks are of the source's kind."""
+        source, average = self.source, state.average
+        fill_network(state.generator, source.raw_generator or source.generator, self.sources)
+        if source.raw_generator is None:
+            for target, value in zip(average.variables, state.generator.variables, strict=True):
+                target.assign(value)
+        else:
+            fill_network(average, source.generator, self.sources)
+        if source.discriminator is not None:
+            fill_network(state.discriminator, source.discriminator, self.sources)
+        for name, slots in source.slots.items():
+            optimizer = {"generator": state.g_optimizer, "discriminator": state.d_optimizer}[name]
+            fill_optimizer(optimizer, getattr(state, name), slots)
 
     def describe(self) -> tuple[str, ...]:
         """Lines to print before the run."""
@@ -83,6 +69,8 @@ class Initialization:
         lines = [f"Starting from {path}, the networks of {row['name']}"]
         if self.source.discriminator is None:
             lines.append("Discriminator: new, since the source has none")
+        if self.source.slots:
+            lines.append("Optimisers: go on from the source's")
         shown = list(self.class_names.items())
         lines += [f"Class {name} starts from: {of}" for name, of in shown[:MAX_SHOWN]]
         if len(shown) > MAX_SHOWN:
@@ -91,10 +79,11 @@ class Initialization:
 
     def record(self) -> dict:
         """JSON values that say what the run started from."""
-        networks = ["generator", *["discriminator"] * (self.source.discriminator is not None)]
+        parts = ("generator", "discriminator", "raw_generator", "slots")
+        taken = [name for name in parts if getattr(self.source, name)]
         return {
             "source": dict(self.source.description),
-            "networks": networks,
+            "taken": taken,
             "classes": dict(self.class_names),
         }
 
@@ -117,9 +106,10 @@ def begin(
     """
     path, map_text = config.run.init_from, config.run.class_map
     checks.require(
-        path is not None or map_text is None,
-        "`class_map` needs `init_from`, whose classes it names",
+        path is not None or (map_text is None and not config.run.init_optimizers),
+        "`class_map` and `init_optimizers` need `init_from`, the model that they are about",
         class_map=map_text,
+        init_optimizers=config.run.init_optimizers,
     )
     if is_run(run_dir) and has_checkpoint(run_dir):
         stored = read_config(run_dir)
@@ -131,16 +121,19 @@ def begin(
         _require_trained_blocks(config, None)
         return config, None
     entries = None if map_text is None else read_class_map(map_text)
-    source = read_source_model(path)
+    source = read_source_model(path, with_optimizers=config.run.init_optimizers)
     _require_trained_blocks(config, source.discriminator)
     config = dataclasses.replace(config, model=with_settings(config.model, source))
-    new = ClassLookup(
-        class_names if len(class_names) == config.model.num_classes else (),
-        config.model.num_classes,
-    )
+    initialization = _initialization(source, config.model.num_classes, class_names, entries)
+    _require_same_classes(config, initialization)
+    return config, initialization
+
+
+def _initialization(source, num_classes, class_names, entries) -> Initialization:
+    new = ClassLookup(class_names if len(class_names) == num_classes else (), num_classes)
     known = ClassLookup(source.class_names, source.generator.config["num_classes"])
     sources = class_sources(entries, new, known)
-    return config, Initialization(source, sources, describe_sources(sources, new, known))
+    return Initialization(source, sources, describe_sources(sources, new, known))
 
 
 def _require_trained_blocks(config, discriminator):
@@ -152,71 +145,10 @@ def _require_trained_blocks(config, discriminator):
     )
 
 
-def _fill(network: keras.Model, source: SourceNetwork, sources: ClassSources) -> None:
-    class_axes = _class_axes(network)
-    known = source.arrays
-    for path, variable in variables_by_path(network).items():
-        if path not in known:
-            # u, where the source has its sigma folded in.
-            continue
-        value = known[path]
-        if id(variable) in class_axes:
-            value = _mapped(value, variable, sources, class_axes[id(variable)])
-        elif path.endswith(STATISTICS):
-            value = value[-1:]
-        variable.assign(value)
-    same_classes = _is_permutation(sources, source.config["num_classes"])
-    for layer in _layers(network, SpectralNorm):
-        is_new = f"{layer.path.removeprefix(f'{network.path}/')}/u" not in known
-        if is_new or (isinstance(layer, Embedding) and not same_classes):
-            layer.u.assign(_converged(layer)[1])
-
-
-def _layers(network, kind) -> list:
-    layers = network._flatten_layers(include_self=False, recursive=True)
-    return [layer for layer in layers if isinstance(layer, kind)]
-
-
-def _class_axes(network) -> dict[int, int]:
-    """The axis of the classes in every variable of a class table, by the variable's id."""
-    tables = _layers(network, Embedding)
-    axes = {id(table.kernel): 0 for table in tables}
-    return axes | {id(table.u): 1 for table in tables if isinstance(table, SpectralNorm)}
-
-
-def _mapped(value, variable, sources, axis):
-    """Means over the source classes; for fresh ones what `variable` has."""
-    rows, old = np.moveaxis(np.array(variable), axis, 0), np.moveaxis(value, axis, 0)
-    for row, indices in zip(rows, sources, strict=True):
-        if indices:
-            row[...] = old[list(indices)].mean(axis=0)
-    return np.moveaxis(rows, 0, axis)
-
-
-def _is_permutation(sources, num_classes: int) -> bool:
-    return sorted(sources) == [(index,) for index in range(num_classes)]
-
-
-def _converged(layer) -> tuple[float, np.ndarray]:
-    """(sigma, u [1, outputs]) of a kernel after power iteration from its stored u."""
-    matrix, u = np.array(layer.kernel_matrix()), np.array(layer.u)
-    sigma = 0.0
-    for _ in range(POWER_ITERATIONS):
-        v = _unit(u @ matrix.T)
-        u = v @ matrix
-        before, sigma = sigma, float(np.linalg.norm(u))
-        u = _unit(u)
-        if abs(sigma - before) <= POWER_TOLERANCE * sigma:
-            break
-    return sigma, u
-
-
-def _unit(vector):
-    return vector / max(float(np.linalg.norm(vector)), np.finfo(vector.dtype).tiny)
-
-
-def _keep_scale_of_image(generator) -> None:
-    """Moves the last kernel's sigma, by which it will be divided, to the norm before it."""
-    sigma, _ = _converged(generator.to_image)
-    for variable in (generator.output_norm.gain, generator.output_norm.offset):
-        variable.assign(sigma * np.array(variable))
+def _require_same_classes(config, initialization):
+    same = tuple((i,) for i in range(initialization.source.generator.config["num_classes"]))
+    checks.require(
+        not config.run.init_optimizers or initialization.sources == same,
+        "optimisers go on only with the source's classes in the source's order",
+        classes=list(initialization.class_names.items())[:MAX_SHOWN],
+    )

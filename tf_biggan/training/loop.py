@@ -18,7 +18,7 @@ from tf_biggan.data.images import naming_unreadable
 from tf_biggan.data.pipeline import distribute
 from tf_biggan.data.source import Source, check_labels, describe
 from tf_biggan.data.sources import open_source
-from tf_biggan.layers.spectral_norm import SpectralNorm
+from tf_biggan.layers.spectral_norm import normalized_layers
 from tf_biggan.models.from_config import discriminator_from, generator_from
 from tf_biggan.training.checkpoints import Checkpoints
 from tf_biggan.training.distribution import create_strategy, is_chief, may_compile
@@ -96,12 +96,17 @@ def create_state(config: TrainConfig, initialization: Initialization | None = No
       ValueError: the discriminator has fewer blocks than are to be frozen.
     """
     seed, num_classes = config.run.seed, config.model.num_classes
-    generator = generator_from(config.model, num_classes, seed)
     discriminator = discriminator_from(config.model, num_classes, seed)
-    if initialization is not None:
-        initialization.fill(generator, discriminator)
     freeze_blocks(discriminator, config.step.freeze_d_blocks)
-    return TrainState.create(generator, discriminator, *adam_optimizers(config.step))
+    state = TrainState.create(
+        generator_from(config.model, num_classes, seed),
+        discriminator,
+        *adam_optimizers(config.step),
+        follow_second=config.step.g_sigma_clamp_ratio is not None,
+    )
+    if initialization is not None:
+        initialization.fill(state)
+    return state
 
 
 def label_probabilities(config: TrainConfig, source: Source) -> np.ndarray | None:
@@ -281,12 +286,7 @@ def _require_finite(means, iteration):
 
 def _sigmas(state) -> dict[str, float]:
     """The largest singular value of every spectrally normalised kernel, by path."""
-    layers = [
-        layer
-        for network in (state.generator, state.discriminator)
-        for layer in network._flatten_layers(include_self=False, recursive=True)
-        if isinstance(layer, SpectralNorm)
-    ]
+    layers = normalized_layers(state.generator) + normalized_layers(state.discriminator)
     return {f"sigma/{layer.path}": float(layer.estimate_sigma()[0]) for layer in layers}
 
 
