@@ -46,6 +46,8 @@ def test_one_several_all_or_fresh():
         "great_grey_owl": "fresh",
         "wren": "24 n01622779 great grey owl, great gray owl, Strix nebulosa",
     }
+    many = describe_sources((tuple(range(8)),), nameless(1), DIGITS)
+    assert many == {"0": "0 + 1 + 2 + 3 + 4 + 3 more"}
     assert describe_sources(((1,), ()), nameless(2), nameless(2)) == {"0": "1", "1": "fresh"}
 
 

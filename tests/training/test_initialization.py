@@ -357,6 +357,17 @@ def check_frozen(before, after, blocks):
     assert "block_0/conv_2/u" in moved
 
 
+def test_a_run_that_ended_before_its_first_checkpoint_starts_from_the_source_again(
+    digits_run, tmp_path
+):
+    run = str(tmp_path / "run")
+    flat = dict(num_classes=10, init_from=str(digits_run))
+    config, first = begin(TrainConfig.from_flat(flat), run, DIGITS)
+    write_config(run, config, DIGITS)
+    again, second = begin(TrainConfig.from_flat(flat), run, DIGITS)
+    assert again == config and second.sources == first.sources
+
+
 @pytest.mark.parametrize(
     "settings, message",
     [

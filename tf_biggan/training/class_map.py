@@ -96,10 +96,13 @@ def describe_sources(
 ) -> Mapping[str, str]:
     """From the name of every new class to those of its source classes, or `fresh`, for messages."""
     names = new.class_names or tuple(map(str, range(new.num_classes)))
-    return {
-        name: " + ".join(map(source.label, indices)) or FRESH
-        for name, indices in zip(names, sources, strict=True)
-    }
+    return {name: _listed(indices, source) for name, indices in zip(names, sources, strict=True)}
+
+
+def _listed(indices, source) -> str:
+    shown = [source.label(index) for index in indices[:MAX_LISTED]]
+    more = len(indices) - len(shown)
+    return " + ".join([*shown, f"{more} more"] if more else shown) or FRESH
 
 
 def _of_entries(entries, new, source) -> dict[int, tuple[int, ...]]:
