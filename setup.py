@@ -7,7 +7,10 @@ setup(
     version="0.1.0",
     description="BigGAN and BigGAN-deep for TensorFlow 2 and Keras 3, equal to the reference",
     packages=find_packages(include=["tf_biggan", "tf_biggan.*"]),
-    package_data={"tf_biggan.data": ["digits.npz", "digits_attribution.txt"]},
+    package_data={
+        "tf_biggan": ["imagenet_classes.txt", "imagenet_attribution.txt"],
+        "tf_biggan.data": ["digits.npz", "digits_attribution.txt"],
+    },
     python_requires=">=3.11",
     install_requires=[
         # TPU wheels of TensorFlow lag behind, so nothing newer than 2.18 is required.

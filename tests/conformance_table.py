@@ -214,14 +214,23 @@ ROWS = {
     ),
     "Discriminator": Row(
         lambda **k: Discriminator(
-            architecture="biggan32", wide=False, depth=2, **{**DISCRIMINATOR, **k}
+            architecture="biggan32",
+            wide=False,
+            depth=2,
+            rectified_shortcuts=True,
+            **{**DISCRIMINATOR, **k},
         ),
         (("image", 32, 48, 1), ("labels",)),
         68,
         ("spectral_norm",),
     ),
     "Discriminator, deep": Row(
-        lambda **k: Discriminator(architecture="biggan_deep32", depth=1, **{**DISCRIMINATOR, **k}),
+        lambda **k: Discriminator(
+            architecture="biggan_deep32",
+            depth=1,
+            rectified_shortcuts=True,
+            **{**DISCRIMINATOR, **k},
+        ),
         (("image", 32, 48, 1), ("soft",)),
         53,
         ("spectral_norm", "wide"),

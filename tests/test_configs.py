@@ -82,7 +82,7 @@ def count(model) -> int:
 
 
 def test_what_must_be_there_is_there():
-    assert {*PARAMETERS, *STEPS, "quickstart", "cifar10_cpu"} <= set(NAMES)
+    assert {*PARAMETERS, *STEPS, "quickstart", "cifar10_cpu", "finetune"} <= set(NAMES)
     assert {f"table1_row{row}" for row in TABLE_1} <= set(NAMES)
 
 

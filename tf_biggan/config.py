@@ -126,6 +126,9 @@ class StepConfig:
     label_sampling: str = setting(
         "uniform", "labels of generated images", choices=("uniform", "data")
     )
+    freeze_d_blocks: int = setting(
+        0, "blocks of D, from the image's side, that are not trained (FreezeD)", minimum=0
+    )
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,15 @@ class RunConfig:
     """Length and periods of a run, in iterations, and where it runs."""
 
     seed: int = setting(0, "of weights, latents, labels and data order", minimum=0)
+    init_from: str | None = setting(
+        None, "folder of a run or of a converted model whose weights a new run starts from"
+    )
+    class_map: str | None = setting(
+        None, "what classes start from: a file, or NAME=SOURCE classes or fresh, between semicolons"
+    )
+    init_optimizers: bool = setting(
+        False, "go on with the optimisers, and the raw generator, of init_from; same classes only"
+    )
     num_iterations: int = setting(1000, "iterations in all", minimum=1, may_change=True)
     save_every: int = setting(1000, "iterations between checkpoints", minimum=1, may_change=True)
     keep_checkpoints: int = setting(2, "newest checkpoints kept", minimum=1, may_change=True)

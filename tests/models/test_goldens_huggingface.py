@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 
 from tests.golden_files import golden
+from tests.models.golden_models import truncation_of_ours
 from tf_biggan.architectures import Architecture, Trunk, get_architecture
 from tf_biggan.conversion import huggingface
 from tf_biggan.models.generator import Generator
@@ -39,24 +38,13 @@ def fixture_and_generator(request):
     return fixture, generator
 
 
-def _truncation_of_ours(truncation: float, num_statistics: int) -> float:
-    """The truncation at which a right interpolation mixes the rows that the reference mixes.
-
-    The reference gives row i the weight of row i + 1 and the other way round, and its modf makes
-    0.14, 0.28 and 0.56 land one row late, 0.58 and 0.94 one early.
-    """
-    fraction, row = math.modf(truncation / (1.0 / (num_statistics - 1)))
-    place = row + 1 - fraction if fraction else row
-    return place / (num_statistics - 1)
-
-
 def test_images_at_every_truncation(fixture_and_generator):
     fixture, generator = fixture_and_generator
     rows = generator.factory.num_statistics
     keys = [key for key in fixture.arrays.files if key.startswith("out_t")]
     assert {"out_t1.0", "out_t0.43"} <= set(keys)
     for key in keys:
-        truncation = _truncation_of_ours(float(key.removeprefix("out_t")), rows)
+        truncation = truncation_of_ours(float(key.removeprefix("out_t")), rows)
         images = generator(fixture.arrays["in/z"], fixture.arrays["in/y"], truncation=truncation)
         fixture.assert_close(images, key)
 

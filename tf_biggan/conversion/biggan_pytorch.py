@@ -1,16 +1,17 @@
 """Tables of BigGAN-PyTorch's checkpoints: G, G_ema and D of BigGAN and BigGANdeep.
 
-Gains and offsets are stored as gain - 1 and offset, as here. `sv0` is a log of sigma and
-`accumulation_counter` belongs to `--mybn`'s standing statistics; neither is a weight.
+Gains and offsets are stored as gain - 1 and offset, as here.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
 
-from tf_biggan.conversion.layouts import DISCRIMINATOR_LAYOUT, SourceLayout
+from tf_biggan.conversion.layouts import DISCRIMINATOR_LAYOUT, SourceLayout, Transform
+from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
 from tf_biggan.conversion.rules import (
     Row,
     Rule,
@@ -19,11 +20,18 @@ from tf_biggan.conversion.rules import (
     load,
     variables_by_path,
 )
+from tf_biggan.conversion.tables import Tables
 
-IGNORED = (r"\.sv\d+$", r"\.accumulation_counter$")
+Transforms = Mapping[str, Transform]
+COUNTER = ".accumulation_counter"
+IGNORED = {
+    r"\.sv\d+$": "a log of sigma",
+    r"\.u[1-9]\d*$": "further singular vectors, which divide no weight",
+    r"\.accumulation_counter$": "how many batches --mybn's standing statistics hold",
+}
 
 _BIAS = Tensor((".bias",), "/bias", "same")
-_U = Tensor((".u0",), "/u", "row")
+_U = Tensor((".u0",), "/u", "u")
 
 KINDS = {
     "conv": (Tensor((".weight",), "/kernel", "conv"), _BIAS, _U),
@@ -67,14 +75,30 @@ ATTENTION = (
     *(Row(name, name, "conv") for name in ("theta", "phi", "g", "o")),
     Row("gamma", "gamma", "scalar"),
 )
+TABLES = Tables(
+    KINDS, GENERATOR, DISCRIMINATOR, BLOCK, ATTENTION, r"^(blocks\.\d+\.\d+)\.", IGNORED
+)
 
 
-def generator_rules(generator, manual_batch_norm: bool = False) -> list[Rule]:
+def generator_layout(generator) -> SourceLayout:
+    """The layout of BigGAN-PyTorch's tensors for a generator of ours: [y, z], channel-major."""
+    return SourceLayout.of_generator(generator, embedding_first=True, channels_first=True)
+
+
+def is_manual_batch_norm(tensors: Mapping[str, np.ndarray]) -> bool:
+    """Whether a run used `--mybn`, which nests the statistics."""
+    return any(key.endswith(COUNTER) for key in tensors)
+
+
+def generator_rules(
+    generator, manual_batch_norm: bool = False, transforms: Transforms | None = None
+) -> list[Rule]:
     """Rules from `G.pth` or `G_ema.pth` to a generator.
 
     Args:
       generator: the target.
-      manual_batch_norm: whether the run used `--mybn`, which nests the statistics.
+      manual_batch_norm: see `is_manual_batch_norm`.
+      transforms: functions by name instead of those of `SourceLayout.transforms`.
     """
     inner = ".bn" if manual_batch_norm else ""
     statistics = tuple(Row(f"bn{k}{inner}", f"norm_{k}", "statistics") for k in range(1, 5))
@@ -83,12 +107,12 @@ def generator_rules(generator, manual_batch_norm: bool = False) -> list[Rule]:
         rows += [row.under(f"blocks.{index}.0", f"block_{index}") for row in (*BLOCK, *statistics)]
         if spec.attention:
             rows += [row.under(f"blocks.{index}.1", f"attention_{index}") for row in ATTENTION]
-    layout = SourceLayout.of_generator(generator, embedding_first=True, channels_first=True)
-    return expand(rows, KINDS, layout.transforms(), variables_by_path(generator))
+    transforms = transforms or generator_layout(generator).transforms()
+    return expand(rows, KINDS, transforms, variables_by_path(generator))
 
 
-def discriminator_rules(discriminator) -> list[Rule]:
-    """Rules from `D.pth` to a discriminator."""
+def discriminator_rules(discriminator, transforms: Transforms | None = None) -> list[Rule]:
+    """Rules from `D.pth` to a discriminator; see `generator_rules`."""
     rows = list(DISCRIMINATOR)
     depth = discriminator.depth
     for index, spec in enumerate(discriminator.block_specs):
@@ -97,7 +121,34 @@ def discriminator_rules(discriminator) -> list[Rule]:
         if spec.attention:
             prefix = f"blocks.{stage}.{depth}"
             rows += [row.under(prefix, f"attention_{index}") for row in ATTENTION]
-    return expand(rows, KINDS, DISCRIMINATOR_LAYOUT.transforms(), variables_by_path(discriminator))
+    transforms = transforms or DISCRIMINATOR_LAYOUT.transforms()
+    return expand(rows, KINDS, transforms, variables_by_path(discriminator))
+
+
+def averaged_statistics(tensors: Tensors) -> tuple[Tensors, tuple[str, ...]]:
+    """Standing statistics of `--mybn`, which are stored as sums, as means over their batches.
+
+    Returns:
+      The tensors; and what was changed, in sentences.
+    """
+    counts = {
+        key.removesuffix(COUNTER): float(np.ravel(tensors[key])[0])
+        for key in tensors
+        if key.endswith(COUNTER)
+    }
+    summed = {prefix: count for prefix, count in counts.items() if count > 0}
+    if not summed:
+        return tensors, ()
+    entries = dict(tensors.entries)
+    for prefix, count in summed.items():
+        for name in (".stored_mean", ".stored_var"):
+            entries[prefix + name] = _divided(entries[prefix + name], count)
+    found = ", ".join(sorted({f"{count:g}" for count in summed.values()}))
+    return Tensors(entries), (f"standing statistics divided by their number of batches, {found}",)
+
+
+def _divided(entry: StoredTensor, count: float) -> StoredTensor:
+    return dataclasses.replace(entry, read=lambda: entry.read() / np.float32(count))
 
 
 def load_generator(generator, tensors: Mapping[str, np.ndarray]) -> None:
@@ -106,8 +157,8 @@ def load_generator(generator, tensors: Mapping[str, np.ndarray]) -> None:
     Raises:
       ConversionError: they do not fit each other; the generator is as it was.
     """
-    manual_batch_norm = any(key.endswith(".accumulation_counter") for key in tensors)
-    load(generator, generator_rules(generator, manual_batch_norm), tensors, IGNORED)
+    rules = generator_rules(generator, is_manual_batch_norm(tensors))
+    load(generator, rules, tensors, IGNORED)
 
 
 def load_discriminator(discriminator, tensors: Mapping[str, np.ndarray]) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from tf_biggan import checks
 from tf_biggan.conversion.layouts import SourceLayout
 from tf_biggan.conversion.rules import Row, Rule, Tensor, expand, load, variables_by_path
+from tf_biggan.conversion.tables import Tables
 from tf_biggan.models.generator import Generator
 
 # The weights are loaded, so the initial ones are the cheapest to draw.
@@ -57,12 +58,15 @@ BLOCK = (
     *(Row(f"bn_{k}.scale", f"norm_{k + 1}/gain", "modulation") for k in range(4)),
     *(Row(f"bn_{k}.offset", f"norm_{k + 1}/offset", "modulation") for k in range(4)),
     *(Row(f"bn_{k}", f"norm_{k + 1}", "statistics") for k in range(4)),
+    # Only in DeepMind's BigGAN, which `tfhub` brings under these names.
+    Row("conv_sc", "shortcut", "conv"),
 )
 ATTENTION = (
     *(Row(f"snconv1x1_{name}", name, "conv") for name in ("theta", "phi", "g")),
     Row("snconv1x1_o_conv", "o", "conv"),
     Row("gamma", "gamma", "scalar"),
 )
+TABLES = Tables(KINDS, GENERATOR, (), BLOCK, ATTENTION, r"^(generator\.layers\.\d+)\.")
 
 
 def generator(architecture, num_classes: int, **overrides) -> Generator:
@@ -77,7 +81,7 @@ def generator(architecture, num_classes: int, **overrides) -> Generator:
 
 
 def generator_rules(generator) -> list[Rule]:
-    """Rules from `pytorch_model.bin` to a BigGAN-deep generator without spectral norm.
+    """Rules from `pytorch_model.bin` to a generator without spectral norm.
 
     Raises:
       ValueError: the generator has spectral norm.

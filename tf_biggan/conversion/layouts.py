@@ -50,6 +50,7 @@ class SourceLayout:
         return {
             "same": np.asarray,
             "row": _row,
+            "u": _row,
             "transpose": np.transpose,
             "scalar": lambda array: np.reshape(array, ()),
             "conv": _conv,
@@ -63,6 +64,34 @@ class SourceLayout:
             "folded_rgb": lambda *w: _conv(_fold(*w))[..., :3],
             "rgb": lambda bias: bias[:3],
         }
+
+    def inverses(self) -> Mapping[str, Transform]:
+        """What undoes each transform that loses nothing, by the same names."""
+        return {
+            "same": np.asarray,
+            "row": np.ravel,
+            "transpose": np.transpose,
+            "scalar": lambda array: np.reshape(array, ()),
+            "conv": lambda kernel: np.transpose(kernel, (3, 2, 0, 1)),
+            "modulation": np.asarray if self.label_conditioned else self._modulation_back,
+            "first": self._first_back,
+            "bottom": self._bottom_back,
+            "bottom_row": lambda u: self._bottom_back(np.ravel(u))[None],
+            "u": np.asarray,
+        }
+
+    def _modulation_back(self, kernel):
+        return np.roll(kernel.T, self.condition_swap, axis=1)
+
+    def _first_back(self, kernel):
+        return self._bottom_back(np.roll(kernel.T, self.first_swap, axis=1))
+
+    def _bottom_back(self, array):
+        if self.bottom is None:
+            return np.asarray(array)
+        channels, *size = self.bottom
+        channel_major = np.moveaxis(array.reshape(*size, channels, *array.shape[1:]), 2, 0)
+        return channel_major.reshape(array.shape)
 
     def _modulation(self, weight):
         return np.roll(weight, -self.condition_swap, axis=1).T

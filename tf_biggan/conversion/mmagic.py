@@ -1,4 +1,7 @@
-"""Tables of mmagic's (and mmediting's) BigGAN and BigGAN-deep, with its "ajbrock" spectral norm.
+"""Tables of mmagic's (and mmediting's) BigGAN and BigGAN-deep.
+
+The keys are those of its "ajbrock" spectral norm; `spectral_norm_styles` brings its "torch" one
+under them.
 
 Attention layers take an index of their own among the blocks. BigGAN joins [y, z] and lays its first
 feature map out channel-major; BigGAN-deep joins [z, y] and is channel-minor.
@@ -6,15 +9,28 @@ feature map out channel-major; BigGAN-deep joins [z, y] and is channel-minor.
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from collections.abc import Mapping
 
 import numpy as np
 
 from tf_biggan.conversion.biggan_pytorch import KINDS as AUTHORS_KINDS
 from tf_biggan.conversion.layouts import DISCRIMINATOR_LAYOUT, SourceLayout
+from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
 from tf_biggan.conversion.rules import Row, Rule, Tensor, expand, load, variables_by_path
+from tf_biggan.conversion.tables import Tables
 
-IGNORED = (r"\.sv0$", r"\.num_batches_tracked$")
+IGNORED = {
+    r"\.sv0$": "a log of sigma",
+    r"\.num_batches_tracked$": "a counter of batches",
+}
+
+# Axes of image channels, by patterns of keys.
+CHANNEL_AXES = {
+    "generator": {r"^output_layer\.conv\.(weight|bias)$": 0, r"^output_layer\.conv\.u0$": 1},
+    "discriminator": {r"^(input_conv|conv_blocks\.0\.(conv1|shortcut))\.conv\.weight$": 1},
+}
 
 KINDS = {
     **AUTHORS_KINDS,
@@ -50,6 +66,9 @@ BLOCK = (
 ATTENTION = (
     *(Row(f"{name}.conv", name, "conv") for name in ("theta", "phi", "g", "o")),
     Row("gamma", "gamma", "scalar"),
+)
+TABLES = Tables(
+    KINDS, GENERATOR, DISCRIMINATOR, BLOCK, ATTENTION, r"^(conv_blocks\.\d+)\.", IGNORED
 )
 
 
@@ -92,3 +111,23 @@ def load_generator(generator, tensors: Mapping[str, np.ndarray]) -> None:
 def load_discriminator(discriminator, tensors: Mapping[str, np.ndarray]) -> None:
     """Fills a discriminator; see `load_generator`."""
     load(discriminator, discriminator_rules(discriminator), tensors, IGNORED)
+
+
+def in_rgb_order(tensors: Tensors, network: str) -> Tensors:
+    """A network that was trained on BGR images, for RGB ones.
+
+    The generator's last convolution gives its channels the other way round, the discriminator's
+    convolutions of the image take them so.
+    """
+    patterns = CHANNEL_AXES[network]
+    stem = any(key.startswith("input_conv.") for key in tensors)
+    entries = dict(tensors.entries)
+    for key, entry in tensors.entries.items():
+        axis = next((axis for pattern, axis in patterns.items() if re.search(pattern, key)), None)
+        if axis is not None and not (stem and key.startswith("conv_blocks")):
+            entries[key] = _reversed(entry, axis)
+    return Tensors(entries)
+
+
+def _reversed(entry: StoredTensor, axis: int) -> StoredTensor:
+    return dataclasses.replace(entry, read=lambda: np.flip(entry.read(), axis))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -85,7 +85,8 @@ def convert(
     rules: Sequence[Rule],
     tensors: Mapping[str, np.ndarray],
     shapes: Mapping[str, tuple[int, ...]],
-    ignored: Sequence[str] = (),
+    ignored: Iterable[str] = (),
+    done: Callable[[int], None] = lambda count: None,
 ) -> dict[str, np.ndarray]:
     """New values of all variables, by path.
 
@@ -94,6 +95,7 @@ def convert(
       tensors: the source's tensors by key.
       shapes: the shape of every variable by path.
       ignored: regular expressions of source keys without a meaning here.
+      done: called with 1 after every variable.
 
     Raises:
       ConversionError: a source key is used not once or a variable is made not once (all of both
@@ -104,7 +106,11 @@ def convert(
         Counter(key for rule in rules for key in rule.sources), meaningful, "source tensors"
     )
     _check_exactly_once(Counter(rule.target for rule in rules), set(shapes), "variables")
-    return {rule.target: _transformed(rule, tensors, tuple(shapes[rule.target])) for rule in rules}
+    made = {}
+    for rule in rules:
+        made[rule.target] = _transformed(rule, tensors, tuple(shapes[rule.target]))
+        done(1)
+    return made
 
 
 def _transformed(rule, tensors, shape):
@@ -137,10 +143,11 @@ def load(
     model,
     rules: Sequence[Rule],
     tensors: Mapping[str, np.ndarray],
-    ignored: Sequence[str] = (),
+    ignored: Iterable[str] = (),
+    done: Callable[[int], None] = lambda count: None,
 ) -> None:
-    """Fills every variable of `model`; none is touched if `convert` raises."""
+    """Fills every variable of `model`; none is touched if `convert` raises. See `convert`."""
     variables = variables_by_path(model)
     shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
-    for path, array in convert(rules, tensors, shapes, ignored).items():
+    for path, array in convert(rules, tensors, shapes, ignored, done).items():
         variables[path].assign(array)

@@ -17,13 +17,19 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from tf_biggan import checks
+from tf_biggan.model_store.optimizer_slots import OptimizerSlots, write_optimizer_slots
 from tf_biggan.models.discriminator import Discriminator
 from tf_biggan.models.generator import Generator
 
 CONFIG_FILE = "config.json"
 FORMAT = "tf_biggan model"
 FORMAT_VERSION = 1
-NETWORKS = {"generator": Generator, "discriminator": Discriminator}
+# "raw_generator" is the generator in training, where "generator" is its moving average.
+NETWORKS = {
+    "generator": Generator,
+    "discriminator": Discriminator,
+    "raw_generator": Generator,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +38,7 @@ class ModelDirectory:
 
     Attributes:
       path: the folder.
-      networks: arguments of every network that is there, by "generator" or "discriminator".
+      networks: arguments of every network that is there, by a name of `NETWORKS`.
       class_names: one name a class; empty where none are known.
       provenance: where the weights come from: any JSON values by name.
     """
@@ -79,14 +85,16 @@ def write_directory(
     networks: Mapping[str, keras.Model],
     class_names: tuple[str, ...] = (),
     provenance: Mapping[str, object] | None = None,
+    slots: Mapping[str, OptimizerSlots] | None = None,
 ) -> None:
     """Writes a model's folder under a temporary name, then renames it.
 
     Args:
       path: must not exist, or be an empty folder.
-      networks: "generator", "discriminator" or both.
+      networks: by names of `NETWORKS`.
       class_names: one name a class, or none.
       provenance: JSON values by name.
+      slots: state of the optimisers, by names of networks.
 
     Raises:
       ValueError: there is something at `path`, or there are names for other classes.
@@ -110,6 +118,8 @@ def write_directory(
         os.makedirs(temporary)
         for name, network in networks.items():
             save_file(_arrays(network), os.path.join(temporary, _weights_file(name)))
+        for name, state in (slots or {}).items():
+            write_optimizer_slots(temporary, name, state)
         with open(os.path.join(temporary, CONFIG_FILE), "w", encoding="utf-8") as file:
             file.write(json.dumps(config, indent=2) + "\n")
         if os.path.isdir(path):
@@ -129,7 +139,7 @@ def load_network(directory: ModelDirectory, name: str, **overrides) -> keras.Mod
     """A network of the folder with its weights.
 
     Args:
-      name: "generator" or "discriminator".
+      name: one of `NETWORKS`.
       **overrides: arguments of the network to replace, such as `dtype`.
 
     Raises:

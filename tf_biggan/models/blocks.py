@@ -183,6 +183,17 @@ class DiscriminatorBlock(_DiscriminatorResidualBlock):
 
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
+class RectifiedDiscriminatorBlock(DiscriminatorBlock):
+    """`DiscriminatorBlock` whose shortcut, too, sees x after the first ReLU.
+
+    Source: PyTorch-StudioGAN, whose ReLU there works in place.
+    """
+
+    def call(self, x, training=False):
+        return super().call(ops.relu(x) if self.preactivate else x, training=training)
+
+
+@keras.saving.register_keras_serializable(package="tf_biggan")
 class DeepDiscriminatorBlock(_DiscriminatorResidualBlock):
     """Four times ReLU, conv: 1x1 to the bottleneck, 3x3, 3x3, [pool] 1x1 out of it.
 
@@ -219,3 +230,11 @@ class DeepDiscriminatorBlock(_DiscriminatorResidualBlock):
         if self.shortcut is not None:
             x = ops.concatenate([x, self.shortcut(x, training=training)], axis=-1)
         return h + x
+
+
+@keras.saving.register_keras_serializable(package="tf_biggan")
+class RectifiedDeepDiscriminatorBlock(DeepDiscriminatorBlock):
+    """`DeepDiscriminatorBlock` whose shortcut, too, sees x after the first ReLU."""
+
+    def call(self, x, training=False):
+        return super().call(ops.relu(x), training=training)

@@ -21,8 +21,21 @@ from tf_biggan.models.arguments import (
     default,
     integers,
 )
-from tf_biggan.models.blocks import DeepDiscriminatorBlock, DiscriminatorBlock
+from tf_biggan.models.blocks import (
+    DeepDiscriminatorBlock,
+    DiscriminatorBlock,
+    RectifiedDeepDiscriminatorBlock,
+    RectifiedDiscriminatorBlock,
+)
 from tf_biggan.models.trunk import build_trunk, with_attention
+
+# By variant and `rectified_shortcuts`.
+BLOCKS = {
+    ("biggan", False): DiscriminatorBlock,
+    ("biggan", True): RectifiedDiscriminatorBlock,
+    ("biggan_deep", False): DeepDiscriminatorBlock,
+    ("biggan_deep", True): RectifiedDeepDiscriminatorBlock,
+}
 
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
@@ -42,6 +55,7 @@ class Discriminator(keras.Model):
       image_channels: 1 to 4.
       bottom_size: the generator's; images are larger by the architecture's `scale`.
       wide: whether a BigGAN block's inner width is its output's (BigGAN) or its input's (SN-GAN).
+      rectified_shortcuts: whether shortcuts see features after the ReLU (StudioGAN) or before it.
       spectral_norm: whether kernels are spectrally normalised.
       sn_epsilon: epsilon of the spectral norm.
       initializer: "ortho", "n02" or "glorot"; biases start at 0.
@@ -67,6 +81,7 @@ class Discriminator(keras.Model):
         image_channels=3,
         bottom_size=(4, 4),
         wide=True,
+        rectified_shortcuts=False,
         spectral_norm=True,
         sn_epsilon=DEFAULT_SN_EPSILON,
         initializer="ortho",
@@ -85,6 +100,7 @@ class Discriminator(keras.Model):
         self.image_channels = image_channels
         self.bottom_size = integers("bottom_size", bottom_size)
         self.wide = wide
+        self.rectified_shortcuts = rectified_shortcuts
         self.seed = seed
         check_shared_arguments(self)
         self.factory = LayerFactory(
@@ -125,9 +141,10 @@ class Discriminator(keras.Model):
     def _block(self, index, deep):
         name = f"block_{index}"
         settings = dict(factory=self.factory.child(name), dtype=self.dtype_policy, name=name)
-        if deep:
-            return DeepDiscriminatorBlock(self.block_specs[index], **settings)
-        return DiscriminatorBlock(self.block_specs[index], preactivate=index > 0, **settings)
+        if not deep:
+            settings["preactivate"] = index > 0
+        kind = BLOCKS[self.architecture.variant, self.rectified_shortcuts]
+        return kind(self.block_specs[index], **settings)
 
     def build(self, images_shape=None, labels_shape=None):
         shape = (None, *self.image_size, self.image_channels)
@@ -176,6 +193,7 @@ class Discriminator(keras.Model):
             "image_channels": self.image_channels,
             "bottom_size": self.bottom_size,
             "wide": self.wide,
+            "rectified_shortcuts": self.rectified_shortcuts,
             "spectral_norm": self.factory.spectral_norm,
             "sn_epsilon": self.factory.sn_epsilon,
             "initializer": self.factory.initializer,

@@ -1,0 +1,46 @@
+"""The command in this process, and files as the code bases write them."""
+
+from __future__ import annotations
+
+import collections
+import json
+import pathlib
+
+import numpy as np
+import torch
+from absl import flags
+
+from tf_biggan import convert
+from tf_biggan.model_store.directory import load_network, read_directory
+
+
+def run(**values) -> int:
+    """Runs `python -m tf_biggan.convert` with these flags."""
+    flag_values = flags.FlagValues()
+    convert.define(flag_values)
+    flag_values(["convert", *(f"--{name}={value}" for name, value in values.items())])
+    return convert.main(flag_values)
+
+
+def converted(path: pathlib.Path, output: pathlib.Path, **values) -> tuple[dict, dict]:
+    """Converts `path` to `output`; networks read from there by name, and the provenance."""
+    run(input=path, output=output, **values)
+    directory = read_directory(str(output))
+    networks = {name: load_network(directory, name) for name in directory.networks}
+    return networks, directory.provenance
+
+
+def torch_tensors(tensors) -> collections.OrderedDict:
+    """NumPy arrays as a state_dict."""
+    return collections.OrderedDict((k, torch.from_numpy(np.array(v))) for k, v in tensors.items())
+
+
+def save(tensors, path: pathlib.Path, older: bool = False) -> pathlib.Path:
+    """Writes tensors, or a dictionary that holds some, as PyTorch does; `older` than 1.6."""
+    torch.save(tensors, path, _use_new_zipfile_serialization=not older)
+    return path
+
+
+def save_json(values, path: pathlib.Path) -> None:
+    """Writes JSON."""
+    path.write_text(json.dumps(values))

@@ -1,0 +1,229 @@
+"""From a source to filled networks of ours, and the account of what was done."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import re
+from collections.abc import Callable, Mapping
+
+import keras
+
+from tf_biggan import checks
+from tf_biggan.conversion.architecture_match import Match, match_architecture
+from tf_biggan.conversion.detection import (
+    discriminator_arguments,
+    find_conditioning,
+    generator_arguments,
+)
+from tf_biggan.conversion.families import FAMILIES, Choices, Prepared
+from tf_biggan.conversion.rules import Rule, load
+from tf_biggan.conversion.sources import DISCRIMINATOR, GENERATOR, RAW_GENERATOR, Source
+from tf_biggan.conversion.structure import Structure, find_structure
+from tf_biggan.models.discriminator import Discriminator
+from tf_biggan.models.generator import Generator
+from tf_biggan.progress import Progress
+
+NARROW = ("float16", "bfloat16")
+HASH_CHUNK = 1 << 20
+# The weights are loaded, so the initial ones are the cheapest to draw.
+INITIALIZER = {"initializer": "n02"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is to be made of a source.
+
+    Attributes:
+      prepared: tensors by network.
+      arguments: of our classes, by network.
+      chosen: where each value that no tensor shows comes from, by argument.
+    """
+
+    source: Source
+    prepared: Mapping[str, Prepared]
+    arguments: Mapping[str, dict]
+    chosen: Mapping[str, str]
+
+    def describe(self) -> list[str]:
+        """Lines for the reader: what was found, and what was chosen where nothing says it."""
+        lines = [f"Found networks of {self.source.family}:"]
+        for name, found in self.arguments.items():
+            row = found["architecture"]
+            size = row.scale * found.get("bottom_size", (4, 4))[0]
+            parts = [f"{row.variant} of {size}x{size} pixels", f"width {found['base_channels']}"]
+            parts.append(f"{found['num_classes']:,} classes")
+            if "latent_dim" in found:
+                parts.append(f"z of {found['latent_dim']}")
+            stages = ", ".join(map(str, found["attention_stages"])) or "none"
+            parts.append(f"attention after stages: {stages}")
+            lines.append(f"  {name}: {'; '.join(parts)}")
+        lines += [f"  {name}: {text}" for name, text in self.chosen.items()]
+        return lines + [f"  not used: {text}" for text in self.source.set_aside]
+
+
+def plan_conversion(source: Source, choices: Choices) -> Plan:
+    """Finds the arguments of our networks; reads shapes only.
+
+    Raises:
+      ValueError: the tensors are those of no network of ours, contradict the choices, or leave
+        something open that must be said.
+    """
+    family = FAMILIES[source.family]
+    prepared = {name: family.prepare(source, name, choices) for name in source.networks}
+    structures = {
+        name: _with_layers(find_structure(part.tensors.shapes, family.tables), source)
+        for name, part in prepared.items()
+    }
+    match = _match(structures, prepared, family.tables, choices)
+    shared, arguments = True, {}
+    for name, part in prepared.items():
+        side = _side(name)
+        find = generator_arguments if side == GENERATOR else discriminator_arguments
+        found = find(part.tensors.shapes, family.tables, structures[name], match)
+        _check_classes(name, found, choices)
+        shared = shared if side == DISCRIMINATOR else bool(found["embedding_dim"])
+        arguments[name] = {**found, **family.arguments.get(side, {})}
+    epsilons, chosen = _epsilons(family.epsilons(shared), source, choices)
+    for name, part in prepared.items():
+        arguments[name] |= _arguments_of_norms(name, arguments[name], epsilons, part)
+    return Plan(source, prepared, arguments, chosen)
+
+
+def build_networks(plan: Plan) -> dict[str, keras.Model]:
+    """Networks with the weights of the source.
+
+    Raises:
+      ConversionError: a tensor is left over or missing, or has another shape; all are named.
+    """
+    networks = {name: new_network(name, plan.arguments[name]) for name in plan.prepared}
+    rules = {name: rules_for(plan, name, network) for name, network in networks.items()}
+    ignored = FAMILIES[plan.source.family].tables.ignored
+    progress = Progress("Converting", sum(map(len, rules.values())), unit="tensors")
+    for name, network in networks.items():
+        load(network, rules[name], plan.prepared[name].tensors, ignored, progress.add)
+    progress.close()
+    return networks
+
+
+def rules_for(plan: Plan, name: str, network: keras.Model) -> list[Rule]:
+    """How the variables of a network are made from its tensors."""
+    family = FAMILIES[plan.source.family]
+    make = family.generator_rules if _side(name) == GENERATOR else family.discriminator_rules
+    return make(network, plan.prepared[name].tensors)
+
+
+def provenance(plan: Plan) -> dict[str, object]:
+    """Where the weights come from and what was done to them: JSON values by name."""
+    family, source = FAMILIES[plan.source.family], plan.source
+    return {
+        "family": source.family,
+        "files": [
+            {"name": os.path.basename(path), "sha256": _sha256(path)} for path in source.files
+        ],
+        "changes": {name: [*part.changes, *_widened(part)] for name, part in plan.prepared.items()},
+        "ignored": {
+            name: _ignored(part.tensors, family.tables.ignored)
+            for name, part in plan.prepared.items()
+        },
+        "set_aside": list(source.set_aside),
+        "not_in_the_file": dict(plan.chosen),
+    }
+
+
+def _side(name):
+    return GENERATOR if name == RAW_GENERATOR else name
+
+
+def new_network(name: str, arguments: Mapping[str, object]) -> keras.Model:
+    """A network of ours with initial values that are to be replaced."""
+    kind = Generator if _side(name) == GENERATOR else Discriminator
+    return kind(**arguments, **INITIALIZER, name=_side(name))
+
+
+def _with_layers(structure: Structure, source) -> Structure:
+    """pytorch-pretrained-BigGAN's configuration says which blocks double the size."""
+    layers = source.settings.get("layers")
+    if not isinstance(layers, list):
+        return structure
+    checks.require(
+        len(layers) == len(structure.blocks),
+        "the configuration must have a layer for every block",
+        layers=len(layers),
+        blocks=len(structure.blocks),
+    )
+    blocks = [
+        dataclasses.replace(block, resample=bool(layer[0]))
+        for block, layer in zip(structure.blocks, layers, strict=True)
+    ]
+    return dataclasses.replace(structure, blocks=tuple(blocks))
+
+
+def _match(structures, prepared, tables, choices) -> Match:
+    sides = {_side(name): found for name, found in structures.items()}
+    published = {}
+    if GENERATOR in prepared:
+        shapes = prepared[GENERATOR].tensors.shapes
+        found = find_conditioning(shapes, tables, structures[GENERATOR])
+        names = ("latent_dim", "latent_injection", "embedding_dim")
+        published = {name: getattr(found, name) for name in names}
+    return match_architecture(sides, choices.resolution, published)
+
+
+def _check_classes(name, found, choices):
+    checks.require(
+        choices.num_classes in (None, found["num_classes"]),
+        f"`--num_classes` must be what the {name} has, {found['num_classes']}",
+        num_classes=choices.num_classes,
+    )
+
+
+def _epsilons(published, source, choices):
+    """Values of the epsilons, and where each is from; the command line goes first."""
+    values, chosen = {}, {}
+    said = {"bn_epsilon": source.settings.get("eps")}
+    for name, value in published.items():
+        given = getattr(choices, name)
+        if given is not None:
+            values[name], origin = given, "given on the command line"
+        elif said.get(name) is not None:
+            values[name], origin = float(said[name]), "from the configuration beside the weights"
+        else:
+            values[name], origin = value, f"as published by {source.family}"
+        chosen[name] = f"{values[name]:g}, {origin}"
+    return values, chosen
+
+
+def _arguments_of_norms(name, arguments, epsilons, part):
+    if _side(name) == DISCRIMINATOR:
+        return {"sn_epsilon": epsilons["sn_epsilon"]}
+    rows = [
+        shape[0]
+        for key, shape in part.tensors.shapes.items()
+        if key.endswith("running_means") and len(shape) == 2
+    ]
+    return {**epsilons, "num_statistics": rows[0] if rows else 1}
+
+
+def _widened(part) -> list[str]:
+    narrow = sorted({dtype for dtype in part.tensors.dtypes.values() if dtype in NARROW})
+    return [f"{dtype} widened to float32" for dtype in narrow]
+
+
+def _ignored(tensors, patterns) -> dict[str, str]:
+    found = {}
+    for pattern, reason in patterns.items():
+        count = sum(bool(re.search(pattern, key)) for key in tensors)
+        if count:
+            found[pattern] = f"{count} tensors: {reason}"
+    return found
+
+
+def _sha256(path: str, done: Callable[[int], None] = lambda count: None) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(HASH_CHUNK):
+            digest.update(chunk)
+            done(len(chunk))
+    return digest.hexdigest()

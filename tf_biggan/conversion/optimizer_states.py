@@ -1,0 +1,84 @@
+"""BigGAN-PyTorch's optimiser files (G_optim.pth, D_optim.pth) as slots of ours.
+
+A PyTorch optimiser knows parameters by their number. The numbers follow the order of the network's
+tensors, buffers left out; every slot has its weight's layout and moves as it does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+from tf_biggan import checks
+from tf_biggan.conversion.converter import Plan, rules_for
+from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
+from tf_biggan.conversion.rules import convert, variables_by_path
+from tf_biggan.model_store.optimizer_slots import OptimizerSlots
+
+BUFFERS = r"\.(u\d+|sv\d+|stored_mean|stored_var|accumulation_counter)$"
+SLOTS = {"momentum": "exp_avg", "velocity": "exp_avg_sq"}
+
+
+def optimizer_slots(plan: Plan, networks: Mapping[str, keras.Model]) -> dict[str, OptimizerSlots]:
+    """The slots of every network whose optimiser the source has.
+
+    Args:
+      plan: of the conversion.
+      networks: ours, by name.
+
+    Raises:
+      ValueError: the state is not that of an Adam of the network.
+    """
+    made = {}
+    for name, state in plan.source.optimizers.items():
+        rules = rules_for(plan, name, networks[name])
+        made[name] = _slots(state, plan.prepared[name].tensors, networks[name], rules)
+    return made
+
+
+def _slots(state, tensors, network, rules) -> OptimizerSlots:
+    keys = [key for key in tensors if not re.search(BUFFERS, key)]
+    states = _states_in_order(state, len(keys))
+    trainable = {variable.path for variable in network.trainable_variables}
+    shapes = {
+        path: tuple(variable.shape)
+        for path, variable in variables_by_path(network).items()
+        if variable.path in trainable
+    }
+    rules = [rule for rule in rules if rule.target in shapes]
+    made = {}
+    for slot, name in SLOTS.items():
+        entries = {
+            key: one.get(name) or _zeros(tensors.shapes[key])
+            for key, one in zip(keys, states, strict=True)
+        }
+        wrong = [key for key, entry in entries.items() if entry.shape != tensors.shapes[key]]
+        checks.require(not wrong, "a slot must have its weight's shape", other_shapes=wrong[:5])
+        made[slot] = convert(rules, Tensors(entries), shapes)
+    return OptimizerSlots(_steps(states), **made)
+
+
+def _states_in_order(state, count):
+    groups = state.get("param_groups")
+    fits = isinstance(groups, (list, tuple)) and isinstance(state.get("state"), Mapping)
+    numbers = [number for group in groups for number in group["params"]] if fits else []
+    checks.require(
+        fits and len(numbers) == count,
+        f"an optimiser's file must hold the state of {count} parameters",
+        parameters=len(numbers),
+    )
+    # PyTorch leaves out what never had a gradient.
+    return [state["state"].get(number) or {} for number in numbers]
+
+
+def _steps(states) -> int:
+    steps = [one["step"] for one in states if "step" in one]
+    values = {int(step.read()) if isinstance(step, StoredTensor) else int(step) for step in steps}
+    return max(values, default=0)
+
+
+def _zeros(shape) -> StoredTensor:
+    return StoredTensor(shape, "float32", lambda: np.zeros(shape, "float32"))

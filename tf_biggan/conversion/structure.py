@@ -1,0 +1,111 @@
+"""The residual blocks of a checkpoint, read from the shapes of their kernels."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Mapping
+
+from tf_biggan.conversion.rules import ConversionError
+from tf_biggan.conversion.tables import Tables
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclasses.dataclass(frozen=True)
+class FoundBlock:
+    """One residual block of a checkpoint.
+
+    Attributes:
+      place: prefix of its keys.
+      in_channels, hidden_channels, out_channels: of its convolutions.
+      shortcut: whether its shortcut has a convolution.
+      attention: whether an attention layer follows.
+      resample: whether it changes the image's size; None where the checkpoint does not say.
+    """
+
+    place: str
+    in_channels: int
+    hidden_channels: int
+    out_channels: int
+    shortcut: bool
+    attention: bool = False
+    resample: bool | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Structure:
+    """The trunk of one network of a checkpoint: "biggan" or "biggan_deep", and its blocks."""
+
+    variant: str
+    blocks: tuple[FoundBlock, ...]
+
+
+def shape_of(shapes: Shapes, key: str, rank: int) -> tuple[int, ...]:
+    """The shape of a tensor.
+
+    Raises:
+      ConversionError: it is missing, or has another number of axes.
+    """
+    if key not in shapes:
+        raise ConversionError(f"A checkpoint must hold every tensor; missing: {key}.")
+    if len(shapes[key]) != rank:
+        raise ConversionError(f"`{key}` must have {rank} axes. Received: {shapes[key]}.")
+    return shapes[key]
+
+
+def find_structure(shapes: Shapes, tables: Tables) -> Structure:
+    """The blocks of a network in the order of its keys' numbers.
+
+    Raises:
+      ConversionError: there are none, or one does not take what the one before gives.
+    """
+    deep_key = tables.key("block", "conv_4")
+    blocks, deep = [], None
+    for place in _places(shapes, tables):
+        if f"{place}.{tables.key('attention', 'theta')}" in shapes:
+            if not blocks or blocks[-1].attention:
+                raise ConversionError(f"Attention must follow a block. Received: {place}.")
+            blocks[-1] = dataclasses.replace(blocks[-1], attention=True)
+            continue
+        deep = f"{place}.{deep_key}" in shapes if deep is None else deep
+        blocks.append(_block(shapes, tables, place, deep))
+    if not blocks:
+        raise ConversionError("A checkpoint must have residual blocks.")
+    _check_chain(blocks, tables)
+    return Structure("biggan_deep" if deep else "biggan", tuple(blocks))
+
+
+def _places(shapes, tables):
+    found = {}
+    for key in shapes:
+        match = re.match(tables.place, key)
+        if match:
+            found[match[1]] = tuple(int(number) for number in re.findall(r"\d+", match[1]))
+    return sorted(found, key=found.get)
+
+
+def _block(shapes, tables, place, deep):
+    def shape(layer):
+        return shape_of(shapes, f"{place}.{tables.key('block', layer)}", rank=4)
+
+    first, last = shape("conv_1"), shape("conv_4" if deep else "conv_2")
+    shortcut = tables.key("block", "shortcut")
+    return FoundBlock(
+        place,
+        in_channels=first[1],
+        hidden_channels=first[0],
+        out_channels=last[0],
+        shortcut=shortcut is not None and f"{place}.{shortcut}" in shapes,
+    )
+
+
+def _check_chain(blocks, tables):
+    for before, block in itertools.pairwise(blocks):
+        if before.out_channels != block.in_channels:
+            key = f"{block.place}.{tables.key('block', 'conv_1')}"
+            raise ConversionError(
+                f"`{key}` must take the {before.out_channels} channels that {before.place} gives."
+                f" Received: it takes {block.in_channels}."
+            )

@@ -1,0 +1,261 @@
+"""DeepMind's TF-Hub modules under the names of pytorch-pretrained-BigGAN, whose tables then hold.
+
+That package is a port of the BigGAN-deep modules, layer by layer, and the BigGAN modules have the
+same habits: [z, y], channel-minor. Kernels turn to PyTorch's axes, and u0 becomes the (u, v) of one
+step with the modules' arithmetic, in which a vector x is scaled by rsqrt(sum x^2 + 1e-4).
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from tf_biggan import checks
+from tf_biggan.conversion.readers.tensorflow import Graph
+from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
+
+NORM_EPSILON = 1e-4
+EMA = re.compile(r"/ema_[\w.]+$")
+_KERNEL, _BIAS, _U = "w", "b", "u0"
+_LAYER = rf"(?P<part>{_KERNEL}|{_BIAS}|{_U})$"
+_INDEX = r"(?:_(?P<index>\d+))?"
+_K = r"(?:_(?P<k>\d+))?"
+_BLOCK = rf"^Generator/GBlock{_INDEX}/"
+_PARTS = {"gamma": "scale", "beta": "offset", "scale": "scale", "offset": "offset"}
+
+# (pattern of a variable, what the layer is called there); {layer} is the block's place.
+LAYERS = (
+    (rf"^Generator/(?:GenZ|G_Z)/G_linear/{_LAYER}", "generator.gen_z"),
+    (rf"{_BLOCK}conv(?P<k>\d|_sc)/{_LAYER}", "{layer}.conv_{k}"),
+    (
+        rf"{_BLOCK}(?:BatchNorm|HyperBN){_K}/(?P<name>scale|offset|gamma|beta)/{_LAYER}",
+        "{layer}.bn_{k}.{name}",
+    ),
+    (
+        rf"^Generator/attention/(?P<name>theta|phi|g|o_conv)/{_LAYER}",
+        "{attention}.snconv1x1_{name}",
+    ),
+    (rf"^Generator/(?:conv_to_rgb|conv_2d)/{_LAYER}", "generator.conv_to_rgb"),
+)
+# (pattern of a variable, the whole key).
+SINGLE = (
+    (r"^Generator/attention/gamma$", "{attention}.gamma"),
+    (r"^Generator/(?:ScaledCrossReplicaBN|BatchNorm)/(?:gamma|scale)$", "generator.bn.weight"),
+    (r"^Generator/(?:ScaledCrossReplicaBN|BatchNorm)/(?:beta|offset)$", "generator.bn.bias"),
+)
+STATISTICS = (
+    (rf"{_BLOCK}CrossReplicaBN{_K}/accumulated_(?P<moment>mean|var)$", "{layer}.bn_{k}"),
+    (r"^Generator/ScaledCrossReplicaBNbn/accumulated_(?P<moment>mean|var)$", "generator.bn"),
+)
+IGNORED = {
+    r"/u[1-9]$": "further singular vectors, which divide no weight",
+    r"/accumulation_counter$": "how many batches the statistics were accumulated over",
+    r"^global_step$": "a counter of training",
+}
+_STACK = re.compile(r"^(?:.*/)?stack_(\d+)$")
+MOMENTS = ("running_means", "running_vars")
+# Of ten stacks two norms own four: mean and variance of each.
+_STACKS_OF_NORMS = (1, 3, 6, 8)
+
+
+def averages(variables: Tensors) -> tuple[Tensors, int]:
+    """The moving average of every variable that has one, under the variable's own name.
+
+    Returns:
+      The variables; and how many raw values the averages replaced.
+    """
+    entries, replaced = {}, 0
+    for name, entry in variables.entries.items():
+        if not EMA.search(name):
+            entries.setdefault(name, entry)
+    for name, entry in variables.entries.items():
+        if EMA.search(name):
+            replaced += EMA.sub("", name) in entries
+            entries[EMA.sub("", name)] = entry
+    return Tensors(entries), replaced
+
+
+def with_port_names(variables: Tensors, attention_block: int | None = None) -> Tensors:
+    """A module's variables as the tensors of the PyTorch port.
+
+    Args:
+      variables: what `averages` returns.
+      attention_block: the block, from 0, that attention follows; by default it is found from the
+        width of the attention layer.
+
+    Raises:
+      ValueError: the width does not say it.
+    """
+    after = _attention_block(variables) if attention_block is None else attention_block
+    entries = {}
+    for name, entry in variables.entries.items():
+        if not any(re.search(pattern, name) for pattern in IGNORED):
+            entries.update(_renamed(variables, name, entry, after))
+    return Tensors(entries)
+
+
+def _renamed(variables, name, entry, after) -> Mapping[str, StoredTensor]:
+    if name == "linear/w":
+        return {"embeddings.weight": _turned(entry)}
+    for pattern, target in LAYERS:
+        if match := re.match(pattern, name):
+            key = _key(target, match, after)
+            return _layer_part(match["part"], variables, name, key)
+    for pattern, target in SINGLE:
+        if match := re.match(pattern, name):
+            return {_key(target, match, after): _flat(entry)}
+    for pattern, target in STATISTICS:
+        if match := re.match(pattern, name):
+            moment = {"mean": "running_means", "var": "running_vars"}[match["moment"]]
+            shape = (1, int(np.prod(entry.shape)))
+            return {f"{_key(target, match, after)}.{moment}": _shaped(entry, shape)}
+    return {name: entry}  # left over; the conversion will name it
+
+
+def _layer_part(part, variables, name, key) -> Mapping[str, StoredTensor]:
+    entry = variables.entries[name]
+    if part == _KERNEL:
+        return {f"{key}.weight_orig": _turned(entry)}
+    return {f"{key}.bias": _flat(entry)} if part == _BIAS else _vectors(variables, name, key)
+
+
+def _key(target: str, match: re.Match, after: int | None) -> str:
+    groups = match.groupdict()
+    index = int(groups.get("index") or 0)
+    place = index + (after is not None and index > after)
+    name = groups.get("name")
+    return target.format(
+        layer=f"generator.layers.{place}",
+        attention=f"generator.layers.{(after or 0) + 1}",
+        k=(groups.get("k") or "0").lstrip("_"),
+        name=_PARTS.get(name, name),
+    )
+
+
+def _attention_block(variables: Tensors) -> int | None:
+    shapes = variables.shapes
+    if "Generator/attention/theta/w" not in shapes:
+        return None
+    width = shapes["Generator/attention/theta/w"][2]
+    last = "conv3" if "Generator/GBlock/conv3/w" in shapes else "conv1"
+    outputs = []
+    while (name := f"{_scope(len(outputs))}/{last}/w") in shapes:
+        outputs.append(shapes[name][3])
+    # Attention ends a resolution: in BigGAN-deep every other block.
+    step = 2 if last == "conv3" else 1
+    found = [i for i, out in enumerate(outputs) if out == width and (i + 1) % step == 0]
+    checks.require(
+        len(found) == 1,
+        "the attention layer's width must belong to one block; `--attention_block` is needed",
+        width=width,
+        blocks_of_that_width=found,
+    )
+    return found[0]
+
+
+def _scope(index: int) -> str:
+    return f"Generator/GBlock_{index}" if index else "Generator/GBlock"
+
+
+def _derived(entry: StoredTensor, shape, change: Callable) -> StoredTensor:
+    return StoredTensor(shape, entry.dtype, lambda: change(entry.read()))
+
+
+def _turned(entry: StoredTensor) -> StoredTensor:
+    """TensorFlow's [h, w, in, out] or [in, out] as PyTorch's [out, in, h, w] or [out, in]."""
+    axes = (3, 2, 0, 1) if len(entry.shape) == 4 else (1, 0)
+    shape = tuple(entry.shape[axis] for axis in axes)
+    return _derived(entry, shape, lambda array: np.transpose(array, axes))
+
+
+def _shaped(entry: StoredTensor, shape) -> StoredTensor:
+    return _derived(entry, shape, lambda array: np.reshape(array, shape))
+
+
+def _flat(entry: StoredTensor) -> StoredTensor:
+    return _shaped(entry, (int(np.prod(entry.shape)),))
+
+
+def _vectors(variables, name, key) -> Mapping[str, StoredTensor]:
+    kernel = re.sub(rf"{_U}$", _KERNEL, name)
+    if kernel not in variables:
+        return {f"{key}.weight_u": _flat(variables.entries[name])}
+    shape = variables.shapes[kernel]
+    sizes = {"weight_u": shape[-1], "weight_v": int(np.prod(shape[:-1]))}
+    return {
+        f"{key}.{part}": StoredTensor(
+            (size,), "float32", functools.partial(_step, variables, kernel, name, part)
+        )
+        for part, size in sizes.items()
+    }
+
+
+def _step(variables, kernel, u0, part):
+    weight = variables[kernel]
+    # Rows in the order of PyTorch's axes: the vectors go with the turned kernel.
+    axes = (2, 0, 1, 3) if weight.ndim == 4 else (0, 1)
+    u, v = hub_step(np.transpose(weight, axes).reshape(-1, weight.shape[-1]), variables[u0])
+    return {"weight_u": u, "weight_v": v}[part]
+
+
+def hub_step(matrix: np.ndarray, u0: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One step of power iteration as the modules take it.
+
+    Args:
+      matrix: kernel [inputs, outputs].
+      u0: stored vector of `outputs` elements.
+
+    Returns:
+      u [outputs] and v [inputs]; sigma is v matrix u.
+    """
+    v = _scaled(matrix @ np.ravel(u0))
+    return _scaled(v @ matrix), v
+
+
+def _scaled(x):
+    return x / np.sqrt(np.sum(np.square(x)) + np.float32(NORM_EPSILON))
+
+
+def accumulation_counts(variables: Tensors) -> str:
+    """How many batches the statistics of a BigGAN module say that they hold, as a text."""
+    counts = sorted(
+        {float(np.ravel(variables[n])[0]) for n in variables if n.endswith("/accumulation_counter")}
+    )
+    if not counts:
+        return "nothing"
+    return f"{counts[0]:g}" if len(counts) == 1 else f"{counts[0]:g} to {counts[-1]:g}"
+
+
+def statistics_of_truncations(graph: Graph, tensors: Tensors) -> Tensors:
+    """The tables of statistics that a BigGAN-deep module keeps as constants of its graph.
+
+    They are stacks of one row a truncation, numbered in the order of the layers.
+
+    Args:
+      graph: the module's.
+      tensors: what `with_port_names` returns.
+
+    Raises:
+      ValueError: the graph has too few stacks, or they are no constants.
+    """
+    norms = [key.removesuffix(".scale.weight_orig") for key in tensors]
+    norms = [key for key in norms if re.fullmatch(r"generator\.layers\.\d+\.bn_\d", key)]
+    norms.sort(key=lambda key: [int(number) for number in re.findall(r"\d+", key)])
+    keys = [f"{norm}.{part}" for norm in (*norms, "generator.bn") for part in MOMENTS]
+    numbers = {}
+    for name in graph.node_names:
+        match = _STACK.match(name)
+        if match and int(match[1]) % 10 in _STACKS_OF_NORMS:
+            numbers.setdefault(int(match[1]), name)
+    names = [numbers[number] for number in sorted(numbers)]
+    checks.require(
+        len(names) >= len(keys),
+        f"a module with {len(norms) + 1} batch norms must have {len(keys)} stacks of statistics",
+        stacks=len(names),
+    )
+    arrays = graph.constants(names[: len(keys)])
+    entries = (StoredTensor.of(array) for array in arrays)
+    return Tensors(dict(zip(keys, entries, strict=True)))

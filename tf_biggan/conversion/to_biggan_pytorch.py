@@ -1,0 +1,132 @@
+"""Our networks as BigGAN-PyTorch's state dictionaries, so that results can be checked there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+from tf_biggan import checks
+from tf_biggan.conversion import biggan_pytorch
+from tf_biggan.conversion.layouts import DISCRIMINATOR_LAYOUT
+from tf_biggan.conversion.rules import Rule, variables_by_path
+from tf_biggan.model_store.directory import check_new
+
+# What each network's file is called there; alone, a generator is G.
+FILES = {"generator": "G_ema", "raw_generator": "G", "discriminator": "D"}
+U, SIGMA_LOG = ".u0", ".sv0"
+
+
+def state_dict(network: keras.Model, kind: str) -> dict[str, np.ndarray]:
+    """A network's variables by BigGAN-PyTorch's keys, in its layout.
+
+    `sv0`, its log of the last training call's sigma, is 1, as before the first call.
+
+    Args:
+      network: one with spectral norm and a single row of statistics.
+      kind: "generator", "raw_generator" or "discriminator".
+
+    Raises:
+      ValueError: BigGAN-PyTorch has no such network.
+    """
+    _check(network, kind)
+    rules = _inverse_rules(network, kind)
+    variables = variables_by_path(network)
+    unknown = sorted(set(variables) - {rule.target for rule in rules})
+    checks.require(not unknown, "BigGAN-PyTorch must have every layer", unknown=unknown)
+    made = {}
+    for rule in rules:
+        (key,) = rule.sources
+        made[key] = np.ascontiguousarray(rule.transform(np.asarray(variables[rule.target])))
+        if key.endswith(U):
+            made[key.removesuffix(U) + SIGMA_LOG] = np.ones(1, "float32")
+    return made
+
+
+def write_checkpoints(
+    networks: Mapping[str, keras.Model], output: str, file_format: str
+) -> list[str]:
+    """Writes `state_dict` of every network under the names that BigGAN-PyTorch gives its files.
+
+    Args:
+      networks: by "generator", "raw_generator" and "discriminator".
+      output: folder; must not exist, or be empty.
+      file_format: "pth" or "npz".
+
+    Returns:
+      The paths of the files.
+
+    Raises:
+      ValueError: see `state_dict`; or there is something at `output`; or PyTorch is needed and not
+        installed.
+    """
+    check_new(output)
+    save = _saver(file_format)
+    dictionaries = {FILES[kind]: state_dict(network, kind) for kind, network in networks.items()}
+    if "G" not in dictionaries and "G_ema" in dictionaries:
+        # Its loader wants a G beside G_ema.
+        dictionaries["G"] = dictionaries["G_ema"]
+    temporary = f"{os.path.normpath(output)}.{os.getpid()}.tmp"
+    try:
+        os.makedirs(temporary)
+        for name, tensors in dictionaries.items():
+            save(os.path.join(temporary, f"{name}.{file_format}"), tensors)
+        if os.path.isdir(output):
+            os.rmdir(output)
+        os.rename(temporary, output)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return [os.path.join(output, f"{name}.{file_format}") for name in dictionaries]
+
+
+def _check(network, kind):
+    checks.require(
+        network.factory.spectral_norm,
+        f"a {kind} with sigma folded into its kernels cannot go back: BigGAN-PyTorch would divide"
+        " by sigma once more",
+        spectral_norm=network.factory.spectral_norm,
+    )
+    checks.require(
+        network.factory.num_statistics == 1,
+        "BigGAN-PyTorch keeps one set of statistics, not a table over truncation",
+        num_statistics=network.factory.num_statistics,
+    )
+    checks.require(network.num_classes > 0, "BigGAN-PyTorch's networks have classes", num_classes=0)
+    checks.require(
+        not getattr(network, "rectified_shortcuts", False),
+        "BigGAN-PyTorch's shortcuts see features before the ReLU",
+        rectified_shortcuts=True,
+    )
+
+
+def _inverse_rules(network, kind) -> list[Rule]:
+    if kind == "discriminator":
+        transforms = DISCRIMINATOR_LAYOUT.inverses()
+        return biggan_pytorch.discriminator_rules(network, transforms)
+    transforms = biggan_pytorch.generator_layout(network).inverses()
+    return biggan_pytorch.generator_rules(network, transforms=transforms)
+
+
+def _saver(file_format):
+    if file_format == "npz":
+        return _save_npz
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            "Writing .pth needs PyTorch: pip install 'tf_biggan[torch]', or --format=npz."
+            " Received: --format=pth, without PyTorch."
+        ) from error
+
+    def save(path, tensors):
+        torch.save({key: torch.from_numpy(np.array(array)) for key, array in tensors.items()}, path)
+
+    return save
+
+
+def _save_npz(path, tensors):
+    with open(path, "wb") as file:
+        np.savez(file, **tensors)
