@@ -26,6 +26,8 @@ setup(
         "numpy>=1.26",
         "pillow>=10.4",
         "safetensors>=0.5",
+        # Decompositions of features slow down many times on two threads of a busy machine.
+        "threadpoolctl>=3.1",
     ],
     extras_require={
         "torch": ["torch"],
