@@ -7,7 +7,10 @@ setup(
     version="0.1.0",
     description="BigGAN and BigGAN-deep for TensorFlow 2 and Keras 3, equal to the reference",
     packages=find_packages(include=["tf_biggan", "tf_biggan.*"]),
-    package_data={"tf_biggan.data": ["digits.npz", "digits_attribution.txt"]},
+    package_data={
+        "tf_biggan": ["imagenet_classes.txt", "imagenet_attribution.txt"],
+        "tf_biggan.data": ["digits.npz", "digits_attribution.txt"],
+    },
     python_requires=">=3.11",
     install_requires=[
         # TPU wheels of TensorFlow lag behind, so nothing newer than 2.18 is required.
@@ -23,13 +26,15 @@ setup(
         "numpy>=1.26",
         "pillow>=10.4",
         "safetensors>=0.5",
+        # Decompositions of features slow down many times on two threads of a busy machine.
+        "threadpoolctl>=3.1",
     ],
     extras_require={
         "torch": ["torch"],
         "serving": ["tensorflow-serving-api"],
         "tensorboard": ["tensorboard"],
         # torch writes the files that the converter's tests read; this one made the golden numbers.
-        "test": ["pytest", "ruff", "scipy", "torch==2.13.0"],
+        "test": ["pytest", "pytest-xdist", "ruff", "scipy", "torch==2.13.0"],
         # What the slow comparisons with other implementations need beside it.
         "peers": ["pytorch-pretrained-biggan==0.1.1", "boto3", "requests", "tqdm"],
     },

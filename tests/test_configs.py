@@ -82,7 +82,7 @@ def count(model) -> int:
 
 
 def test_what_must_be_there_is_there():
-    assert {*PARAMETERS, *STEPS, "quickstart", "cifar10_cpu"} <= set(NAMES)
+    assert {*PARAMETERS, *STEPS, "quickstart", "cifar10_cpu", "finetune"} <= set(NAMES)
     assert {f"table1_row{row}" for row in TABLE_1} <= set(NAMES)
 
 
@@ -198,3 +198,8 @@ def test_fields_reach_the_networks():
 def test_thin_discriminator_and_named_architecture():
     assert networks_of(config_of("sngan"))[1].wide is False
     assert networks_of(config_of("cifar10_studiogan"))[0].architecture.name == "biggan32_studiogan"
+
+
+def test_the_clamp_is_a_constant_or_relative_not_both():
+    with pytest.raises(ValueError, match=r"Only one of .*g_sigma_clamp=1.0"):
+        TrainConfig.from_flat(dict(g_sigma_clamp=1.0, g_sigma_clamp_ratio=2.0))

@@ -182,7 +182,6 @@ def test_class_names_of_a_file(tensors, tmp_path):
 
 
 def test_a_thousand_classes_get_the_names_of_imagenet():
-    pytest.importorskip("tf_biggan.classes")
     names = convert._class_names(None, 1000)
     assert (len(names), names[0].split(",")[0]) == (1000, "tench")
     assert convert._class_names("none", 1000) == convert._class_names(None, 10) == ()

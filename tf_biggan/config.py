@@ -120,8 +120,14 @@ class StepConfig:
     g_sigma_clamp: float | None = setting(
         None, "largest singular value that a kernel of G may keep", minimum=0.0
     )
+    g_sigma_clamp_ratio: float | None = setting(
+        None, "the same, as a multiple of the kernel's second singular value", minimum=0.0
+    )
     label_sampling: str = setting(
         "uniform", "labels of generated images", choices=("uniform", "data")
+    )
+    freeze_d_blocks: int = setting(
+        0, "blocks of D, from the image's side, that are not trained (FreezeD)", minimum=0
     )
 
 
@@ -130,6 +136,15 @@ class RunConfig:
     """Length and periods of a run, in iterations, and where it runs."""
 
     seed: int = setting(0, "of weights, latents, labels and data order", minimum=0)
+    init_from: str | None = setting(
+        None, "folder of a run or of a converted model whose weights a new run starts from"
+    )
+    class_map: str | None = setting(
+        None, "what classes start from: a file, or NAME=SOURCE classes or fresh, between semicolons"
+    )
+    init_optimizers: bool = setting(
+        False, "go on with the optimisers, and the raw generator, of init_from; same classes only"
+    )
     num_iterations: int = setting(1000, "iterations in all", minimum=1, may_change=True)
     save_every: int = setting(1000, "iterations between checkpoints", minimum=1, may_change=True)
     keep_checkpoints: int = setting(2, "newest checkpoints kept", minimum=1, may_change=True)
@@ -161,6 +176,13 @@ class TrainConfig:
         for group in self.groups():
             for field in dataclasses.fields(group):
                 _check_field(field, getattr(group, field.name))
+        clamps = (self.step.g_sigma_clamp, self.step.g_sigma_clamp_ratio)
+        checks.require(
+            None in clamps,
+            "only one of `g_sigma_clamp` and `g_sigma_clamp_ratio` may be given",
+            g_sigma_clamp=clamps[0],
+            g_sigma_clamp_ratio=clamps[1],
+        )
 
     def groups(self) -> tuple:
         """The four groups."""

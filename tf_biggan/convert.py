@@ -102,20 +102,14 @@ def main(flag_values: absl_flags.FlagValues = absl_flags.FLAGS) -> int:
 
 def _class_names(wanted: str | None, num_classes: int) -> tuple[str, ...]:
     """One name a class, or none."""
+    from tf_biggan.classes import imagenet_classes
+
     if wanted == "none" or (wanted is None and num_classes != IMAGENET_CLASSES):
         return ()
     if wanted in (None, "imagenet"):
-        return _imagenet_names()
+        return tuple(imagenet_classes().values())
     with open(wanted, encoding="utf-8") as file:
         return tuple(line.strip() for line in file if line.strip())
-
-
-def _imagenet_names() -> tuple[str, ...]:
-    try:
-        from tf_biggan.classes import imagenet_classes
-    except ModuleNotFoundError:
-        return ()
-    return tuple(imagenet_classes().values())
 
 
 def _back(values) -> int:

@@ -40,16 +40,20 @@ def class_labels(seed: int, draw, count: int, probabilities: np.ndarray) -> tf.T
     return tf.reduce_sum(tf.cast(uniform[:, None] >= edges, tf.int32), axis=-1)
 
 
-def _uniform(key: tf.Tensor, count: int) -> tf.Tensor:
-    """Floats [count], multiples of 2**-24 from 0 to below 1."""
+def uniform_bits(key: tf.Tensor, count: int) -> tf.Tensor:
+    """Integers [count] from 0 to below 2**24, all as likely; `key` is an int32 [2]."""
     bits = tf.random.stateless_uniform(
         (count,), seed=key, minval=None, maxval=None, dtype=tf.int32, alg=ALGORITHM
     )
     # An arithmetic shift keeps the sign; the mask leaves the 24 bits that were shifted down.
-    whole = tf.bitwise.bitwise_and(
+    return tf.bitwise.bitwise_and(
         tf.bitwise.right_shift(bits, 32 - MANTISSA_BITS), 2**MANTISSA_BITS - 1
     )
-    return tf.cast(whole, tf.float32) * 2.0**-MANTISSA_BITS
+
+
+def _uniform(key: tf.Tensor, count: int) -> tf.Tensor:
+    """Floats [count], multiples of 2**-24 from 0 to below 1."""
+    return tf.cast(uniform_bits(key, count), tf.float32) * 2.0**-MANTISSA_BITS
 
 
 def _key(seed: int, stream: int, draw) -> tf.Tensor:

@@ -1,8 +1,10 @@
-"""The quickstart's promise: digits that are the digit asked for. Takes minutes."""
+"""The quickstart's promises: digits that are the digit asked for, and flat memory. Minutes."""
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
+import threading
 
 import numpy as np
 import pytest
@@ -17,6 +19,9 @@ from tf_biggan.training.run_directory import read_config
 FLAGS = pathlib.Path(__file__).parents[2] / "configs" / "quickstart.flags"
 PER_CLASS = 50
 NEIGHBOURS = 3
+STATUS = pathlib.Path("/proc/self/status")
+SECONDS_BETWEEN_SIZES = 1.0
+ALLOWED_GROWTH_MB = 50.0
 
 
 @pytest.mark.slow
@@ -26,13 +31,42 @@ def test_nine_of_ten_digits_are_the_digit_asked_for(tmp_path):
     values = flags.FlagValues()
     define(TrainConfig, values)
     values(expand_flagfiles(["train", f"--flagfile={FLAGS}"]))
-    assert train(parsed(TrainConfig, values), str(tmp_path / "run"))
+    with _sizes_noted() as sizes:
+        assert train(parsed(TrainConfig, values), str(tmp_path / "run"))
+    _check_flat(sizes)
     state = create_state(read_config(str(tmp_path / "run")))
     Checkpoints(state, str(tmp_path / "run"), 2).restore()
     labels = np.repeat(np.arange(10), PER_CLASS)
     z = np.random.RandomState(0).standard_normal((len(labels), state.average.latent_dim))
     images = state.average(z.astype("float32"), labels).numpy()
     assert (_nearest_classes(images) == labels).mean() >= 0.9
+
+
+@contextlib.contextmanager
+def _sizes_noted():
+    """Within it, the megabytes that this process holds are added to a list every second."""
+    sizes, ended = [], threading.Event()
+
+    def note():
+        while STATUS.exists() and not ended.wait(SECONDS_BETWEEN_SIZES):
+            (line,) = (line for line in STATUS.read_text().splitlines() if "VmRSS" in line)
+            sizes.append(int(line.split()[1]) / 1024)
+
+    thread = threading.Thread(target=note)
+    thread.start()
+    try:
+        yield sizes
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _check_flat(sizes):
+    """The last quarter of a run holds what its second quarter held."""
+    quarter = len(sizes) // 4
+    before, after = np.median(sizes[quarter : 2 * quarter]), np.median(sizes[-quarter:])
+    print(f"memory: {before:.0f} MB in the second quarter, {after:.0f} MB in the last")
+    assert after - before < ALLOWED_GROWTH_MB
 
 
 def _nearest_classes(images):

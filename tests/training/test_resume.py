@@ -29,6 +29,7 @@ SETTINGS = dict(
     num_d_steps=2,
     flip=True,
     ema_start=3,
+    g_sigma_clamp_ratio=1.05,
     log_every=1,
     sample_every=0,
     sigma_every=0,
@@ -84,6 +85,7 @@ def assert_equal_runs(first, second, iteration):
         "g_optimizer",
         "d_optimizer",
         "iteration",
+        "second_vectors",
     }
     for name in a:
         np.testing.assert_array_equal(a[name], b[name], err_msg=name)

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tf_biggan.config import StepConfig
 from tf_biggan.conversion.rules import variables_by_path
+from tf_biggan.layers.spectral_norm import normalized_layers
 from tf_biggan.models.discriminator import Discriminator
 from tf_biggan.models.generator import Generator
 from tf_biggan.training.state import TrainState
@@ -21,7 +22,7 @@ from tf_biggan.training.train_step import (
     replica_iteration,
     stateless_drawing,
 )
-from tf_biggan.training.updates import Draw, Reals
+from tf_biggan.training.updates import Draw, Reals, _discriminator_pass
 
 CLASSES = 3
 # Latents are float32 in any network, and XLA's logarithm and cosine differ in their last bit.
@@ -30,7 +31,7 @@ UNIFORM = np.full(CLASSES, 1 / CLASSES)
 CONFIG = StepConfig(global_batch_size=8, num_d_steps=2, ema_decay=0.5, ema_start=2)
 
 
-def make_state(rate=0.05):
+def make_state(rate=0.05, **options):
     """Small networks with SGD, which does not blow rounding up as Adam does."""
     shared = dict(architecture="biggan32_studiogan", num_classes=CLASSES, base_channels=2)
     settings = dict(**shared, initializer="ortho", dtype="float64", seed=1)
@@ -39,6 +40,7 @@ def make_state(rate=0.05):
         Discriminator(**settings),
         keras.optimizers.SGD(rate),
         keras.optimizers.SGD(rate),
+        **options,
     )
 
 
@@ -224,6 +226,27 @@ def test_clamp_takes_the_excess_off_the_first_singular_value():
     np.testing.assert_allclose(actual, expected, atol=1e-12)
 
 
+def test_clamp_relative_to_the_second_singular_value():
+    images, labels = batches_of(2, 8)
+    state = make_state(rate=0.0, follow_second=True)
+    layer = state.generator.blocks[1].convolutions[0]
+    left, values, right = np.linalg.svd(layer.kernel_matrix(), full_matrices=False)
+    values[:] = 0.2
+    values[:2] = 2.0, 1.0
+    layer.kernel.assign(np.reshape(left * values @ right, layer.kernel.shape))
+    layer.u.assign(right[:1])
+    wide = [layer for layer in normalized_layers(state.generator) if _is_wide(layer)]
+    state.second_vectors[wide.index(layer)].assign(right[1:2])
+    config = dataclasses.replace(CONFIG, g_sigma_clamp_ratio=1.5)
+    run_eagerly(state, config, images, labels)
+    clamped = np.linalg.svd(layer.kernel_matrix(), compute_uv=False)
+    np.testing.assert_allclose(clamped[:3], [1.5, 1.0, 0.2], atol=1e-9)
+
+
+def _is_wide(layer):
+    return min(layer.kernel_matrix().shape) > 1
+
+
 def test_r1_in_finite_differences():
     """The penalty added to D's loss is gamma / 2 times the mean squared slope of its logits."""
     images, labels = batches_of(1, 4)
@@ -240,6 +263,17 @@ def test_r1_in_finite_differences():
     expected = (up - down) / (2 * step)
     actual = tf.reduce_sum(slopes * direction, axis=(1, 2, 3))
     np.testing.assert_allclose(actual, expected, rtol=1e-4)
+
+    real, draw = Reals(x, labels[0]), Draw(None, labels[0])
+    before = [variable.numpy() for variable in discriminator.variables]
+    losses = []
+    for gamma in (0.0, 10.0):
+        config = dataclasses.replace(CONFIG, r1_gamma=gamma)
+        losses.append(_discriminator_pass(discriminator, config, real, x, draw)[0])
+        for variable, value in zip(discriminator.variables, before, strict=True):
+            variable.assign(value)
+    penalty = 0.5 * 10.0 * np.mean(np.sum(np.square(slopes), axis=(1, 2, 3)))
+    np.testing.assert_allclose(losses[1] - losses[0], penalty, rtol=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,12 @@ class SpectralNorm:
         return {**super().get_config(), "epsilon": self.epsilon}
 
 
+def normalized_layers(model: keras.Model) -> list[SpectralNorm]:
+    """All spectrally normalised layers of a model, in the order of their making."""
+    layers = model._flatten_layers(include_self=False, recursive=True)
+    return [layer for layer in layers if isinstance(layer, SpectralNorm)]
+
+
 @keras.saving.register_keras_serializable(package="tf_biggan")
 class SNConv2D(SpectralNorm, Conv2D):
     """`Conv2D` with a spectrally normalised kernel, seen as a matrix [kh * kw * in, out]."""

@@ -37,7 +37,7 @@ def write_optimizer_slots(folder: str, network: str, slots: OptimizerSlots) -> N
     """Writes the slots of a network ("generator", "raw_generator", "discriminator")."""
     arrays = {ITERATIONS: np.array(slots.iterations, "int64")}
     for prefix, values in ((MOMENTUM, slots.momentum), (VELOCITY, slots.velocity)):
-        arrays |= {prefix + path: np.array(value, order="C") for path, value in values.items()}
+        arrays |= {prefix + path: np.asarray(value, order="C") for path, value in values.items()}
     save_file(arrays, _file(folder, network))
 
 

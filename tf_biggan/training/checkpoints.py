@@ -16,6 +16,11 @@ PREFIX = "iteration"
 UNREADABLE = (tf.errors.OpError, AssertionError, IndexError, RuntimeError, ValueError)
 
 
+def has_checkpoint(run_dir: str) -> bool:
+    """Whether a run has a checkpoint that it goes on from."""
+    return tf.train.get_checkpoint_state(os.path.join(run_dir, FOLDER)) is not None
+
+
 class Checkpoints:
     """RUN/checkpoints/iteration-N.* of a state; TensorFlow names the newest after writing it.
 

@@ -18,12 +18,14 @@ from tf_biggan.data.images import naming_unreadable
 from tf_biggan.data.pipeline import distribute
 from tf_biggan.data.source import Source, check_labels, describe
 from tf_biggan.data.sources import open_source
-from tf_biggan.layers.spectral_norm import SpectralNorm
+from tf_biggan.layers.spectral_norm import normalized_layers
 from tf_biggan.models.from_config import discriminator_from, generator_from
 from tf_biggan.training.checkpoints import Checkpoints
 from tf_biggan.training.distribution import create_strategy, is_chief, may_compile
+from tf_biggan.training.freezing import freeze_blocks
+from tf_biggan.training.initialization import Initialization, begin
 from tf_biggan.training.logs import MetricsLog, TrainingProgress
-from tf_biggan.training.run_directory import check_run, write_config
+from tf_biggan.training.run_directory import check_run, write_config, write_initialization
 from tf_biggan.training.samples import SampleSheets
 from tf_biggan.training.state import TrainState, adam_optimizers
 from tf_biggan.training.tensorboard import TensorBoardLog
@@ -53,13 +55,17 @@ def train(config: TrainConfig, run_dir: str) -> bool:
         data.dataset, split=data.split, data_dir=data.data_dir, download=data.download
     )
     config = with_classes_of(config, source)
+    config, initialization = begin(config, run_dir, source.class_names)
     plan = batch_plan(config.step, strategy.num_replicas_in_sync)
     check_run(run_dir, config)
     with strategy.scope():
-        state = create_state(config)
+        state = create_state(config, initialization)
     if writes:
         names = source.class_names if config.model.num_classes else ()
         write_config(run_dir, config, names)
+        if initialization is not None:
+            write_initialization(run_dir, initialization.record())
+            print(*initialization.describe(), sep="\n")
         print(*describe(source), *_plan_lines(config, strategy, plan), sep="\n", flush=True)
     run = _Run(config, run_dir, strategy, source, state, writes)
     with naming_unreadable():
@@ -79,14 +85,28 @@ def with_classes_of(config: TrainConfig, source: Source) -> TrainConfig:
     return dataclasses.replace(config, model=model)
 
 
-def create_state(config: TrainConfig) -> TrainState:
-    """Networks and optimisers at iteration 0; called in the scope of the strategy."""
+def create_state(config: TrainConfig, initialization: Initialization | None = None) -> TrainState:
+    """Networks and optimisers at iteration 0; called in the scope of the strategy.
+
+    Args:
+      config: of the run.
+      initialization: fills the networks of a run that starts from a model.
+
+    Raises:
+      ValueError: the discriminator has fewer blocks than are to be frozen.
+    """
     seed, num_classes = config.run.seed, config.model.num_classes
-    return TrainState.create(
+    discriminator = discriminator_from(config.model, num_classes, seed)
+    freeze_blocks(discriminator, config.step.freeze_d_blocks)
+    state = TrainState.create(
         generator_from(config.model, num_classes, seed),
-        discriminator_from(config.model, num_classes, seed),
+        discriminator,
         *adam_optimizers(config.step),
+        follow_second=config.step.g_sigma_clamp_ratio is not None,
     )
+    if initialization is not None:
+        initialization.fill(state)
+    return state
 
 
 def label_probabilities(config: TrainConfig, source: Source) -> np.ndarray | None:
@@ -266,12 +286,7 @@ def _require_finite(means, iteration):
 
 def _sigmas(state) -> dict[str, float]:
     """The largest singular value of every spectrally normalised kernel, by path."""
-    layers = [
-        layer
-        for network in (state.generator, state.discriminator)
-        for layer in network._flatten_layers(include_self=False, recursive=True)
-        if isinstance(layer, SpectralNorm)
-    ]
+    layers = normalized_layers(state.generator) + normalized_layers(state.discriminator)
     return {f"sigma/{layer.path}": float(layer.estimate_sigma()[0]) for layer in layers}
 
 

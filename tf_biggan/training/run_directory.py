@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tf_biggan import checks
 from tf_biggan.config import TrainConfig
 
 CONFIG_FILE = "config.json"
 CLASSES_FILE = "classes.json"
+INITIALIZATION_FILE = "initialization.json"
 # The groups that a run's config.json has, and no other config.json.
 GROUPS = {"model", "data", "step", "run"}
 
@@ -42,6 +43,11 @@ def write_config(run_dir: str, config: TrainConfig, class_names: Sequence[str] =
     os.makedirs(run_dir, exist_ok=True)
     _write(run_dir, CLASSES_FILE, json.dumps(list(class_names), indent=2) + "\n")
     _write(run_dir, CONFIG_FILE, config.to_json())
+
+
+def write_initialization(run_dir: str, record: Mapping[str, object]) -> None:
+    """Writes initialization.json: what model, and which of its classes, the run started from."""
+    _write(run_dir, INITIALIZATION_FILE, json.dumps(record, indent=2) + "\n")
 
 
 def is_run(path: str) -> bool:

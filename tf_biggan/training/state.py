@@ -10,6 +10,7 @@ import tensorflow as tf
 from tf_biggan.config import StepConfig
 from tf_biggan.models.discriminator import Discriminator
 from tf_biggan.models.generator import Generator
+from tf_biggan.training.sigma_clamp import second_vectors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +22,8 @@ class TrainState:
       average: the moving average of the generator, every variable of it.
       g_optimizer, d_optimizer: built, one for each network.
       iteration: completed iterations, int64.
+      second_vectors: estimates of the second singular vector of every normalised kernel of G, where
+        the clamp is relative to the second singular value; else ().
     """
 
     generator: Generator
@@ -29,6 +32,7 @@ class TrainState:
     g_optimizer: keras.optimizers.Optimizer
     d_optimizer: keras.optimizers.Optimizer
     iteration: tf.Variable
+    second_vectors: tuple[tf.Variable, ...] = ()
 
     @classmethod
     def create(
@@ -37,8 +41,13 @@ class TrainState:
         discriminator: Discriminator,
         g_optimizer: keras.optimizers.Optimizer,
         d_optimizer: keras.optimizers.Optimizer,
+        follow_second: bool = False,
     ) -> TrainState:
-        """The state at iteration 0, its moving average a copy of the generator."""
+        """The state at iteration 0, its moving average a copy of the generator.
+
+        Args:
+          follow_second: whether G's second singular vectors are followed.
+        """
         # The initial values are overwritten at once; "n02" is the cheapest to draw.
         config = {**generator.get_config(), "initializer": "n02", "name": "average"}
         average = Generator.from_config(config)
@@ -53,11 +62,15 @@ class TrainState:
             name="iteration",
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
-        return cls(generator, discriminator, average, g_optimizer, d_optimizer, iteration)
+        networks = (generator, discriminator, average, g_optimizer, d_optimizer)
+        seconds = second_vectors(generator) if follow_second else ()
+        return cls(*networks, iteration, seconds)
 
     def trackables(self) -> dict:
         """What a checkpoint holds, by name."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        parts = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        # A checkpoint takes no empty tuple.
+        return {name: part for name, part in parts.items() if not isinstance(part, tuple) or part}
 
 
 def adam_optimizers(config: StepConfig) -> tuple[keras.optimizers.Adam, keras.optimizers.Adam]:

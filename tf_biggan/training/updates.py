@@ -12,14 +12,13 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tf_biggan.config import StepConfig
-from tf_biggan.layers.spectral_norm import SpectralNorm
 from tf_biggan.losses import get_loss
 from tf_biggan.regularizers import (
-    clamp_first_singular_value,
     kernel_matrices,
     orthogonal_penalty,
     r1_penalty,
 )
+from tf_biggan.training.sigma_clamp import clamp_to, clamp_to_second
 from tf_biggan.training.state import TrainState
 
 
@@ -125,7 +124,9 @@ def update_generator(
     penalties = _orthogonal_gradients(variables, config.g_orthogonal, matrices, replicas)
     state.g_optimizer.apply(_added(gradients, penalties), variables)
     if config.g_sigma_clamp is not None:
-        _clamp_kernels(state.generator, config.g_sigma_clamp)
+        clamp_to(state.generator, config.g_sigma_clamp)
+    if config.g_sigma_clamp_ratio is not None:
+        clamp_to_second(state.generator, config.g_sigma_clamp_ratio, state.second_vectors)
     return {"g_loss": tf.stack(passes) / replicas}
 
 
@@ -149,13 +150,3 @@ def _added(total, gradients):
     if total is None or gradients is None:
         return gradients if total is None else total
     return [a + b for a, b in zip(total, gradients, strict=True)]
-
-
-def _clamp_kernels(generator, sigma_clamp):
-    layers = generator._flatten_layers(include_self=False, recursive=True)
-    for layer in layers:
-        if isinstance(layer, SpectralNorm):
-            clamped = clamp_first_singular_value(
-                layer.kernel_matrix(), layer.u, sigma_clamp, layer.epsilon
-            )
-            layer.kernel.assign(tf.reshape(clamped, layer.kernel.shape))

@@ -1,0 +1,117 @@
+"""The arguments of a source's networks, and the settings that make the same networks again."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from tests.shapes import shapes_only
+from tf_biggan.architectures import Trunk, get_architecture
+from tf_biggan.config import ModelConfig, TrainConfig
+from tf_biggan.models.discriminator import Discriminator
+from tf_biggan.models.from_config import discriminator_from, generator_from
+from tf_biggan.models.generator import Generator
+from tf_biggan.training.source_model import SourceModel, SourceNetwork
+from tf_biggan.training.source_settings import with_settings, with_stored_settings
+
+OF_G = dict(base_channels=8, depth=1, attention_stages=(1,), bn_epsilon=1e-4, sn_epsilon=1e-6)
+OF_D = dict(base_channels=12, depth=3, attention_stages=(0,), wide=False, sn_epsilon=1e-6)
+
+
+def source(architecture, of_g, of_d):
+    """A model of three classes as its networks' arguments alone."""
+    with shapes_only():
+        g = Generator(architecture, 3, **of_g).get_config()
+        d = None if of_d is None else Discriminator(architecture, 3, **of_d).get_config()
+    networks = [None if config is None else SourceNetwork(config, {}) for config in (g, d)]
+    return SourceModel({"path": "models/x"}, *networks, ())
+
+
+ROWS = {
+    "deep": ("biggan_deep32", {**OF_G, "latent_dim": 6, "embedding_dim": 5}, OF_D),
+    "other z": (
+        "biggan64",
+        dict(base_channels=8, latent_dim=5, latent_injection="first", embedding_dim=0),
+        dict(base_channels=8),
+    ),
+    "a row that shares its generator's widths": (
+        "biggan32_studiogan",
+        dict(base_channels=8, image_channels=1, output_bn_epsilon=1e-3),
+        dict(base_channels=8, image_channels=1),
+    ),
+    "a row with the widths of another": (
+        "biggan512_hub",
+        dict(base_channels=8),
+        dict(base_channels=8),
+    ),
+}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_settings_make_the_same_networks(row):
+    model = source(*ROWS[row])
+    settings = with_settings(ModelConfig(), model)
+    # As a run's config.json keeps them.
+    config = TrainConfig.from_json(TrainConfig(model=settings).to_json())
+    with shapes_only():
+        made = [make(config.model, 3, None) for make in (generator_from, discriminator_from)]
+    for network, wanted in zip(made, (model.generator, model.discriminator), strict=True):
+        received = network.get_config()
+        for name in set(received) - {"name", "initializer", "dtype", "bn_synchronized"}:
+            assert received[name] == wanted.config[name], name
+    assert settings.resolution == get_architecture(ROWS[row][0]).resolution
+
+
+def test_settings_of_training_are_the_runs_own():
+    model = source(*ROWS["deep"])
+    given = ModelConfig(bn_momentum=0.5, bn_synchronized=False, precision="mixed_bfloat16")
+    settings = with_settings(given, model)
+    for name in ("bn_momentum", "bn_synchronized", "precision", "g_initializer"):
+        assert getattr(settings, name) == getattr(given, name)
+    assert with_settings(dataclasses.replace(given, variant="biggan_deep"), model) == settings
+
+
+def test_a_new_discriminator_follows_the_generator_unless_told():
+    model = source("biggan128", dict(base_channels=8, spectral_norm=False, bn_epsilon=1e-4), None)
+    settings = with_settings(ModelConfig(sn_epsilon=1e-6), model)
+    assert (settings.d_channels, settings.d_depth, settings.d_attention) == (8, 1, None)
+    assert (settings.sn_epsilon, settings.bn_epsilon) == (1e-6, 1e-4)
+    told = with_settings(ModelConfig(d_channels=3, d_wide=False), model)
+    assert (told.d_channels, told.d_wide) == (3, False)
+
+
+def test_flags_that_contradict_are_named():
+    model = source(*ROWS["deep"])
+    with pytest.raises(ValueError, match=r"--resolution=64 where it has 32, --d_channels=8 where"):
+        with_settings(ModelConfig(resolution=64, d_channels=8), model)
+
+
+def test_a_run_that_goes_on_has_what_was_stored():
+    stored = with_settings(ModelConfig(bn_momentum=0.5), source(*ROWS["deep"]))
+    again = with_stored_settings(ModelConfig(bn_momentum=0.5), stored)
+    assert again == stored
+    changed = with_stored_settings(ModelConfig(d_channels=8), stored)
+    assert (changed.d_channels, changed.g_channels, changed.bn_momentum) == (8, 8, 0.9)
+
+
+@pytest.mark.parametrize(
+    "of_g, of_d, message",
+    [
+        (dict(bottom_size=(4, 6)), None, r"must be \(4, 4\)"),
+        (dict(), dict(image_channels=1), r"must belong together.*different=\['image_channels'\]"),
+        (dict(sn_epsilon=1e-6), dict(), r"must belong together.*different=\['sn_epsilon'\]"),
+        (dict(), dict(spectral_norm=False), r"must belong together.*the discriminator must have"),
+    ],
+)
+def test_networks_that_no_settings_make_are_refused(of_g, of_d, message):
+    with pytest.raises(ValueError, match=message):
+        with_settings(ModelConfig(), source("biggan32", of_g, of_d))
+
+
+def test_an_architecture_of_ones_own_is_refused():
+    own = dataclasses.replace(
+        get_architecture("biggan32"), name="mine", generator=Trunk((4, 4, 2, 2), (True,) * 3)
+    )
+    with pytest.raises(ValueError, match=r"a row of the architecture table.*architecture='mine'"):
+        with_settings(ModelConfig(), source(own, dict(base_channels=2), None))

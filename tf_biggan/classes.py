@@ -1,0 +1,216 @@
+"""Classes by index, name or WordNet id; ImageNet's 1,000 classes. Imports no framework."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import pathlib
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from tf_biggan import checks
+
+IMAGENET_FILE = pathlib.Path(__file__).with_name("imagenet_classes.txt")
+ALL = "all"
+BY_INDEX, BY_NAME = "index:", "name:"
+MAX_NEAREST = 5
+SIMILARITY = 0.6
+_NUMBER = re.compile(r"-?\d+")
+_RANGE = re.compile(r"(\d+)\s*-\s*(\d+)")
+
+
+@functools.cache
+def imagenet_classes() -> Mapping[str, str]:
+    """ImageNet's 1,000 classes in the usual order: WordNet id to name.
+
+    A name is the lemmas of WordNet's synset with commas between them, such as "tench, Tinca tinca".
+    Names are unique. Source: imagenet_attribution.txt.
+    """
+    lines = IMAGENET_FILE.read_text(encoding="utf-8").splitlines()
+    return dict(line.split("\t") for line in lines)
+
+
+def parse_classes(
+    specification: str, class_names: Sequence[str], num_classes: int | None = None
+) -> tuple[int, ...]:
+    """Class indices, in the order named, of a text such as "tench,golden retriever,n02123394,7".
+
+    See `ClassLookup` for what may be named. Repetitions stay.
+
+    Args:
+      specification: names with commas between them; empty ones are left out.
+      class_names: one name a class; empty where none are known.
+      num_classes: number of classes; may be left out where names are given.
+
+    Raises:
+      ValueError: a name is unknown (its nearest matches are listed), ambiguous or out of range; or
+        nothing is named.
+    """
+    return ClassLookup(class_names, num_classes).parse(specification)
+
+
+class ClassLookup:
+    """Finds the classes of one model by what a user calls them.
+
+    A class is named by
+    - its name, in any case, spaces and underscores being the same;
+    - one of its name's parts between commas ("Tinca tinca"), where no other class has it: a class
+      whose whole name it is goes first ("missile" is 657, though 744 is "projectile, missile");
+    - its WordNet id, where the name is one of ImageNet's; and by ImageNet's names, where the
+      model's are WordNet ids;
+    - its index, counted from 0, or a range of indices such as 3-7, both ends included.
+    A name that has commas itself is taken before its parts ("tench, Tinca tinca" is one class).
+    A number that is the index of one class and the name of another is refused: "index:7" and
+    "name:7" say which. "all" is every class.
+
+    Args:
+      class_names: one name a class; empty where none are known.
+      num_classes: number of classes; may be left out where names are given.
+
+    Raises:
+      ValueError: the two do not fit each other.
+    """
+
+    def __init__(self, class_names: Sequence[str], num_classes: int | None = None):
+        self.num_classes = len(class_names) if num_classes is None else num_classes
+        checks.require(
+            not class_names or len(class_names) == self.num_classes,
+            "there must be one class name for every class, or none",
+            class_names=len(class_names),
+            num_classes=self.num_classes,
+        )
+        self.class_names = tuple(class_names)
+        self._levels = tuple(defaultdict(set) for _ in range(3))
+        self._spelled: dict[str, str] = {}
+        self._most_parts = max((1 + name.count(",") for name in class_names), default=1)
+        for index, name in enumerate(class_names):
+            self._add(index, name)
+
+    def _add(self, index, name):
+        literal, whole, parts = self._levels
+        literal[name].add(index)
+        for alias in _aliases(name):
+            whole[_normal(alias)].add(index)
+            for part in (alias, *alias.split(",")):
+                parts[_normal(part)].add(index)
+                self._spelled.setdefault(_normal(part), part.strip())
+
+    def parse(self, specification: str) -> tuple[int, ...]:
+        """See `parse_classes`."""
+        parts = [part.strip() for part in specification.split(",") if part.strip()]
+        checks.require(bool(parts), "at least one class must be named", classes=specification)
+        found, start = [], 0
+        while start < len(parts):
+            indices, taken = self._longest(parts[start:])
+            found += indices
+            start += taken
+        return tuple(found)
+
+    def _longest(self, parts):
+        """(classes, parts used) of the longest name at the start; names may have commas."""
+        for count in range(min(len(parts), self._most_parts), 1, -1):
+            found = self.named(", ".join(parts[:count]))
+            if len(found) == 1:
+                return found, count
+        return self._of_one(parts[0]), 1
+
+    def named(self, name: str) -> tuple[int, ...]:
+        """Every class that bears the name; indices and ranges are no names."""
+        for level, key in zip(self._levels, (name, _normal(name), _normal(name)), strict=True):
+            if key in level:
+                return tuple(sorted(level[key]))
+        return ()
+
+    def _of_one(self, text) -> tuple[int, ...]:
+        if text.startswith(BY_INDEX):
+            return self._of_index(text.removeprefix(BY_INDEX), text)
+        if text.startswith(BY_NAME):
+            return self._of_name(text.removeprefix(BY_NAME))
+        if text.lower() == ALL:
+            return tuple(range(self.num_classes))
+        if _NUMBER.fullmatch(text):
+            return self._of_number(text)
+        ends = _RANGE.fullmatch(text)
+        if ends and not self.named(text):
+            return self._of_range(int(ends[1]), int(ends[2]), text)
+        return self._of_name(text)
+
+    def _of_number(self, text):
+        found = self.named(text)
+        if not found:
+            return self._of_index(text, text)
+        checks.require(
+            found == (int(text),) or int(text) >= self.num_classes,
+            f"a number that is the index of one class and the name of another must be written"
+            f" {BY_INDEX}{text} or {BY_NAME}{text}",
+            classes=text,
+        )
+        return self._of_name(text)
+
+    def _of_index(self, number, text):
+        inside = number.strip().isdecimal() and int(number) < self.num_classes
+        checks.require(
+            inside, f"class indices must lie from 0 to {self.num_classes - 1}", classes=text
+        )
+        return (int(number),)
+
+    def _of_range(self, first, last, text):
+        checks.require(
+            first <= last < self.num_classes,
+            f"a range of classes must rise and lie from 0 to {self.num_classes - 1}",
+            classes=text,
+        )
+        return tuple(range(first, last + 1))
+
+    def _of_name(self, name):
+        found = self.named(name)
+        if len(found) == 1:
+            return found
+        if found:
+            several = "; ".join(self.label(index) for index in found)
+            rule = f"a name must be one class's; write the index or WordNet id of one of: {several}"
+        elif not self.class_names:
+            rule = (
+                "this model's classes have no names; they must be named by index, from 0 to"
+                f" {self.num_classes - 1}"
+            )
+        else:
+            rule = f"a class must be known; {self._nearest(name)}"
+        raise ValueError(f"{rule[0].upper()}{rule[1:]}. Received: classes={name!r}.")
+
+    def _nearest(self, name):
+        wanted, known = _normal(name), self._spelled
+        word = re.compile(rf"\b{re.escape(wanted)}\b")
+        containing = sorted(filter(word.search, known), key=len)
+        similar = difflib.get_close_matches(wanted, known, MAX_NEAREST, SIMILARITY)
+        nearest = list(dict.fromkeys([*containing, *similar]))[:MAX_NEAREST]
+        if not nearest:
+            shown = "; ".join(self.class_names[:MAX_NEAREST])
+            return f"none has a name like it; the first classes are {shown}"
+        places = (", ".join(map(str, self.named(name))) for name in nearest)
+        pairs = (f"{known[n]} ({place})" for n, place in zip(nearest, places, strict=True))
+        return f"nearest: {', '.join(pairs)}"
+
+    def label(self, index: int) -> str:
+        """Index, WordNet id where there is one, and name of a class, for messages."""
+        if not self.class_names or self.class_names[index] == str(index):
+            return str(index)
+        # An id and the name that it stands for, in this order.
+        aliases = sorted(_aliases(self.class_names[index]), key=lambda a: a in imagenet_classes())
+        return " ".join((str(index), *reversed(aliases)))
+
+
+@functools.cache
+def _imagenet_ids() -> Mapping[str, str]:
+    return {_normal(name): identifier for identifier, name in imagenet_classes().items()}
+
+
+def _aliases(name: str) -> tuple[str, ...]:
+    """The name, and what ImageNet calls the class by another word: its id, or the id's name."""
+    other = imagenet_classes().get(name) or _imagenet_ids().get(_normal(name))
+    return (name,) if other is None else (name, other)
+
+
+def _normal(name: str) -> str:
+    return " ".join(name.replace("_", " ").casefold().split())

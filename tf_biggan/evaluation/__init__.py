@@ -1,0 +1,1 @@
+"""Scores of generated images, the networks they are measured with, and how they were made."""

@@ -1,0 +1,154 @@
+"""The first weights of a run that starts from a model: fine-tuning, perhaps to other classes.
+
+G and its moving average both start from the source's best generator: the moving average of a run,
+and what a converted model holds, which published files call G_ema. That generator is what a user
+has seen images of and wants to keep, and most files hold no other; D, which has trained against
+the raw generator, finds the averaged one within a few iterations. Adam starts afresh.
+
+With `init_optimizers` training goes on where the source's stopped, on the same classes: G starts
+from the raw generator where the source has it, its moving average from the average, and both Adams
+have the source's slots.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from tf_biggan import checks
+from tf_biggan.classes import ClassLookup
+from tf_biggan.config import TrainConfig
+from tf_biggan.training.checkpoints import has_checkpoint
+from tf_biggan.training.class_map import (
+    ClassSources,
+    class_sources,
+    describe_sources,
+    read_class_map,
+)
+from tf_biggan.training.filling import fill_network, fill_optimizer
+from tf_biggan.training.run_directory import is_run, read_config
+from tf_biggan.training.source_model import SourceModel, read_source_model
+from tf_biggan.training.source_settings import with_settings, with_stored_settings
+from tf_biggan.training.state import TrainState
+
+MAX_SHOWN = 12
+
+
+@dataclasses.dataclass(frozen=True)
+class Initialization:
+    """What the state of a new run is filled from.
+
+    Attributes:
+      source: the model.
+      sources: the source classes of every new class.
+      class_names: those, described, by the name of every new class.
+    """
+
+    source: SourceModel
+    sources: ClassSources
+    class_names: Mapping[str, str]
+
+    def fill(self, state: TrainState) -> None:
+        """Overwrites the initial values of a state whose networks are of the source's kind."""
+        source, average = self.source, state.average
+        fill_network(state.generator, source.raw_generator or source.generator, self.sources)
+        if source.raw_generator is None:
+            for target, value in zip(average.variables, state.generator.variables, strict=True):
+                target.assign(value)
+        else:
+            fill_network(average, source.generator, self.sources)
+        if source.discriminator is not None:
+            fill_network(state.discriminator, source.discriminator, self.sources)
+        for name, slots in source.slots.items():
+            optimizer = {"generator": state.g_optimizer, "discriminator": state.d_optimizer}[name]
+            fill_optimizer(optimizer, getattr(state, name), slots)
+
+    def describe(self) -> tuple[str, ...]:
+        """Lines to print before the run."""
+        path, row = self.source.description["path"], self.source.generator.config["architecture"]
+        lines = [f"Starting from {path}, the networks of {row['name']}"]
+        if self.source.discriminator is None:
+            lines.append("Discriminator: new, since the source has none")
+        if self.source.slots:
+            lines.append("Optimisers: go on from the source's")
+        shown = list(self.class_names.items())
+        lines += [f"Class {name} starts from: {of}" for name, of in shown[:MAX_SHOWN]]
+        if len(shown) > MAX_SHOWN:
+            lines.append(f"... and {len(shown) - MAX_SHOWN} more classes")
+        return tuple(lines)
+
+    def record(self) -> dict:
+        """JSON values that say what the run started from."""
+        parts = ("generator", "discriminator", "raw_generator", "slots")
+        taken = [name for name in parts if getattr(self.source, name)]
+        return {
+            "source": dict(self.source.description),
+            "taken": taken,
+            "classes": dict(self.class_names),
+        }
+
+
+def begin(
+    config: TrainConfig, run_dir: str, class_names: Sequence[str]
+) -> tuple[TrainConfig, Initialization | None]:
+    """The configuration with the source's networks, and what a new run is filled from.
+
+    Args:
+      config: of the run; its number of classes is known.
+      run_dir: a run that has a checkpoint goes on from it, and its source is not read again.
+      class_names: of the data; empty where there are none.
+
+    Returns:
+      `config` as it is and None where there is no `init_from`; None where the run goes on.
+
+    Raises:
+      ValueError: the source, the settings or the class map do not fit.
+    """
+    path, map_text = config.run.init_from, config.run.class_map
+    checks.require(
+        path is not None or (map_text is None and not config.run.init_optimizers),
+        "`class_map` and `init_optimizers` need `init_from`, the model that they are about",
+        class_map=map_text,
+        init_optimizers=config.run.init_optimizers,
+    )
+    if is_run(run_dir) and has_checkpoint(run_dir):
+        stored = read_config(run_dir)
+        if stored.run.init_from is None:
+            return config, None
+        model = with_stored_settings(config.model, stored.model)
+        return dataclasses.replace(config, model=model), None
+    if path is None:
+        _require_trained_blocks(config, None)
+        return config, None
+    entries = None if map_text is None else read_class_map(map_text)
+    source = read_source_model(path, with_optimizers=config.run.init_optimizers)
+    _require_trained_blocks(config, source.discriminator)
+    config = dataclasses.replace(config, model=with_settings(config.model, source))
+    initialization = _initialization(source, config.model.num_classes, class_names, entries)
+    _require_same_classes(config, initialization)
+    return config, initialization
+
+
+def _initialization(source, num_classes, class_names, entries) -> Initialization:
+    new = ClassLookup(class_names if len(class_names) == num_classes else (), num_classes)
+    known = ClassLookup(source.class_names, source.generator.config["num_classes"])
+    sources = class_sources(entries, new, known)
+    return Initialization(source, sources, describe_sources(sources, new, known))
+
+
+def _require_trained_blocks(config, discriminator):
+    checks.require(
+        discriminator is not None or config.step.freeze_d_blocks == 0,
+        "only a trained discriminator can be frozen, and this run begins with a new one",
+        freeze_d_blocks=config.step.freeze_d_blocks,
+        init_from=config.run.init_from,
+    )
+
+
+def _require_same_classes(config, initialization):
+    same = tuple((i,) for i in range(initialization.source.generator.config["num_classes"]))
+    checks.require(
+        not config.run.init_optimizers or initialization.sources == same,
+        "optimisers go on only with the source's classes in the source's order",
+        classes=list(initialization.class_names.items())[:MAX_SHOWN],
+    )

@@ -1,0 +1,121 @@
+"""The model that a run starts from: arrays and arguments of its networks, and its class names."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_biggan import checks
+from tf_biggan.model_store.directory import is_model_directory, load_network, read_directory
+from tf_biggan.model_store.optimizer_slots import OptimizerSlots, load_optimizer_slots
+from tf_biggan.training.restored import checkpoint_iterations, restore_network
+from tf_biggan.training.run_directory import is_run, read_class_names
+
+RAW = "raw_generator"
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceNetwork:
+    """One network: its arguments (`get_config`) and its variables by their path below it."""
+
+    config: Mapping[str, object]
+    arrays: Mapping[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceModel:
+    """A model to start from.
+
+    Attributes:
+      description: JSON values by name that say which model it is.
+      generator: its generator; of a run the moving average.
+      discriminator: its discriminator; None where the source has none.
+      class_names: one name a class; empty where none are known.
+      raw_generator: the generator in training, where its optimiser is to go on.
+      slots: of "generator" and "discriminator", where their optimisers are to go on; else empty.
+    """
+
+    description: Mapping[str, object]
+    generator: SourceNetwork
+    discriminator: SourceNetwork | None
+    class_names: tuple[str, ...]
+    raw_generator: SourceNetwork | None = None
+    slots: Mapping[str, OptimizerSlots] = dataclasses.field(default_factory=dict)
+
+
+def read_source_model(path: str, with_optimizers: bool = False) -> SourceModel:
+    """The newest checkpoint of a run, or a converted model.
+
+    Args:
+      path: of the folder.
+      with_optimizers: whether the state of both optimisers is read, and the raw generator where
+        there is one.
+
+    Raises:
+      ValueError: there is neither at `path`, or it is damaged, or it has no generator, or no
+        slots where they are asked for.
+    """
+    # Next to the networks in training there is no room for another pair on an accelerator.
+    with tf.device("CPU:0"):
+        if is_run(path):
+            checks.require(
+                not with_optimizers,
+                "a run's optimisers go on in the run itself: the same run_dir, more iterations",
+                init_from=path,
+            )
+            return _of_run(path)
+        checks.require(
+            is_model_directory(path),
+            "a run starts from the folder of another run or of a converted model",
+            init_from=path,
+        )
+        source = _of_directory(path)
+        return _with_optimizers(path, source) if with_optimizers else source
+
+
+def variables_by_path(network: keras.Model) -> dict:
+    """The network's variables by their path below it."""
+    prefix = f"{network.path}/"
+    return {variable.path.removeprefix(prefix): variable for variable in network.variables}
+
+
+def _of_run(path):
+    description = {"path": path, "kind": "run", "weights": "ema"}
+    generator = _taken(restore_network(path, "average"))
+    discriminator = _taken(restore_network(path, "discriminator"))
+    description["iteration"] = checkpoint_iterations(path)[-1]
+    return SourceModel(description, generator, discriminator, read_class_names(path))
+
+
+def _of_directory(path):
+    directory = read_directory(path)
+    generator = _taken(load_network(directory, "generator"))
+    has_discriminator = "discriminator" in directory.networks
+    discriminator = _taken(load_network(directory, "discriminator")) if has_discriminator else None
+    description = {"path": path, "kind": "model", "provenance": dict(directory.provenance)}
+    return SourceModel(description, generator, discriminator, directory.class_names)
+
+
+def _with_optimizers(path, source) -> SourceModel:
+    directory, raw = read_directory(path), None
+    if RAW in directory.networks:
+        raw = _taken(load_network(directory, RAW))
+    files = {"generator": RAW if raw else "generator", "discriminator": "discriminator"}
+    slots = {name: load_optimizer_slots(path, file) for name, file in files.items()}
+    missing = [name for name, found in slots.items() if found is None]
+    checks.require(
+        not missing,
+        "optimisers go on only from a model that was converted with their files, of both networks",
+        init_from=path,
+        without=missing,
+    )
+    return dataclasses.replace(source, raw_generator=raw, slots=slots)
+
+
+def _taken(network) -> SourceNetwork:
+    arrays = {path: np.array(variable) for path, variable in variables_by_path(network).items()}
+    return SourceNetwork(network.get_config(), arrays)
