@@ -1,0 +1,206 @@
+"""From the settings of the evaluate command to scores: opens everything and has it scored."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from tf_biggan import checks
+from tf_biggan.data.source import Source
+from tf_biggan.data.sources import open_source
+from tf_biggan.evaluation import report
+from tf_biggan.evaluation.cache import ArrayCache, cache_folder
+from tf_biggan.evaluation.classifier import classifier_of
+from tf_biggan.evaluation.evaluator import Evaluator, Scores
+from tf_biggan.evaluation.extractors import Extractor, open_extractor
+from tf_biggan.evaluation.generated import Drawing, GeneratedImages
+from tf_biggan.evaluation.image_sets import ImageSet, SourceImages, open_images
+from tf_biggan.evaluation.protocol import get_protocol
+from tf_biggan.evaluation.selection import select
+from tf_biggan.evaluation.settings import INCEPTION_IMAGES, OTHER_IMAGES, EvaluateConfig
+from tf_biggan.open_model import OpenedModel, open_model
+from tf_biggan.training.distribution import create_strategy, is_chief
+from tf_biggan.training.run_directory import is_run, read_config
+
+SCORES_FILE = "scores.json"
+FEATURES_FOLDER = "features"
+
+
+def evaluate(config: EvaluateConfig) -> Scores:
+    """Scores what the settings name, prints a table and writes the file.
+
+    Raises:
+      ValueError: something is missing, damaged or does not fit; nothing is written.
+    """
+    output = _output(config)
+    evaluation = _Evaluation(config)
+    scores = evaluation.scores()
+    if not is_chief(evaluation.strategy):
+        return scores
+    print(evaluation.title(scores), *report.table(scores, evaluation.protocol.decimals), sep="\n")
+    if output:
+        report.write_text(output, report.to_json(scores, evaluation.description()))
+        print(f"Written: {output}")
+    return scores
+
+
+def _output(config: EvaluateConfig) -> str | None:
+    """Where the scores go; checked before the work begins."""
+    output = config.output
+    if output is None and config.model is not None and is_run(config.model):
+        output = os.path.join(config.model, SCORES_FILE)
+    checks.require(
+        output is None or not os.path.isdir(output),
+        "`output` must be a file, not a folder",
+        output=output,
+    )
+    return output
+
+
+class _Evaluation:
+    """The parts of one evaluation."""
+
+    def __init__(self, config: EvaluateConfig):
+        self._config = config
+        self.protocol = get_protocol(config.protocol)
+        self._selected = select(config, self.protocol)
+        self.strategy = create_strategy(config.strategy, config.tpu)
+        self._folder = _cache_folder(config.feature_cache)
+        features = None if self._folder is None else os.path.join(self._folder, FEATURES_FOLDER)
+        self._cache = ArrayCache(features)
+        self._opened = self._open_model()
+        self._images = None if config.images is None else self._open_images()
+        self._source = self._open_reference()
+        self._reference = self._reference_images()
+
+    def scores(self) -> Scores:
+        """All scores of all networks."""
+        scores = Scores()
+        for kind, names in self._selected.by_extractor.items():
+            evaluator = self._evaluator(self._extractor(kind))
+            images = self._images or self._generated()
+            if self._reference is None:
+                reference = evaluator.reference_from_file(self._config.reference, images)
+            else:
+                reference = evaluator.reference(self._reference)
+            scores.join(evaluator.scores(images, reference, names, self._selected.explicit))
+            if self._config.save_statistics and kind == self._selected.primary:
+                evaluator.save_statistics(self._config.save_statistics, reference)
+        return scores
+
+    def title(self, scores: Scores) -> str:
+        """What the scores are of, in a line."""
+        model = scores.images.get("model", {})
+        facts = [f"{key} {model[key]}" for key in ("weights", "iteration") if key in model]
+        of = self._config.model or self._config.images
+        against = scores.reference.get("images") or scores.reference.get("statistics")
+        count = scores.reference.get("count")
+        which = f" ({', '.join(facts)})" if facts else ""
+        size = f" ({count:,} images)" if count else ""
+        return f"{of}{which}: {scores.images['count']:,} images against {against}{size}"
+
+    def description(self) -> dict:
+        """How it was done, for the file of scores."""
+        return {
+            "name": self.protocol.name,
+            "choices": self.protocol.description(),
+            "replicas": self.strategy.num_replicas_in_sync,
+            "batch_size": self._config.batch_size,
+        }
+
+    def _open_model(self) -> OpenedModel | None:
+        config = self._config
+        if config.model is None:
+            return None
+        with self.strategy.scope():
+            return open_model(config.model, raw=config.raw, iteration=config.iteration)
+
+    def _open_images(self) -> ImageSet:
+        config = self._config
+        size = None if config.resolution is None else (config.resolution, config.resolution)
+        return open_images(config.images, size, config.image_channels, config.num_images)
+
+    def _open_reference(self) -> Source | None:
+        """The data source to compare with; None where it is a file of statistics."""
+        config = self._config
+        if config.reference is not None and config.reference.endswith(".npz"):
+            return None
+        data = {"data_dir": config.data_dir, "download": config.download}
+        split = config.reference_split
+        if config.reference is None:
+            checks.require(
+                config.model is not None and is_run(config.model),
+                "--reference must say what to compare with; only a run knows its data",
+                model=config.model,
+                images=config.images,
+            )
+            own = read_config(config.model).data
+            name, split = own.dataset, split or self._protocol_split(own.dataset) or own.split
+            data["data_dir"] = config.data_dir or own.data_dir
+        else:
+            name = config.reference
+            split = split or self._protocol_split(name)
+            if os.path.isdir(name):
+                name = f"folder:{name}"
+        return open_source(name, split=split, **data)
+
+    def _protocol_split(self, name: str) -> str | None:
+        return self.protocol.reference_split if name.startswith("tfds:") else None
+
+    def _reference_images(self) -> ImageSet | None:
+        if self._source is None:
+            return None
+        if self._opened is not None:
+            shape = (*self._opened.generator.image_size, self._opened.generator.image_channels)
+        else:
+            shape = self._images.image_shape
+        return SourceImages(self._source, shape[:2], shape[2], self._config.reference_images)
+
+    def _generated(self) -> ImageSet:
+        config, opened = self._config, self._opened
+        default = INCEPTION_IMAGES if self._selected.has_inception else OTHER_IMAGES
+        drawing = Drawing(
+            config.num_images or default,
+            config.seed,
+            config.truncations()[0],
+            config.truncation_mode,
+            config.bn,
+            config.label_sampling or self.protocol.label_sampling,
+        )
+        return GeneratedImages(
+            opened.generator,
+            drawing,
+            self.strategy,
+            config.batch_size,
+            opened.description,
+            opened.class_names,
+            None if self._source is None else self._source.label_counts(),
+        )
+
+    def _extractor(self, kind: str) -> Extractor:
+        if kind == "classifier":
+            checks.require(
+                self._reference is not None,
+                "the classifier needs the images of the reference, not only their statistics",
+                reference=self._config.reference,
+            )
+            return classifier_of(self._reference, self._folder).extractor()
+        if kind == "inception":
+            raise NotImplementedError
+        return open_extractor(kind, self._config.layer)
+
+    def _evaluator(self, extractor: Extractor) -> Evaluator:
+        config = self._config
+        return Evaluator(
+            extractor, self.strategy, config.batch_size, self._cache, self.protocol, config.bootstrap
+        )
+
+
+def _cache_folder(setting: str) -> str | None:
+    if setting == "none":
+        return None
+    return str(cache_folder()) if setting == "default" else setting
