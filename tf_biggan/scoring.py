@@ -97,7 +97,7 @@ class _Evaluation:
         model = scores.images.get("model", {})
         facts = [f"{key} {model[key]}" for key in ("weights", "iteration") if key in model]
         of = self._config.model or self._config.images
-        against = scores.reference.get("images") or scores.reference.get("statistics")
+        against = scores.reference.get("statistics") or scores.reference.get("images")
         count = scores.reference.get("count")
         which = f" ({', '.join(facts)})" if facts else ""
         size = f" ({count:,} images)" if count else ""

@@ -28,7 +28,7 @@ class Scores:
       intervals: (lower, upper) of 95 % confidence, by the score's name.
       notes: sentences.
       extractors: identities of the networks, by name.
-      reference_sha256: hash of the reference images, by the network's name where it is a file's.
+      images, reference: descriptions of both sides, with the hash of their images.
     """
 
     values: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -76,11 +76,11 @@ class Evaluator:
 
     def features(self, images: ImageSet) -> Features:
         """The features of a set, in the protocol's order."""
-        return metrics.ordered(self._extraction.of(images), self.protocol.order)
+        return metrics.ordered(self._extraction.of(images), self.protocol)
 
     def reference(self, images: ImageSet) -> Reference:
         """A reference from images."""
-        found = self._extraction.of(images).by_content()
+        found = self.features(images)
         return Reference(
             feature_statistics(found.features),
             found,

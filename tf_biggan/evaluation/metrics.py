@@ -11,10 +11,13 @@ from tf_biggan.evaluation.classifier import accuracy
 from tf_biggan.evaluation.extractors import Extractor
 from tf_biggan.evaluation.features import Features
 from tf_biggan.evaluation.frechet import FeatureStatistics, feature_statistics, frechet_distance
+from tf_biggan.evaluation.frechet_infinity import frechet_infinity
 from tf_biggan.evaluation.inception_score import inception_score
-from tf_biggan.evaluation.kernel_distance import kernel_distance
+from tf_biggan.evaluation.intervals import frechet_interval, inception_interval, kernel_interval
+from tf_biggan.evaluation.intra_class import intra_class_distance
+from tf_biggan.evaluation.kernel_distance import kernel_distance, largest_subset_size
 from tf_biggan.evaluation.neighbours import density_coverage, precision_recall
-from tf_biggan.evaluation.protocol import CONTENT, NATURAL, Protocol
+from tf_biggan.evaluation.protocol import CONTENT, Protocol
 
 # Scores that carry no network's name: they are about the classes asked for.
 UNPREFIXED = ("accuracy", "held_out_accuracy")
@@ -38,6 +41,11 @@ class Reference:
     class_names: tuple[str, ...]
     description: Mapping[str, object]
 
+    @property
+    def count(self) -> int | None:
+        """How many images it is made of; None where that is not known."""
+        return self.description.get("count")
+
 
 @dataclasses.dataclass(frozen=True)
 class Context:
@@ -53,8 +61,10 @@ class Context:
     @property
     def classes_agree(self) -> bool:
         """Whether labels of both sets mean the same classes, as far as their names tell."""
-        theirs = self.reference.class_names
-        return not (self.class_names and theirs) or tuple(self.class_names) == tuple(theirs)
+        ours, theirs = tuple(self.class_names), tuple(self.reference.class_names)
+        if ours and theirs:
+            return ours == theirs
+        return not theirs or int(self.generated.labels.max()) < len(theirs)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,14 +85,9 @@ class Metric:
     compute: Callable[[Context], Result]
 
 
-def ordered(features: Features, order: str | int) -> Features:
+def ordered(features: Features, protocol: Protocol) -> Features:
     """Rows in the order of a protocol."""
-    if order == NATURAL:
-        return features
-    if order == CONTENT:
-        return features.by_content()
-    rows = np.random.RandomState(order).permutation(len(features.features))
-    return features.take(rows)
+    return features.by_content() if protocol.order == CONTENT else features
 
 
 def score_name(prefix: str, name: str) -> str:
@@ -104,7 +109,7 @@ def beside_small_samples(
     size = context.generated.features.shape[1]
     counts = {
         "generated": len(context.generated.features),
-        "reference": context.reference.statistics.count,
+        "reference": context.reference.count,
     }
     few = {which: count for which, count in counts.items() if count is not None and count <= size}
     if "fid" not in names or not few:
@@ -119,22 +124,73 @@ def beside_small_samples(
 
 
 def _fid(context):
-    statistics = feature_statistics(context.generated.features)
-    return Result({"fid": frechet_distance(statistics, context.reference.statistics)})
+    features, reference = context.generated.features, context.reference.statistics
+    value = frechet_distance(feature_statistics(features), reference)
+    if not context.bootstrap:
+        return Result({"fid": value})
+    interval = frechet_interval(features, reference, resamples=context.bootstrap)
+    return Result({"fid": value}, {"fid": interval})
+
+
+def _fid_infinity(context):
+    found = frechet_infinity(context.generated.features, context.reference.statistics)
+    return Result({"fid_infinity": found.value})
 
 
 def _is(context):
-    splits = min(context.protocol.splits, len(context.generated.logits))
-    mean, std = inception_score(context.generated.logits, splits, None)
-    return Result({"is": mean, "is_std": std})
+    logits, protocol = context.generated.logits, context.protocol
+    cut = {"splits": min(protocol.splits, len(logits)), "shuffle_seed": protocol.shuffle_seed}
+    mean, std = inception_score(logits, **cut)
+    values = {"is": mean, "is_std": std}
+    if not context.bootstrap:
+        return Result(values)
+    return Result(values, {"is": inception_interval(logits, resamples=context.bootstrap, **cut)})
 
 
 def _kid(context):
-    protocol = context.protocol
-    generated, real = context.generated.features, context.reference.features.features
-    size = min(protocol.kid_subset_size, len(generated), len(real))
-    mean, std = kernel_distance(generated, real, protocol.kid_subsets, size, protocol.kid_seed)
-    return Result({"kid": mean, "kid_std": std})
+    protocol, generated = context.protocol, context.generated.features
+    real = context.reference.features.features
+    size = largest_subset_size(len(generated), len(real), protocol.kid_subset_size)
+    drawn = {"subsets": protocol.kid_subsets, "subset_size": size}
+    mean, std = kernel_distance(generated, real, seed=protocol.kid_seed, **drawn)
+    values = {"kid": mean, "kid_std": std}
+    notes = _smaller_subsets(size, protocol.kid_subset_size)
+    if not context.bootstrap:
+        return Result(values, notes=notes)
+    settings = {"subset_seed": protocol.kid_seed, "resamples": context.bootstrap, **drawn}
+    return Result(values, {"kid": kernel_interval(generated, real, **settings)}, notes=notes)
+
+
+def _smaller_subsets(size, usual):
+    if size == usual:
+        return ()
+    return (f"The kernel distance has subsets of {size:,} images instead of {usual:,}.",)
+
+
+def _precision_recall(context):
+    sides = (context.generated.features, context.reference.features.features)
+    precision, recall = precision_recall(*sides, k=context.protocol.neighbours)
+    return Result({"precision": precision, "recall": recall})
+
+
+def _density_coverage(context):
+    sides = (context.generated.features, context.reference.features.features)
+    density, coverage = density_coverage(*sides)
+    return Result({"density": density, "coverage": coverage})
+
+
+def _intra_fid(context):
+    generated, real = context.generated, context.reference.features
+    found = intra_class_distance(
+        generated.features, generated.labels, real.features, real.labels
+    )
+    names = context.reference.class_names
+    notes = ()
+    if found.too_few:
+        listed = ", ".join(names[label] if names else str(label) for label in found.too_few[:5])
+        notes = (f"intra_fid leaves out {len(found.too_few)} classes of 1 or no image: {listed}.",)
+    values = {} if found.mean is None else {"intra_fid": found.mean}
+    return Result(values, per_class={"intra_fid": _named(found.of_class, names)}, notes=notes)
 
 
 def _accuracy(context):
@@ -166,17 +222,28 @@ NEEDS = {
         lambda context: context.generated.labels is not None,
         "needs images whose classes are known",
     ),
+    "reference labels": (
+        lambda context: context.reference.features.labels is not None,
+        "needs a reference whose classes are known",
+    ),
+    "enough for a line": (
+        lambda context: len(context.generated.features) // 10 > len(context.reference.statistics.mean),
+        "needs ten times as many images as there are features",
+    ),
     "agreeing classes": (
-        lambda context: (
-            context.classes_agree
-            and context.generated.labels.max() < max(1, context.extractor.num_classes)
-        ),
+        lambda context: context.classes_agree,
         "needs images of the reference's classes",
     ),
 }
+BOTH_SIDES = ("reference features",)
+CLASSES = ("labels", "agreeing classes")
 METRICS = {
     "fid": Metric((), _fid),
     "is": Metric(("logits",), _is),
-    "kid": Metric(("reference features",), _kid),
-    "accuracy": Metric(("logits", "classifier", "labels", "agreeing classes"), _accuracy),
+    "kid": Metric(BOTH_SIDES, _kid),
+    "precision_recall": Metric(BOTH_SIDES, _precision_recall),
+    "density_coverage": Metric(BOTH_SIDES, _density_coverage),
+    "fid_infinity": Metric(("enough for a line",), _fid_infinity),
+    "intra_fid": Metric((*BOTH_SIDES, "reference labels", *CLASSES), _intra_fid),
+    "accuracy": Metric(("classifier", *CLASSES), _accuracy),
 }

