@@ -92,7 +92,7 @@ class FeatureExtraction:
         )
 
     def _key(self, images):
-        if not self._cache.keeps:
+        if not (self._cache.keeps and images.cached):
             return None
         content = images.recipe or content_sha256(images)
         return key_of(content, dict(self.extractor.identity))

@@ -70,6 +70,8 @@ class GeneratedImages(ImageSet):
       model: JSON values that describe it.
       class_names: of the model.
       label_counts: images per class of the reference [classes], for "data".
+      trains: whether the generator goes on training: then nothing about its weights is told, its
+        features are not kept, and every pass over the images draws anew.
 
     Raises:
       ValueError: the model cannot do what is asked for.
@@ -84,10 +86,10 @@ class GeneratedImages(ImageSet):
         model: Mapping[str, object],
         class_names: tuple[str, ...] = (),
         label_counts: np.ndarray | None = None,
+        trains: bool = False,
     ):
-        trains = isinstance(generator, Generator)
         checks.require(
-            drawing.bn == "running" or trains,
+            drawing.bn == "running" or isinstance(generator, Generator),
             "only a run or a converted model can have its statistics taken anew",
             bn=drawing.bn,
             model=model.get("path"),
@@ -100,19 +102,25 @@ class GeneratedImages(ImageSet):
         self.image_shape = (*generator.image_size, generator.image_channels)
         self.labels = self._labels(np.arange(drawing.count))
         self.class_names = class_names
+        self.cached = not trains
+        self._map = None
         self.description = {
             "images": "generated",
             "count": drawing.count,
             "resolution": list(self.image_shape),
-            "model": {**model, "sha256": weights_sha256(generator, model.get("path"))},
+            "model": dict(model),
             **_drawing_description(drawing, batch_size),
         }
-        probabilities = None if self._probabilities is None else self._probabilities.tolist()
-        self.recipe = key_of(self.description | {"model": None, "labels": probabilities})
-        self.recipe = key_of(self.recipe, self.description["model"]["sha256"])
+        if not trains:
+            probabilities = None if self._probabilities is None else self._probabilities.tolist()
+            sha256 = weights_sha256(generator, model.get("path"))
+            self.recipe = key_of(self.description | {"model": sha256}, probabilities)
+            self.description["model"]["sha256"] = sha256
 
     def batches(self, size):
-        draw = self._drawing_map()
+        if self._map is None:
+            self._map = self._drawing_map()
+        draw = self._map
         pending = np.zeros((0, *self.image_shape), np.uint8)
         for start in range(0, self.count, draw.rows):
             made = to_uint8(draw(*self._inputs(np.arange(start, start + draw.rows))))

@@ -31,6 +31,7 @@ class ImageSet(abc.ABC):
       class_names: one name a class; empty where none are known.
       description: JSON values for the protocol.
       recipe: what stands for the content where the images are made, not read; else None.
+      cached: whether features of the images may be kept.
     """
 
     name: str
@@ -40,6 +41,7 @@ class ImageSet(abc.ABC):
     class_names: tuple[str, ...]
     description: Mapping[str, object]
     recipe: str | None = None
+    cached: bool = True
 
     @abc.abstractmethod
     def batches(self, size: int) -> Iterator[np.ndarray]:
