@@ -1,1 +1,1 @@
-"""Scores of images, and where the images, the features and the references come from."""
+"""Scores of generated images, the networks they are measured with, and how they were made."""
