@@ -28,12 +28,13 @@ LEVELS = [
         "tf_biggan.images",
         "tf_biggan.classes",
     },
-    {"tf_biggan.layers", "tf_biggan.sampling"},
+    {"tf_biggan.layers", "tf_biggan.sampling", "tf_biggan.truncation"},
     {"tf_biggan.regularizers", "tf_biggan.models"},
     {"tf_biggan.data", "tf_biggan.model_store", "tf_biggan.conversion"},
     {"tf_biggan.evaluation"},
     {"tf_biggan.training"},
     {"tf_biggan.open_model"},
+    {"tf_biggan.scoring"},
     # the commands
     {"tf_biggan.convert", "tf_biggan.evaluate", "tf_biggan.prepare", "tf_biggan.train"},
 ]

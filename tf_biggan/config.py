@@ -139,13 +139,11 @@ class RunConfig:
     eval_every: int = setting(
         0, "iterations between scores of the moving average; 0 for none", minimum=0, may_change=True
     )
-    eval_images: int = setting(
-        5000, "generated images that are scored", minimum=2, may_change=True
-    )
+    eval_images: int = setting(5000, "generated images that are scored", minimum=2, may_change=True)
     eval_extractor: str = setting(
         "classifier",
-        "what scores are taken by: classifier (trained on the data first), inception, or the path of"
-        " a .keras file or SavedModel",
+        "what scores are taken by: classifier (trained on the data first), inception, or the path"
+        " of a .keras file or SavedModel",
         may_change=True,
     )
     eval_reference: str | None = setting(

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
-
-import numpy as np
-import tensorflow as tf
 
 from tf_biggan import checks
 from tf_biggan.data.source import Source
@@ -15,13 +11,18 @@ from tf_biggan.data.sources import open_source
 from tf_biggan.evaluation import report
 from tf_biggan.evaluation.cache import ArrayCache, cache_folder
 from tf_biggan.evaluation.classifier import classifier_of
+from tf_biggan.evaluation.curve_chart import chart
 from tf_biggan.evaluation.evaluator import Evaluator, Scores
 from tf_biggan.evaluation.extractors import Extractor, open_extractor
 from tf_biggan.evaluation.generated import Drawing, GeneratedImages
 from tf_biggan.evaluation.image_sets import ImageSet, SourceImages, open_images
+from tf_biggan.evaluation.metrics import Reference, score_name
 from tf_biggan.evaluation.protocol import get_protocol
 from tf_biggan.evaluation.selection import select
 from tf_biggan.evaluation.settings import INCEPTION_IMAGES, OTHER_IMAGES, EvaluateConfig
+from tf_biggan.evaluation.truncation_curve import Point, columns
+from tf_biggan.evaluation.truncation_curve import table as curve_table
+from tf_biggan.images import save_png
 from tf_biggan.open_model import OpenedModel, open_model
 from tf_biggan.training.distribution import create_strategy, is_chief
 from tf_biggan.training.run_directory import is_run, read_config
@@ -38,6 +39,8 @@ def evaluate(config: EvaluateConfig) -> Scores:
     """
     output = _output(config)
     evaluation = _Evaluation(config)
+    if len(config.truncations()) > 1:
+        return evaluate_curve(evaluation, output)
     scores = evaluation.scores()
     if not is_chief(evaluation.strategy):
         return scores
@@ -45,6 +48,28 @@ def evaluate(config: EvaluateConfig) -> Scores:
     if output:
         report.write_text(output, report.to_json(scores, evaluation.description()))
         print(f"Written: {output}")
+    return scores
+
+
+def evaluate_curve(evaluation: _Evaluation, output: str | None) -> Scores:
+    """Scores along the truncations: a table, a JSON file, and a chart beside it."""
+    curve, scores, names, valid = evaluation.curve()
+    found = columns(curve, valid)
+    if not is_chief(evaluation.strategy):
+        return scores
+    print(evaluation.title(scores), *curve_table(curve, found, names), sep="\n")
+    if output:
+        points = {name: point and dataclasses.asdict(point) for name, point in found.items()}
+        along = {
+            "names": names,
+            "valid_score": valid,
+            "points": [dataclasses.asdict(point) for point in curve],
+            "columns": points,
+        }
+        report.write_text(output, report.to_json(scores, evaluation.description(), along))
+        picture = f"{os.path.splitext(output)[0]}.png"
+        save_png(chart(curve, names, str(evaluation.title(scores))), picture)
+        print(f"Written: {output}, {picture}")
     return scores
 
 
@@ -82,15 +107,32 @@ class _Evaluation:
         scores = Scores()
         for kind, names in self._selected.by_extractor.items():
             evaluator = self._evaluator(self._extractor(kind))
-            images = self._images or self._generated()
-            if self._reference is None:
-                reference = evaluator.reference_from_file(self._config.reference, images)
-            else:
-                reference = evaluator.reference(self._reference)
+            images = self._images or self._generated(self._config.truncations()[0])
+            reference = self._against(evaluator, images)
             scores.join(evaluator.scores(images, reference, names, self._selected.explicit))
             if self._config.save_statistics and kind == self._selected.primary:
                 evaluator.save_statistics(self._config.save_statistics, reference)
         return scores
+
+    def curve(self) -> tuple[list[Point], Scores, tuple[str, str], float | None]:
+        """(points, scores without truncation, names of the two scores, the valid score)."""
+        config, primary = self._config, self._selected.primary
+        checks.require(
+            config.model is not None, "a truncation curve needs --model", images=config.images
+        )
+        evaluator = self._evaluator(self._extractor(primary))
+        prefix = evaluator.extractor.prefix
+        names = score_name(prefix, "fid"), score_name(prefix, "is")
+        points, reference = [], None
+        for truncation in (*config.truncations(), None):
+            images = self._generated(truncation)
+            reference = reference or self._against(evaluator, images)
+            scores = evaluator.scores(images, reference, ("fid", "is"))
+            points.append(Point(truncation, *(scores.values[name] for name in names)))
+        valid = config.valid_score
+        if valid is None and reference.features is not None:
+            valid = evaluator.score_of(reference)
+        return points, scores, names, valid
 
     def title(self, scores: Scores) -> str:
         """What the scores are of, in a line."""
@@ -160,13 +202,18 @@ class _Evaluation:
             shape = self._images.image_shape
         return SourceImages(self._source, shape[:2], shape[2], self._config.reference_images)
 
-    def _generated(self) -> ImageSet:
+    def _against(self, evaluator: Evaluator, images: ImageSet) -> Reference:
+        if self._reference is None:
+            return evaluator.reference_from_file(self._config.reference, images)
+        return evaluator.reference(self._reference)
+
+    def _generated(self, truncation: float | None) -> ImageSet:
         config, opened = self._config, self._opened
         default = INCEPTION_IMAGES if self._selected.has_inception else OTHER_IMAGES
         drawing = Drawing(
             config.num_images or default,
             config.seed,
-            config.truncations()[0],
+            truncation,
             config.truncation_mode,
             config.bn,
             config.label_sampling or self.protocol.label_sampling,
@@ -196,7 +243,12 @@ class _Evaluation:
     def _evaluator(self, extractor: Extractor) -> Evaluator:
         config = self._config
         return Evaluator(
-            extractor, self.strategy, config.batch_size, self._cache, self.protocol, config.bootstrap
+            extractor,
+            self.strategy,
+            config.batch_size,
+            self._cache,
+            self.protocol,
+            config.bootstrap,
         )
 
 

@@ -147,7 +147,9 @@ def classifier_of(
 def accuracy(logits: np.ndarray, labels: np.ndarray) -> tuple[float, dict[int, float]]:
     """(share of rows whose largest logit is that of their label, the same by class)."""
     right = logits.argmax(axis=1) == labels
-    return float(right.mean()), {int(c): float(right[labels == c].mean()) for c in np.unique(labels)}
+    return float(right.mean()), {
+        int(c): float(right[labels == c].mean()) for c in np.unique(labels)
+    }
 
 
 def _pixels(images: tf.Tensor) -> tf.Tensor:

@@ -14,6 +14,7 @@ from tf_biggan.evaluation.extractors import Extractor
 from tf_biggan.evaluation.features import FeatureExtraction, Features
 from tf_biggan.evaluation.frechet import feature_statistics
 from tf_biggan.evaluation.image_sets import ImageSet
+from tf_biggan.evaluation.inception_score import inception_score
 from tf_biggan.evaluation.metrics import METRICS, Reference
 from tf_biggan.evaluation.protocol import Protocol
 
@@ -143,6 +144,14 @@ class Evaluator:
             checks.require(not strict, f"{name} {missing}", images=images.name)
             scores.notes.append(f"No {name}: it {missing}.")
         return scores
+
+    def score_of(self, reference: Reference) -> float | None:
+        """The inception score of the reference's own images; None without logits."""
+        logits = reference.features.logits
+        if logits is None:
+            return None
+        splits = min(self.protocol.splits, len(logits))
+        return inception_score(logits, splits, self.protocol.shuffle_seed)[0]
 
     def _add(self, scores, result):
         prefix = self.extractor.prefix

@@ -47,7 +47,9 @@ class Features:
     def take(self, rows: np.ndarray) -> Features:
         """Only those rows, in that order."""
         chosen = {
-            field.name: None if getattr(self, field.name) is None else getattr(self, field.name)[rows]
+            field.name: None
+            if getattr(self, field.name) is None
+            else getattr(self, field.name)[rows]
             for field in dataclasses.fields(self)
         }
         return Features(**chosen)

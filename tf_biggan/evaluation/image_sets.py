@@ -208,7 +208,8 @@ def read_npz(path: str) -> dict[str, np.ndarray]:
     except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(
-            f"An .npz file must be there, complete and of plain arrays. Received: {path} ({reason})."
+            "An .npz file must be there, complete and of plain arrays."
+            f" Received: {path} ({reason})."
         ) from error
 
 

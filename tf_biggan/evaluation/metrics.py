@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
-
 from tf_biggan.evaluation.classifier import accuracy
 from tf_biggan.evaluation.extractors import Extractor
 from tf_biggan.evaluation.features import Features
@@ -99,7 +97,9 @@ def score_name(prefix: str, name: str) -> str:
 
 def missing(context: Context, name: str) -> str | None:
     """What a metric lacks, as the end of a sentence; None where it can be computed."""
-    return next((NEEDS[need][1] for need in METRICS[name].needs if not NEEDS[need][0](context)), None)
+    return next(
+        (NEEDS[need][1] for need in METRICS[name].needs if not NEEDS[need][0](context)), None
+    )
 
 
 def beside_small_samples(
@@ -181,9 +181,7 @@ def _density_coverage(context):
 
 def _intra_fid(context):
     generated, real = context.generated, context.reference.features
-    found = intra_class_distance(
-        generated.features, generated.labels, real.features, real.labels
-    )
+    found = intra_class_distance(generated.features, generated.labels, real.features, real.labels)
     names = context.reference.class_names
     notes = ()
     if found.too_few:
@@ -227,7 +225,9 @@ NEEDS = {
         "needs a reference whose classes are known",
     ),
     "enough for a line": (
-        lambda context: len(context.generated.features) // 10 > len(context.reference.statistics.mean),
+        lambda context: (
+            len(context.generated.features) // 10 > len(context.reference.statistics.mean)
+        ),
         "needs ten times as many images as there are features",
     ),
     "agreeing classes": (

@@ -47,13 +47,16 @@ def _by_class(values: Mapping[str, float]) -> str:
     )
 
 
-def to_json(scores: Scores, protocol: Mapping[str, object]) -> str:
+def to_json(
+    scores: Scores, protocol: Mapping[str, object], curve: Mapping[str, object] | None = None
+) -> str:
     """The text of scores.json: scores, intervals, classes, notes, and how they were made."""
     content = {
         "scores": scores.values,
         "intervals": {name: list(pair) for name, pair in scores.intervals.items()},
         "per_class": scores.per_class,
         "notes": scores.notes,
+        **({} if curve is None else {"curve": curve}),
         "protocol": {
             "images": scores.images,
             "reference": scores.reference,

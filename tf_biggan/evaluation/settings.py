@@ -70,6 +70,11 @@ class EvaluateConfig:
         "scale: t times a normal cut off at 2 (DeepMind); resample: a normal cut off at t (paper)",
         choices=("scale", "resample"),
     )
+    valid_score: float | None = setting(
+        None,
+        "of a curve: the inception score of validation images, at which the paper gives a FID;"
+        " default: that of the reference's images",
+    )
     bn: str = setting(
         "running",
         "statistics of the batch norms; standing: means over batches at the truncation",

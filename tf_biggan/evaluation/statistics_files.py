@@ -33,9 +33,7 @@ def write_statistics(path: str, statistics: FeatureStatistics, description: Mapp
     text = json.dumps({**description, "count": statistics.count})
     try:
         with open(temporary, "wb") as file:
-            np.savez(
-                file, mu=statistics.mean, sigma=statistics.covariance, **{DESCRIPTION: text}
-            )
+            np.savez(file, mu=statistics.mean, sigma=statistics.covariance, **{DESCRIPTION: text})
         os.replace(temporary, path)
     finally:
         if os.path.exists(temporary):
