@@ -15,7 +15,7 @@ from tf_biggan.evaluation.curve_chart import chart
 from tf_biggan.evaluation.evaluator import Evaluator, Scores
 from tf_biggan.evaluation.extractors import Extractor, open_extractor
 from tf_biggan.evaluation.generated import Drawing, GeneratedImages
-from tf_biggan.evaluation.image_sets import ImageSet, SourceImages, open_images
+from tf_biggan.evaluation.image_sets import ImageSet, PilResized, SourceImages, open_images
 from tf_biggan.evaluation.metrics import Reference, score_name
 from tf_biggan.evaluation.protocol import get_protocol
 from tf_biggan.evaluation.selection import select
@@ -27,6 +27,8 @@ from tf_biggan.open_model import OpenedModel, open_model
 from tf_biggan.training.distribution import create_strategy, is_chief
 from tf_biggan.training.run_directory import is_run, read_config
 
+# What mmagic resizes images to.
+INPUT_SIZE = 299
 SCORES_FILE = "scores.json"
 FEATURES_FOLDER = "features"
 
@@ -109,10 +111,19 @@ class _Evaluation:
             evaluator = self._evaluator(self._extractor(kind))
             images = self._images or self._generated(self._config.truncations()[0])
             reference = self._against(evaluator, images)
-            scores.join(evaluator.scores(images, reference, names, self._selected.explicit))
+            for variant, some in self._variants(images, names):
+                found = evaluator.scores(variant, reference, some, self._selected.explicit)
+                scores.join(found)
             if self._config.save_statistics and kind == self._selected.primary:
                 evaluator.save_statistics(self._config.save_statistics, reference)
         return scores
+
+    def _variants(self, images: ImageSet, names: tuple[str, ...]):
+        """(images, metrics): where the protocol resizes for the inception score, it comes first."""
+        if self.protocol.is_resize == "tf1" or "is" not in names:
+            return [(images, names)]
+        others = tuple(name for name in names if name != "is")
+        return [(PilResized(images, INPUT_SIZE), ("is",)), (images, others)]
 
     def curve(self) -> tuple[list[Point], Scores, tuple[str, str], float | None]:
         """(points, scores without truncation, names of the two scores, the valid score)."""
