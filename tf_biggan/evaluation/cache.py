@@ -84,7 +84,8 @@ class ArrayCache:
             self._make_room(path)
         except OSError:
             # A score need not fail because it could not be remembered.
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
 
     def _path(self, key):
         return self._folder / f"{key}.npz"
