@@ -85,7 +85,7 @@ def _load_keras(path: str, layer: str | None) -> keras.Model:
     checks.require(
         layer in names, f"`layer` must be one of {', '.join(names)}", layer=layer, path=path
     )
-    return keras.Model(model.inputs, model.get_layer(layer).output)
+    return keras.Model(model.input, model.get_layer(layer).output)
 
 
 def _of_keras(model):
