@@ -16,6 +16,7 @@ from tf_biggan.evaluation.evaluator import Evaluator, Scores
 from tf_biggan.evaluation.extractors import Extractor, open_extractor
 from tf_biggan.evaluation.generated import Drawing, GeneratedImages
 from tf_biggan.evaluation.image_sets import ImageSet, PilResized, SourceImages, open_images
+from tf_biggan.evaluation.inception_extractor import inception_extractor
 from tf_biggan.evaluation.metrics import Reference, score_name
 from tf_biggan.evaluation.protocol import get_protocol
 from tf_biggan.evaluation.selection import select
@@ -248,7 +249,7 @@ class _Evaluation:
             )
             return classifier_of(self._reference, self._folder).extractor()
         if kind == "inception":
-            raise NotImplementedError
+            return inception_extractor(self._config.inception_weights, self.protocol.bias)
         return open_extractor(kind, self._config.layer)
 
     def _evaluator(self, extractor: Extractor) -> Evaluator:

@@ -121,7 +121,7 @@ def get_protocol(name: str) -> Protocol:
     """
     checks.require(
         name != "compare_gan",
-        "compare_gan's protocol cannot be reproduced: it feeds Inception floats that were never"
+        "the protocol of compare_gan cannot be reproduced: it feeds Inception floats that were never"
         f" rounded to bytes; `protocol` must be one of {', '.join(PROTOCOLS)}",
         protocol=name,
     )

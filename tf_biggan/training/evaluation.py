@@ -16,6 +16,7 @@ from tf_biggan.evaluation.evaluator import Evaluator
 from tf_biggan.evaluation.extractors import Extractor, open_extractor
 from tf_biggan.evaluation.generated import Drawing, GeneratedImages
 from tf_biggan.evaluation.image_sets import SourceImages
+from tf_biggan.evaluation.inception_extractor import inception_extractor
 from tf_biggan.evaluation.metrics import Reference, score_name
 from tf_biggan.evaluation.protocol import DEFAULT
 from tf_biggan.training.checkpoints import Checkpoints
@@ -123,6 +124,8 @@ def _extractor(config: TrainConfig, data: SourceImages, cache) -> Extractor:
     kind = config.run.eval_extractor
     if kind == "classifier":
         return classifier_of(data, cache).extractor()
+    if kind == "inception":
+        return inception_extractor(config.run.inception_weights, DEFAULT.bias)
     return open_extractor(kind)
 
 
