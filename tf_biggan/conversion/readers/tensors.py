@@ -1,0 +1,83 @@
+"""Tensors that lie in a file: shapes are known at once, values are read when they are asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredTensor:
+    """One tensor in a file.
+
+    Attributes:
+      shape: its axes.
+      dtype: as stored, by NumPy's name; or "bfloat16", which NumPy lacks.
+      read: the values from the file; what NumPy has no narrow type for, and half precision, as
+        float32.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    read: Callable[[], np.ndarray]
+
+    @classmethod
+    def of(cls, array: np.ndarray) -> StoredTensor:
+        """An array in memory as if it lay in a file."""
+        array = np.asarray(array)
+        return cls(array.shape, array.dtype.name, lambda: array)
+
+
+class Tensors(Mapping[str, np.ndarray]):
+    """Arrays by key, each read from its file at every access, so that few are in memory.
+
+    Args:
+      entries: the tensors by key.
+    """
+
+    def __init__(self, entries: Mapping[str, StoredTensor]):
+        self.entries = dict(entries)
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        return self.entries[key].read()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __contains__(self, key) -> bool:
+        return key in self.entries
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every tensor; reads nothing."""
+        return {key: entry.shape for key, entry in self.entries.items()}
+
+    @property
+    def dtypes(self) -> dict[str, str]:
+        """The type of every tensor as stored; reads nothing."""
+        return {key: entry.dtype for key, entry in self.entries.items()}
+
+    def below(self, prefix: str) -> Tensors:
+        """The tensors whose keys begin with `prefix`, by the rest of their keys."""
+        return Tensors(
+            {
+                key.removeprefix(prefix): entry
+                for key, entry in self.entries.items()
+                if key.startswith(prefix)
+            }
+        )
+
+
+def widened(array: np.ndarray) -> np.ndarray:
+    """Half precision as float32, everything else as it is."""
+    return array.astype("float32") if array.dtype == np.float16 else array
+
+
+def from_bfloat16(bits: np.ndarray) -> np.ndarray:
+    """float32 from the 16 bits of bfloat16, which are its upper half."""
+    return (bits.astype("uint32") << 16).view("float32")
