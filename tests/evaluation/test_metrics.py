@@ -114,7 +114,11 @@ LACKS = {
         dict(class_names=(), reference=reference_of(features(seed=1), ("a", "b"))),
         "the reference's classes",
     ),
-    "reference labels": ("intra_fid", dict(real=features(seed=1, labels=False)), "a reference whose"),
+    "reference labels": (
+        "intra_fid",
+        dict(real=features(seed=1, labels=False)),
+        "a reference whose classes",
+    ),
     "line": ("fid_infinity", dict(generated=features(60)), "ten times as many images"),
     "statistics alone": (
         "kid",

@@ -40,7 +40,7 @@ def test_files_of_pytorch_fid_and_ttur(tmp_path):
     found, description = read_statistics(str(path))
     assert description == {} and found.mean.dtype == found.covariance.dtype == np.float64
     require_comparable(str(path), found, description, IMAGES, EXTRACTOR, 4)
-    with pytest.raises(ValueError, match="features of the same size.*of_extractor=2048"):
+    with pytest.raises(ValueError, match=r"features of the same size.*of_extractor=2048"):
         require_comparable(str(path), found, description, IMAGES, EXTRACTOR, 2048)
 
 

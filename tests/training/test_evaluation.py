@@ -45,15 +45,16 @@ def test_a_run_is_scored_and_keeps_its_best(tmp_path, capsys, monkeypatch):
     assert "Scores at iteration 4: classifier_fid" in capsys.readouterr().out
 
     for name, choose in (("classifier_fid", min), ("classifier_score", max)):
-        best = choose(lines, key=lambda iteration: lines[iteration][name])  # noqa: B023
+        best = choose(lines, key=lambda iteration: lines[iteration][name])
         folder = f"{run}/best-{name}"
         assert checkpoint_iterations(folder) == [best]
         opened = open_model(folder)
         assert opened.description["iteration"] == best and opened.class_names[3] == "3"
         assert _best_until(run, 4, {name: choose is min})[name] == lines[best][name]
     # What came after the checkpoint that a run goes on from does not count.
-    assert _best_until(run, 3, {"classifier_fid": True})["classifier_fid"] == (
-        lines[2]["classifier_fid"]
+    assert (
+        _best_until(run, 3, {"classifier_fid": True})["classifier_fid"]
+        == (lines[2]["classifier_fid"])
     )
 
     # A finished run that goes on knows what was best: nothing is kept that is worse.

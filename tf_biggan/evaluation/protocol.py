@@ -121,8 +121,8 @@ def get_protocol(name: str) -> Protocol:
     """
     checks.require(
         name != "compare_gan",
-        "the protocol of compare_gan cannot be reproduced: it feeds Inception floats that were never"
-        f" rounded to bytes; `protocol` must be one of {', '.join(PROTOCOLS)}",
+        "the protocol of compare_gan cannot be reproduced: it feeds Inception floats that were"
+        f" never rounded to bytes; `protocol` must be one of {', '.join(PROTOCOLS)}",
         protocol=name,
     )
     checks.require_choice("protocol", name, tuple(PROTOCOLS))
