@@ -11,7 +11,7 @@ and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -21,6 +21,8 @@ from tf_biggan.evaluation.inception_architecture import (
     CLASSIFIER,
     INPUT_SIZE,
     NETWORK,
+    NUM_CLASSES,
+    NUM_FEATURES,
     TAPS,
     Conv,
     Mixed,
@@ -61,7 +63,14 @@ class Inception:
         self.taps = tuple(taps)
         self.sha256 = sha256
         self.is_reference = is_reference
-        self._weights = _with_pixel_scaling(weights)
+        places = {_place(tap) for tap in taps}
+        deepest = max(
+            i for i, unit in enumerate(NETWORK) if isinstance(unit, Tap) and unit.name in places
+        )
+        self._units = NETWORK[: deepest + 1]
+        # Made here and not in the graph, so that under a strategy every replica has its own.
+        self._variables = _variables(self._units, _with_pixel_scaling(weights))
+        self._classifier = [tf.Variable(part, trainable=False) for part in weights[CLASSIFIER]]
         image = tf.TensorSpec([None, None, None, 3], tf.uint8)
         self._features = tf.function(self.outputs, input_signature=[image])
 
@@ -79,45 +88,45 @@ class Inception:
         )
         return {tap: value.numpy() for tap, value in self._features(images).items()}
 
+    @property
+    def graph(self) -> tf.Graph:
+        """The graph behind `features`."""
+        return self._features.get_concrete_function().graph
+
     def outputs(self, images) -> dict[str, tf.Tensor]:
         """Tensors [N, D] by tap, for images [N, H, W, 3] from 0 to 255; for use inside a graph."""
         found = {}
-        left = {_place(tap) for tap in self.taps}
         tensor = resize(images)
-        for unit in NETWORK:
-            if isinstance(unit, Tap) and unit.name in left:
+        for unit in self._units:
+            if isinstance(unit, Tap):
                 found[unit.name] = tf.reduce_mean(tensor, axis=(1, 2))
-                left.remove(unit.name)
-            if not left:
-                break
-            tensor = self._unit(unit, tensor)
-        return {tap: self._tap(tap, found) for tap in self.taps}
-
-    def _tap(self, tap, found):
-        if tap in found:
-            return found[tap]
-        kernel, bias = self._weights[CLASSIFIER]
-        logits = tf.matmul(found["2048"], kernel)
-        return logits + bias if tap == "logits" else logits
+            else:
+                tensor = self._unit(unit, tensor)
+        if "2048" in found:
+            kernel, bias = self._classifier
+            found["logits_unbiased"] = tf.matmul(found["2048"], kernel)
+            found["logits"] = found["logits_unbiased"] + bias
+        return {tap: found[tap] for tap in self.taps}
 
     def _unit(self, unit, tensor):
         if isinstance(unit, Conv):
-            return tf.nn.relu(self._linear([unit], tensor))
+            return tf.nn.relu(self._linear((unit,), tensor))
         if isinstance(unit, Pool):
             return _pool(unit, tensor)
-        if isinstance(unit, Mixed):
-            return self._mixed(unit, tensor)
-        return tensor
+        return self._mixed(unit, tensor)
 
     def _mixed(self, mixed, tensor):
-        heads = [branch[0] for branch in mixed.branches if _is_pointwise(branch[0])]
-        first = dict(zip(heads, self._merged(heads, tensor), strict=True)) if heads else {}
+        heads = _heads(mixed)
+        merged = tf.nn.relu(self._linear(heads, tensor)) if heads else None
+        widths = [conv.filters for conv in heads]
+        first = dict(zip(heads, tf.split(merged, widths, axis=-1), strict=True)) if heads else {}
         ends = []
         for branch in mixed.branches:
             if branch[0] in first:
                 end, rest = first[branch[0]], branch[1:]
             elif isinstance(branch[0], Pool) and branch[0].kind == "average":
-                end, rest = self._averaged(branch[0], branch[1], tensor), branch[2:]
+                averaged = _pool(branch[0], self._linear(branch[1:2], tensor))
+                end, rest = tf.nn.relu(averaged), branch[2:]
             else:
                 end, rest = tensor, branch
             for unit in rest:
@@ -125,18 +134,8 @@ class Inception:
             ends.append(end)
         return tf.concat(ends, axis=-1)
 
-    def _merged(self, convs, tensor):
-        """Outputs of 1x1 convolutions that read the same tensor."""
-        together = tf.nn.relu(self._linear(convs, tensor))
-        return tf.split(together, [conv.filters for conv in convs], axis=-1)
-
-    def _averaged(self, pool, conv, tensor):
-        """The 1x1 convolution of an average, as an average of the convolution."""
-        return tf.nn.relu(_pool(pool, self._linear([conv], tensor)))
-
     def _linear(self, convs, tensor):
-        kernels, biases = zip(*(self._weights[conv.name] for conv in convs), strict=True)
-        kernel, bias = np.concatenate(kernels, axis=-1), np.concatenate(biases)
+        kernel, bias = self._variables[convs]
         made = tf.nn.conv2d(tensor, kernel, convs[0].stride, convs[0].padding)
         return tf.nn.bias_add(made, bias)
 
@@ -156,8 +155,33 @@ def _place(tap: str) -> str:
     return "2048" if tap.startswith("logits") else tap
 
 
-def _is_pointwise(unit) -> bool:
-    return isinstance(unit, Conv) and unit.kernel == (1, 1)
+def _heads(mixed: Mixed) -> tuple[Conv, ...]:
+    """The 1x1 convolutions that read a block's input as it is."""
+    firsts = (branch[0] for branch in mixed.branches)
+    return tuple(unit for unit in firsts if isinstance(unit, Conv) and unit.kernel == (1, 1))
+
+
+def _variables(units, weights: FoldedWeights) -> dict[tuple[Conv, ...], tuple]:
+    """Kernel and bias by the convolutions that are computed as one."""
+    return {
+        convs: tuple(
+            tf.Variable(np.concatenate(parts, axis=-1), trainable=False)
+            for parts in zip(*(weights[conv.name] for conv in convs), strict=True)
+        )
+        for convs in _groups(units)
+    }
+
+
+def _groups(units) -> Iterator[tuple[Conv, ...]]:
+    for unit in units:
+        if isinstance(unit, Conv):
+            yield (unit,)
+        if isinstance(unit, Mixed):
+            heads = _heads(unit)
+            if heads:
+                yield heads
+            for branch in unit.branches:
+                yield from _groups(part for part in branch if part not in heads)
 
 
 def _pool(pool: Pool, tensor):
@@ -174,4 +198,13 @@ def _with_pixel_scaling(weights: FoldedWeights) -> dict[str, tuple[np.ndarray, n
 
 
 def _check_shapes(weights: FoldedWeights) -> None:
-    raise NotImplementedError
+    shapes = {
+        conv.name: (*conv.kernel, channels, conv.filters) for conv, channels in convolutions()
+    }
+    for name, shape in {**shapes, CLASSIFIER: (NUM_FEATURES, NUM_CLASSES)}.items():
+        found = tuple(np.shape(part) for part in weights.get(name, ()))
+        require(
+            found == (shape, shape[-1:]),
+            f"`weights[{name!r}]` must be of shapes {shape} and {shape[-1:]}",
+            shapes=found,
+        )

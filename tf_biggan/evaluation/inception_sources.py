@@ -1,0 +1,291 @@
+"""Files that hold the weights of Inception, read without running anything that is in them.
+
+Three kinds: the frozen graph of 2015 (alone or in its .tgz), the state_dict that PyTorch ports
+share (pytorch-fid, torch-fidelity), and the folder of TF-GAN's TF-Hub module. Names of the graph's
+constants: as pytorch-fid and torch-fidelity list them; the module's are taken to be the same below
+some scope.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import os
+import tarfile
+import typing
+import zlib
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from tf_biggan.checks import require
+from tf_biggan.conversion.readers import read_tensors
+from tf_biggan.evaluation.inception_architecture import (
+    BATCH_NORM_EPSILON,
+    CLASSIFIER,
+    NUM_CLASSES,
+    NUM_FEATURES,
+    convolutions,
+)
+
+GRAPH_FILE = "classify_image_graph_def.pb"
+SAVED_MODEL_FILE = "saved_model.pb"
+VARIABLES = os.path.join("variables", "variables")
+GZIP_START = b"\x1f\x8b"
+PYTORCH_STARTS = (b"PK", b"\x80")
+# The graph has 96 MB: a file that claims to unpack to much more is not it.
+LARGEST_GRAPH = 1 << 30
+
+
+class Names(typing.NamedTuple):
+    """Names of a convolution's five tensors and of the classifier's two, and orders of axes."""
+
+    kernel: str
+    beta: str
+    gamma: str
+    mean: str
+    variance: str
+    classifier: tuple[str, str]
+    kernel_axes: tuple[int, ...]
+    classifier_axes: tuple[int, ...]
+
+
+TENSORFLOW = Names(
+    "{scope}/conv2d_params",
+    "{scope}/batchnorm/beta",
+    "{scope}/batchnorm/gamma",
+    "{scope}/batchnorm/moving_mean",
+    "{scope}/batchnorm/moving_variance",
+    classifier=("softmax/weights", "softmax/biases"),
+    kernel_axes=(0, 1, 2, 3),
+    classifier_axes=(0, 1),
+)
+PYTORCH = Names(
+    "{name}.conv.weight",
+    "{name}.bn.bias",
+    "{name}.bn.weight",
+    "{name}.bn.running_mean",
+    "{name}.bn.running_var",
+    classifier=(f"{CLASSIFIER}.weight", f"{CLASSIFIER}.bias"),
+    kernel_axes=(2, 3, 1, 0),
+    classifier_axes=(1, 0),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A file or folder with weights.
+
+    Attributes:
+      path: where it is.
+      sha256: of what is read: of a .tgz, the graph in it; of a module, its files one after another.
+      names: how its tensors are called.
+      tensors: reads them by name; raises ValueError where that cannot be done.
+    """
+
+    path: str
+    sha256: str
+    names: Names
+    tensors: Callable[[], Mapping[str, np.ndarray]]
+
+    def folded(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Kernel [H, W, in, out] and bias [out] of every convolution, batch norm folded in, and
+        kernel [2048, 1008] and bias of the classifier, float32.
+
+        Raises:
+          ValueError: the tensors cannot be read, or are not those of this Inception.
+        """
+        read = functools.partial(_tensor, self.tensors(), self.path)
+        names = self.names
+        folded = {}
+        for conv, channels in convolutions():
+            shape = (*conv.kernel, channels, conv.filters)
+            kernel = read(names.kernel.format(**conv._asdict()), names.kernel_axes, shape)
+            beta, gamma, mean, variance = (
+                read(name.format(**conv._asdict()), (0,), (conv.filters,)) for name in names[1:5]
+            )
+            scale = gamma / np.sqrt(variance + BATCH_NORM_EPSILON)
+            folded[conv.name] = _float32(kernel * scale), _float32(beta - mean * scale)
+        weights, biases = names.classifier
+        folded[CLASSIFIER] = (
+            _float32(read(weights, names.classifier_axes, (NUM_FEATURES, NUM_CLASSES))),
+            _float32(read(biases, (0,), (NUM_CLASSES,))),
+        )
+        return folded
+
+
+def open_source(path: str) -> Source:
+    """The file or folder at `path`, its kind told by its content.
+
+    Raises:
+      ValueError: there is nothing, or nothing that can be read as one of the three kinds.
+    """
+    if os.path.isdir(path):
+        return _module(path)
+    try:
+        with open(path, "rb") as file:
+            start = file.read(2)
+    except OSError as error:
+        raise ValueError(
+            f"Inception weights must be a readable file or folder. Received: {path}"
+            f" ({error.strerror})."
+        ) from error
+    if start.startswith(PYTORCH_STARTS):
+        return Source(path, _file_sha256(path), PYTORCH, lambda: read_tensors(path))
+    if start == GZIP_START:
+        graph = _graph_in_archive(path)
+    else:
+        with open(path, "rb") as file:
+            graph = file.read()
+    sha256 = hashlib.sha256(graph).hexdigest()
+    return Source(path, sha256, TENSORFLOW, lambda: _graph_constants(graph, path))
+
+
+def _graph_in_archive(path: str) -> bytes:
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                if os.path.basename(member.name) == GRAPH_FILE and member.isfile():
+                    require(
+                        member.size <= LARGEST_GRAPH,
+                        f"{GRAPH_FILE} must be of at most {LARGEST_GRAPH} bytes",
+                        path=path,
+                        size=member.size,
+                    )
+                    return archive.extractfile(member).read()
+    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+        raise ValueError(f"An archive must be complete. Received: {path} ({error}).") from error
+    raise ValueError(f"An archive must hold {GRAPH_FILE}. Received: {path}.")
+
+
+def _graph_constants(graph: bytes, path: str) -> dict[str, np.ndarray]:
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+
+    return _constants(_parsed(GraphDef(), graph, path).node)
+
+
+def _parsed(message, content: bytes, path: str):
+    from google.protobuf.message import DecodeError
+
+    try:
+        message.ParseFromString(content)
+    except DecodeError as error:
+        raise ValueError(
+            f"Inception weights must be {GRAPH_FILE} (or inception-2015-12-05.tgz), complete, a"
+            f" PyTorch state_dict, or the folder of a TF-Hub module. Received: {path} ({error})."
+        ) from error
+    return message
+
+
+def _constants(nodes) -> dict[str, np.ndarray]:
+    """Values of the floating constants among the nodes of a graph; no node is run."""
+    import tensorflow as tf
+
+    return {
+        node.name: tf.make_ndarray(node.attr["value"].tensor)
+        for node in nodes
+        if node.op == "Const" and node.attr["dtype"].type == tf.float32.as_datatype_enum
+    }
+
+
+def _module(path: str) -> Source:
+    graph_file = os.path.join(path, SAVED_MODEL_FILE)
+    require(
+        os.path.isfile(graph_file),
+        f"a folder with Inception weights must be a TF-Hub module with a {SAVED_MODEL_FILE}",
+        path=path,
+    )
+    parts = (
+        [
+            os.path.join(path, "variables", name)
+            for name in sorted(os.listdir(os.path.join(path, "variables")))
+            if name.startswith("variables.")
+        ]
+        if os.path.isdir(os.path.join(path, "variables"))
+        else []
+    )
+    digest = hashlib.sha256()
+    for part in [graph_file, *parts]:
+        digest.update(bytes.fromhex(_file_sha256(part)))
+    read = functools.partial(_module_tensors, path, has_variables=bool(parts))
+    return Source(path, digest.hexdigest(), TENSORFLOW, read)
+
+
+def _module_tensors(path: str, has_variables: bool) -> dict[str, np.ndarray]:
+    """Constants and variables of a module's graphs, without the scope that they lie below."""
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    graph_file = os.path.join(path, SAVED_MODEL_FILE)
+    with open(graph_file, "rb") as file:
+        model = _parsed(SavedModel(), file.read(), graph_file)
+    found = {}
+    for graph in (meta.graph_def for meta in model.meta_graphs):
+        found.update(_constants(graph.node))
+        for function in graph.library.function:
+            found.update(_constants(function.node_def))
+    if has_variables:
+        found.update(_variables(path))
+    return _below_scope(found, path)
+
+
+def _variables(path: str) -> dict[str, np.ndarray]:
+    import tensorflow as tf
+
+    try:
+        reader = tf.train.load_checkpoint(os.path.join(path, VARIABLES))
+        return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    except (ValueError, tf.errors.OpError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"A module's variables must be complete. Received: {path} ({reason})."
+        ) from error
+
+
+def _below_scope(tensors: dict[str, np.ndarray], path: str) -> dict[str, np.ndarray]:
+    """Tensors by their names below the scope that the classifier's weights lie in."""
+    weights = TENSORFLOW.classifier[0]
+    scopes = [name.removesuffix(weights) for name in tensors if name.endswith(weights)]
+    require(
+        len(scopes) == 1,
+        f"a module must have one tensor whose name ends in {weights!r}",
+        path=path,
+        found=[scope + weights for scope in scopes],
+    )
+    return {
+        name.removeprefix(scopes[0]): value
+        for name, value in tensors.items()
+        if name.startswith(scopes[0])
+    }
+
+
+def _tensor(tensors: Mapping[str, np.ndarray], path: str, name: str, axes, shape) -> np.ndarray:
+    """One tensor in float64 with its axes in the order that is asked for."""
+    require(
+        name in tensors,
+        f"Inception of 2015-12-05 must have the tensor {name!r}",
+        path=path,
+        num_tensors=len(tensors),
+    )
+    stored = np.asarray(tensors[name])
+    expected = tuple(shape[axes.index(i)] for i in range(len(axes)))
+    require(
+        stored.shape == expected and stored.dtype.kind == "f",
+        f"{name!r} must be of shape {expected}, floating",
+        path=path,
+        shape=stored.shape,
+        dtype=str(stored.dtype),
+    )
+    require(
+        bool(np.isfinite(stored).all()), f"{name!r} must be finite numbers", path=path, finite=False
+    )
+    return stored.transpose(axes).astype(np.float64)
+
+
+def _float32(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array, np.float32)
+
+
+def _file_sha256(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
