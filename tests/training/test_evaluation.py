@@ -9,19 +9,17 @@ import pytest
 import tensorflow as tf
 
 from tests.training.test_loop import config
-from tests.training.test_resume import tensors
+from tf_biggan.data.sources import open_source
 from tf_biggan.evaluation import classifier
+from tf_biggan.evaluation.evaluator import Scores
 from tf_biggan.open_model import open_model
-from tf_biggan.training import evaluation
-from tf_biggan.training.evaluation import _best_until
+from tf_biggan.training.evaluation import RunEvaluation
 from tf_biggan.training.logs import read_metrics
-from tf_biggan.training.loop import train
+from tf_biggan.training.loop import create_state, train
 from tf_biggan.training.restored import checkpoint_iterations
 
 QUICK = functools.partial(classifier.ClassifierSettings, channels=(8, 8), updates=(30, 30))
-SETTINGS = dict(
-    save_every=2, sample_every=0, sigma_every=0, log_every=1, ema_decay=0.5, eval_images=70
-)
+SETTINGS = dict(save_every=2, sample_every=0, sigma_every=0, log_every=1, eval_images=70)
 
 
 @pytest.fixture(autouse=True)
@@ -30,59 +28,67 @@ def quick(monkeypatch, tmp_path_factory):
     monkeypatch.setattr(classifier, "ClassifierSettings", QUICK)
 
 
-def scored(path):
-    return {line["iteration"]: line for line in read_metrics(path) if "classifier_fid" in line}
+@pytest.fixture(scope="module")
+def state():
+    return create_state(config(num_classes=10))
 
 
-def test_a_run_is_scored_and_keeps_its_best(tmp_path, capsys, monkeypatch):
+def evaluation_of(state, run_dir, iteration=0):
+    settings = config(num_classes=10, eval_every=1, **SETTINGS)
+    strategy = tf.distribute.get_strategy()
+    source = open_source("digits")
+    return RunEvaluation(settings, str(run_dir), strategy, source, state, iteration, True)
+
+
+def test_a_run_is_scored_and_keeps_its_best(tmp_path, capsys):
     run = str(tmp_path / "run")
-    train(config(num_iterations=4, eval_every=2, **SETTINGS), run)
-    lines = scored(run)
-    assert sorted(lines) == [2, 4]
+    train(config(num_iterations=2, eval_every=1, ema_decay=0.5, **SETTINGS), run)
+    lines = {line["iteration"]: line for line in read_metrics(run) if "classifier_fid" in line}
+    assert sorted(lines) == [1, 2]
     for line in lines.values():
         assert all(np.isfinite(value) for value in line.values())
         assert {"classifier_fid", "classifier_score", "accuracy", "held_out_accuracy"} <= set(line)
-    assert "Scores at iteration 4: classifier_fid" in capsys.readouterr().out
-
+    assert "Scores at iteration 2: classifier_fid" in capsys.readouterr().out
     for name, choose in (("classifier_fid", min), ("classifier_score", max)):
         best = choose(lines, key=lambda iteration: lines[iteration][name])
         folder = f"{run}/best-{name}"
         assert checkpoint_iterations(folder) == [best]
         opened = open_model(folder)
         assert opened.description["iteration"] == best and opened.class_names[3] == "3"
-        assert _best_until(run, 4, {name: choose is min})[name] == lines[best][name]
-    # What came after the checkpoint that a run goes on from does not count.
-    assert (
-        _best_until(run, 3, {"classifier_fid": True})["classifier_fid"]
-        == (lines[2]["classifier_fid"])
-    )
 
-    # A finished run that goes on knows what was best: nothing is kept that is worse.
-    worse = dict(classifier_fid=1e9, classifier_score=0.0)
+
+def test_evaluation_moves_nothing(state, tmp_path):
+    evaluation = evaluation_of(state, tmp_path)
+    networks = (state.generator, state.average, state.discriminator)
+    variables = [v for network in networks for v in network.variables]
+    before = [np.asarray(variable).copy() for variable in variables]
+    first = evaluation.scores(1)
+    for variable, value in zip(variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value, err_msg=variable.path)
+    # The same weights have the same scores, and others have others.
+    assert evaluation.scores(2) == first
+    state.average.output_norm.gain.assign(0.1 * np.asarray(state.average.output_norm.gain))
+    assert evaluation.scores(3)["classifier_fid"] != first["classifier_fid"]
+
+
+def test_what_was_best_before_a_restart_stays_the_best(state, tmp_path, monkeypatch):
+    (tmp_path / "metrics.jsonl").write_text(
+        '{"iteration": 1, "classifier_fid": 9.0, "classifier_score": 2.0}\n'
+        '{"iteration": 2, "classifier_fid": 5.0, "classifier_score": null}\n'
+        '{"iteration": 3, "classifier_fid": 1.0, "classifier_score": 8.0}\n'
+    )
+    # The checkpoint is of iteration 2: what was logged later is made again.
+    evaluation = evaluation_of(state, tmp_path, iteration=2)
+    scores = {}
     monkeypatch.setattr(
-        evaluation.Evaluator,
-        "scores",
-        lambda *args, **kwargs: evaluation_scores(worse),
+        evaluation._evaluator, "scores", lambda *args, **kwargs: Scores(values=dict(scores))
     )
-    train(config(num_iterations=6, eval_every=2, **SETTINGS), run)
-    assert checkpoint_iterations(f"{run}/best-classifier_fid")[0] <= 4
-    assert sorted(scored(run)) == [2, 4, 6]
-
-
-def evaluation_scores(values):
-    from tf_biggan.evaluation.evaluator import Scores
-
-    return Scores(values=dict(values))
-
-
-def test_evaluation_moves_nothing(tmp_path):
-    plain, evaluated = str(tmp_path / "plain"), str(tmp_path / "evaluated")
-    train(config(num_iterations=2, **SETTINGS), plain)
-    train(config(num_iterations=2, eval_every=1, **SETTINGS), evaluated)
-    one, two = tensors(plain, 2), tensors(evaluated, 2)
-    assert one.keys() == two.keys()
-    for name in one:
-        np.testing.assert_array_equal(one[name], two[name], err_msg=name)
+    for fid, score, kept in ((6.0, 1.0, set()), (4.0, 1.0, {"fid"}), (7.0, 3.0, {"fid", "score"})):
+        scores |= dict(classifier_fid=fid, classifier_score=score)
+        evaluation.scores(4)
+        assert {path.name for path in tmp_path.glob("best-*")} == {
+            f"best-classifier_{name}" for name in kept
+        }
 
 
 def test_what_cannot_be_scored_ends_the_run_before_it_begins(tmp_path):
