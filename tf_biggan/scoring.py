@@ -115,7 +115,7 @@ class _Evaluation:
             for variant, some in self._variants(images, names):
                 found = evaluator.scores(variant, reference, some, self._selected.explicit)
                 scores.join(found)
-            if self._config.save_statistics and kind == self._selected.primary:
+            if self._saves_statistics and kind == self._selected.primary:
                 evaluator.save_statistics(self._config.save_statistics, reference)
         return scores
 
@@ -145,6 +145,10 @@ class _Evaluation:
         if valid is None and reference.features is not None:
             valid = evaluator.score_of(reference)
         return points, scores, names, valid
+
+    @property
+    def _saves_statistics(self) -> bool:
+        return self._config.save_statistics is not None and is_chief(self.strategy)
 
     def title(self, scores: Scores) -> str:
         """What the scores are of, in a line."""

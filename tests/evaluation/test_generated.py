@@ -9,8 +9,10 @@ import tensorflow as tf
 from tf_biggan import truncation
 from tf_biggan.conversion.rules import variables_by_path
 from tf_biggan.evaluation import generated
+from tf_biggan.evaluation.cache import folder_sha256
 from tf_biggan.evaluation.generated import Drawing, GeneratedImages
 from tf_biggan.images import to_uint8
+from tf_biggan.model_store.saved_model import SavedModelGenerator
 from tf_biggan.models.generator import Generator
 
 
@@ -104,6 +106,44 @@ def test_the_recipe_says_what_images_depend_on(generator):
     assert images_of(other).recipe in recipes
     other.to_image.bias.assign([0.1])
     assert images_of(other).recipe not in recipes
+
+
+class _Module(tf.Module):
+    """Images whose two halves show z and the class, times the truncation."""
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, 2], tf.float32, "z"),
+            tf.TensorSpec([None, 3], tf.float32, "y"),
+            tf.TensorSpec([], tf.float32, "truncation"),
+        ]
+    )
+    def default(self, z, y, truncation):
+        top = tf.repeat(tf.tanh(z)[:, None, :, None], 2, axis=2)
+        bottom = tf.reshape(y[:, 2] * truncation, (-1, 1, 1, 1)) + tf.zeros_like(top)
+        return {"default": tf.concat([top, bottom], axis=1)}
+
+
+def test_a_saved_model_is_drawn_from_as_well(tmp_path):
+    module = _Module()
+    tf.saved_model.save(module, str(tmp_path), signatures={"default": module.default})
+    loaded = SavedModelGenerator(str(tmp_path))
+    images = GeneratedImages(
+        loaded,
+        Drawing(9, truncation=0.5, label_sampling="balanced"),
+        tf.distribute.get_strategy(),
+        4,
+        {"path": str(tmp_path)},
+    )
+    pixels = pixels_of(images)
+    z = truncation.latents(0, range(9), 2, 0.5)
+    assert_same_pixels(pixels[:, 0, ::2, 0], to_uint8(np.tanh(z)))
+    np.testing.assert_array_equal(pixels[:, 1, 0, 0], [128, 128, 191] * 3)
+    assert images.description["model"]["sha256"] == folder_sha256(tmp_path)
+    with pytest.raises(ValueError, match="can have its statistics taken anew"):
+        GeneratedImages(
+            loaded, Drawing(1, bn="standing"), tf.distribute.get_strategy(), 4, {"path": "p"}
+        )
 
 
 @pytest.mark.parametrize(

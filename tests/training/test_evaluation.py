@@ -12,11 +12,8 @@ from tests.training.test_loop import config
 from tf_biggan.data.sources import open_source
 from tf_biggan.evaluation import classifier
 from tf_biggan.evaluation.evaluator import Scores
-from tf_biggan.open_model import open_model
 from tf_biggan.training.evaluation import RunEvaluation
-from tf_biggan.training.logs import read_metrics
 from tf_biggan.training.loop import create_state, train
-from tf_biggan.training.restored import checkpoint_iterations
 
 QUICK = functools.partial(classifier.ClassifierSettings, channels=(8, 8), updates=(30, 30))
 SETTINGS = dict(save_every=2, sample_every=0, sigma_every=0, log_every=1, eval_images=70)
@@ -38,23 +35,6 @@ def evaluation_of(state, run_dir, iteration=0):
     strategy = tf.distribute.get_strategy()
     source = open_source("digits")
     return RunEvaluation(settings, str(run_dir), strategy, source, state, iteration, True)
-
-
-def test_a_run_is_scored_and_keeps_its_best(tmp_path, capsys):
-    run = str(tmp_path / "run")
-    train(config(num_iterations=2, eval_every=1, ema_decay=0.5, **SETTINGS), run)
-    lines = {line["iteration"]: line for line in read_metrics(run) if "classifier_fid" in line}
-    assert sorted(lines) == [1, 2]
-    for line in lines.values():
-        assert all(np.isfinite(value) for value in line.values())
-        assert {"classifier_fid", "classifier_score", "accuracy", "held_out_accuracy"} <= set(line)
-    assert "Scores at iteration 2: classifier_fid" in capsys.readouterr().out
-    for name, choose in (("classifier_fid", min), ("classifier_score", max)):
-        best = choose(lines, key=lambda iteration: lines[iteration][name])
-        folder = f"{run}/best-{name}"
-        assert checkpoint_iterations(folder) == [best]
-        opened = open_model(folder)
-        assert opened.description["iteration"] == best and opened.class_names[3] == "3"
 
 
 def test_evaluation_moves_nothing(state, tmp_path):

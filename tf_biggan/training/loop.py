@@ -140,7 +140,7 @@ class _Run:
         )
         self._evaluation = (
             RunEvaluation(config, run_dir, strategy, source, state, self._iteration, writes)
-            if settings.eval_every
+            if settings.eval_every and self._iteration < settings.num_iterations
             else None
         )
         self._batches = self._open_data(strategy, source)
