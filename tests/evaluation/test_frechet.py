@@ -90,6 +90,23 @@ def test_constant_features_differ_by_their_means_alone():
     assert frechet_distance_of_features(a, b) == pytest.approx(27)
 
 
+def test_many_images_with_dependent_features_agree_with_the_independent_ones():
+    a, b = random_features(16, 400, 6), random_features(17, 400, 6)
+    turn = np.linalg.qr(np.random.RandomState(18).standard_normal((9, 9)))[0][:6]
+    expected = frechet_distance(feature_statistics(a), feature_statistics(b))
+    turned = frechet_distance(feature_statistics(a @ turn), feature_statistics(b @ turn))
+    assert turned == pytest.approx(expected, rel=1e-10)
+
+
+def test_both_factors_of_a_covariance_are_factors():
+    full = feature_statistics(random_features(19, 300, 5))
+    deficient = dataclasses.replace(full, count=5)
+    factors = [frechet.covariance_factor(statistics) for statistics in (full, deficient)]
+    assert not np.allclose(*factors)
+    for factor in factors:
+        np.testing.assert_allclose(factor @ factor.T, full.covariance, atol=1e-12)
+
+
 def test_statistics_are_numpys():
     features = random_features(7, 5000).astype("float32")
     statistics = feature_statistics(features)

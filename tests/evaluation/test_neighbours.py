@@ -47,6 +47,14 @@ def test_precision_and_recall_in_loops(sides, k):
     assert 0 < expected[0] < 1
 
 
+@pytest.mark.parametrize(
+    "case, density, coverage", [("d2048", 1.1984, 0.956), ("d64", 1.124, 0.928)]
+)
+def test_density_and_coverage_are_those_of_their_authors(case, density, coverage):
+    # As the package prdc 0.2 gives them for these features.
+    assert density_coverage(*feature_sets(case)) == pytest.approx((density, coverage), abs=1e-9)
+
+
 @pytest.mark.parametrize("k", [1, 5])
 def test_density_and_coverage_in_loops(sides, k):
     generated, real = sides
