@@ -10,7 +10,7 @@ from tf_biggan.data.source import Source
 from tf_biggan.data.sources import open_source
 from tf_biggan.evaluation import report
 from tf_biggan.evaluation.cache import ArrayCache, cache_folder
-from tf_biggan.evaluation.classifier import classifier_of
+from tf_biggan.evaluation.classifier import classifier_of, training_images
 from tf_biggan.evaluation.curve_chart import chart
 from tf_biggan.evaluation.evaluator import Evaluator, Scores
 from tf_biggan.evaluation.extractors import Extractor, open_extractor
@@ -251,7 +251,8 @@ class _Evaluation:
                 "the classifier needs the images of the reference, not only their statistics",
                 reference=self._config.reference,
             )
-            return classifier_of(self._reference, self._folder).extractor()
+            data = training_images(self._source, self._reference)
+            return classifier_of(data, self._folder).extractor()
         if kind == "inception":
             return inception_extractor(self._config.inception_weights, self.protocol.bias)
         return open_extractor(kind, self._config.layer)

@@ -10,7 +10,13 @@ import tensorflow as tf
 
 from tests.evaluation import tiny
 from tf_biggan.data.sources import open_source
-from tf_biggan.evaluation.classifier import ClassifierSettings, accuracy, classifier_of
+from tf_biggan.evaluation import classifier
+from tf_biggan.evaluation.classifier import (
+    ClassifierSettings,
+    accuracy,
+    classifier_of,
+    training_images,
+)
 from tf_biggan.evaluation.extractors import FEATURES, LOGITS
 from tf_biggan.evaluation.image_sets import ArrayImages, SourceImages
 
@@ -56,8 +62,6 @@ def test_it_is_made_once_and_the_same_every_time(digits, trained, cache):
 
 
 def test_other_data_labels_or_settings_make_another(monkeypatch):
-    from tf_biggan.evaluation import classifier
-
     made = []
     facts = {"held_out_accuracy": 1.0, "held_out_count": 1}
     monkeypatch.setattr(classifier, "_train", lambda *args: made.append(args) or ({}, facts))
@@ -74,8 +78,6 @@ def test_other_data_labels_or_settings_make_another(monkeypatch):
 
 
 def test_a_damaged_cache_is_made_anew(digits, trained, tmp_path, monkeypatch):
-    from tf_biggan.evaluation import classifier
-
     folder = tmp_path / classifier.FOLDER / trained.key
     classifier._store(folder, dict(trained.weights), {"held_out_accuracy": 1, "held_out_count": 2})
     weights = folder / "weights.safetensors"
@@ -84,6 +86,15 @@ def test_a_damaged_cache_is_made_anew(digits, trained, tmp_path, monkeypatch):
     monkeypatch.setattr(classifier, "_train", lambda *args: (dict(trained.weights), facts))
     assert classifier_of(digits, tmp_path, SETTINGS).held_out_accuracy == 0.5
     assert classifier_of(digits, tmp_path, SETTINGS).held_out_count == 1
+
+
+def test_it_is_trained_on_more_than_a_small_reference(digits, monkeypatch):
+    source = open_source("digits")
+    few = SourceImages(source, (8, 8), 1, count=30)
+    assert training_images(source, few).count == 1797
+    assert training_images(source, digits) is digits
+    monkeypatch.setattr(classifier, "KEPT_BYTES", 64 * 500)
+    assert training_images(source, few).count == training_images(source, digits).count == 500
 
 
 def test_data_without_classes_are_refused():

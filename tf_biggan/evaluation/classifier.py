@@ -18,10 +18,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from tf_biggan import checks
+from tf_biggan.data.source import Source
 from tf_biggan.evaluation.cache import key_of
 from tf_biggan.evaluation.extractors import FEATURES, LOGITS, Extractor
 from tf_biggan.evaluation.features import content_sha256
-from tf_biggan.evaluation.image_sets import ImageSet
+from tf_biggan.evaluation.image_sets import KEPT_BYTES, ImageSet, SourceImages
 from tf_biggan.progress import Progress
 
 FOLDER = "classifiers"
@@ -142,6 +143,20 @@ def classifier_of(
     return Classifier(
         weights, tuple(images.image_shape), images.class_names, key=key, settings=settings, **facts
     )
+
+
+def training_images(source: Source, reference: SourceImages) -> SourceImages:
+    """What a reference's classifier is trained on: its source, as much of it as memory bears.
+
+    Args:
+      source: of the reference.
+      reference: its images, which may be only some of the source's.
+    """
+    shape = reference.image_shape
+    count = min(source.num_images, max(1, KEPT_BYTES // int(np.prod(shape))))
+    if reference.count == count:
+        return reference
+    return SourceImages(source, shape[:2], shape[2], count)
 
 
 def accuracy(logits: np.ndarray, labels: np.ndarray) -> tuple[float, dict[int, float]]:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tf_biggan.config import TrainConfig
 from tf_biggan.data.source import Source
 from tf_biggan.evaluation.cache import ArrayCache, cache_folder
-from tf_biggan.evaluation.classifier import classifier_of
+from tf_biggan.evaluation.classifier import classifier_of, training_images
 from tf_biggan.evaluation.evaluator import Evaluator
 from tf_biggan.evaluation.extractors import Extractor, open_extractor
 from tf_biggan.evaluation.generated import Drawing, GeneratedImages
@@ -67,7 +67,7 @@ class RunEvaluation:
         shape = (*generator.image_size, generator.image_channels)
         data = SourceImages(source, shape[:2], shape[2])
         cache = cache_folder()
-        extractor = _extractor(config, data, cache)
+        extractor = _extractor(config, source, data, cache)
         self._evaluator = Evaluator(
             extractor, strategy, BATCH_SIZE, ArrayCache(cache / FEATURES_FOLDER), DEFAULT
         )
@@ -120,10 +120,10 @@ class RunEvaluation:
         return dataclasses.replace(reference, features=None)
 
 
-def _extractor(config: TrainConfig, data: SourceImages, cache) -> Extractor:
+def _extractor(config: TrainConfig, source: Source, data: SourceImages, cache) -> Extractor:
     kind = config.run.eval_extractor
     if kind == "classifier":
-        return classifier_of(data, cache).extractor()
+        return classifier_of(training_images(source, data), cache).extractor()
     if kind == "inception":
         return inception_extractor(config.run.inception_weights, DEFAULT.bias)
     return open_extractor(kind)
