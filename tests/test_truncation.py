@@ -7,11 +7,32 @@ import pytest
 import scipy.stats
 import tensorflow as tf
 
-from tf_biggan.truncation import check_truncation, latents, truncated_normal
+from tf_biggan.truncation import (
+    SCALED_LIMIT,
+    check_truncation,
+    labels,
+    latents,
+    truncated_normal,
+)
 
 COUNT, DIM = 400, 50
 # Kolmogorov-Smirnov distance that 20,000 draws exceed once in a million.
 FAR = 0.019
+# truncated_noise_sample(4, 128, t, seed) of pytorch-pretrained-BigGAN: three values of the first
+# row and the last of the last, at truncation 1; at t they are t times that.
+HUGGINGFACE = {
+    0: (0.11705679446458817, 0.5399904847145081, 0.24840021133422852, -0.37086144),
+    7: (-1.3071177005767822, 0.7295992374420166, -0.14789801836013794, -0.45257112),
+    42: (-0.3048279881477356, 1.4773321151733398, 0.5871191620826721, -0.19687419),
+}
+
+
+@pytest.mark.parametrize("seed", HUGGINGFACE)
+def test_the_inverse_of_the_distribution_gives_huggingfaces_noise(seed):
+    uniform = np.random.RandomState(seed).uniform(size=(4, 128))
+    noise = truncated_normal(uniform, SCALED_LIMIT).numpy()
+    actual = [*noise[0, :3], noise[3, -1]]
+    np.testing.assert_allclose(actual, HUGGINGFACE[seed], rtol=0, atol=1e-7)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +81,13 @@ def test_each_image_may_have_its_own_truncation():
     np.testing.assert_allclose(2 * latents(0, [1], DIM, 0.5)[0], together[1], rtol=1e-6)
 
 
+def test_labels_are_drawn_as_often_as_they_should_be():
+    drawn = labels(0, np.arange(5000), np.array([0.5, 0.0, 0.3, 0.2])).numpy()
+    counts = np.bincount(drawn, minlength=4)
+    assert counts[1] == 0
+    assert scipy.stats.chisquare(counts[[0, 2, 3]], [2500, 1500, 1000]).pvalue > 1e-3
+
+
 @pytest.mark.parametrize("jit", [False, True])
 def test_graphs_draw_the_same(jit):
     @tf.function(jit_compile=jit)
@@ -84,3 +112,5 @@ def test_graphs_draw_the_same(jit):
 def test_bad_truncations_are_refused(truncation, mode, message):
     with pytest.raises(ValueError, match=message.replace(".", r"\.")):
         check_truncation(truncation, mode)
+    with pytest.raises(ValueError, match=message.replace(".", r"\.")):
+        latents(0, [0], 4, truncation, mode)

@@ -8,7 +8,9 @@ Codes mean different things by the truncation t:
 from __future__ import annotations
 
 import math
+import numbers
 
+import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
@@ -37,9 +39,15 @@ def latents(seeds, indices, latent_dim: int, truncation=None, mode: str = "scale
     Args:
       seeds: integers from 0 to 2**30, [N] or one for all.
       indices: integers from 0 to 2**31 [N].
-      truncation: scalar or [N], as `check_truncation` accepts it; None for N(0, I).
+      truncation: scalar or [N]; None for N(0, I), which no mode gives.
       mode: what the truncation means, one of `MODES`.
+
+    Raises:
+      ValueError: the mode is unknown, or `truncation` is a number out of its range; a tensor is
+        not looked at.
     """
+    number = isinstance(truncation, numbers.Real)
+    check_truncation(truncation if number else None, mode)
     uniform = uniforms(seeds, indices, latent_dim, LATENT_STREAM)
     if truncation is None:
         return tf.cast(truncated_normal(uniform, math.inf), tf.float32)
@@ -47,6 +55,13 @@ def latents(seeds, indices, latent_dim: int, truncation=None, mode: str = "scale
     if mode == "scale":
         return tf.cast(truncation * truncated_normal(uniform, SCALED_LIMIT), tf.float32)
     return tf.cast(truncated_normal(uniform, truncation), tf.float32)
+
+
+def labels(seeds, indices, probabilities: np.ndarray) -> tf.Tensor:
+    """Classes of images, drawn with `probabilities` [num_classes], int32 [N]; see `latents`."""
+    edges = np.cumsum(probabilities, dtype=np.float64)[:-1]
+    uniform = uniforms(seeds, indices, 1, LABEL_STREAM)
+    return tf.reduce_sum(tf.cast(uniform >= edges, tf.int32), axis=-1)
 
 
 def truncated_normal(uniform, limit) -> tf.Tensor:
@@ -61,6 +76,12 @@ def uniforms(seeds, indices, count: int, stream: int) -> tf.Tensor:
     indices = tf.cast(indices, tf.int32)
     seeds = tf.broadcast_to(tf.cast(seeds, tf.int32), tf.shape(indices))
     keys = tf.stack([seeds * STREAMS + stream, indices], axis=-1)
-    whole = tf.map_fn(lambda key: uniform_bits(key, count), keys)
+    whole = _bits_of_rows(keys, count)
     # Half a step away from both ends, whose quantiles are infinite.
     return (tf.cast(whole, tf.float64) + 0.5) / 2.0**MANTISSA_BITS
+
+
+# Outside of a graph the loop over rows would run in Python.
+@tf.function(reduce_retracing=True)
+def _bits_of_rows(keys, count):
+    return tf.map_fn(lambda key: uniform_bits(key, count), keys)

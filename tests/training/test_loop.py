@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import subprocess
 import sys
 
@@ -12,11 +13,14 @@ from PIL import Image
 
 from tf_biggan.config import TrainConfig
 from tf_biggan.data.sources import open_source
+from tf_biggan.evaluation import classifier
+from tf_biggan.open_model import open_model
 from tf_biggan.training import loop
 from tf_biggan.training.checkpoints import Checkpoints
 from tf_biggan.training.distribution import create_strategy
 from tf_biggan.training.logs import read_metrics
 from tf_biggan.training.loop import create_state, label_probabilities, train, with_classes_of
+from tf_biggan.training.restored import checkpoint_iterations
 from tf_biggan.training.run_directory import read_config
 
 SETTINGS = dict(
@@ -39,16 +43,23 @@ def config(**settings):
     return TrainConfig.from_flat({**SETTINGS, **settings})
 
 
+EVALUATED = dict(eval_every=2, eval_images=70)
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("runs") / "run"
-    assert train(config(), str(run_dir))
+    quick = functools.partial(classifier.ClassifierSettings, channels=(8, 8), updates=(30, 30))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TF_BIGGAN_CACHE", str(run_dir.parent / "cache"))
+        patch.setattr(classifier, "ClassifierSettings", quick)
+        assert train(config(**EVALUATED), str(run_dir))
     return run_dir
 
 
 def test_files_of_a_run(finished):
-    assert read_config(str(finished)) == config(num_classes=10)
-    lines = read_metrics(str(finished))
+    assert read_config(str(finished)) == config(num_classes=10, **EVALUATED)
+    lines = [line for line in read_metrics(str(finished)) if "classifier_fid" not in line]
     assert [line["iteration"] for line in lines] == [2, 4, 4]
     for line in lines[:2]:
         assert all(np.isfinite(value) for value in line.values())
@@ -63,9 +74,23 @@ def test_files_of_a_run(finished):
     assert (finished / "checkpoints" / "iteration-4.index").exists()
 
 
+def test_scores_of_a_run_and_its_best_checkpoints(finished):
+    lines = {e["iteration"]: e for e in read_metrics(str(finished)) if "classifier_fid" in e}
+    assert sorted(lines) == [2, 4]
+    for line in lines.values():
+        assert all(np.isfinite(value) for value in line.values())
+        assert {"classifier_fid", "classifier_score", "accuracy", "held_out_accuracy"} <= set(line)
+    for name, choose in (("classifier_fid", min), ("classifier_score", max)):
+        best = choose(lines, key=lambda iteration: lines[iteration][name])
+        folder = str(finished / f"best-{name}")
+        assert checkpoint_iterations(folder) == [best]
+        opened = open_model(folder)
+        assert opened.description["iteration"] == best and opened.class_names[3] == "3"
+
+
 def test_a_finished_run_is_only_told_so(finished, capsys):
     before = (finished / "metrics.jsonl").read_bytes()
-    assert train(config(), str(finished))
+    assert train(config(**EVALUATED), str(finished))
     assert "Going on from iteration 4" in capsys.readouterr().out
     assert (finished / "metrics.jsonl").read_bytes() == before
 
@@ -74,7 +99,7 @@ def test_another_configuration_is_refused_and_named(finished):
     with pytest.raises(ValueError, match=r"d_channels was 2, now 4, seed was 0, now 1") as error:
         train(config(seed=1, d_channels=4, num_iterations=9), str(finished))
     assert "run_dir=" in str(error.value)
-    assert read_config(str(finished)) == config(num_classes=10)
+    assert read_config(str(finished)) == config(num_classes=10, **EVALUATED)
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):

@@ -16,6 +16,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from tf_biggan.evaluation.cache import cache_folder
 from tf_biggan.evaluation.inception import FoldedWeights, Inception
 from tf_biggan.evaluation.inception_sources import open_source
 
@@ -70,7 +71,7 @@ def _cached_reference():
         found = _read(sha256)
         if found:
             return found
-    raise ValueError(MISSING.format(folder=_folder()))
+    raise ValueError(MISSING.format(folder=cache_folder()))
 
 
 def _convert(source):
@@ -132,9 +133,4 @@ def _reference_contents() -> Iterator[str]:
 
 
 def _cached_file(sha256: str) -> pathlib.Path:
-    return _folder() / f"inception-{sha256}.safetensors"
-
-
-def _folder() -> pathlib.Path:
-    chosen = os.environ.get("TF_BIGGAN_CACHE")
-    return pathlib.Path(chosen) if chosen else pathlib.Path.home() / ".cache" / "tf_biggan"
+    return cache_folder() / f"inception-{sha256}.safetensors"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
@@ -63,7 +62,7 @@ class SavedModelGenerator:
         return self._function(**inputs)[self._output]
 
     def _weights(self, labels):
-        labels = tf.convert_to_tensor(np.asarray(labels))
+        labels = tf.convert_to_tensor(labels)
         if labels.dtype.is_integer:
             return tf.one_hot(labels, self.num_classes)
         return tf.cast(labels, tf.float32)

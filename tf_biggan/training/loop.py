@@ -22,6 +22,7 @@ from tf_biggan.layers.spectral_norm import normalized_layers
 from tf_biggan.models.from_config import discriminator_from, generator_from
 from tf_biggan.training.checkpoints import Checkpoints
 from tf_biggan.training.distribution import create_strategy, is_chief, may_compile
+from tf_biggan.training.evaluation import RunEvaluation
 from tf_biggan.training.freezing import freeze_blocks
 from tf_biggan.training.initialization import Initialization, begin
 from tf_biggan.training.logs import MetricsLog, TrainingProgress
@@ -157,6 +158,11 @@ class _Run:
             ),
             may_compile(strategy) if settings.jit is None else settings.jit,
         )
+        self._evaluation = (
+            RunEvaluation(config, run_dir, strategy, source, state, self._iteration, writes)
+            if settings.eval_every and self._iteration < settings.num_iterations
+            else None
+        )
         self._batches = self._open_data(strategy, source)
         self._log = MetricsLog(run_dir, self._iteration) if writes else None
         self._events = TensorBoardLog(run_dir, self._iteration) if writes else None
@@ -201,6 +207,7 @@ class _Run:
             settings.log_every,
             settings.sigma_every,
             settings.sample_every,
+            settings.eval_every,
             settings.save_every,
         )
 
@@ -226,6 +233,8 @@ class _Run:
                 self._write(_sigmas(self._state))
             if self._due(settings.sample_every):
                 self._draw_samples()
+            if self._due(settings.eval_every):
+                self._evaluate()
             if self._due(settings.save_every):
                 self._checkpoints.save()
 
@@ -251,6 +260,14 @@ class _Run:
             path, sheet = self._sheets.draw(self._iteration)
             self._events.image(self._iteration, "samples", sheet)
             self._progress.message(f"Samples: {path}")
+
+    def _evaluate(self):
+        scores = self._evaluation.scores(self._iteration)
+        self._write(scores)
+        if self._writes:
+            self._progress.message(self._evaluation.line(self._iteration, scores))
+        # The time of an evaluation is not one of training.
+        self._clock = (time.monotonic(), self._iteration)
 
     def _finish(self, complete):
         sample_every = self._config.run.sample_every

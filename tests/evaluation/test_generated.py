@@ -1,0 +1,160 @@
+"""Images of a generator by (seed, index), whatever the batches, the replicas and the statistics."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_biggan import truncation
+from tf_biggan.conversion.rules import variables_by_path
+from tf_biggan.evaluation import generated
+from tf_biggan.evaluation.cache import folder_sha256
+from tf_biggan.evaluation.generated import Drawing, GeneratedImages
+from tf_biggan.images import to_uint8
+from tf_biggan.model_store.saved_model import SavedModelGenerator
+from tf_biggan.models.generator import Generator
+
+
+@pytest.fixture(scope="module")
+def generator():
+    made = Generator("biggan32", 3, base_channels=2, latent_dim=8, image_channels=1, seed=0)
+    made.output_norm.gain.assign(30.0 * np.asarray(made.output_norm.gain))
+    return made
+
+
+def images_of(generator, strategy=None, batch_size=4, counts=None, **drawing):
+    return GeneratedImages(
+        generator,
+        Drawing(**{"count": 9, **drawing}),
+        strategy or tf.distribute.get_strategy(),
+        batch_size,
+        {"path": "here"},
+        label_counts=counts,
+    )
+
+
+def pixels_of(images):
+    return np.concatenate(list(images.batches(4)))
+
+
+def assert_same_pixels(one, two):
+    """Equal but for floats that lie on the edge between two bytes."""
+    difference = np.abs(one.astype(int) - two)
+    assert difference.max() <= 1 and np.mean(difference > 0) < 1e-3
+
+
+def test_images_are_the_generators_of_latents_by_index(generator, mirrored_strategy):
+    images = images_of(generator, seed=3, truncation=0.5)
+    expected = to_uint8(generator(truncation.latents(3, range(9), 8, 0.5), images.labels))
+    assert expected.shape == (9, 32, 32, 1) and len(np.unique(expected)) > 50
+    assert_same_pixels(pixels_of(images), expected)
+    assert images.description["truncation"] == 0.5 and images.description["seed"] == 3
+    # Neither batches nor replicas nor the count change an image.
+    other = images_of(generator, mirrored_strategy, 3, seed=3, truncation=0.5, count=7)
+    assert_same_pixels(pixels_of(other), expected[:7])
+
+
+def test_batch_statistics_are_those_of_a_batch_and_move_nothing(generator):
+    before = {p: np.asarray(v).copy() for p, v in variables_by_path(generator).items()}
+    images = images_of(generator, bn="batch", count=8)
+    pixels = pixels_of(images)
+    for path, variable in variables_by_path(generator).items():
+        np.testing.assert_array_equal(variable, before[path], err_msg=path)
+    # A second batch of the same latents alone: u and the running statistics were put back.
+    copy = generated.copy_generator(generator)
+    z = truncation.latents(0, range(8), 8)
+    expected = to_uint8(copy(z[4:], images.labels[4:], training=True))
+    assert_same_pixels(pixels[4:], expected)
+    assert images.description["bn_batch_size"] == 4
+
+
+def test_standing_statistics_are_of_the_truncation(generator, monkeypatch):
+    drawn = []
+
+    def recorded(given, batches):
+        drawn.extend(batches)
+        return given
+
+    monkeypatch.setattr(generated, "with_standing_statistics", recorded)
+    images = images_of(generator, bn="standing", truncation=0.1, count=1)
+    next(images.batches(1))
+    assert len(drawn) == generated.STANDING_BATCHES
+    z, labels = drawn[1]
+    assert z.shape == (generated.STANDING_BATCH_SIZE, 8) and set(labels) == {0, 1, 2}
+    indices = generated.STANDING_START + np.arange(64, 128)
+    np.testing.assert_array_equal(z, truncation.latents(0, indices, 8, 0.1))
+    assert images.description["standing_batches"] == [100, 64]
+
+
+def test_labels(generator):
+    balanced = images_of(generator, label_sampling="balanced")
+    assert balanced.labels.tolist() == [0, 1, 2] * 3
+    of_data = images_of(generator, label_sampling="data", counts=np.array([0, 10, 0]))
+    assert set(of_data.labels) == {1}
+    with pytest.raises(ValueError, match="a reference of the model's classes"):
+        images_of(generator, label_sampling="data", counts=np.array([1, 1]))
+
+
+def test_the_recipe_says_what_images_depend_on(generator):
+    recipes = {
+        images_of(generator, **drawing).recipe
+        for drawing in ({}, {"seed": 1}, {"truncation": 1.0}, {"label_sampling": "balanced"})
+    }
+    assert len(recipes) == 4 and images_of(generator, batch_size=7).recipe in recipes
+    other = generated.copy_generator(generator)
+    assert images_of(other).recipe in recipes
+    other.to_image.bias.assign([0.1])
+    assert images_of(other).recipe not in recipes
+
+
+class _Module(tf.Module):
+    """Images whose two halves show z and the class, times the truncation."""
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, 2], tf.float32, "z"),
+            tf.TensorSpec([None, 3], tf.float32, "y"),
+            tf.TensorSpec([], tf.float32, "truncation"),
+        ]
+    )
+    def default(self, z, y, truncation):
+        top = tf.repeat(tf.tanh(z)[:, None, :, None], 2, axis=2)
+        bottom = tf.reshape(y[:, 2] * truncation, (-1, 1, 1, 1)) + tf.zeros_like(top)
+        return {"default": tf.concat([top, bottom], axis=1)}
+
+
+def test_a_saved_model_is_drawn_from_as_well(tmp_path):
+    module = _Module()
+    tf.saved_model.save(module, str(tmp_path), signatures={"default": module.default})
+    loaded = SavedModelGenerator(str(tmp_path))
+    images = GeneratedImages(
+        loaded,
+        Drawing(9, truncation=0.5, label_sampling="balanced"),
+        tf.distribute.get_strategy(),
+        4,
+        {"path": str(tmp_path)},
+    )
+    pixels = pixels_of(images)
+    z = truncation.latents(0, range(9), 2, 0.5)
+    assert_same_pixels(pixels[:, 0, ::2, 0], to_uint8(np.tanh(z)))
+    np.testing.assert_array_equal(pixels[:, 1, 0, 0], [128, 128, 191] * 3)
+    assert images.description["model"]["sha256"] == folder_sha256(tmp_path)
+    with pytest.raises(ValueError, match="can have its statistics taken anew"):
+        GeneratedImages(
+            loaded, Drawing(1, bn="standing"), tf.distribute.get_strategy(), 4, {"path": "p"}
+        )
+
+
+@pytest.mark.parametrize(
+    "drawing, message",
+    [
+        (dict(count=0), "`num_images` must be an integer at least 1"),
+        (dict(truncation=2.0), "`truncation` must be above 0 and"),
+        (dict(bn="table"), "`bn` must be one of running, batch, standing"),
+        (dict(label_sampling="all"), "`label_sampling` must be one of"),
+    ],
+)
+def test_settings_that_mean_nothing(drawing, message):
+    with pytest.raises(ValueError, match=message):
+        Drawing(**{"count": 1, **drawing})

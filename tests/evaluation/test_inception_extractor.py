@@ -1,0 +1,54 @@
+"""Inception as extractor: the taps that a protocol asks for, and names that its weights allow."""
+
+from __future__ import annotations
+
+import types
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_biggan.evaluation import inception_extractor
+from tf_biggan.evaluation.extractors import FEATURES, LOGITS
+
+
+@pytest.fixture
+def loaded(monkeypatch):
+    """What was asked of the loader, whose network gives the mean of every channel for any tap."""
+    asked = []
+
+    def load(path, taps):
+        asked.append((path, taps))
+
+        def outputs(images):
+            means = tf.reduce_mean(tf.cast(images, tf.float32), (1, 2))
+            return {tap: means * (1 + place) for place, tap in enumerate(taps)}
+
+        is_reference = path == "reference"
+        return types.SimpleNamespace(outputs=outputs, sha256="abc", is_reference=is_reference)
+
+    monkeypatch.setattr(inception_extractor, "load_inception", load)
+    return asked
+
+
+def test_taps_and_names(loaded):
+    ours = inception_extractor.inception_extractor("reference")
+    biased = inception_extractor.inception_extractor("reference", bias=True)
+    other = inception_extractor.inception_extractor(None)
+    assert loaded == [
+        ("reference", ("2048", "logits_unbiased")),
+        ("reference", ("2048", "logits")),
+        (None, ("2048", "logits_unbiased")),
+    ]
+    assert (ours.prefix, other.prefix) == ("", "other_inception_")
+    assert ours.identity["sha256"] == "abc" and ours.identity["is_reference"]
+    assert ours.identity != biased.identity and not other.identity["is_reference"]
+
+
+def test_grey_is_repeated(loaded):
+    function = inception_extractor.inception_extractor("reference").build()
+    images = np.random.RandomState(0).randint(0, 256, (2, 4, 4, 1)).astype(np.uint8)
+    made = function(tf.constant(images))
+    expected = images.mean(axis=(1, 2)).repeat(3, axis=1)
+    np.testing.assert_allclose(made[FEATURES], expected, rtol=1e-6)
+    np.testing.assert_allclose(made[LOGITS], 2 * expected, rtol=1e-6)

@@ -1,0 +1,96 @@
+"""Which network computes what, from flags; protocols; truncations."""
+
+from __future__ import annotations
+
+import pytest
+
+from tf_biggan.evaluation.protocol import ALL_METRICS, PROTOCOLS, get_protocol
+from tf_biggan.evaluation.selection import select
+from tf_biggan.evaluation.settings import EvaluateConfig
+
+CASES = {
+    "nothing": ({}, "classifier", {"classifier": ("fid", "accuracy")}),
+    "weights": (dict(inception_weights="w"), "inception", {"inception": ("fid", "is", "kid")}),
+    "by name": (dict(metrics="fid,is"), "inception", {"inception": ("fid", "is")}),
+    "accuracy": (dict(metrics="accuracy"), "classifier", {"classifier": ("accuracy",)}),
+    "classifier's": (
+        dict(metrics="classifier_fid, classifier_score,accuracy"),
+        "classifier",
+        {"classifier": ("fid", "is", "accuracy")},
+    ),
+    "both": (
+        dict(metrics="fid,accuracy", inception_weights="w"),
+        "inception",
+        {"inception": ("fid",), "classifier": ("accuracy",)},
+    ),
+    "classifier told": (
+        dict(metrics="fid,kid", extractor="classifier"),
+        "classifier",
+        {"classifier": ("fid", "kid")},
+    ),
+    "own network": (dict(extractor="net.keras"), "net.keras", {"net.keras": ("fid", "kid")}),
+    "own network's name": (
+        dict(extractor="net.keras", metrics="extractor_fid,fid_infinity"),
+        "net.keras",
+        {"net.keras": ("fid", "fid_infinity")},
+    ),
+    "protocol": (dict(protocol="torch_fidelity"), "inception", {"inception": ("fid", "is", "kid")}),
+}
+
+
+@pytest.mark.parametrize("settings, primary, by_extractor", CASES.values(), ids=CASES)
+def test_metrics_find_their_network(settings, primary, by_extractor):
+    config = EvaluateConfig(model="m", **settings)
+    found = select(config, get_protocol(config.protocol))
+    assert (found.primary, found.by_extractor) == (primary, by_extractor)
+    assert found.explicit == ("metrics" in settings)
+
+
+def test_metrics_that_are_not_there():
+    config = EvaluateConfig(model="m", metrics="fid,lpips")
+    with pytest.raises(ValueError, match=r"must be of fid, is, kid.*metric='lpips'"):
+        select(config, get_protocol("tf_biggan"))
+    config = EvaluateConfig(model="m", metrics="precision_recall", protocol="mmagic")
+    with pytest.raises(ValueError, match="mmagic has fid, is; other metrics"):
+        select(config, get_protocol("mmagic"))
+
+
+def test_protocols_are_those_of_the_table():
+    """The choices of users_and_conventions, by code base."""
+    rows = {
+        name: (p.splits, p.bias, p.order, p.shuffle_seed, p.reference_split, p.label_sampling)
+        for name, p in PROTOCOLS.items()
+    }
+    assert rows == {
+        "tf_biggan": (10, False, "content", None, None, "uniform"),
+        "paper": (10, False, "natural", None, "train", "uniform"),
+        "pytorch_fid": (10, False, "content", None, None, "uniform"),
+        "torch_fidelity": (10, False, "natural", 2020, None, "uniform"),
+        "stylegan": (10, False, "natural", None, "train", "data"),
+        "mmagic": (10, False, "natural", None, "train", "uniform"),
+    }
+    assert PROTOCOLS["mmagic"].is_resize == "pil_bicubic"
+    assert all(set(p.metrics) <= set(ALL_METRICS) for p in PROTOCOLS.values())
+    with pytest.raises(ValueError, match="protocol of compare_gan cannot be reproduced"):
+        get_protocol("compare_gan")
+    with pytest.raises(ValueError, match="`protocol` must be one of tf_biggan, paper"):
+        get_protocol("mine")
+
+
+def test_truncations_are_a_number_or_a_range():
+    def of(text):
+        return EvaluateConfig(model="m", truncation=text).truncations()
+
+    assert of(None) == (None,) and of("0.5") == (0.5,)
+    assert of("0.2:1.0:0.4") == (0.2, 0.6, 1.0)
+    curve = of("0.02:1.0:0.02")
+    assert len(curve) == 50 and curve[6] == 0.14 and curve[-1] == 1.0
+    for wrong in ("much", "1:0.5:0.1", "0:1:0.1", "0.1:1", "0.1:1:-1"):
+        with pytest.raises(ValueError, match="must be a number or FROM:TO:STEP"):
+            of(wrong)
+
+
+def test_one_of_model_and_images():
+    for both in ({}, dict(model="m", images="i")):
+        with pytest.raises(ValueError, match="Either --model or --images"):
+            EvaluateConfig(**both)

@@ -1,0 +1,77 @@
+"""Scores during training: logged, the best checkpoints kept, and the run itself left alone."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.training.test_loop import config
+from tf_biggan.data.sources import open_source
+from tf_biggan.evaluation import classifier
+from tf_biggan.evaluation.evaluator import Scores
+from tf_biggan.training.evaluation import RunEvaluation
+from tf_biggan.training.loop import create_state, train
+
+QUICK = functools.partial(classifier.ClassifierSettings, channels=(8, 8), updates=(30, 30))
+SETTINGS = dict(save_every=2, sample_every=0, sigma_every=0, log_every=1, eval_images=70)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch, tmp_path_factory):
+    monkeypatch.setenv("TF_BIGGAN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.setattr(classifier, "ClassifierSettings", QUICK)
+
+
+@pytest.fixture(scope="module")
+def state():
+    return create_state(config(num_classes=10))
+
+
+def evaluation_of(state, run_dir, iteration=0):
+    settings = config(num_classes=10, eval_every=1, **SETTINGS)
+    strategy = tf.distribute.get_strategy()
+    source = open_source("digits")
+    return RunEvaluation(settings, str(run_dir), strategy, source, state, iteration, True)
+
+
+def test_evaluation_moves_nothing(state, tmp_path):
+    evaluation = evaluation_of(state, tmp_path)
+    networks = (state.generator, state.average, state.discriminator)
+    variables = [v for network in networks for v in network.variables]
+    before = [np.asarray(variable).copy() for variable in variables]
+    first = evaluation.scores(1)
+    for variable, value in zip(variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value, err_msg=variable.path)
+    # The same weights have the same scores, and others have others.
+    assert evaluation.scores(2) == first
+    state.average.output_norm.gain.assign(0.1 * np.asarray(state.average.output_norm.gain))
+    assert evaluation.scores(3)["classifier_fid"] != first["classifier_fid"]
+
+
+def test_what_was_best_before_a_restart_stays_the_best(state, tmp_path, monkeypatch):
+    (tmp_path / "metrics.jsonl").write_text(
+        '{"iteration": 1, "classifier_fid": 9.0, "classifier_score": 2.0}\n'
+        '{"iteration": 2, "classifier_fid": 5.0, "classifier_score": null}\n'
+        '{"iteration": 3, "classifier_fid": 1.0, "classifier_score": 8.0}\n'
+    )
+    # The checkpoint is of iteration 2: what was logged later is made again.
+    evaluation = evaluation_of(state, tmp_path, iteration=2)
+    scores = {}
+    monkeypatch.setattr(
+        evaluation._evaluator, "scores", lambda *args, **kwargs: Scores(values=dict(scores))
+    )
+    for fid, score, kept in ((6.0, 1.0, set()), (4.0, 1.0, {"fid"}), (7.0, 3.0, {"fid", "score"})):
+        scores |= dict(classifier_fid=fid, classifier_score=score)
+        evaluation.scores(4)
+        assert {path.name for path in tmp_path.glob("best-*")} == {
+            f"best-classifier_{name}" for name in kept
+        }
+
+
+def test_what_cannot_be_scored_ends_the_run_before_it_begins(tmp_path):
+    with pytest.raises(ValueError, match="An extractor must be"):
+        train(config(eval_every=1, eval_extractor="nothing", **SETTINGS), str(tmp_path / "run"))
+    assert not tf.io.gfile.glob(str(tmp_path / "run" / "checkpoints" / "*"))

@@ -1,0 +1,164 @@
+"""Sets of images against one reference, by one network: features, statistics, numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import tensorflow as tf
+
+from tf_biggan import checks
+from tf_biggan.evaluation import metrics, statistics_files
+from tf_biggan.evaluation.cache import ArrayCache
+from tf_biggan.evaluation.extractors import Extractor
+from tf_biggan.evaluation.features import FeatureExtraction, Features
+from tf_biggan.evaluation.frechet import feature_statistics
+from tf_biggan.evaluation.image_sets import ImageSet
+from tf_biggan.evaluation.inception_score import inception_score
+from tf_biggan.evaluation.metrics import METRICS, Reference
+from tf_biggan.evaluation.protocol import Protocol
+
+
+@dataclasses.dataclass
+class Scores:
+    """Numbers by name, and what has to be said about them.
+
+    Attributes:
+      values: the scores; standard deviations end in "_std".
+      per_class: scores by class name, by the score's name.
+      intervals: (lower, upper) of 95 % confidence, by the score's name.
+      notes: sentences.
+      extractors: identities of the networks, by name.
+      images, reference: descriptions of both sides, with the hash of their images.
+    """
+
+    values: dict[str, float] = dataclasses.field(default_factory=dict)
+    per_class: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
+    intervals: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    notes: list[str] = dataclasses.field(default_factory=list)
+    extractors: dict[str, Mapping] = dataclasses.field(default_factory=dict)
+    images: dict[str, object] = dataclasses.field(default_factory=dict)
+    reference: dict[str, object] = dataclasses.field(default_factory=dict)
+
+    def join(self, other: Scores) -> None:
+        """Takes over what another network found."""
+        for field in dataclasses.fields(self):
+            mine, theirs = getattr(self, field.name), getattr(other, field.name)
+            if isinstance(mine, dict):
+                mine.update(theirs)
+            else:
+                mine += [note for note in theirs if note not in mine]
+
+
+class Evaluator:
+    """Scores by one network.
+
+    Args:
+      extractor: the network.
+      strategy: whose replicas take features.
+      batch_size: images of one replica at a time.
+      cache: where features are kept.
+      protocol: the choices that scores leave.
+      bootstrap: resamples for confidence intervals; 0 for none.
+    """
+
+    def __init__(
+        self,
+        extractor: Extractor,
+        strategy: tf.distribute.Strategy,
+        batch_size: int,
+        cache: ArrayCache,
+        protocol: Protocol,
+        bootstrap: int = 0,
+    ):
+        self.extractor, self.protocol = extractor, protocol
+        self._cache, self._bootstrap = cache, bootstrap
+        self._extraction = FeatureExtraction(extractor, strategy, batch_size, cache)
+
+    def features(self, images: ImageSet) -> Features:
+        """The features of a set, in the protocol's order."""
+        return metrics.ordered(self._extraction.of(images), self.protocol)
+
+    def reference(self, images: ImageSet) -> Reference:
+        """A reference from images."""
+        found = self.features(images)
+        return Reference(
+            feature_statistics(found.features),
+            found,
+            images.class_names,
+            {**images.description, "sha256": found.sha256},
+        )
+
+    def reference_from_file(self, path: str, images: ImageSet) -> Reference:
+        """A reference from a file of statistics.
+
+        Args:
+          path: of the file.
+          images: what is to be evaluated against it.
+
+        Raises:
+          ValueError: it was made by another network or from images of another size.
+        """
+        statistics, stored = statistics_files.read_statistics(path)
+        statistics_files.require_comparable(
+            path,
+            statistics,
+            stored,
+            images.description,
+            self.extractor.identity,
+            self._extraction.of(images).features.shape[1],
+        )
+        return Reference(statistics, None, (), {"statistics": path, **stored})
+
+    def save_statistics(self, path: str, reference: Reference) -> None:
+        """Writes a reference's statistics for later evaluations."""
+        description = {**reference.description, "extractor": dict(self.extractor.identity)}
+        statistics_files.write_statistics(path, reference.statistics, description)
+
+    def scores(
+        self, images: ImageSet, reference: Reference, names: Sequence[str], strict: bool = True
+    ) -> Scores:
+        """Scores of a set of images.
+
+        Args:
+          names: of `METRICS`.
+          strict: whether a metric that cannot be computed is an error instead of a note.
+
+        Raises:
+          ValueError: a metric needs what is not there.
+        """
+        found = self.features(images)
+        scores = Scores(extractors={self.extractor.name: dict(self.extractor.identity)})
+        scores.images = {**images.description, "sha256": found.sha256}
+        scores.reference = dict(reference.description)
+        context = metrics.Context(
+            found, reference, self.extractor, self.protocol, images.class_names, self._bootstrap
+        )
+        names = [*names, *metrics.beside_small_samples(context, names, scores.notes)]
+        for name in names:
+            checks.require_choice("metrics", name, tuple(METRICS))
+            missing = metrics.missing(context, name)
+            if missing is None:
+                self._add(scores, METRICS[name].compute(context))
+                continue
+            checks.require(not strict, f"{name} {missing}", images=images.name)
+            scores.notes.append(f"No {name}: it {missing}.")
+        return scores
+
+    def score_of(self, reference: Reference) -> float | None:
+        """The inception score of the reference's own images; None without logits."""
+        logits = reference.features.logits
+        if logits is None:
+            return None
+        splits = min(self.protocol.splits, len(logits))
+        return inception_score(logits, splits, self.protocol.shuffle_seed)[0]
+
+    def _add(self, scores, result):
+        prefix = self.extractor.prefix
+        for own, values in (
+            (scores.values, result.values),
+            (scores.intervals, result.intervals),
+            (scores.per_class, result.per_class),
+        ):
+            own.update({metrics.score_name(prefix, name): v for name, v in values.items()})
+        scores.notes += result.notes

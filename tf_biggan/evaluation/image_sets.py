@@ -1,0 +1,243 @@
+"""Sets of uint8 images that features are taken of: a data source's, a folder's, an npz file's."""
+
+from __future__ import annotations
+
+import abc
+import zipfile
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image, UnidentifiedImageError
+
+from tf_biggan import checks
+from tf_biggan.data import images
+from tf_biggan.data.folder import open_folder
+from tf_biggan.data.source import Source
+
+KEPT_BYTES = 1 << 30
+IMAGE_KEYS = ("x", "images", "arr_0")
+LABEL_KEYS = ("y", "labels", "arr_1")
+
+
+class ImageSet(abc.ABC):
+    """Images of one size, in an order.
+
+    Attributes:
+      name: for messages.
+      count: how many.
+      image_shape: (height, width, channels).
+      labels: int32 [N], or None where they are not known.
+      class_names: one name a class; empty where none are known.
+      description: JSON values for the protocol.
+      recipe: what stands for the content where the images are made, not read; else None.
+      cached: whether features of the images may be kept.
+    """
+
+    name: str
+    count: int
+    image_shape: tuple[int, int, int]
+    labels: np.ndarray | None
+    class_names: tuple[str, ...]
+    description: Mapping[str, object]
+    recipe: str | None = None
+    cached: bool = True
+
+    @abc.abstractmethod
+    def batches(self, size: int) -> Iterator[np.ndarray]:
+        """All images in order, uint8 [at most `size`, H, W, C]."""
+
+
+class SourceImages(ImageSet):
+    """A data source's images with the preprocessing of training.
+
+    Args:
+      source: of the images.
+      image_size: (height, width) that they are cropped and resized to.
+      channels: 1 to 4.
+      count: how many, evenly over the source; None for all.
+    """
+
+    def __init__(
+        self, source: Source, image_size: tuple[int, int], channels: int, count: int | None = None
+    ):
+        total = source.num_images
+        count = total if count is None else min(count, total)
+        self._source, self._kept = source, None
+        self._indices = np.arange(count) * total // count
+        self.name, self.count = source.name, count
+        self.image_shape = (*image_size, channels)
+        labels = source.labels[self._indices]
+        self.labels = labels if source.num_classes and labels.min() >= 0 else None
+        self.class_names = source.class_names
+        self.description = {
+            "images": source.name,
+            "count": count,
+            "resolution": list(self.image_shape),
+            "crop": images.CROP_METHOD,
+            "resize": images.RESIZE_METHOD,
+        }
+
+    def batches(self, size):
+        if self._kept is None and self.count * np.prod(self.image_shape) <= KEPT_BYTES:
+            self._kept = np.concatenate(list(self._read(size)))
+        if self._kept is None:
+            yield from self._read(size)
+            return
+        for start in range(0, self.count, size):
+            yield self._kept[start : start + size]
+
+    def _read(self, size):
+        height, width, channels = self.image_shape
+
+        def load(index):
+            return images.crop_and_resize(self._source.load(index, channels), height, width)
+
+        indices = tf.data.Dataset.from_tensor_slices(self._indices)
+        decoded = indices.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        with images.naming_unreadable():
+            yield from decoded.batch(size).prefetch(2).as_numpy_iterator()
+
+
+class ArrayImages(ImageSet):
+    """Images that are in memory.
+
+    Args:
+      name: for messages.
+      pixels: uint8 [N, H, W, C].
+      labels: integers [N], or None.
+    """
+
+    def __init__(self, name: str, pixels: np.ndarray, labels: np.ndarray | None = None):
+        self._pixels = pixels
+        self.name, self.count = name, len(pixels)
+        self.image_shape = tuple(pixels.shape[1:])
+        self.labels = None if labels is None else np.asarray(labels, np.int32)
+        self.class_names = ()
+        self.description = {
+            "images": name,
+            "count": self.count,
+            "resolution": list(self.image_shape),
+        }
+
+    def batches(self, size):
+        for start in range(0, self.count, size):
+            yield self._pixels[start : start + size]
+
+
+class PilResized(ImageSet):
+    """Another set, every image resized by PIL's antialiased bicubic filter, as mmagic does.
+
+    Args:
+      images: with 1 or 3 channels.
+      side: height and width in pixels.
+    """
+
+    def __init__(self, images: ImageSet, side: int):
+        self._images, self._side = images, side
+        self.name, self.count, self.labels = images.name, images.count, images.labels
+        self.class_names, self.cached = images.class_names, images.cached
+        self.image_shape = (side, side, images.image_shape[2])
+        self.description = {**images.description, "pil_bicubic": side}
+        self.recipe = None if images.recipe is None else f"{images.recipe} pil_bicubic {side}"
+
+    def batches(self, size):
+        for batch in self._images.batches(size):
+            yield np.stack([self._resized(image) for image in batch])
+
+    def _resized(self, image):
+        page = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+        made = np.asarray(page.resize((self._side, self._side), Image.Resampling.BICUBIC))
+        return made.reshape(self.image_shape)
+
+
+def open_images(
+    path: str, image_size: tuple[int, int] | None, channels: int, count: int | None = None
+) -> ImageSet:
+    """The images to evaluate in a folder or an npz file.
+
+    Args:
+      path: a folder of images or of one sub-folder a class; or an .npz with uint8 images "x" or
+        "images" and, if known, labels "y" or "labels".
+      image_size: (height, width) to crop and resize a folder's images to; None to take them as
+        they are, which then must be of one size.
+      channels: of a folder's images.
+      count: how many at most, evenly over all; None for all.
+
+    Raises:
+      ValueError: there is nothing of the kind, or images differ in size.
+    """
+    if path.lower().endswith(".npz"):
+        return _from_npz(path, count)
+    source = open_folder(path, None)
+    return SourceImages(source, image_size or _only_size(source), channels, count)
+
+
+def _only_size(source: Source) -> tuple[int, int]:
+    first = None
+    for index in range(source.num_images):
+        place = source.locate(index)
+        try:
+            with Image.open(place) as image:
+                width, height = image.size
+        except (OSError, UnidentifiedImageError) as error:
+            raise ValueError(
+                "Every image must be a complete JPEG, PNG, BMP or WebP file; remove or replace it."
+                f" Received: {place!r}."
+            ) from error
+        first = first or (height, width, place)
+        checks.require(
+            (height, width) == first[:2],
+            "images must be of one size, or --resolution=R must say which they are cropped and"
+            " resized to",
+            **{"first": f"{first[2]} {first[0]}x{first[1]}", "other": f"{place} {height}x{width}"},
+        )
+    return first[:2]
+
+
+def _from_npz(path: str, count: int | None) -> ArrayImages:
+    arrays = read_npz(path)
+    pixels = _first_of(arrays, IMAGE_KEYS)
+    checks.require(
+        pixels is not None and pixels.dtype == np.uint8 and pixels.ndim == 4 and len(pixels) > 0,
+        f"an npz of images must have uint8 [N, H, W, C] under one of {', '.join(IMAGE_KEYS)}",
+        path=path,
+        arrays={name: f"{array.dtype} {array.shape}" for name, array in arrays.items()},
+    )
+    if pixels.shape[-1] > images.MAX_CHANNELS and pixels.shape[1] <= images.MAX_CHANNELS:
+        # As BigGAN-PyTorch writes them.
+        pixels = pixels.transpose(0, 2, 3, 1)
+    checks.require(
+        pixels.shape[-1] in (1, 3), "images must have 1 or 3 channels", shape=pixels.shape
+    )
+    labels = _first_of(arrays, LABEL_KEYS)
+    checks.require(
+        labels is None or (labels.shape == (len(pixels),) and labels.dtype.kind in "iu"),
+        "labels must be integers, one for each image",
+        path=path,
+        labels=None if labels is None else f"{labels.dtype} {labels.shape}",
+    )
+    chosen = np.arange(min(count or len(pixels), len(pixels)))
+    chosen = chosen * len(pixels) // len(chosen)
+    return ArrayImages(path, pixels[chosen], None if labels is None else labels[chosen])
+
+
+def read_npz(path: str) -> dict[str, np.ndarray]:
+    """The arrays of an npz file; nothing in it is executed.
+
+    Raises:
+      ValueError: it is not there, damaged, or no npz file of plain arrays.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(
+            "An .npz file must be there, complete and of plain arrays."
+            f" Received: {path} ({reason})."
+        ) from error
+
+
+def _first_of(arrays, keys):
+    return next((arrays[key] for key in keys if key in arrays), None)

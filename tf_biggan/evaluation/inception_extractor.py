@@ -1,0 +1,43 @@
+"""Inception as extractor: its scores are FID and IS where its weights are those of 2015."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tf_biggan.evaluation.extractors import FEATURES, LOGITS, Extractor
+from tf_biggan.evaluation.inception_weights import load_inception
+
+FEATURE_TAP = "2048"
+LOGITS_TAPS = {True: "logits", False: "logits_unbiased"}
+OTHER_PREFIX = "other_inception_"
+
+
+def inception_extractor(path: str | None, bias: bool = False) -> Extractor:
+    """The last pool's features and the logits, of grey or RGB images.
+
+    Args:
+      path: of the weights; None for those that the cache holds.
+      bias: whether the logits keep their bias.
+
+    Raises:
+      ValueError: there are no weights, with the ways to get them; or they cannot be read.
+    """
+    tap = LOGITS_TAPS[bias]
+    inception = load_inception(path, (FEATURE_TAP, tap))
+    identity = {
+        "kind": "inception",
+        "sha256": inception.sha256,
+        "is_reference": inception.is_reference,
+        "features": FEATURE_TAP,
+        "logits": tap,
+        "resize": "bilinear of TensorFlow 1, to 299",
+    }
+
+    def function(images):
+        if images.shape[-1] == 1:
+            images = tf.repeat(images, 3, axis=-1)
+        found = inception.outputs(images)
+        return {FEATURES: found[FEATURE_TAP], LOGITS: found[tap]}
+
+    prefix = "" if inception.is_reference else OTHER_PREFIX
+    return Extractor("Inception", prefix, identity, lambda: function, 1008)

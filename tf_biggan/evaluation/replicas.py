@@ -1,0 +1,51 @@
+"""A function of batches, run by all replicas of a strategy, as a function of NumPy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+
+class ReplicaMap:
+    """Maps rows to rows; every replica gets batches of exactly `batch_size`.
+
+    Batches that are all of one size make a row's result independent of how many rows there are.
+
+    Args:
+      strategy: whose replicas run it.
+      function: tensors [batch_size, ...] to a tensor, or a dict of them, with as many rows.
+      batch_size: rows of one replica at a time.
+
+    Attributes:
+      rows: how many rows all replicas take at a time.
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy, function: Callable, batch_size: int):
+        self._strategy, self._batch_size = strategy, batch_size
+        self.rows = batch_size * strategy.num_replicas_in_sync
+
+        def run(inputs):
+            outputs = strategy.run(function, args=inputs)
+            return tf.nest.map_structure(lambda part: strategy.gather(part, axis=0), outputs)
+
+        self._run = tf.function(run, reduce_retracing=True)
+
+    def __call__(self, *arrays: np.ndarray):
+        """The results of up to `rows` rows, as NumPy arrays; missing ones repeat the last."""
+        count = len(arrays[0])
+        missing = self.rows - count
+        if missing:
+            arrays = [np.concatenate([a, np.repeat(a[-1:], missing, axis=0)]) for a in arrays]
+        outputs = self._run(tuple(self._distributed(array) for array in arrays))
+        return tf.nest.map_structure(lambda part: part.numpy()[:count], outputs)
+
+    def _distributed(self, array):
+        size = self._batch_size
+
+        def of_replica(context):
+            start = context.replica_id_in_sync_group * size
+            return tf.constant(array[start : start + size])
+
+        return self._strategy.experimental_distribute_values_from_function(of_replica)

@@ -1,0 +1,92 @@
+"""Scores for people and for programs: a table, and a JSON file with the whole protocol."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Iterator, Mapping
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import tf_biggan
+from tf_biggan.evaluation.evaluator import Scores
+
+STD = "_std"
+MOST_CLASSES = 20
+
+
+def table(scores: Scores, decimals: int) -> Iterator[str]:
+    """Lines for a terminal: a score each, with its spread and interval, then classes and notes."""
+    width = max(map(len, scores.values), default=0)
+    for name, value in scores.values.items():
+        if name.endswith(STD):
+            continue
+        line = f"{name:<{width}}  {value:.{decimals}f}"
+        if name + STD in scores.values:
+            line += f" +- {scores.values[name + STD]:.{decimals}f}"
+        if name in scores.intervals:
+            low, high = scores.intervals[name]
+            line += f"  (95 %: {low:.{decimals}f} to {high:.{decimals}f})"
+        yield line
+    for name, by_class in scores.per_class.items():
+        yield f"{name} by class: {_by_class(by_class)}"
+    yield from (f"Note: {note}" for note in scores.notes)
+
+
+def _by_class(values: Mapping[str, float]) -> str:
+    if len(values) <= MOST_CLASSES:
+        return ", ".join(f"{name} {value:.3f}" for name, value in values.items())
+    worst, best = min(values, key=values.get), max(values, key=values.get)
+    median = float(np.median(list(values.values())))
+    return (
+        f"lowest {values[worst]:.3f} ({worst}), median {median:.3f},"
+        f" highest {values[best]:.3f} ({best})"
+    )
+
+
+def to_json(
+    scores: Scores, protocol: Mapping[str, object], curve: Mapping[str, object] | None = None
+) -> str:
+    """The text of scores.json: scores, intervals, classes, notes, and how they were made."""
+    content = {
+        "scores": scores.values,
+        "intervals": {name: list(pair) for name, pair in scores.intervals.items()},
+        "per_class": scores.per_class,
+        "notes": scores.notes,
+        **({} if curve is None else {"curve": curve}),
+        "protocol": {
+            "images": scores.images,
+            "reference": scores.reference,
+            "extractors": scores.extractors,
+            **protocol,
+            "versions": versions(),
+        },
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def versions() -> dict[str, str]:
+    """Versions of what takes part."""
+    return {
+        "tf_biggan": tf_biggan.__version__,
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def write_text(path: str, text: str) -> None:
+    """Writes a file under a temporary name, then renames it; makes its folder."""
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.remove(temporary)

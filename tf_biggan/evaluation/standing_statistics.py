@@ -1,0 +1,71 @@
+"""Standing statistics: batch norms that use means over many batches of the same kind of latents.
+
+Source: the paper, appendix D. BigGAN-PyTorch (utils.py, accumulate_standing_stats) always draws
+them with the spread 1; here the batches are given, so that they can be those of a truncation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import tensorflow as tf
+
+from tf_biggan import checks
+from tf_biggan.conversion.rules import variables_by_path
+from tf_biggan.models.generator import Generator
+
+STATISTICS = ("moving_mean", "moving_variance")
+
+
+def copy_generator(generator: Generator, **overrides) -> Generator:
+    """A generator of the same weights; made in the scope of the strategy that is to run it.
+
+    Args:
+      **overrides: arguments of `Generator` to replace. With another `num_statistics` the
+        statistics start anew.
+    """
+    # The initial values are overwritten at once; "n02" is the cheapest to draw.
+    config = {**generator.get_config(), "initializer": "n02", **overrides}
+    copy = Generator.from_config(config)
+    sources = variables_by_path(generator)
+    for path, variable in variables_by_path(copy).items():
+        if variable.shape == sources[path].shape:
+            variable.assign(sources[path])
+    return copy
+
+
+def is_statistic(path: str) -> bool:
+    """Whether a variable is a running mean or variance of a batch norm."""
+    return path.endswith(STATISTICS)
+
+
+def with_standing_statistics(
+    generator: Generator, batches: Iterable[tuple[np.ndarray, np.ndarray | None]]
+) -> Generator:
+    """A copy whose statistics are the means of those of every batch; `generator` stays as it is.
+
+    The variance is the mean of the batches' biased variances. As in the reference every forward
+    pass moves the u of the spectral norms, those of the copy.
+
+    Args:
+      generator: any; of a table over truncation the copy keeps one row.
+      batches: (z [N, latent_dim], labels [N] or None); equal sizes, so that all count the same.
+
+    Raises:
+      ValueError: there is no batch.
+    """
+    # Without momentum the running statistics are those of the last batch.
+    copy = copy_generator(generator, bn_momentum=0.0, num_statistics=1)
+    statistics = {p: v for p, v in variables_by_path(copy).items() if is_statistic(p)}
+    forward = tf.function(lambda z, labels: copy(z, labels, training=True))
+    sums = {path: 0.0 for path in statistics}
+    count = 0
+    for z, labels in batches:
+        forward(tf.constant(z), None if labels is None else tf.constant(labels))
+        sums = {p: sums[p] + np.asarray(v, np.float64) for p, v in statistics.items()}
+        count += 1
+    checks.require(count > 0, "standing statistics need at least one batch", batches=count)
+    for path, variable in statistics.items():
+        variable.assign(sums[path] / count)
+    return copy

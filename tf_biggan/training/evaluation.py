@@ -1,0 +1,152 @@
+"""Scores of the moving average while it trains, and the checkpoints that were best by them."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from tf_biggan.config import TrainConfig
+from tf_biggan.data.source import Source
+from tf_biggan.evaluation.cache import ArrayCache, cache_folder
+from tf_biggan.evaluation.classifier import classifier_of, training_images
+from tf_biggan.evaluation.evaluator import Evaluator
+from tf_biggan.evaluation.extractors import Extractor, open_extractor
+from tf_biggan.evaluation.generated import Drawing, GeneratedImages
+from tf_biggan.evaluation.image_sets import SourceImages
+from tf_biggan.evaluation.inception_extractor import inception_extractor
+from tf_biggan.evaluation.metrics import Reference, score_name
+from tf_biggan.evaluation.protocol import DEFAULT
+from tf_biggan.training.checkpoints import Checkpoints
+from tf_biggan.training.logs import read_metrics
+from tf_biggan.training.run_directory import write_config
+from tf_biggan.training.state import TrainState
+
+METRICS = ("fid", "is", "accuracy")
+# The scores that a checkpoint is kept for: whether less is better.
+BEST = {"fid": True, "is": False}
+BATCH_SIZE = 64
+FEATURES_FOLDER = "features"
+
+
+class RunEvaluation:
+    """Scores of a run's moving average against its own data.
+
+    RUN/best-SCORE is a run of its own, with the one checkpoint that was best by that score: every
+    command opens it, and training can go on from a copy of it.
+
+    Args:
+      config: of the run.
+      run_dir: folder of the run.
+      strategy: whose replicas generate and take features.
+      source: the data.
+      state: of the run.
+      iteration: the one that the run goes on from; what later ones had logged is not counted.
+      writes: whether this process is the one whose files count.
+
+    Raises:
+      ValueError: the extractor or its reference does not fit the data.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        run_dir: str,
+        strategy: tf.distribute.Strategy,
+        source: Source,
+        state: TrainState,
+        iteration: int,
+        writes: bool,
+    ):
+        generator, settings = state.average, config.run
+        self._config, self._run_dir, self._writes = config, run_dir, writes
+        self._state = state
+        self._class_names = source.class_names if config.model.num_classes else ()
+        shape = (*generator.image_size, generator.image_channels)
+        data = SourceImages(source, shape[:2], shape[2])
+        cache = cache_folder()
+        extractor = _extractor(config, source, data, cache)
+        self._evaluator = Evaluator(
+            extractor, strategy, BATCH_SIZE, ArrayCache(cache / FEATURES_FOLDER), DEFAULT
+        )
+        drawing = Drawing(settings.eval_images, settings.seed, label_sampling=_labels(config))
+        self._images = GeneratedImages(
+            generator,
+            drawing,
+            strategy,
+            BATCH_SIZE,
+            {"path": run_dir},
+            self._class_names,
+            source.label_counts() if self._class_names else None,
+            trains=True,
+        )
+        self._reference = self._open_reference(settings.eval_reference, data)
+        names = {score_name(extractor.prefix, name): less for name, less in BEST.items()}
+        self._less_is_better = names
+        self._best = _best_until(run_dir, iteration, names)
+        self._kept: dict[str, Checkpoints] = {}
+
+    def scores(self, iteration: int) -> dict[str, float]:
+        """Scores of the moving average as it is; keeps the checkpoint where it is the best."""
+        values = self._evaluator.scores(self._images, self._reference, METRICS, strict=False).values
+        for name, less in self._less_is_better.items():
+            if name in values and _is_better(values[name], self._best.get(name), less):
+                self._best[name] = values[name]
+                self._keep(name)
+        return dict(values)
+
+    def line(self, iteration: int, scores: Mapping[str, float]) -> str:
+        """What is said about an evaluation."""
+        listed = ", ".join(
+            f"{name} {value:.4g}" for name, value in scores.items() if not name.endswith("_std")
+        )
+        return f"Scores at iteration {iteration}: {listed}"
+
+    def _keep(self, name):
+        folder = os.path.join(self._run_dir, f"best-{name}")
+        if self._writes:
+            write_config(folder, self._config, self._class_names)
+        if name not in self._kept:
+            self._kept[name] = Checkpoints(self._state, folder, keep=1, writes=self._writes)
+        self._kept[name].save()
+
+    def _open_reference(self, path: str | None, data: SourceImages) -> Reference:
+        if path is not None:
+            return self._evaluator.reference_from_file(path, self._images)
+        reference = self._evaluator.reference(data)
+        # None of the metrics needs the features, which may be gigabytes.
+        return dataclasses.replace(reference, features=None)
+
+
+def _extractor(config: TrainConfig, source: Source, data: SourceImages, cache) -> Extractor:
+    kind = config.run.eval_extractor
+    if kind == "classifier":
+        return classifier_of(training_images(source, data), cache).extractor()
+    if kind == "inception":
+        return inception_extractor(config.run.inception_weights, DEFAULT.bias)
+    return open_extractor(kind)
+
+
+def _labels(config: TrainConfig) -> str:
+    return "data" if config.step.label_sampling == "data" else "uniform"
+
+
+def _best_until(run_dir: str, iteration: int, names: Mapping[str, bool]) -> dict[str, float]:
+    """The best scores that were logged up to an iteration, by name."""
+    best: dict[str, float] = {}
+    for entry in read_metrics(run_dir):
+        if entry["iteration"] > iteration:
+            continue
+        for name, less in names.items():
+            value = entry.get(name)
+            if value is not None and _is_better(value, best.get(name), less):
+                best[name] = value
+    return best
+
+
+def _is_better(value: float, best: float | None, less: bool) -> bool:
+    if best is None:
+        return True
+    return value < best if less else value > best
