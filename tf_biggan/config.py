@@ -59,6 +59,9 @@ class ModelConfig:
     g_attention: tuple[int, ...] | None = setting(None, "stages of G followed by attention")
     d_attention: tuple[int, ...] | None = setting(None, "stages of D followed by attention")
     d_wide: bool = setting(True, "false for SN-GAN's thin discriminator blocks")
+    d_rectified_shortcuts: bool = setting(
+        False, "shortcuts of D see features after the ReLU, as StudioGAN's do"
+    )
     g_initializer: str = setting("ortho", "kernels of G", choices=("ortho", "n02", "glorot"))
     d_initializer: str = setting("ortho", "kernels of D", choices=("ortho", "n02", "glorot"))
     sn_epsilon: float = setting(1e-8, "epsilon of the spectral norm", minimum=0.0)

@@ -12,11 +12,11 @@ from tests.golden_files import golden
 from tests.models.golden_models import AUTHORS, authors_discriminator, authors_generator
 from tf_biggan.conversion import biggan_pytorch
 from tf_biggan.conversion.readers import read_tensors
-from tf_biggan.conversion.rules import variables_by_path
 from tf_biggan.conversion.to_biggan_pytorch import state_dict
 from tf_biggan.model_store.directory import write_directory
 from tf_biggan.models.discriminator import Discriminator
 from tf_biggan.models.generator import Generator
+from tf_biggan.models.variables import variables_by_path
 
 SMALL = dict(architecture="biggan32", num_classes=3, base_channels=2, seed=3)
 

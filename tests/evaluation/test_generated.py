@@ -7,13 +7,13 @@ import pytest
 import tensorflow as tf
 
 from tf_biggan import truncation
-from tf_biggan.conversion.rules import variables_by_path
 from tf_biggan.evaluation import generated
 from tf_biggan.evaluation.cache import folder_sha256
 from tf_biggan.evaluation.generated import Drawing, GeneratedImages
 from tf_biggan.images import to_uint8
 from tf_biggan.model_store.saved_model import SavedModelGenerator
 from tf_biggan.models.generator import Generator
+from tf_biggan.models.variables import variables_by_path
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,13 @@ import pytest
 
 from tests.golden_files import golden, manifest_weights
 from tf_biggan.conversion import biggan_pytorch
-from tf_biggan.conversion.rules import variables_by_path
 from tf_biggan.evaluation.standing_statistics import (
     copy_generator,
     is_statistic,
     with_standing_statistics,
 )
 from tf_biggan.models.generator import Generator
+from tf_biggan.models.variables import variables_by_path
 
 
 @pytest.fixture(scope="module")

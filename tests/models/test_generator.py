@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_biggan.conversion.rules import variables_by_path
 from tf_biggan.models.discriminator import Discriminator
 from tf_biggan.models.generator import Generator
+from tf_biggan.models.variables import variables_by_path
 
 SMALL = dict(base_channels=2, initializer="n02")
 

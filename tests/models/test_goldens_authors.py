@@ -21,8 +21,8 @@ from tests.models.golden_models import (
 )
 from tf_biggan import losses
 from tf_biggan.conversion import biggan_pytorch
-from tf_biggan.conversion.rules import variables_by_path
 from tf_biggan.models.trunk import with_attention
+from tf_biggan.models.variables import variables_by_path
 
 FLOAT32_RTOL = 1e-2
 # Of a part's largest value. The bounds on images and logits, which stand behind all parts, come to

@@ -13,7 +13,7 @@ from tests.models.golden_models import (
     mmagic_networks,
 )
 from tf_biggan.conversion import mmagic
-from tf_biggan.conversion.rules import variables_by_path
+from tf_biggan.models.variables import variables_by_path
 
 # The general bounds of the fixtures for buffers, which have none of their own for mmagic.
 BUFFER_ATOL = {"mean": 2e-6, "var": 5e-6, "u0": 3e-6}

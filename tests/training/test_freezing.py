@@ -6,8 +6,8 @@ import pytest
 
 from tests.shapes import shapes_only
 from tf_biggan.models.discriminator import Discriminator
+from tf_biggan.models.variables import variables_by_path
 from tf_biggan.training.freezing import freeze_blocks
-from tf_biggan.training.source_model import variables_by_path
 
 
 def trained(discriminator):

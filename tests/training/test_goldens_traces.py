@@ -11,9 +11,9 @@ from tests.models.golden_models import norm_map_sizes
 from tests.training.torch_adam import TorchAdam
 from tf_biggan.config import StepConfig
 from tf_biggan.conversion import biggan_pytorch
-from tf_biggan.conversion.rules import variables_by_path
 from tf_biggan.models.discriminator import Discriminator
 from tf_biggan.models.generator import Generator
+from tf_biggan.models.variables import variables_by_path
 from tf_biggan.training.state import TrainState
 from tf_biggan.training.train_step import replica_iteration
 from tf_biggan.training.updates import Draw, Reals

@@ -23,13 +23,13 @@ from tf_biggan.model_store.directory import load_network, read_directory, write_
 from tf_biggan.model_store.optimizer_slots import OptimizerSlots
 from tf_biggan.models.discriminator import Discriminator
 from tf_biggan.models.generator import Generator
+from tf_biggan.models.variables import variables_by_path
 from tf_biggan.training.checkpoints import Checkpoints
 from tf_biggan.training.initialization import begin
 from tf_biggan.training.logs import read_metrics
 from tf_biggan.training.loop import create_state, train
 from tf_biggan.training.restored import restore_network
 from tf_biggan.training.run_directory import read_config, write_config
-from tf_biggan.training.source_model import variables_by_path
 from tf_biggan.training.train_step import replica_iteration
 from tf_biggan.training.updates import Draw, Reals
 

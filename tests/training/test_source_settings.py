@@ -17,6 +17,7 @@ from tf_biggan.training.source_settings import with_settings, with_stored_settin
 
 OF_G = dict(base_channels=8, depth=1, attention_stages=(1,), bn_epsilon=1e-4, sn_epsilon=1e-6)
 OF_D = dict(base_channels=12, depth=3, attention_stages=(0,), wide=False, sn_epsilon=1e-6)
+STUDIOGAN = dict(image_channels=1, rectified_shortcuts=True)
 
 
 def source(architecture, of_g, of_d):
@@ -38,7 +39,7 @@ ROWS = {
     "a row that shares its generator's widths": (
         "biggan32_studiogan",
         dict(base_channels=8, image_channels=1, output_bn_epsilon=1e-3),
-        dict(base_channels=8, image_channels=1),
+        dict(base_channels=8, **STUDIOGAN),
     ),
     "a row with the widths of another": (
         "biggan512_hub",

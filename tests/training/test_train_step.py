@@ -11,10 +11,10 @@ import pytest
 import tensorflow as tf
 
 from tf_biggan.config import StepConfig
-from tf_biggan.conversion.rules import variables_by_path
 from tf_biggan.layers.spectral_norm import normalized_layers
 from tf_biggan.models.discriminator import Discriminator
 from tf_biggan.models.generator import Generator
+from tf_biggan.models.variables import variables_by_path
 from tf_biggan.training.state import TrainState
 from tf_biggan.training.train_step import (
     batch_plan,

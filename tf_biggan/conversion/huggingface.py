@@ -14,9 +14,10 @@ import numpy as np
 
 from tf_biggan import checks
 from tf_biggan.conversion.layouts import SourceLayout
-from tf_biggan.conversion.rules import Row, Rule, Tensor, expand, load, variables_by_path
+from tf_biggan.conversion.rules import Row, Rule, Tensor, expand, load
 from tf_biggan.conversion.tables import Tables
 from tf_biggan.models.generator import Generator
+from tf_biggan.models.variables import variables_by_path
 
 # The weights are loaded, so the initial ones are the cheapest to draw.
 SETTINGS = MappingProxyType(

@@ -18,8 +18,9 @@ import numpy as np
 from tf_biggan.conversion.biggan_pytorch import KINDS as AUTHORS_KINDS
 from tf_biggan.conversion.layouts import DISCRIMINATOR_LAYOUT, SourceLayout
 from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
-from tf_biggan.conversion.rules import Row, Rule, Tensor, expand, load, variables_by_path
+from tf_biggan.conversion.rules import Row, Rule, Tensor, expand, load
 from tf_biggan.conversion.tables import Tables
+from tf_biggan.models.variables import variables_by_path
 
 IGNORED = {
     r"\.sv0$": "a log of sigma",

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from tf_biggan.conversion.layouts import Transform
+from tf_biggan.models.variables import variables_by_path
 
 
 class ConversionError(ValueError):
@@ -52,12 +53,6 @@ class Rule:
 
 
 Kinds = Mapping[str, Sequence[Tensor]]
-
-
-def variables_by_path(model) -> dict:
-    """The model's variables by their path below the model."""
-    prefix = f"{model.path}/"
-    return {variable.path.removeprefix(prefix): variable for variable in model.variables}
 
 
 def expand(rows: Sequence[Row], kinds: Kinds, transforms, targets) -> list[Rule]:

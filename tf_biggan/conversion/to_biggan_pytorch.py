@@ -12,8 +12,9 @@ import numpy as np
 from tf_biggan import checks
 from tf_biggan.conversion import biggan_pytorch
 from tf_biggan.conversion.layouts import DISCRIMINATOR_LAYOUT
-from tf_biggan.conversion.rules import Rule, variables_by_path
+from tf_biggan.conversion.rules import Rule
 from tf_biggan.model_store.directory import check_new
+from tf_biggan.models.variables import variables_by_path
 
 # What each network's file is called there; alone, a generator is G.
 FILES = {"generator": "G_ema", "raw_generator": "G", "discriminator": "D"}

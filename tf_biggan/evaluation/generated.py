@@ -10,13 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks, truncation
-from tf_biggan.conversion.rules import variables_by_path
 from tf_biggan.evaluation.cache import folder_sha256, key_of
 from tf_biggan.evaluation.image_sets import ImageSet
 from tf_biggan.evaluation.replicas import ReplicaMap
 from tf_biggan.evaluation.standing_statistics import copy_generator, with_standing_statistics
 from tf_biggan.images import to_uint8
 from tf_biggan.models.generator import Generator
+from tf_biggan.models.variables import variables_by_path
 
 BATCH_NORMS = ("running", "batch", "standing")
 LABEL_SAMPLINGS = ("uniform", "balanced", "data")

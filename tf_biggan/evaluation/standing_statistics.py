@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.conversion.rules import variables_by_path
 from tf_biggan.models.generator import Generator
+from tf_biggan.models.variables import variables_by_path
 
 STATISTICS = ("moving_mean", "moving_variance")
 

@@ -20,6 +20,7 @@ from tf_biggan import checks
 from tf_biggan.model_store.optimizer_slots import OptimizerSlots, write_optimizer_slots
 from tf_biggan.models.discriminator import Discriminator
 from tf_biggan.models.generator import Generator
+from tf_biggan.models.variables import variables_by_path
 
 CONFIG_FILE = "config.json"
 FORMAT = "tf_biggan model"
@@ -177,17 +178,12 @@ def _weights_file(name: str) -> str:
     return f"{name}.safetensors"
 
 
-def _by_path(network: keras.Model) -> dict:
-    prefix = f"{network.path}/"
-    return {variable.path.removeprefix(prefix): variable for variable in network.variables}
-
-
 def _arrays(network: keras.Model) -> dict[str, np.ndarray]:
-    return {path: np.asarray(variable) for path, variable in _by_path(network).items()}
+    return {path: np.asarray(variable) for path, variable in variables_by_path(network).items()}
 
 
 def _assign(network: keras.Model, stored) -> None:
-    variables, keys = _by_path(network), set(stored.keys())
+    variables, keys = variables_by_path(network), set(stored.keys())
     shapes = {key: tuple(stored.get_slice(key).get_shape()) for key in keys}
     wanted = {path: tuple(variable.shape) for path, variable in variables.items()}
     checks.require(

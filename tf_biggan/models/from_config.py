@@ -62,6 +62,7 @@ def discriminator_from(config: ModelConfig, num_classes: int, seed: int | None) 
         attention_stages=config.d_attention,
         image_channels=config.image_channels,
         wide=config.d_wide,
+        rectified_shortcuts=config.d_rectified_shortcuts,
         sn_epsilon=config.sn_epsilon,
         initializer=config.d_initializer,
         seed=seed,

@@ -23,8 +23,9 @@ from tf_biggan.layers.linear import Embedding
 from tf_biggan.layers.spectral_norm import SpectralNorm, normalized_layers
 from tf_biggan.model_store.optimizer_slots import OptimizerSlots
 from tf_biggan.models.generator import Generator
+from tf_biggan.models.variables import variables_by_path
 from tf_biggan.training.class_map import ClassSources
-from tf_biggan.training.source_model import SourceNetwork, variables_by_path
+from tf_biggan.training.source_model import SourceNetwork
 
 STATISTICS = ("/moving_mean", "/moving_variance")
 POWER_ITERATIONS = 200

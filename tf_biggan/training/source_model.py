@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
 from tf_biggan.model_store.directory import is_model_directory, load_network, read_directory
 from tf_biggan.model_store.optimizer_slots import OptimizerSlots, load_optimizer_slots
+from tf_biggan.models.variables import variables_by_path
 from tf_biggan.training.restored import checkpoint_iterations, restore_network
 from tf_biggan.training.run_directory import is_run, read_class_names
 
@@ -75,12 +75,6 @@ def read_source_model(path: str, with_optimizers: bool = False) -> SourceModel:
         )
         source = _of_directory(path)
         return _with_optimizers(path, source) if with_optimizers else source
-
-
-def variables_by_path(network: keras.Model) -> dict:
-    """The network's variables by their path below it."""
-    prefix = f"{network.path}/"
-    return {variable.path.removeprefix(prefix): variable for variable in network.variables}
 
 
 def _of_run(path):

@@ -27,6 +27,7 @@ DISCRIMINATOR = {
     "depth": "d_depth",
     "attention_stages": "d_attention",
     "wide": "d_wide",
+    "rectified_shortcuts": "d_rectified_shortcuts",
 }
 # A new discriminator follows the generator in these, as every published pair does.
 FRESH_DISCRIMINATOR = {"base_channels": "d_channels", "depth": "d_depth"}
