@@ -26,11 +26,7 @@ class ReplicaMap:
         self._strategy, self._batch_size = strategy, batch_size
         self.rows = batch_size * strategy.num_replicas_in_sync
 
-        def run(inputs):
-            outputs = strategy.run(function, args=inputs)
-            return tf.nest.map_structure(lambda part: strategy.gather(part, axis=0), outputs)
-
-        self._run = tf.function(run, reduce_retracing=True)
+        self._run = tf.function(lambda inputs: strategy.run(function, args=inputs))
 
     def __call__(self, *arrays: np.ndarray):
         """The results of up to `rows` rows, as NumPy arrays; missing ones repeat the last."""
@@ -39,7 +35,14 @@ class ReplicaMap:
         if missing:
             arrays = [np.concatenate([a, np.repeat(a[-1:], missing, axis=0)]) for a in arrays]
         outputs = self._run(tuple(self._distributed(array) for array in arrays))
-        return tf.nest.map_structure(lambda part: part.numpy()[:count], outputs)
+        return tf.nest.map_structure(lambda part: self._collected(part)[:count], outputs)
+
+    def _collected(self, part):
+        local = self._strategy.experimental_local_results(part)
+        if len(local) < self._strategy.num_replicas_in_sync:
+            # Replicas of other machines.
+            return self._strategy.gather(part, axis=0).numpy()
+        return np.concatenate([value.numpy() for value in local])
 
     def _distributed(self, array):
         size = self._batch_size
