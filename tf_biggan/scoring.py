@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 
+import numpy as np
+
 from tf_biggan import checks
 from tf_biggan.data.source import Source
 from tf_biggan.data.sources import open_source
@@ -20,7 +22,7 @@ from tf_biggan.evaluation.inception_extractor import inception_extractor
 from tf_biggan.evaluation.metrics import Reference, score_name
 from tf_biggan.evaluation.protocol import get_protocol
 from tf_biggan.evaluation.selection import select
-from tf_biggan.evaluation.settings import INCEPTION_IMAGES, OTHER_IMAGES, EvaluateConfig
+from tf_biggan.evaluation.settings import OTHER_IMAGES, EvaluateConfig
 from tf_biggan.evaluation.truncation_curve import Point, columns
 from tf_biggan.evaluation.truncation_curve import table as curve_table
 from tf_biggan.images import save_png
@@ -225,7 +227,7 @@ class _Evaluation:
 
     def _generated(self, truncation: float | None) -> ImageSet:
         config, opened = self._config, self._opened
-        default = INCEPTION_IMAGES if self._selected.has_inception else OTHER_IMAGES
+        default = self.protocol.num_images if self._selected.has_inception else OTHER_IMAGES
         drawing = Drawing(
             config.num_images or default,
             config.seed,
@@ -241,8 +243,15 @@ class _Evaluation:
             config.batch_size,
             opened.description,
             opened.class_names,
-            None if self._source is None else self._source.label_counts(),
+            self._label_counts() if drawing.label_sampling == "data" else None,
         )
+
+    def _label_counts(self):
+        """Images of the reference by class, of as many classes as the model has; None without."""
+        if self._source is None or not self._source.num_classes:
+            return None
+        classes = max(self._source.num_classes, self._opened.generator.num_classes)
+        return np.bincount(self._source.labels, minlength=classes)
 
     def _extractor(self, kind: str) -> Extractor:
         if kind == "classifier":
@@ -254,7 +263,9 @@ class _Evaluation:
             data = training_images(self._source, self._reference)
             return classifier_of(data, self._folder).extractor()
         if kind == "inception":
-            return inception_extractor(self._config.inception_weights, self.protocol.bias)
+            # Made in the scope, so that every replica has the weights.
+            with self.strategy.scope():
+                return inception_extractor(self._config.inception_weights, self.protocol.bias)
         return open_extractor(kind, self._config.layer)
 
     def _evaluator(self, extractor: Extractor) -> Evaluator:

@@ -20,6 +20,8 @@ MODES = ("scale", "resample")
 SCALED_LIMIT = 2.0
 LATENT_STREAM, LABEL_STREAM = 0, 1
 STREAMS = 2
+MAX_SEED = 2**30 - 1
+MAX_INDEX = 2**31 - 1
 
 
 def check_truncation(truncation: float | None, mode: str) -> None:
@@ -37,8 +39,8 @@ def latents(seeds, indices, latent_dim: int, truncation=None, mode: str = "scale
     """z of images, float32 [N, latent_dim]; row i depends on seed and index of i alone.
 
     Args:
-      seeds: integers from 0 to 2**30, [N] or one for all.
-      indices: integers from 0 to 2**31 [N].
+      seeds: integers from 0 to `MAX_SEED`, [N] or one for all.
+      indices: integers from 0 to `MAX_INDEX` [N].
       truncation: scalar or [N]; None for N(0, I), which no mode gives.
       mode: what the truncation means, one of `MODES`.
 

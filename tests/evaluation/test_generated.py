@@ -85,6 +85,10 @@ def test_standing_statistics_are_of_the_truncation(generator, monkeypatch):
     indices = generated.STANDING_START + np.arange(64, 128)
     np.testing.assert_array_equal(z, truncation.latents(0, indices, 8, 0.1))
     assert images.description["standing_batches"] == [100, 64]
+    # No image that is scored may take part in the statistics it is scored with.
+    scored = truncation.latents(0, range(6400), 8, 0.1).numpy()
+    scored = {row.tobytes() for row in scored}
+    assert not scored & {row.tobytes() for z, _ in drawn for row in np.asarray(z)}
 
 
 def test_labels(generator):
@@ -149,8 +153,9 @@ def test_a_saved_model_is_drawn_from_as_well(tmp_path):
 @pytest.mark.parametrize(
     "drawing, message",
     [
-        (dict(count=0), "`num_images` must be an integer at least 1"),
+        (dict(count=0), "`num_images` must be an integer from 1"),
         (dict(truncation=2.0), "`truncation` must be above 0 and"),
+        (dict(seed=2**30), "`seed` must be an integer from 0 to 1073741823"),
         (dict(bn="table"), "`bn` must be one of running, batch, standing"),
         (dict(label_sampling="all"), "`label_sampling` must be one of"),
     ],

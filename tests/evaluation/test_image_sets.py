@@ -146,9 +146,17 @@ def test_an_npz_of_something_else(tmp_path, arrays, message):
 
 
 def test_a_damaged_npz(tmp_path):
-    (tmp_path / "a.npz").write_bytes(b"PK\x03\x04 and no more")
+    path = tmp_path / "a.npz"
+    path.write_bytes(b"PK\x03\x04 and no more")
     with pytest.raises(ValueError, match=r"must be there, complete.*a\.npz"):
-        open_images(str(tmp_path / "a.npz"), None, 3)
+        open_images(str(path), None, 3)
+    random = np.random.RandomState(0)
+    np.savez_compressed(path, x=random.randint(0, 256, (4, SIDE, SIDE, 3)).astype(np.uint8))
+    content = path.read_bytes()
+    for place in range(60, len(content) - 200, 40):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 255]) + content[place + 1 :])
+        with pytest.raises(ValueError, match=r"a\.npz"):
+            open_images(str(path), None, 3)
 
 
 def test_pil_resizes_every_image(colour):

@@ -41,6 +41,25 @@ def context(prefix="extractor_", kind="classifier", generated=None, real=None, *
     return Context(generated or features(), reference, extractor, QUICK, names, **more)
 
 
+@pytest.mark.parametrize(
+    "labels, ours, theirs, agree",
+    [
+        ([0, 2], ("a", "b", "c"), ("a", "b", "c"), True),
+        ([0, 2], (), ("a", "b", "c"), True),
+        ([0, 2], ("a", "b", "c"), ("c", "b", "a"), False),
+        ([0, 3], ("a", "b", "c"), ("a", "b", "c"), False),
+        ([-1, 2], (), (), False),
+        ([0, 1], ("tench, Tinca tinca", "kite"), ("n01440764", "n01608432"), True),
+        ([0, 1], ("kite", "tench, Tinca tinca"), ("n01440764", "n01608432"), False),
+    ],
+)
+def test_classes_agree_by_name_by_id_and_by_number(labels, ours, theirs, agree):
+    made = dataclasses.replace(features(), labels=np.array(labels))
+    real = reference_of(features(seed=1), theirs)
+    found = context(generated=made, reference=real, class_names=ours)
+    assert found.classes_agree == agree
+
+
 def test_every_metric_has_a_row():
     assert set(METRICS) == set(ALL_METRICS)
 

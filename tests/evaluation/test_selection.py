@@ -64,15 +64,15 @@ def test_protocols_are_those_of_the_table():
     assert rows == {
         "tf_biggan": (10, False, "content", None, None, "uniform"),
         "paper": (10, False, "natural", None, "train", "uniform"),
-        "pytorch_fid": (10, False, "content", None, None, "uniform"),
         "torch_fidelity": (10, False, "natural", 2020, None, "uniform"),
         "stylegan": (10, False, "natural", None, "train", "data"),
         "mmagic": (10, False, "natural", None, "train", "uniform"),
     }
     assert PROTOCOLS["mmagic"].is_resize == "pil_bicubic"
     assert all(set(p.metrics) <= set(ALL_METRICS) for p in PROTOCOLS.values())
-    with pytest.raises(ValueError, match="protocol of compare_gan cannot be reproduced"):
-        get_protocol("compare_gan")
+    for refused, why in (("compare_gan", "never rounded to bytes"), ("pytorch_fid", "it resizes")):
+        with pytest.raises(ValueError, match=f"protocol of {refused} is not reproduced: .*{why}"):
+            get_protocol(refused)
     with pytest.raises(ValueError, match="`protocol` must be one of tf_biggan, paper"):
         get_protocol("mine")
 
@@ -88,6 +88,27 @@ def test_truncations_are_a_number_or_a_range():
     for wrong in ("much", "1:0.5:0.1", "0:1:0.1", "0.1:1", "0.1:1:-1"):
         with pytest.raises(ValueError, match="must be a number or FROM:TO:STEP"):
             of(wrong)
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        (dict(truncation="0.5:1.5:0.1"), "where the mode is 'scale', at most 1"),
+        (dict(truncation="3"), "at most 1"),
+        (dict(truncation="0"), "must be above 0"),
+        (dict(truncation="0.1:inf:0.1"), "must be a number or FROM:TO:STEP"),
+        (dict(truncation="nan"), "must be a number or FROM:TO:STEP"),
+        (dict(truncation="0.1:1:0.1", bootstrap=5), "no effect on a truncation curve.*bootstrap=5"),
+        (dict(bootstrap=1), "must be 0 or at least 2 resamples"),
+        (dict(save_statistics="x.txt"), r"must end in \.npz"),
+        (dict(resolution=32), "no effect on anything but a folder"),
+        (dict(model=None, images="a.npz", resolution=32), "no effect on anything but a folder"),
+        (dict(model=None, images="folder", raw=True), "no effect on --images.*raw=True"),
+    ],
+)
+def test_what_would_fail_late_or_do_nothing_is_refused_at_once(settings, message):
+    with pytest.raises(ValueError, match=message):
+        EvaluateConfig(**{"model": "m", **settings})
 
 
 def test_one_of_model_and_images():

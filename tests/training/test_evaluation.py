@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 
 import numpy as np
 import pytest
@@ -42,21 +43,25 @@ def test_evaluation_moves_nothing(state, tmp_path):
     networks = (state.generator, state.average, state.discriminator)
     variables = [v for network in networks for v in network.variables]
     before = [np.asarray(variable).copy() for variable in variables]
-    first = evaluation.scores(1)
+    first, notes = evaluation.scores()
     for variable, value in zip(variables, before, strict=True):
         np.testing.assert_array_equal(variable, value, err_msg=variable.path)
     # The same weights have the same scores, and others have others.
-    assert evaluation.scores(2) == first
+    assert evaluation.scores() == (first, ())  # what was told once is not told again
+    assert all("dimensions" not in note for note in notes)
     state.average.output_norm.gain.assign(0.1 * np.asarray(state.average.output_norm.gain))
-    assert evaluation.scores(3)["classifier_fid"] != first["classifier_fid"]
+    assert evaluation.scores()[0]["classifier_fid"] != first["classifier_fid"]
 
 
 def test_what_was_best_before_a_restart_stays_the_best(state, tmp_path, monkeypatch):
-    (tmp_path / "metrics.jsonl").write_text(
-        '{"iteration": 1, "classifier_fid": 9.0, "classifier_score": 2.0}\n'
-        '{"iteration": 2, "classifier_fid": 5.0, "classifier_score": null}\n'
-        '{"iteration": 3, "classifier_fid": 1.0, "classifier_score": 8.0}\n'
-    )
+    own = evaluation_of(state, tmp_path).scored_as
+    lines = [
+        {"iteration": 1, "classifier_fid": 0.5, "classifier_score": 9.0, "scored_as": "other"},
+        {"iteration": 1, "classifier_fid": 9.0, "classifier_score": 2.0, "scored_as": own},
+        {"iteration": 2, "classifier_fid": 5.0, "classifier_score": None, "scored_as": own},
+        {"iteration": 3, "classifier_fid": 1.0, "classifier_score": 8.0, "scored_as": own},
+    ]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     # The checkpoint is of iteration 2: what was logged later is made again.
     evaluation = evaluation_of(state, tmp_path, iteration=2)
     scores = {}
@@ -65,7 +70,7 @@ def test_what_was_best_before_a_restart_stays_the_best(state, tmp_path, monkeypa
     )
     for fid, score, kept in ((6.0, 1.0, set()), (4.0, 1.0, {"fid"}), (7.0, 3.0, {"fid", "score"})):
         scores |= dict(classifier_fid=fid, classifier_score=score)
-        evaluation.scores(4)
+        evaluation.scores()
         assert {path.name for path in tmp_path.glob("best-*")} == {
             f"best-classifier_{name}" for name in kept
         }

@@ -5,6 +5,7 @@ It is trained once for the same images, labels and settings, and kept in the cac
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -274,15 +275,17 @@ def _read(folder: pathlib.Path) -> tuple[dict, dict] | None:
 
 def _store(folder: pathlib.Path, weights: dict, facts: dict) -> None:
     """Writes both files; facts.json, which `_read` looks for, last."""
-    try:
+    # A score need not fail because its classifier could not be remembered. safetensors has an error
+    # of its own for what the disk refuses.
+    with contextlib.suppress(OSError, SafetensorError):
         folder.mkdir(parents=True, exist_ok=True)
         for name, write in (
             ("weights.safetensors", lambda path: save_file(weights, path)),
             ("facts.json", lambda path: path.write_text(json.dumps(facts), encoding="utf-8")),
         ):
             temporary = folder / f"{name}.{os.getpid()}.tmp"
-            write(temporary)
-            os.replace(temporary, folder / name)
-    except OSError:
-        # A score need not fail because its classifier could not be remembered.
-        return
+            try:
+                write(temporary)
+                os.replace(temporary, folder / name)
+            finally:
+                temporary.unlink(missing_ok=True)

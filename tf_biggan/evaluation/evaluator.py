@@ -18,6 +18,11 @@ from tf_biggan.evaluation.inception_score import inception_score
 from tf_biggan.evaluation.metrics import METRICS, Reference
 from tf_biggan.evaluation.protocol import Protocol
 
+UNKNOWN_ORIGIN = (
+    "The file of statistics does not say how its images were cropped and resized; pytorch-fid, for"
+    " one, resizes in another way than the Inception of 2015."
+)
+
 
 @dataclasses.dataclass
 class Scores:
@@ -77,7 +82,10 @@ class Evaluator:
 
     def features(self, images: ImageSet) -> Features:
         """The features of a set, in the protocol's order."""
-        return metrics.ordered(self._extraction.of(images), self.protocol)
+        found = self._extraction.of(images)
+        # Generated images have an order of their own; that of their bytes could change by a single
+        # rounding, and with it who shares a subset.
+        return found if images.by_index else metrics.ordered(found, self.protocol)
 
     def reference(self, images: ImageSet) -> Reference:
         """A reference from images."""
@@ -131,6 +139,8 @@ class Evaluator:
         scores = Scores(extractors={self.extractor.name: dict(self.extractor.identity)})
         scores.images = {**images.description, "sha256": found.sha256}
         scores.reference = dict(reference.description)
+        if "statistics" in reference.description and "resolution" not in reference.description:
+            scores.notes.append(UNKNOWN_ORIGIN)
         context = metrics.Context(
             found, reference, self.extractor, self.protocol, images.class_names, self._bootstrap
         )

@@ -25,7 +25,7 @@ STANDING_BATCH_SIZE = 64
 # Arguments of a generator that do not show in its images once it has its weights.
 UNSEEN_ARGUMENTS = ("name", "seed", "initializer", "bn_momentum", "bn_synchronized", "trainable")
 # Latents of standing statistics come from indices that no image has.
-STANDING_START = 1 << 40
+STANDING_START = 1 << 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,8 +51,8 @@ class Drawing:
     label_sampling: str = "uniform"
 
     def __post_init__(self):
-        checks.require_integer("num_images", self.count, 1)
-        checks.require_integer("seed", self.seed, 0, 2**63 - 1)
+        checks.require_integer("num_images", self.count, 1, STANDING_START)
+        checks.require_integer("seed", self.seed, 0, truncation.MAX_SEED)
         truncation.check_truncation(self.truncation, self.mode)
         checks.require_choice("bn", self.bn, BATCH_NORMS)
         checks.require_choice("label_sampling", self.label_sampling, LABEL_SAMPLINGS)
@@ -103,6 +103,7 @@ class GeneratedImages(ImageSet):
         self.labels = self._labels(np.arange(drawing.count))
         self.class_names = class_names
         self.cached = not trains
+        self.by_index = True
         self._map = None
         self.description = {
             "images": "generated",
@@ -231,4 +232,5 @@ def _drawing_description(drawing: Drawing, batch_size: int) -> dict:
         described["bn_batch_size"] = batch_size
     if drawing.bn == "standing":
         described["standing_batches"] = [STANDING_BATCHES, STANDING_BATCH_SIZE]
+        described["standing_start"] = STANDING_START
     return described

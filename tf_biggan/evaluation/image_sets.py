@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -32,6 +33,7 @@ class ImageSet(abc.ABC):
       description: JSON values for the protocol.
       recipe: what stands for the content where the images are made, not read; else None.
       cached: whether features of the images may be kept.
+      by_index: whether the order is the images' own (image i is what i makes), not that of files.
     """
 
     name: str
@@ -42,6 +44,7 @@ class ImageSet(abc.ABC):
     description: Mapping[str, object]
     recipe: str | None = None
     cached: bool = True
+    by_index: bool = False
 
     @abc.abstractmethod
     def batches(self, size: int) -> Iterator[np.ndarray]:
@@ -231,7 +234,7 @@ def read_npz(path: str) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(
             "An .npz file must be there, complete and of plain arrays."

@@ -78,7 +78,7 @@ def _convert(source):
     weights = source.folded()
     metadata = {"format": FORMAT, SOURCE: source.sha256, CONTENT: content_sha256(weights)}
     # Weights that cannot be kept can still be used.
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, SafetensorError):
         _store(_cached_file(source.sha256), weights, metadata)
     return weights, metadata
 

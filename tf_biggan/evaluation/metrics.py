@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
+from tf_biggan.classes import ClassLookup
 from tf_biggan.evaluation.classifier import accuracy
 from tf_biggan.evaluation.extractors import Extractor
 from tf_biggan.evaluation.features import Features
@@ -60,9 +61,14 @@ class Context:
     def classes_agree(self) -> bool:
         """Whether labels of both sets mean the same classes, as far as their names tell."""
         ours, theirs = tuple(self.class_names), tuple(self.reference.class_names)
-        if ours and theirs:
-            return ours == theirs
-        return not theirs or int(self.generated.labels.max()) < len(theirs)
+        labels = self.generated.labels
+        if labels.min() < 0 or (theirs and labels.max() >= len(theirs)):
+            return False
+        if not ours or not theirs or ours == theirs:
+            return True
+        # A converted model has ImageNet's names where a data set has its WordNet ids.
+        lookup = ClassLookup(ours)
+        return all(lookup.named(name) == (index,) for index, name in enumerate(theirs))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,8 +1,7 @@
 """Protocols: what others chose where a score leaves a choice, as data.
 
-compare_gan's is not offered: it feeds Inception floats that were never rounded to bytes, through
-another export of the graph. torch-fidelity, mmagic and StyleGAN3 take precision and recall from a
-VGG16, so that those are not among their metrics here.
+Those of `REFUSED` are not offered. torch-fidelity, mmagic and StyleGAN3 take precision and recall
+from a VGG16, so that those are not among their metrics here.
 """
 
 from __future__ import annotations
@@ -85,7 +84,6 @@ PROTOCOLS = {
             decimals=2,
             metrics=("fid", "is"),
         ),
-        Protocol("pytorch_fid", "mseitzer/pytorch-fid: FID only", metrics=("fid",)),
         Protocol(
             "torch_fidelity",
             "toshas/torch-fidelity: images in the order of a shuffle by seed 2020",
@@ -112,6 +110,11 @@ PROTOCOLS = {
     )
 }
 
+REFUSED = {
+    "compare_gan": "it feeds Inception floats that were never rounded to bytes",
+    "pytorch_fid": "it resizes with the centres of pixels on one another, as the graph does not",
+}
+
 
 def get_protocol(name: str) -> Protocol:
     """The protocol of that name.
@@ -120,9 +123,9 @@ def get_protocol(name: str) -> Protocol:
       ValueError: there is none.
     """
     checks.require(
-        name != "compare_gan",
-        "the protocol of compare_gan cannot be reproduced: it feeds Inception floats that were"
-        f" never rounded to bytes; `protocol` must be one of {', '.join(PROTOCOLS)}",
+        name not in REFUSED,
+        f"the protocol of {name} is not reproduced: {REFUSED.get(name)}; `protocol` must be one of"
+        f" {', '.join(PROTOCOLS)}",
         protocol=name,
     )
     checks.require_choice("protocol", name, tuple(PROTOCOLS))

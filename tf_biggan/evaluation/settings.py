@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 from tf_biggan import checks
 from tf_biggan.config import STRATEGIES, setting
 
-INCEPTION_IMAGES = 50_000
 OTHER_IMAGES = 5_000
+STATISTICS_ENDING = ".npz"
+# Flags that say how images of a model are made, and those about a folder of images.
+OF_MODELS = ("raw", "iteration", "bn", "label_sampling", "truncation", "valid_score")
+OF_FOLDERS = ("resolution", "image_channels")
+OF_ONE_SCORE = ("metrics", "bootstrap", "save_statistics")
 
 
 @dataclass(frozen=True)
@@ -53,15 +58,15 @@ class EvaluateConfig:
     )
     protocol: str = setting(
         "tf_biggan",
-        "whose choices: tf_biggan, paper, pytorch_fid, torch_fidelity, stylegan or mmagic",
+        "whose choices: tf_biggan, paper, torch_fidelity, stylegan or mmagic",
     )
     num_images: int | None = setting(
         None,
-        f"images to generate, by default {INCEPTION_IMAGES:,} for Inception and {OTHER_IMAGES:,}"
-        " else; of `images` the most to take, by default all",
+        f"images to generate, by default 50,000 for Inception and {OTHER_IMAGES:,} else; of"
+        " `images` the most to take, by default all",
         minimum=1,
     )
-    seed: int = setting(0, "of latents and labels", minimum=0)
+    seed: int = setting(0, "of latents and labels", minimum=0, maximum=2**30 - 1)
     truncation: str | None = setting(
         None, "of latents: a number, or FROM:TO:STEP for a curve; default: none"
     )
@@ -114,6 +119,29 @@ class EvaluateConfig:
             model=self.model,
             images=self.images,
         )
+        if self.images is not None:
+            self._refuse(OF_MODELS, "--images, which are made already")
+        if self.images is None or self.images.endswith(STATISTICS_ENDING):
+            self._refuse(OF_FOLDERS, "anything but a folder of images")
+        truncations = self.truncations()
+        if len(truncations) > 1:
+            self._refuse(OF_ONE_SCORE, "a truncation curve, which is of fid and is")
+        checks.require(
+            self.bootstrap != 1,
+            "`bootstrap` must be 0 or at least 2 resamples",
+            bootstrap=self.bootstrap,
+        )
+        checks.require(
+            (self.save_statistics or STATISTICS_ENDING).endswith(STATISTICS_ENDING),
+            "`save_statistics` must end in .npz",
+            save_statistics=self.save_statistics,
+        )
+
+    def _refuse(self, names: tuple[str, ...], of: str) -> None:
+        """Raises ValueError if one of the flags, which would have no effect, is given."""
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        given = {n: getattr(self, n) for n in names if getattr(self, n) != defaults[n]}
+        checks.require(not given, f"these flags have no effect on {of}; leave them out", **given)
 
     @classmethod
     def settings(cls) -> list[dataclasses.Field]:
@@ -144,10 +172,17 @@ class EvaluateConfig:
             numbers = [float(part) for part in parts]
         except ValueError:
             numbers = []
+        numbers = numbers if all(map(math.isfinite, numbers)) else []
         checks.require(
             len(numbers) == 1
             or (len(numbers) == 3 and 0 < numbers[0] < numbers[1] and numbers[2] > 0),
             "`truncation` must be a number or FROM:TO:STEP with 0 < FROM < TO",
+            truncation=self.truncation,
+        )
+        largest = numbers[min(1, len(numbers) - 1)]
+        checks.require(
+            numbers[0] > 0 and (largest <= 1 or self.truncation_mode != "scale"),
+            "`truncation` must be above 0 and, where the mode is 'scale', at most 1",
             truncation=self.truncation,
         )
         if len(numbers) == 1:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tf_biggan.config import TrainConfig
 from tf_biggan.data.source import Source
-from tf_biggan.evaluation.cache import ArrayCache, cache_folder
+from tf_biggan.evaluation.cache import ArrayCache, cache_folder, key_of
 from tf_biggan.evaluation.classifier import classifier_of, training_images
 from tf_biggan.evaluation.evaluator import Evaluator
 from tf_biggan.evaluation.extractors import Extractor, open_extractor
@@ -29,6 +29,9 @@ METRICS = ("fid", "is", "accuracy")
 BEST = {"fid": True, "is": False}
 BATCH_SIZE = 64
 FEATURES_FOLDER = "features"
+# The entry of a line of metrics that says how its scores were measured.
+SCORED_AS = "scored_as"
+KEY_LENGTH = 12
 
 
 class RunEvaluation:
@@ -67,7 +70,7 @@ class RunEvaluation:
         shape = (*generator.image_size, generator.image_channels)
         data = SourceImages(source, shape[:2], shape[2])
         cache = cache_folder()
-        extractor = _extractor(config, source, data, cache)
+        extractor = _extractor(config, source, data, cache, strategy)
         self._evaluator = Evaluator(
             extractor, strategy, BATCH_SIZE, ArrayCache(cache / FEATURES_FOLDER), DEFAULT
         )
@@ -83,19 +86,30 @@ class RunEvaluation:
             trains=True,
         )
         self._reference = self._open_reference(settings.eval_reference, data)
+        self._noted: set[str] = set()
+        reference = self._reference.description.get("sha256"), settings.eval_reference
+        measured = {"extractor": extractor.identity, "images": settings.eval_images}
+        # Scores of other networks, references or numbers of images do not compare.
+        self.scored_as = key_of(measured | {"reference": reference})[:KEY_LENGTH]
         names = {score_name(extractor.prefix, name): less for name, less in BEST.items()}
         self._less_is_better = names
-        self._best = _best_until(run_dir, iteration, names)
+        self._best = _best_until(run_dir, iteration, names, self.scored_as)
         self._kept: dict[str, Checkpoints] = {}
 
-    def scores(self, iteration: int) -> dict[str, float]:
-        """Scores of the moving average as it is; keeps the checkpoint where it is the best."""
-        values = self._evaluator.scores(self._images, self._reference, METRICS, strict=False).values
+    def scores(self) -> tuple[dict[str, float], tuple[str, ...]]:
+        """(scores of the moving average as it is, sentences that were not yet told about them).
+
+        Keeps the checkpoint where it is the best.
+        """
+        found = self._evaluator.scores(self._images, self._reference, METRICS, strict=False)
+        values = found.values
         for name, less in self._less_is_better.items():
             if name in values and _is_better(values[name], self._best.get(name), less):
                 self._best[name] = values[name]
                 self._keep(name)
-        return dict(values)
+        new = tuple(note for note in found.notes if note not in self._noted)
+        self._noted.update(new)
+        return dict(values), new
 
     def line(self, iteration: int, scores: Mapping[str, float]) -> str:
         """What is said about an evaluation."""
@@ -116,16 +130,23 @@ class RunEvaluation:
         if path is not None:
             return self._evaluator.reference_from_file(path, self._images)
         reference = self._evaluator.reference(data)
-        # None of the metrics needs the features, which may be gigabytes.
+        fewest = min(self._config.run.eval_images, data.count)
+        if fewest <= len(reference.statistics.mean):
+            return reference  # the kernel distance beside a doubtful one needs the features
+        # None of the other metrics does, and they may be gigabytes.
         return dataclasses.replace(reference, features=None)
 
 
-def _extractor(config: TrainConfig, source: Source, data: SourceImages, cache) -> Extractor:
+def _extractor(
+    config: TrainConfig, source: Source, data: SourceImages, cache, strategy
+) -> Extractor:
     kind = config.run.eval_extractor
     if kind == "classifier":
         return classifier_of(training_images(source, data), cache).extractor()
     if kind == "inception":
-        return inception_extractor(config.run.inception_weights, DEFAULT.bias)
+        # Made in the scope, so that every replica has the weights.
+        with strategy.scope():
+            return inception_extractor(config.run.inception_weights, DEFAULT.bias)
     return open_extractor(kind)
 
 
@@ -133,11 +154,13 @@ def _labels(config: TrainConfig) -> str:
     return "data" if config.step.label_sampling == "data" else "uniform"
 
 
-def _best_until(run_dir: str, iteration: int, names: Mapping[str, bool]) -> dict[str, float]:
-    """The best scores that were logged up to an iteration, by name."""
+def _best_until(
+    run_dir: str, iteration: int, names: Mapping[str, bool], scored_as: str
+) -> dict[str, float]:
+    """The best scores that were logged up to an iteration and measured in one way, by name."""
     best: dict[str, float] = {}
     for entry in read_metrics(run_dir):
-        if entry["iteration"] > iteration:
+        if entry["iteration"] > iteration or entry.get(SCORED_AS) != scored_as:
             continue
         for name, less in names.items():
             value = entry.get(name)

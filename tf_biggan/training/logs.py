@@ -31,12 +31,13 @@ class MetricsLog:
             _keep_until(self._path, iteration)
         self._file = tf.io.gfile.GFile(self._path, "a")
 
-    def write(self, iteration: int, values: Mapping[str, float]) -> None:
+    def write(self, iteration: int, values: Mapping[str, float | str]) -> None:
         """Appends a line: the iteration, then the values by name.
 
         Args:
           iteration: how many are done.
-          values: Python or NumPy numbers; one that is not finite becomes null, as JSON has none.
+          values: texts, and Python or NumPy numbers; one that is not finite becomes null, as JSON
+            has none.
         """
         numbers = {name: _json_number(value) for name, value in values.items()}
         self._file.write(json.dumps({"iteration": int(iteration), **numbers}) + "\n")

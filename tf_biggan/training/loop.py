@@ -22,7 +22,7 @@ from tf_biggan.layers.spectral_norm import normalized_layers
 from tf_biggan.models.from_config import discriminator_from, generator_from
 from tf_biggan.training.checkpoints import Checkpoints
 from tf_biggan.training.distribution import create_strategy, is_chief, may_compile
-from tf_biggan.training.evaluation import RunEvaluation
+from tf_biggan.training.evaluation import SCORED_AS, RunEvaluation
 from tf_biggan.training.freezing import freeze_blocks
 from tf_biggan.training.initialization import Initialization, begin
 from tf_biggan.training.logs import MetricsLog, TrainingProgress
@@ -262,10 +262,13 @@ class _Run:
             self._progress.message(f"Samples: {path}")
 
     def _evaluate(self):
-        scores = self._evaluation.scores(self._iteration)
-        self._write(scores)
+        scores, notes = self._evaluation.scores()
         if self._writes:
-            self._progress.message(self._evaluation.line(self._iteration, scores))
+            how = {SCORED_AS: self._evaluation.scored_as}
+            self._log.write(self._iteration, {**scores, **how})
+            self._events.scalars(self._iteration, scores)
+            for line in (self._evaluation.line(self._iteration, scores), *notes):
+                self._progress.message(line)
         # The time of an evaluation is not one of training.
         self._clock = (time.monotonic(), self._iteration)
 
