@@ -167,6 +167,19 @@ def test_a_channel_order_that_nothing_says_is_asked_for(refused):
     refused("`--channel_order=rgb` or `--channel_order=bgr` is needed", keys)
 
 
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (dict(channel_order="bgr"), "no effect on biggan_pytorch.*channel_order='bgr'"),
+        (dict(rectified_shortcuts=True), "no effect on biggan_pytorch"),
+        (dict(attention_block=3), "no effect on biggan_pytorch"),
+        (dict(suffix="best9"), "`--suffix` chooses among the savings of a folder"),
+    ],
+)
+def test_flags_without_effect_are_refused(refused, tensors, flags, message):
+    refused(message, torch_tensors(tensors), **flags)
+
+
 def test_class_names_of_a_file(tensors, tmp_path):
     from tf_biggan.model_store.directory import read_directory
 

@@ -64,10 +64,11 @@ DISCRIMINATORS = {
     "sg_I128_D": ("studiogan", "biggan128", 96, 1000, (0,), 87_982_370),
     "sg_deep_legacy_C10_D": ("studiogan", "biggan_deep32", 128, 10, (0,), 2_908_930),
 }
-CHOICES = Choices(channel_order="rgb")
+MMAGIC = Choices(channel_order="rgb", rectified_shortcuts=False)
 
 
-def _plan(name, family, network, choices=CHOICES, tensors=None):
+def _plan(name, family, network, choices=None, tensors=None):
+    choices = choices or (MMAGIC if family == "mmagic" else Choices())
     tensors = tensors_of(name) if tensors is None else tensors
     source = Source(name, family, {network: tensors}, ())
     return plan_conversion(source, choices)

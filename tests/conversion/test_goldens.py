@@ -106,7 +106,9 @@ def test_mmagic(name, tmp_path):
     fixture = golden(name)
     path = save(_mmagic_checkpoint(fixture, "model = dict(rgb2bgr=True)"), tmp_path / "x.pth")
     epsilon = fixture.info["config"]["sn_eps"]
-    networks, provenance = converted(path, tmp_path / "model", sn_epsilon=epsilon)
+    networks, provenance = converted(
+        path, tmp_path / "model", sn_epsilon=epsilon, rectified_shortcuts=False
+    )
     _check_images(fixture, networks["generator"])
     clipped = np.clip(fixture.arrays["in/z"], -0.5, 0.5)
     _check_images(fixture, networks["generator"], "G_eval_truncation0.5", clipped)
@@ -117,7 +119,9 @@ def test_mmagic(name, tmp_path):
 def test_mmagic_with_the_spectral_norm_of_pytorch(tmp_path):
     fixture = golden("mm_32_torchsn")
     path = save(_mmagic_checkpoint(fixture, "rgb2bgr=True"), tmp_path / "x.pth")
-    networks, provenance = converted(path, tmp_path / "model", sn_epsilon=1e-6)
+    networks, provenance = converted(
+        path, tmp_path / "model", sn_epsilon=1e-6, rectified_shortcuts=False
+    )
     generator = networks["generator"]
     _check_images(fixture, generator)
     _check_logits(fixture, networks["discriminator"])
@@ -127,7 +131,7 @@ def test_mmagic_with_the_spectral_norm_of_pytorch(tmp_path):
 
 
 def test_mmagic_with_relus_in_place_has_rectified_shortcuts(tmp_path):
-    """As the configurations of its ImageNet models have it; images are the same."""
+    """As the configurations of its ImageNet models have it."""
     fixture = golden("mm_32_torchsn")
     generator = "generator=dict(act_cfg=dict(type='ReLU', inplace=True), rgb2bgr=True), "
     relu = "act_cfg=dict(type='ReLU', inplace={}), x=1)"
@@ -137,6 +141,33 @@ def test_mmagic_with_relus_in_place_has_rectified_shortcuts(tmp_path):
         source = open_source(str(path))
         arguments = plan_conversion(source, Choices(**flags)).arguments["discriminator"]
         assert arguments["rectified_shortcuts"] == (value == "True" or bool(flags))
+    networks, _ = converted(path, tmp_path / "model", rectified_shortcuts=True)
+    _check_images(fixture, networks["generator"])
+    assert networks["discriminator"].rectified_shortcuts
+    # Another function of the same weights: the recorded logits are not met.
+    arrays = fixture.arrays
+    logits = networks["discriminator"](arrays["in/x"][:2], arrays["in/y_real"][:2])
+    assert np.abs(np.asarray(logits) - arrays["D_eval"].reshape(-1)[:2]).max() > 0.01
+
+
+def test_mmagic_says_what_its_discriminator_is_or_is_asked(tmp_path):
+    fixture = golden("mm_32_torchsn")
+    path = save(_mmagic_checkpoint(fixture, "rgb2bgr=True"), tmp_path / "x.pth")
+    with pytest.raises(ValueError, match=r"`--rectified_shortcuts` .* `--norectified_shortcuts`"):
+        plan_conversion(open_source(str(path)), Choices())
+
+
+def test_the_name_of_a_file_of_mmagic_says_rgb_and_its_folder_does_not(tmp_path):
+    fixture = golden("mm_32")
+    contents = _mmagic_checkpoint(fixture, "no configuration")
+    (tmp_path / "my_rgb_models").mkdir()
+    choices = Choices(rectified_shortcuts=False)
+    named = save(contents, tmp_path / "biggan_cvt_rgb_20210730-3e353fef.pth")
+    plan = plan_conversion(open_source(str(named)), choices)
+    assert "trained on RGB images" in plan.prepared["generator"].changes
+    unnamed = save(contents, tmp_path / "my_rgb_models" / "biggan_cifar10-08b61a44.pth")
+    with pytest.raises(ValueError, match="--channel_order=bgr"):
+        plan_conversion(open_source(str(unnamed)), choices)
 
 
 @pytest.mark.parametrize("name", _cases("mm_32", "mm_deep128"))
@@ -144,7 +175,7 @@ def test_mmagic_trained_on_bgr_images(name, tmp_path):
     fixture = golden(name)
     config = "data_preprocessor=dict(output_channel_order='BGR')"
     path = save(_mmagic_checkpoint(fixture, config), tmp_path / "x.pth")
-    networks, provenance = converted(path, tmp_path / "model")
+    networks, provenance = converted(path, tmp_path / "model", rectified_shortcuts=False)
     z, labels, arrays = fixture.arrays["in/z"], fixture.arrays["in/y_fake"], fixture.arrays
     images = np.asarray(networks["generator"](z, labels))[..., ::-1]
     fixture.assert_close(images, "G_eval")

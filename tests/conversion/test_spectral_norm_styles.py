@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
+from tf_biggan.conversion.rules import ConversionError
 from tf_biggan.conversion.spectral_norm_styles import starting_vector, with_authors_keys
 
 
@@ -39,6 +40,15 @@ def test_the_first_step_gives_the_stored_sigma(shape, steps):
     if steps == 1 and shape[0] > 3:
         # The stored u itself is one step further.
         assert abs(_sigma_of_a_step(weight, u) / stored - 1) > 1e-3
+
+
+@pytest.mark.parametrize("u, v", [((1, 4), (18,)), ((3,), (18,)), ((4,), (17,))])
+def test_vectors_of_other_shapes_are_named(u, v):
+    arrays = {"c.weight_orig": np.ones((4, 2, 3, 3)), "c.weight_u": np.ones(u)}
+    arrays["c.weight_v"] = np.ones(v)
+    tensors = Tensors({key: StoredTensor.of(array) for key, array in arrays.items()})
+    with pytest.raises(ConversionError, match=r"shapes \(4,\) and \(18,\).*c\.weight_u"):
+        with_authors_keys(tensors)
 
 
 def test_from_a_vector_that_missed_the_first_direction():

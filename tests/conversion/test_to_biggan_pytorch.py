@@ -75,6 +75,14 @@ def test_there_and_back_through_files(networks, model, file_format, tmp_path):
             np.testing.assert_array_equal(again[path], variable, err_msg=path)
 
 
+def test_another_epsilon_of_the_last_batch_norm_goes_into_its_variance():
+    """BigGAN-PyTorch's has 1e-5 whatever its flag says; what matters is the sum."""
+    generator = Generator(**SMALL, output_bn_epsilon=1e-4)
+    variance = np.asarray(generator.output_norm.moving_variance)[0]
+    made = state_dict(generator, "generator")["output_layer.0.stored_var"]
+    np.testing.assert_allclose(made + 1e-5, variance + 1e-4, rtol=1e-7)
+
+
 @pytest.mark.slow
 def test_a_run_gives_both_generators(tmp_path):
     from tf_biggan.config import TrainConfig

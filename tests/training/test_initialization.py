@@ -205,6 +205,8 @@ def test_optimisers_go_on_with_the_raw_generator(birds, tmp_path):
             wanted = getattr(slots[name], kind)
             for variable, value in zip(network.trainable_variables, received, strict=True):
                 np.testing.assert_array_equal(value, wanted[place[id(variable)]])
+    with pytest.raises(ValueError, match=r"`ema_start` must be 0.*ema_start=20000"):
+        started(path, NAMES, init_optimizers=True, ema_start=20000)
     # Without being told, a run starts afresh from the average.
     state, _ = started(path, NAMES)
     np.testing.assert_allclose(state.generator.first.kernel, average.first.kernel)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import pathlib
 import threading
 
@@ -17,6 +18,8 @@ from tf_biggan.training.loop import create_state, train
 from tf_biggan.training.run_directory import read_config
 
 FLAGS = pathlib.Path(__file__).parents[2] / "configs" / "quickstart.flags"
+# More than the quickstart has, to see whether memory grows.
+NUM_ITERATIONS = 2000
 PER_CLASS = 50
 NEIGHBOURS = 3
 STATUS = pathlib.Path("/proc/self/status")
@@ -31,8 +34,10 @@ def test_nine_of_ten_digits_are_the_digit_asked_for(tmp_path):
     values = flags.FlagValues()
     define(TrainConfig, values)
     values(expand_flagfiles(["train", f"--flagfile={FLAGS}"]))
+    config = parsed(TrainConfig, values)
+    longer = dataclasses.replace(config.run, num_iterations=NUM_ITERATIONS)
     with _sizes_noted() as sizes:
-        assert train(parsed(TrainConfig, values), str(tmp_path / "run"))
+        assert train(dataclasses.replace(config, run=longer), str(tmp_path / "run"))
     _check_flat(sizes)
     state = create_state(read_config(str(tmp_path / "run")))
     Checkpoints(state, str(tmp_path / "run"), 2).restore()

@@ -17,7 +17,7 @@ from tf_biggan.conversion.detection import (
     find_conditioning,
     generator_arguments,
 )
-from tf_biggan.conversion.families import FAMILIES, Choices, Prepared
+from tf_biggan.conversion.families import FAMILIES, Choices, Prepared, check_choices
 from tf_biggan.conversion.rules import Rule, load
 from tf_biggan.conversion.sources import DISCRIMINATOR, GENERATOR, RAW_GENERATOR, Source
 from tf_biggan.conversion.structure import Structure, find_structure
@@ -60,6 +60,10 @@ class Plan:
             stages = ", ".join(map(str, found["attention_stages"])) or "none"
             parts.append(f"attention after stages: {stages}")
             lines.append(f"  {name}: {'; '.join(parts)}")
+            if found.get("rectified_shortcuts"):
+                lines.append("  its shortcuts see features after the ReLU")
+        changes = dict.fromkeys(text for part in self.prepared.values() for text in part.changes)
+        lines += [f"  {text}" for text in changes]
         lines += [f"  {name}: {text}" for name, text in self.chosen.items()]
         return lines + [f"  not used: {text}" for text in self.source.set_aside]
 
@@ -71,6 +75,7 @@ def plan_conversion(source: Source, choices: Choices) -> Plan:
       ValueError: the tensors are those of no network of ours, contradict the choices, or leave
         something open that must be said.
     """
+    check_choices(source.family, choices)
     family = FAMILIES[source.family]
     prepared = {name: family.prepare(source, name, choices) for name in source.networks}
     structures = {

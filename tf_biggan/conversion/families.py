@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tf_biggan import checks
 from tf_biggan.conversion import biggan_pytorch, huggingface, mmagic, studiogan, tfhub
 from tf_biggan.conversion.names import (
     BIGGAN_PYTORCH,
@@ -18,7 +20,7 @@ from tf_biggan.conversion.names import (
 from tf_biggan.conversion.readers.tensorflow import Graph
 from tf_biggan.conversion.readers.tensors import Tensors
 from tf_biggan.conversion.rules import Rule
-from tf_biggan.conversion.sources import GENERATOR, RAW_GENERATOR, Source
+from tf_biggan.conversion.sources import DISCRIMINATOR, GENERATOR, RAW_GENERATOR, Source
 from tf_biggan.conversion.spectral_norm_styles import with_authors_keys
 from tf_biggan.conversion.tables import Tables
 
@@ -60,6 +62,8 @@ class Family:
       epsilons: whether there is a shared class embedding, to sn_epsilon, bn_epsilon and, where
         it is another, output_bn_epsilon as published.
       arguments: (source, choices) to arguments of our networks that no shape shows, by network.
+      own_choices: choices that this family alone has a use for.
+      no_choices: choices that it has no use for.
     """
 
     tables: Tables
@@ -68,6 +72,8 @@ class Family:
     discriminator_rules: Callable[[Any, Tensors], list[Rule]] | None
     epsilons: Callable[[bool], Mapping[str, float]]
     arguments: Callable[[Source, Choices], Mapping[str, dict]] = lambda source, choices: {}
+    own_choices: tuple[str, ...] = ()
+    no_choices: tuple[str, ...] = ()
 
 
 def _authors_epsilons(shared: bool) -> dict[str, float]:
@@ -93,11 +99,11 @@ def _cut(outputs):
 def _prepare_mmagic(source, network, choices):
     order = choices.channel_order or _channel_order(source)
     tensors, changes = with_authors_keys(source.networks[network])
-    if order == "bgr":
-        side = "generator" if network in (GENERATOR, RAW_GENERATOR) else network
-        tensors = mmagic.in_rgb_order(tensors, side)
-        changes += ("trained on BGR images: the channels of the image are turned to RGB",)
-    return Prepared(tensors, changes)
+    if order == "rgb":
+        return Prepared(tensors, (*changes, "trained on RGB images"))
+    side = "generator" if network in (GENERATOR, RAW_GENERATOR) else network
+    turned = "trained on BGR images: the channels of the image are turned to RGB"
+    return Prepared(mmagic.in_rgb_order(tensors, side), (*changes, turned))
 
 
 def _channel_order(source) -> str:
@@ -109,7 +115,7 @@ def _channel_order(source) -> str:
         return match[1].lower()
     if re.search(r"rgb_to_bgr\s*=\s*True", text):
         return "bgr"
-    if re.search(r"[-_]rgb[-_]", source.path):
+    if re.search(r"[-_]rgb[-_]", os.path.basename(source.path)):
         return "rgb"
     raise ValueError(
         "Whether a network was trained on RGB or on BGR images must be known: `--channel_order=rgb`"
@@ -122,7 +128,14 @@ def _mmagic_arguments(source, choices):
     """Its discriminator's ReLUs work in place where the configuration says so."""
     said = mmagic.relu_in_place(mmagic.configuration(source.settings))
     rectified = said if choices.rectified_shortcuts is None else choices.rectified_shortcuts
-    return {"discriminator": {"rectified_shortcuts": rectified}}
+    checks.require(
+        rectified is not None or DISCRIMINATOR not in source.networks,
+        "whether a discriminator's ReLUs work in place must be known: `--rectified_shortcuts` (as"
+        " mmagic's ImageNet models) or `--norectified_shortcuts` (as its CIFAR-10 one) is needed,"
+        " for the file holds no configuration of it",
+        path=source.path,
+    )
+    return {"discriminator": {"rectified_shortcuts": bool(rectified)}}
 
 
 def _prepare_studiogan(source, network, choices):
@@ -178,7 +191,13 @@ FAMILIES = {
         lambda shared: {**_authors_epsilons(shared), "output_bn_epsilon": 1e-5},
     ),
     HUGGINGFACE: Family(
-        huggingface.TABLES, _prepare_huggingface, _port_rules, None, _hub_epsilons, _folded
+        huggingface.TABLES,
+        _prepare_huggingface,
+        _port_rules,
+        None,
+        _hub_epsilons,
+        _folded,
+        no_choices=("sn_epsilon",),
     ),
     MMAGIC: Family(
         mmagic.TABLES,
@@ -187,6 +206,7 @@ FAMILIES = {
         lambda model, tensors: mmagic.discriminator_rules(model),
         _authors_epsilons,
         _mmagic_arguments,
+        own_choices=("channel_order", "rectified_shortcuts"),
     ),
     STUDIOGAN: Family(
         studiogan.TABLES,
@@ -196,5 +216,23 @@ FAMILIES = {
         lambda shared: dict(sn_epsilon=IMAGENET_SN, bn_epsilon=1e-4),
         lambda source, choices: {"discriminator": {"rectified_shortcuts": True}},
     ),
-    TFHUB: Family(huggingface.TABLES, _prepare_tfhub, _port_rules, None, _hub_epsilons, _folded),
+    TFHUB: Family(
+        huggingface.TABLES,
+        _prepare_tfhub,
+        _port_rules,
+        None,
+        _hub_epsilons,
+        _folded,
+        own_choices=("attention_block",),
+        no_choices=("sn_epsilon",),
+    ),
 }
+
+
+def check_choices(name: str, choices: Choices) -> None:
+    """Raises ValueError if a choice is made that would have no effect on a family's networks."""
+    own = {choice for family in FAMILIES.values() for choice in family.own_choices}
+    useless = (own - set(FAMILIES[name].own_choices)) | set(FAMILIES[name].no_choices)
+    given = {choice: getattr(choices, choice) for choice in sorted(useless)}
+    given = {choice: value for choice, value in given.items() if value is not None}
+    checks.require(not given, f"these flags have no effect on {name}; leave them out", **given)

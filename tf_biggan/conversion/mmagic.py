@@ -141,14 +141,15 @@ def configuration(settings: Mapping[str, object]) -> str:
     return str(meta.get("cfg") or meta.get("config") or "")
 
 
-def relu_in_place(text: str) -> bool:
+def relu_in_place(text: str) -> bool | None:
     """Whether a configuration has the discriminator's ReLUs in place: shortcuts are rectified then.
 
-    The ImageNet models' configurations do; the default does not.
+    The ImageNet models' configurations do; the default does not. None where the text has no
+    discriminator.
     """
     start = text.find("discriminator=dict(")
     if start < 0:
-        return False
+        return None
     depth = 0
     for end in range(text.index("(", start), len(text)):
         depth += {"(": 1, ")": -1}.get(text[end], 0)

@@ -36,6 +36,9 @@ FOLDERS = {
 PREFERRED_SUFFIXES = ("", "best")
 EXTENSIONS = (".pth", ".pt", ".bin", ".npz", ".safetensors")
 GENERATOR, RAW_GENERATOR, DISCRIMINATOR = "generator", "raw_generator", "discriminator"
+# Files of optimisers, and whose they are; of a generator alone, that one's.
+OPTIMIZERS = {"G_optim": RAW_GENERATOR, "D_optim": DISCRIMINATOR}
+ALONE = {RAW_GENERATOR: GENERATOR}
 # Where mmagic's file has each network; the later prefix of a name goes first.
 MMAGIC_PREFIXES = {
     "generator.": RAW_GENERATOR,
@@ -83,6 +86,12 @@ def open_source(path: str, family: str | None = None, suffix: str | None = None)
       OSError: it cannot be read.
     """
     checks.require(os.path.exists(path), "the input must exist", path=path)
+    checks.require(
+        suffix is None or os.path.isdir(path),
+        "`--suffix` chooses among the savings of a folder",
+        suffix=suffix,
+        path=path,
+    )
     if is_module(path):
         source = _module(path)
     elif os.path.isdir(path):
@@ -149,7 +158,7 @@ def _savings(path, by_role):
     checkpoints = {role: read_checkpoint(file) for role, file in by_role.items()}
     optimizers = {
         network: checkpoints[role].other
-        for role, network in (("G_optim", RAW_GENERATOR), ("D_optim", DISCRIMINATOR))
+        for role, network in OPTIMIZERS.items()
         if role in checkpoints
     }
     networks, aside, used = {}, [], dict(by_role)
@@ -168,6 +177,9 @@ def _savings(path, by_role):
     checks.require(bool(networks), "a folder must hold a network", path=path, files=sorted(by_role))
     family = _family(path, next(iter(networks.values())))
     owned = {name: state for name, state in optimizers.items() if name in networks}
+    for role, network in OPTIMIZERS.items():
+        if role in used and not {network, ALONE.get(network)} & set(owned):
+            aside.append(f"{os.path.basename(used.pop(role))}: its network is not there")
     return Source(path, family, networks, tuple(used.values()), tuple(aside), {}, owned)
 
 
@@ -182,7 +194,13 @@ def _file(path):
         if config is not None:
             files, settings = (path, config), _read_json(config)
     network = GENERATOR if _is_generator(checkpoint.tensors) else DISCRIMINATOR
-    return Source(path, family, {network: checkpoint.tensors}, files, (), settings)
+    aside = _unused_optimizers(checkpoint)
+    return Source(path, family, {network: checkpoint.tensors}, files, aside, settings)
+
+
+def _unused_optimizers(checkpoint: Checkpoint) -> tuple[str, ...]:
+    found = sorted(key for key in checkpoint.other if "optim" in str(key))
+    return tuple(f"{key}: optimisers are taken from BigGAN-PyTorch's files only" for key in found)
 
 
 def _family(path, tensors):
@@ -206,7 +224,9 @@ def _mmagic(path, checkpoint: Checkpoint):
     for prefix, network in MMAGIC_PREFIXES.items():
         if found := tensors.below(prefix):
             networks[network] = found
-    aside = []
+    aside = list(_unused_optimizers(checkpoint))
+    if any(key.startswith("data_preprocessor.") for key in tensors):
+        aside.append("data_preprocessor.*: means and deviations of pixels")
     if not networks:
         networks[GENERATOR if _is_generator(tensors) else DISCRIMINATOR] = tensors
     else:

@@ -9,10 +9,12 @@ the stored sigma; training goes on from there.
 from __future__ import annotations
 
 import functools
+import math
 
 import numpy as np
 
 from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
+from tf_biggan.conversion.rules import ConversionError
 
 MARGIN, ROUNDING, MAX_STEPS = 1.5, 1e-12, 100
 WEIGHT, U, V = ".weight_orig", ".weight_u", ".weight_v"
@@ -44,7 +46,15 @@ def with_authors_keys(tensors: Tensors) -> tuple[Tensors, tuple[str, ...]]:
 
 
 def _vector(tensors, prefix):
-    (outputs,) = tensors.shapes[prefix + U]
+    shapes = {part: tensors.shapes[prefix + part] for part in (WEIGHT, U, V)}
+    outputs, *inputs = shapes[WEIGHT]
+    wanted = {WEIGHT: shapes[WEIGHT], U: (outputs,), V: (math.prod(inputs),)}
+    if shapes != wanted:
+        received = ", ".join(f"{prefix}{part} {shape}" for part, shape in shapes.items())
+        raise ConversionError(
+            f"Vectors of a spectral norm must be of shapes {wanted[U]} and {wanted[V]}. Received:"
+            f" {received}."
+        )
     return StoredTensor((1, outputs), "float32", functools.partial(_read, tensors, prefix))
 
 

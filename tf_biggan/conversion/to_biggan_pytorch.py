@@ -19,6 +19,7 @@ from tf_biggan.models.variables import variables_by_path
 # What each network's file is called there; alone, a generator is G.
 FILES = {"generator": "G_ema", "raw_generator": "G", "discriminator": "D"}
 U, SIGMA_LOG = ".u0", ".sv0"
+OUTPUT_VARIANCE, OUTPUT_BN_EPSILON = "output_layer.0.stored_var", 1e-5
 
 
 def state_dict(network: keras.Model, kind: str) -> dict[str, np.ndarray]:
@@ -44,6 +45,9 @@ def state_dict(network: keras.Model, kind: str) -> dict[str, np.ndarray]:
         made[key] = np.array(rule.transform(np.asarray(variables[rule.target])), order="C")
         if key.endswith(U):
             made[key.removesuffix(U) + SIGMA_LOG] = np.ones(1, "float32")
+    if kind != "discriminator":
+        # Its last batch norm has this epsilon whatever the flag says; the sum stays what it is.
+        made[OUTPUT_VARIANCE] += np.float32(network.output_bn_epsilon - OUTPUT_BN_EPSILON)
     return made
 
 

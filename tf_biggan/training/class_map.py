@@ -123,7 +123,7 @@ def _of_entries(entries, new, source) -> dict[int, tuple[int, ...]]:
 def _sources_of(value, source) -> tuple[int, ...]:
     values = value if isinstance(value, list) else [value]
     checks.require(
-        all(isinstance(v, (str, int)) and not isinstance(v, bool) for v in values),
+        bool(values) and all(isinstance(v, (str, int)) and not isinstance(v, bool) for v in values),
         "a class map's right side must be names or indices of the source's classes",
         received=value,
     )

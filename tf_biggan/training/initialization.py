@@ -65,8 +65,11 @@ class Initialization:
 
     def describe(self) -> tuple[str, ...]:
         """Lines to print before the run."""
-        path, row = self.source.description["path"], self.source.generator.config["architecture"]
-        lines = [f"Starting from {path}, the networks of {row['name']}"]
+        path, row = self.source.description["path"], self.source.architecture
+        size, width = row.resolution, self.source.generator.config["base_channels"]
+        lines = [
+            f"Starting from {path}: the networks of {row.name}, {size}x{size} pixels, width {width}"
+        ]
         if self.source.discriminator is None:
             lines.append("Discriminator: new, since the source has none")
         if self.source.slots:
@@ -123,6 +126,12 @@ def begin(
     entries = None if map_text is None else read_class_map(map_text)
     source = read_source_model(path, with_optimizers=config.run.init_optimizers)
     _require_trained_blocks(config, source.discriminator)
+    checks.require(
+        source.raw_generator is None or config.step.ema_start == 0,
+        "the source's moving average goes on at once, for which `ema_start` must be 0; before it"
+        " the average would become a copy of the raw generator",
+        ema_start=config.step.ema_start,
+    )
     config = dataclasses.replace(config, model=with_settings(config.model, source))
     initialization = _initialization(source, config.model.num_classes, class_names, entries)
     _require_same_classes(config, initialization)
@@ -130,10 +139,15 @@ def begin(
 
 
 def _initialization(source, num_classes, class_names, entries) -> Initialization:
-    new = ClassLookup(class_names if len(class_names) == num_classes else (), num_classes)
-    known = ClassLookup(source.class_names, source.generator.config["num_classes"])
+    new = _lookup(class_names, num_classes)
+    known = _lookup(source.class_names, source.generator.config["num_classes"])
     sources = class_sources(entries, new, known)
     return Initialization(source, sources, describe_sources(sources, new, known))
+
+
+def _lookup(class_names, num_classes) -> ClassLookup:
+    """Classes by name only where there is a name for each: a model may have more than its data."""
+    return ClassLookup(class_names if len(class_names) == num_classes else (), num_classes)
 
 
 def _require_trained_blocks(config, discriminator):

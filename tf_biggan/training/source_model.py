@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
+from tf_biggan.architectures import Architecture
 from tf_biggan.model_store.directory import is_model_directory, load_network, read_directory
 from tf_biggan.model_store.optimizer_slots import OptimizerSlots, load_optimizer_slots
 from tf_biggan.models.variables import variables_by_path
@@ -45,6 +46,11 @@ class SourceModel:
     class_names: tuple[str, ...]
     raw_generator: SourceNetwork | None = None
     slots: Mapping[str, OptimizerSlots] = dataclasses.field(default_factory=dict)
+
+    @property
+    def architecture(self) -> Architecture:
+        """The generator's."""
+        return Architecture.from_dict(self.generator.config["architecture"])
 
 
 def read_source_model(path: str, with_optimizers: bool = False) -> SourceModel:

@@ -199,6 +199,23 @@ def test_pickled_arrays_in_an_npz_are_refused(tmp_path):
         read_tensors(str(path))
 
 
+def test_a_damaged_array_of_an_npz_is_one_clear_error(tmp_path):
+    path = tmp_path / "x.npz"
+    for save in (np.savez, np.savez_compressed):
+        save(path, a=np.random.RandomState(0).standard_normal(2000).astype("float32"))
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 255
+        path.write_bytes(bytes(content))
+        with pytest.raises(ValueError, match=r"must be complete.*x\.npz"):
+            read_tensors(str(path))["a"]
+
+
+def test_tensors_without_names_are_refused(tmp_path):
+    torch.save({1: torch.ones(2)}, tmp_path / "x.pth")
+    with pytest.raises(ValueError, match="tensors must have names|Tensors must have names"):
+        read_tensors(str(tmp_path / "x.pth"))
+
+
 def test_only_what_is_asked_for_is_read(tmp_path):
     path = _write(tmp_path / "weights.pth", "zip")
     tensors = read_tensors(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import zipfile
+import zlib
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -57,8 +58,13 @@ def _npy(path, archive, name):
 
 
 def _npy_entry(path, name):
-    with zipfile.ZipFile(path) as archive, archive.open(name) as file:
-        return widened(np.lib.format.read_array(file, allow_pickle=False))
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(name) as file:
+            return widened(np.lib.format.read_array(file, allow_pickle=False))
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+        raise ValueError(
+            f"An .npz file must be complete. Received: {path} ({name}: {error})."
+        ) from error
 
 
 def read_safetensors(path: str) -> Tensors:

@@ -93,9 +93,10 @@ def _from_contents(path, contents):
 
 
 def _tensors(mapping):
-    return _without_prefix(
-        Tensors({k: v for k, v in mapping.items() if isinstance(v, StoredTensor)})
-    )
+    found = {k: v for k, v in mapping.items() if isinstance(v, StoredTensor)}
+    others = [key for key in found if not isinstance(key, str)]
+    checks.require(not others, "tensors must have names", keys=others[:3])
+    return _without_prefix(Tensors(found))
 
 
 def _without_prefix(tensors):
