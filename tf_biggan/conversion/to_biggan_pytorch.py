@@ -19,6 +19,17 @@ from tf_biggan.models.variables import variables_by_path
 # What each network's file is called there; alone, a generator is G.
 FILES = {"generator": "G_ema", "raw_generator": "G", "discriminator": "D"}
 U, SIGMA_LOG = ".u0", ".sv0"
+# What its loader wants beside the networks: a run that has only begun.
+PROGRESS_FILE = "state_dict.pth"
+PROGRESS = (
+    ("itr", 0),
+    ("epoch", 0),
+    ("save_num", 0),
+    ("save_best_num", 0),
+    ("best_IS", 0),
+    ("best_FID", 999999),
+    ("config", {}),
+)
 OUTPUT_VARIANCE, OUTPUT_BN_EPSILON = "output_layer.0.stored_var", 1e-5
 
 
@@ -79,6 +90,8 @@ def write_checkpoints(
         os.makedirs(temporary)
         for name, tensors in dictionaries.items():
             save(os.path.join(temporary, f"{name}.{file_format}"), tensors)
+        if file_format == "pth":
+            _save_progress(os.path.join(temporary, PROGRESS_FILE))
         if os.path.isdir(output):
             os.rmdir(output)
         os.rename(temporary, output)
@@ -130,6 +143,12 @@ def _saver(file_format):
         torch.save({key: torch.from_numpy(np.array(array)) for key, array in tensors.items()}, path)
 
     return save
+
+
+def _save_progress(path):
+    import torch
+
+    torch.save(dict(PROGRESS), path)
 
 
 def _save_npz(path, tensors):

@@ -212,7 +212,7 @@ def test_a_damaged_array_of_an_npz_is_one_clear_error(tmp_path):
 
 def test_tensors_without_names_are_refused(tmp_path):
     torch.save({1: torch.ones(2)}, tmp_path / "x.pth")
-    with pytest.raises(ValueError, match="tensors must have names|Tensors must have names"):
+    with pytest.raises(ValueError, match=r"^Tensors must have names"):
         read_tensors(str(tmp_path / "x.pth"))
 
 
