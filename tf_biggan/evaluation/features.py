@@ -73,7 +73,9 @@ class FeatureExtraction:
         cache: ArrayCache,
     ):
         self.extractor = extractor
-        self._strategy, self._batch_size, self._cache = strategy, batch_size, cache
+        self._strategy, self._batch_size = strategy, batch_size
+        # All machines must take part in the same batches, whatever each of them remembers.
+        self._cache = ArrayCache(None) if _on_several_machines(strategy) else cache
         self._map: ReplicaMap | None = None
 
     def of(self, images: ImageSet) -> Features:
@@ -135,6 +137,11 @@ class FeatureExtraction:
             images=images.name,
             images_with_others=int(broken.sum()),
         )
+
+
+def _on_several_machines(strategy) -> bool:
+    resolver = strategy.cluster_resolver
+    return resolver is not None and len(resolver.cluster_spec().as_dict().get("worker", ())) > 1
 
 
 def _digests(batch: np.ndarray) -> np.ndarray:
