@@ -96,7 +96,7 @@ def main(flag_values: absl_flags.FlagValues = absl_flags.FLAGS) -> int:
         provenance(plan),
         optimizer_slots(plan, networks),
     )
-    print(f"Wrote {values['output']}. Sample with --model={values['output']}")
+    print(f"Wrote {values['output']}, for --model of evaluate and --init_from of train.")
     return 0
 
 

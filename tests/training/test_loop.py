@@ -77,6 +77,7 @@ def test_files_of_a_run(finished):
 def test_scores_of_a_run_and_its_best_checkpoints(finished):
     lines = {e["iteration"]: e for e in read_metrics(str(finished)) if "classifier_fid" in e}
     assert sorted(lines) == [2, 4]
+    assert len({line.pop("scored_as") for line in lines.values()}) == 1
     for line in lines.values():
         assert all(np.isfinite(value) for value in line.values())
         assert {"classifier_fid", "classifier_score", "accuracy", "held_out_accuracy"} <= set(line)
