@@ -77,7 +77,7 @@ class Evaluator:
         bootstrap: int = 0,
     ):
         self.extractor, self.protocol = extractor, protocol
-        self._cache, self._bootstrap = cache, bootstrap
+        self._bootstrap = bootstrap
         self._extraction = FeatureExtraction(extractor, strategy, batch_size, cache)
 
     def features(self, images: ImageSet) -> Features:
