@@ -35,7 +35,7 @@ LEVELS = [
     {"tf_biggan.evaluation"},
     {"tf_biggan.training"},
     {"tf_biggan.open_model"},
-    {"tf_biggan.scoring"},
+    {"tf_biggan.scoring", "tf_biggan.synthesis"},
     # the commands
     {"tf_biggan.convert", "tf_biggan.evaluate", "tf_biggan.prepare", "tf_biggan.train"},
 ]
