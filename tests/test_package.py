@@ -18,9 +18,15 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 # holds for everything below it that has no longer entry.
 LEVELS = [
     {"tf_biggan"},
-    {"tf_biggan.checks", "tf_biggan.progress", "tf_biggan.terminal"},
+    {
+        "tf_biggan.checks",
+        "tf_biggan.progress",
+        "tf_biggan.replaced_file",
+        "tf_biggan.terminal",
+    },
     {"tf_biggan.architectures", "tf_biggan.initializers", "tf_biggan.losses"},
     {
+        "tf_biggan.animation",
         "tf_biggan.block_specs",
         "tf_biggan.interpolation",
         "tf_biggan.config",
@@ -37,7 +43,13 @@ LEVELS = [
     {"tf_biggan.open_model"},
     {"tf_biggan.scoring", "tf_biggan.synthesis"},
     # the commands
-    {"tf_biggan.convert", "tf_biggan.evaluate", "tf_biggan.prepare", "tf_biggan.train"},
+    {
+        "tf_biggan.convert",
+        "tf_biggan.evaluate",
+        "tf_biggan.prepare",
+        "tf_biggan.sample",
+        "tf_biggan.train",
+    },
 ]
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
 # Only these may import TensorFlow at all; layers, models and losses are Keras alone.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from tf_biggan import checks
+from tf_biggan.replaced_file import replaced
 
 SMALLEST_CELL = 48
 LABEL_GAP = 6
@@ -91,14 +91,8 @@ def save_png(image: Image.Image, path: str, text: Mapping[str, str] | None = Non
     info = PngImagePlugin.PngInfo()
     for keyword, value in (text or {}).items():
         info.add_text(keyword, value)
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
+    with replaced(path) as temporary:
         image.save(temporary, format="PNG", pnginfo=info)
-        os.replace(temporary, path)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.remove(temporary)
-        raise
 
 
 def _check_sheet(images, columns, row_labels):
