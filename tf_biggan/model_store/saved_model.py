@@ -58,7 +58,7 @@ class SavedModelGenerator:
         inputs = {"z": tf.convert_to_tensor(z, tf.float32)}
         if self.num_classes:
             inputs["y"] = self._weights(labels)
-        inputs["truncation"] = tf.constant(1.0 if truncation is None else truncation, tf.float32)
+        inputs["truncation"] = tf.cast(1.0 if truncation is None else truncation, tf.float32)
         return self._function(**inputs)[self._output]
 
     def _weights(self, labels):
