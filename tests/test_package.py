@@ -46,6 +46,9 @@ LEVELS = [
     {
         "tf_biggan.convert",
         "tf_biggan.evaluate",
+        "tf_biggan.interpolate",
+        "tf_biggan.invert",
+        "tf_biggan.neighbours",
         "tf_biggan.prepare",
         "tf_biggan.sample",
         "tf_biggan.train",
