@@ -40,7 +40,7 @@ LEVELS = [
     {"tf_biggan.conversion"},
     {"tf_biggan.evaluation"},
     {"tf_biggan.training"},
-    {"tf_biggan.open_model"},
+    {"tf_biggan.open_model", "tf_biggan.reference"},
     {"tf_biggan.scoring", "tf_biggan.synthesis"},
     # the commands
     {
