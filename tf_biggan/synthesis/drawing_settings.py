@@ -35,7 +35,7 @@ class DrawingSettings:
     batch_size: int = setting(16, "images at a time; changes no image", minimum=1)
 
     def __post_init__(self):
-        checks.require(self.model is not None, "--model must be given", model=self.model)
+        self._check_model()
         self.truncation_ends()
 
     @classmethod
@@ -55,6 +55,9 @@ class DrawingSettings:
           ValueError: it is not a number in its mode's range.
         """
         return self._truncations("a number", most=1) * 2
+
+    def _check_model(self) -> None:
+        checks.require(self.model is not None, "--model must be given", model=self.model)
 
     def _truncations(self, form: str, most: int) -> tuple[float | None, ...]:
         """The numbers of `truncation`, with colons between; (None,) where it is not given."""

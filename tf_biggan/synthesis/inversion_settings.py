@@ -1,4 +1,4 @@
-"""The settings of `python -m tf_biggan.invert`; its flags have the same names. No TensorFlow."""
+"""The settings of `python -m tf_biggan.invert`, flags of the same names. No TensorFlow."""
 
 from __future__ import annotations
 
