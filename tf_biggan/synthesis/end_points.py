@@ -51,7 +51,8 @@ class EndPoint:
     def embedding(self, maker) -> np.ndarray | None:
         """What an `ImageMaker` mixes for its class; None of a model without classes."""
         if self.file is not None:
-            return self.file[1].embedding
+            weights = self.file[1].class_weights
+            return None if weights is None else maker.embeddings(weights[None])[0]
         return None if self.label is None else maker.embeddings([self.label])[0]
 
 

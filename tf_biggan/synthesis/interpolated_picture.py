@@ -52,14 +52,15 @@ def interpolate(config: InterpolateConfig) -> None:
     _check_points(routes, opened)
     images = frame_images(plan, routes, ImageMaker(opened.generator, config.batch_size), config.bn)
     names = [_names(route, plan, lookup) for route in routes]
-    text = as_text(describe(opened, _settings(config, plan, names)))
+    description = describe(opened, _settings(config, plan, names))
+    text = as_text(description)
     if animates:
         save_animation(
             animation_frames(images, plan), config.output, config.seconds_per_frame, text
         )
     else:
         save_png(interpolation_sheet(images, names, plan), config.output, text)
-    print(f"Written: {config.output}")
+    print(*_notes(routes, description), f"Written: {config.output}", sep="\n")
 
 
 def frame_images(
@@ -138,15 +139,30 @@ def _points(config: InterpolateConfig, lookup: ClassLookup) -> Sequence[Sequence
 def _check_points(routes, opened: OpenedModel) -> None:
     """Raises ValueError if a point from a file cannot be one of the model's."""
     generator = opened.generator
-    for path, found in [point.file for route in routes for point in route if point.file]:
+    for path, found in _files(routes):
+        classes = 0 if found.class_weights is None else len(found.class_weights)
         checks.require(
-            found.z.shape == (generator.latent_dim,)
-            and (found.embedding is None) == (generator.num_classes == 0),
-            "an end point must have been found with the same model",
+            found.z.shape == (generator.latent_dim,) and classes == generator.num_classes,
+            "an end point must have been found with this model, or one of its sizes",
             file=path,
             found_with=found.description.get("model"),
             model=opened.description["path"],
         )
+
+
+def _notes(routes, description) -> list[str]:
+    """What there is to say about points from files."""
+    return [
+        f"{path} was found with other weights ({found.description.get('model')}): its image differs"
+        for path, found in _files(routes)
+        if found.description.get("sha256") != description["sha256"]
+    ]
+
+
+def _files(routes) -> list:
+    """(path, what invert found) of every file among the points, once."""
+    points = [point for route in routes for point in route if point.file]
+    return list({point.file[0]: point.file for point in points}.values())
 
 
 def _names(route, plan, lookup) -> tuple[str, ...]:

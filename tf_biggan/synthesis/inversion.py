@@ -99,7 +99,7 @@ def invert(
       labels: classes that it can be of; None for any.
 
     Raises:
-      ValueError: no gradient reaches z, as with a SavedModel that was saved without.
+      ValueError: no gradient reaches z, class or images, as with files saved without.
     """
     search = _Search(maker, target, descent, labels, features)
     progress = Progress("Inverting", descent.num_steps, unit="steps", rate_unit="steps")
@@ -139,8 +139,8 @@ class _Search:
         rate = keras.optimizers.schedules.CosineDecay(descent.learning_rate, descent.num_steps)
         self._optimizer = keras.optimizers.Adam(rate)
         self._optimizer.build(self._variables)
-        self._target_features = None if features is None else features(self._bytes(self._target))
-        self._step = tf.function(self._update)
+        self._target_features = None if features is None else self._checked_features()
+        self._step = tf.function(self._update, autograph=False)
         self._squares = None
 
     def update(self) -> None:
@@ -155,7 +155,7 @@ class _Search:
         embeddings = None if weights is None else weights @ self._table
         images = self._maker.images(self._z.numpy(), embeddings, self._statistics)
         values = psnr(images, self._target[0].numpy())
-        best = int(np.argmax(values))
+        best = int(np.argmax(np.nan_to_num(values, nan=-np.inf)))
         return Found(
             self._z.numpy()[best],
             None if embeddings is None else embeddings[best],
@@ -185,6 +185,19 @@ class _Search:
         nearest = np.argsort(np.concatenate(losses), kind="stable")[: descent.num_starts]
         return z[nearest], None if of_candidates is None else of_candidates[nearest]
 
+    def _checked_features(self):
+        """Features of the target, [1, D]."""
+        images = self._bytes(self._target)
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            found = self._features(images)
+        checks.require(
+            tape.gradient(found, images) is not None,
+            "gradients must reach images through the extractor; --extractor=none does without",
+            features=found.shape.as_list(),
+        )
+        return found
+
     def _class_scores(self, labels) -> np.ndarray:
         """Logits whose softmax is almost the class of every start."""
         count = self._maker.generator.num_classes
@@ -203,13 +216,14 @@ class _Search:
                 self._z, embeddings, truncation=self._statistics
             )
             loss = _pixel_loss(images, self._target) + self._feature_loss(images)
-            loss += PRIOR_WEIGHT * tf.reduce_mean(self._z**2, axis=1)
         gradients = tape.gradient(loss, self._variables)
         checks.require(
             all(gradient is not None for gradient in gradients),
-            "gradients must reach z through the model and the extractor",
+            "gradients must reach z and class through the model, as they do in runs, converted"
+            " models and exports of this package",
             model=type(self._maker.generator).__name__,
         )
+        gradients[0] += 2.0 * PRIOR_WEIGHT / self._z.shape[1] * self._z
         self._optimizer.apply(gradients, self._variables)
         limit = self._descent.limit
         self._z.assign(tf.clip_by_value(self._z, -limit, limit))

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 
 import numpy as np
 
 from tf_biggan import checks
+from tf_biggan.evaluation.image_sets import read_npz
 from tf_biggan.replaced_file import replaced
 
 ENDING = ".npz"
 FORMAT = "tf_biggan inverted image"
-NAMES = ("z", "psnr", "truncation", "description")
+OF_CLASS = ("class_weights", "embedding")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,14 +23,15 @@ class InvertedImage:
 
     Attributes:
       z: float32 [latent_dim], as the generator takes it.
-      embedding: float32, what `ImageMaker.embeddings` gives for a class, or a mixture; None if the
-        generator is unconditional.
+      class_weights: float32 [num_classes], whose mixture it is; None without classes.
+      embedding: float32, what `ImageMaker.embeddings` gives for them; None without classes.
       truncation: for the table of statistics.
       psnr: of the reconstruction, in dB.
       description: JSON values by name: the model with the hash of its weights, the image, how.
     """
 
     z: np.ndarray
+    class_weights: np.ndarray | None
     embedding: np.ndarray | None
     truncation: float
     psnr: float
@@ -46,8 +46,8 @@ def write_inverted(path: str, found: InvertedImage) -> None:
         "truncation": np.float64(found.truncation),
         "description": np.array(json.dumps({"format": FORMAT, **found.description})),
     }
-    if found.embedding is not None:
-        arrays["embedding"] = found.embedding
+    of_class = {name: getattr(found, name) for name in OF_CLASS}
+    arrays |= {name: array for name, array in of_class.items() if array is not None}
     with replaced(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)
 
@@ -58,26 +58,25 @@ def read_inverted(path: str) -> InvertedImage:
     Raises:
       ValueError: it is not there, damaged, or not written by invert.
     """
+    arrays = read_npz(path)
+    description = _description(arrays)
+    checks.require(
+        description.pop("format", None) == FORMAT and {"z", "psnr", "truncation"} <= set(arrays),
+        f"an end point that ends in {ENDING} must be a file that invert wrote",
+        endpoints=path,
+    )
+    return InvertedImage(
+        np.asarray(arrays["z"], np.float32),
+        *(arrays.get(name) for name in OF_CLASS),
+        float(arrays["truncation"]),
+        float(arrays["psnr"]),
+        description,
+    )
+
+
+def _description(arrays) -> dict[str, object]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        description = json.loads(str(arrays["description"]))
-        checks.require(description.pop("format") == FORMAT, "another format", path=path)
-        z, psnr, truncation = (arrays[name] for name in NAMES[:3])
-        return InvertedImage(
-            np.asarray(z, np.float32).reshape(-1),
-            None if "embedding" not in arrays else np.asarray(arrays["embedding"], np.float32),
-            float(truncation),
-            float(psnr),
-            description,
-        )
-    except (OSError, EOFError, ValueError, TypeError, KeyError, AttributeError) as error:
-        reason = getattr(error, "strerror", None) or "no such file of numbers"
-        raise ValueError(
-            f"An end point that ends in {ENDING} must be a file that invert wrote."
-            f" Received: {path} ({reason})."
-        ) from error
-    except (zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(
-            f"An end point that ends in {ENDING} must be complete. Received: {path} ({error})."
-        ) from error
+        described = json.loads(str(arrays.get("description")))
+    except ValueError:
+        return {}
+    return described if isinstance(described, dict) else {}

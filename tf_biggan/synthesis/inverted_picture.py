@@ -126,7 +126,9 @@ def _write(config, opened, pixels, found: Found, descent: Descent, by, lookup) -
     }
     description = describe(opened, settings)
     statistics = 1.0 if descent.truncation is None or config.bn == "running" else descent.truncation
-    inverted = InvertedImage(found.z, found.embedding, statistics, found.psnr, description)
+    inverted = InvertedImage(
+        found.z, found.class_weights, found.embedding, statistics, found.psnr, description
+    )
     picture = f"{os.path.splitext(config.output)[0]}.png"
     both = np.stack([pixels, to_uint8(found.image)])
     page = sheet(both, columns=2, smallest_cell=SMALLEST_CELL)

@@ -202,9 +202,9 @@ def _lines(report) -> list[str]:
     lines = []
     for sample in report["samples"][:MOST_LINES]:
         nearest = ", ".join(
-            f"{n['place']} ({n['class']}) {n['distance']:.4g}"
+            f"{n['place']} ({n['class']}) {n['distance']:#.4g}"
             if n["class"]
-            else f"{n['place']} {n['distance']:.4g}"
+            else f"{n['place']} {n['distance']:#.4g}"
             for n in sample["neighbours"][:SHOWN_IN_LINE]
         )
         lines.append(f"{sample['sample']}: {nearest}")
@@ -213,8 +213,8 @@ def _lines(report) -> list[str]:
     medians = report["median_distance"], report["median_distance_between_real_images"]
     if None not in medians:
         lines.append(
-            f"Median distance to the nearest real image: {medians[0]:.4g}; from a real image to the"
-            f" nearest other one: {medians[1]:.4g} ({report['distance']})"
+            f"Median distance to the nearest real image: {medians[0]:#.4g}; from a real image to"
+            f" the nearest other one: {medians[1]:#.4g} ({report['distance']})"
         )
     return lines
 
@@ -232,7 +232,7 @@ def _page(samples: ImageSet, names, reference: SourceImages, found: Neighbours):
         captions.append([name, ""])
         for row, distance in zip(found.rows[number], found.distances[number], strict=True):
             captions.append(
-                [f"{distance:.4g}", _class_of(reference, row)] if row >= 0 else ["", ""]
+                [f"{distance:#.4g}", _class_of(reference, row)] if row >= 0 else ["", ""]
             )
     large = captioned(cells.reshape(-1, *pixels.shape[1:]), captions)
     return sheet(large, columns=k + 1, smallest_cell=1)
