@@ -36,7 +36,7 @@ def test_psnr_of_known_differences():
 
 
 def test_an_image_of_the_generator_is_found_again(maker, target):
-    """40.4 dB are reached; the command's 16 starts and 500 steps reached 44 to 46 of four images."""
+    """40.4 dB are reached; 16 starts and 500 steps, the usual, reach 44 to 46 of four images."""
     found = invert(maker, target, Descent(num_starts=8, num_steps=150))
     assert found.psnr > 37
     # The class was not told.
