@@ -58,8 +58,19 @@ class SavedModelGenerator:
         inputs = {"z": tf.convert_to_tensor(z, tf.float32)}
         if self.num_classes:
             inputs["y"] = self._weights(labels)
-        inputs["truncation"] = tf.constant(1.0 if truncation is None else truncation, tf.float32)
+        inputs["truncation"] = tf.cast(1.0 if truncation is None else truncation, tf.float32)
         return self._function(**inputs)[self._output]
+
+    def embed(self, labels) -> tf.Tensor:
+        """What `synthesize` takes for these labels: class weights [N, num_classes].
+
+        Embeddings are linear in them: mixtures of weights are mixtures of embeddings.
+        """
+        return self._weights(labels)
+
+    def synthesize(self, z, embeddings=None, truncation=None, training=False) -> tf.Tensor:
+        """Images from latents and mixtures of what `embed` returns; None if unconditional."""
+        return self(z, embeddings, truncation, training)
 
     def _weights(self, labels):
         labels = tf.convert_to_tensor(labels)

@@ -153,7 +153,7 @@ def _check_points(routes, opened: OpenedModel) -> None:
 def _notes(routes, description) -> list[str]:
     """What there is to say about points from files."""
     return [
-        f"{path} was found with other weights ({found.description.get('model')}): its image differs"
+        f"{path} was found with other weights ({found.description.get('model')}): its image may differ"
         for path, found in _files(routes)
         if found.description.get("sha256") != description["sha256"]
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Sequence
 
 from tf_biggan import checks
@@ -18,6 +19,11 @@ def check_output_file(path: str, endings: Sequence[str]) -> None:
     )
     checks.require(not os.path.isdir(path), "`output` must be a file, not a folder", output=path)
     checks.require(os.path.isdir(folder), "the folder of `output` must exist", output=path)
-    checks.require(
-        os.access(folder, os.W_OK), "the folder of `output` must be writable", output=path
-    )
+    try:
+        # Permissions do not tell of a full or read-only disk, nor anything to an administrator.
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"The folder of `output` must be writable. Received: {path} ({error.strerror})."
+        ) from error
