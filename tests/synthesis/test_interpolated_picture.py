@@ -148,7 +148,7 @@ def test_an_animation_loops_without_a_frame_twice(maker, tmp_path, ending):
         for place in range(6):
             animation.seek(place)
             pages.append(np.asarray(animation.convert("L"), np.float64))
-    assert pages[0].shape == (2 * 66 + 2, 2 * 66 + 2)
+    assert pages[0].shape == (2 * 98 + 2, 2 * 98 + 2)
     steps = [np.abs(pages[i] - pages[i - 1]).mean() for i in range(6)]
     # From the last frame back to the first is a step as any other: there as back.
     assert min(steps) > 0.5 and steps[0] == pytest.approx(steps[1], rel=0.05)

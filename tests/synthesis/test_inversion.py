@@ -48,6 +48,16 @@ def test_an_image_of_the_generator_is_found_again(maker, target):
     np.testing.assert_allclose(again, found.image, atol=1e-5)
 
 
+@pytest.mark.slow
+def test_one_image_of_every_class_is_found_again(maker):
+    """With the usual 16 starts and 500 steps; 41.9 to 48.8 dB are reached, 46.2 in the median."""
+    z = latents_of_seeds(range(10), 32, None, "scale")
+    images = maker.images(z, maker.embeddings(np.arange(10)))
+    found = [invert(maker, image, Descent()) for image in images]
+    assert [int(np.argmax(one.class_weights)) for one in found] == list(range(10))
+    assert min(one.psnr for one in found) > 39
+
+
 def test_a_known_class_stays_and_z_keeps_to_the_truncation(maker, target):
     seen = []
 

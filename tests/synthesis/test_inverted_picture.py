@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 import os
 import pathlib
 
@@ -39,19 +41,27 @@ def photo(maker, tmp_path_factory):
     return path
 
 
-def test_what_is_found_is_an_end_point(photo, maker, tmp_path, capsys):
-    output, sheet = str(tmp_path / "found.npz"), str(tmp_path / "path.png")
-    invert_file(InvertConfig(**QUICK, image=photo, classes="7", output=output, truncation="0.5"))
-    said = capsys.readouterr().out
+@pytest.fixture(scope="module")
+def inverted(photo, tmp_path_factory):
+    """(path of the file, what was printed)."""
+    output, said = str(tmp_path_factory.mktemp("inverted") / "found.npz"), io.StringIO()
+    settings = dict(QUICK, image=photo, classes="7", truncation="0.5")
+    with contextlib.redirect_stdout(said):
+        invert_file(InvertConfig(**settings, output=output))
+    return output, said.getvalue()
+
+
+def test_what_is_found_is_an_end_point(photo, inverted, maker, tmp_path, capsys):
+    (output, said), sheet = inverted, str(tmp_path / "path.png")
     assert f"{photo}: 96x64, cropped to its centre, resized to 32x32\n" in said
     assert "no features: --reference must say what to compare with" in said
     found = read_inverted(output)
     assert f"PSNR {found.psnr:.1f} dB, class 7 100%" in said
-    assert f"Written: {output}, {tmp_path}/found.png" in said
+    assert f"Written: {output}, {output[:-4]}.png" in said
     assert found.truncation == 0.5 and found.description["truncation"] == 0.5
     np.testing.assert_array_equal(found.class_weights, np.eye(10)[7])
     image = maker.images(found.z[None], maker.embeddings(found.class_weights[None]), 0.5)
-    with Image.open(tmp_path / "found.png") as page:
+    with Image.open(f"{output[:-4]}.png") as page:
         right = np.asarray(page)[2:-2, -98:-2][::3, ::3]
         assert page.text["classes"] == '{"7": 1.0}' and float(page.text["psnr"]) > 5
     np.testing.assert_array_equal(right, to_uint8(image)[0, ..., 0])
@@ -73,26 +83,22 @@ def test_features_are_the_classifiers_of_the_reference(photo, tmp_path, monkeypa
     assert (
         "Compared by: pixels at several scales, features of classifier" in capsys.readouterr().out
     )
-    invert_file(InvertConfig(**settings, extractor="none"))
-    assert "Compared by: pixels at several scales, no features\n" in capsys.readouterr().out
 
 
-def test_another_models_find_is_noted_or_refused(photo, tmp_path, capsys):
-    output = str(tmp_path / "found.npz")
-    invert_file(InvertConfig(**QUICK, image=photo, output=output, extractor="none"))
-    arrays = dict(np.load(output))
+def test_another_models_find_is_noted_or_refused(inverted, tmp_path, capsys):
+    output, arrays = str(tmp_path / "found.npz"), dict(np.load(inverted[0]))
     settings = dict(model=MODEL, endpoints=f"{output},7@0", output=str(tmp_path / "a.png"))
     changed = str(arrays["description"]).replace('"sha256": "', '"sha256": "0')
     np.savez(output, **{**arrays, "description": changed})
     interpolate(InterpolateConfig(**settings))
-    assert f"{output} was found with other weights ({MODEL})" in capsys.readouterr().out
+    assert f"{output} was found with other weights, {MODEL}:" in capsys.readouterr().out
     np.savez(output, **{**arrays, "z": arrays["z"][:-1]})
     with pytest.raises(ValueError, match="must have been found with this model, or one of its"):
         interpolate(InterpolateConfig(**settings))
 
 
 FAULTS = {
-    "no image": (dict(image="{tmp}/none.png"), "No such file"),
+    "no image": (dict(image="{tmp}/none.png"), "`image` must be a file. Received"),
     "no picture": (dict(image=__file__), "must be a complete JPEG, PNG, BMP or WebP"),
     "unknown class": (dict(classes="seven"), "a class must be known"),
     "truncation 0": (dict(truncation="0"), "`truncation` must be a number above 0"),

@@ -33,6 +33,7 @@ from tf_biggan.synthesis.output_files import check_output_file
 from tf_biggan.synthesis.seeds import parse_seeds
 
 SHEET_ENDING = ".png"
+ANIMATION_CELL = 96
 
 
 def interpolate(config: InterpolateConfig) -> None:
@@ -103,7 +104,10 @@ def animation_frames(images: np.ndarray, plan: PathPlan) -> list:
     shown = images[:, :-1] if plan.loop else images
     columns = math.ceil(math.sqrt(len(images)))
     padding = 0 if len(images) == 1 else 2
-    return [sheet(frame, columns, padding=padding) for frame in shown.swapaxes(0, 1)]
+    return [
+        sheet(frame, columns, padding=padding, smallest_cell=ANIMATION_CELL)
+        for frame in shown.swapaxes(0, 1)
+    ]
 
 
 def _plan(config, usual_midpoints):
@@ -153,7 +157,8 @@ def _check_points(routes, opened: OpenedModel) -> None:
 def _notes(routes, description) -> list[str]:
     """What there is to say about points from files."""
     return [
-        f"{path} was found with other weights ({found.description.get('model')}): its image may differ"
+        f"{path} was found with other weights, {found.description.get('model')}:"
+        " its image may differ"
         for path, found in _files(routes)
         if found.description.get("sha256") != description["sha256"]
     ]

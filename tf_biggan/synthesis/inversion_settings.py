@@ -22,7 +22,7 @@ class InvertConfig(ReferenceSettings, DrawingSettings):
         "the class that it is of, or several it may be of; default: unknown, and mixtures allowed",
     )
     num_steps: int = setting(500, "of the descent", minimum=1)
-    num_starts: int = setting(16, "descents side by side; the best is kept", minimum=1)
+    num_starts: int = setting(16, "descents, all in one batch; the best is kept", minimum=1)
     seed: int = setting(0, "of the latents that are tried first", minimum=0, maximum=2**30 - 1)
     learning_rate: float = setting(0.1, "at the first step", minimum=0.0)
     feature_weight: float = setting(

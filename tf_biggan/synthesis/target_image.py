@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import tensorflow as tf
 
+from tf_biggan import checks
 from tf_biggan.data import images
 
 GREY_CHANNELS, COLOUR_CHANNELS = (1, 2), 3
@@ -18,8 +21,8 @@ def read_target(path: str, image_size: tuple[int, int], channels: int) -> tuple[
 
     Raises:
       ValueError: it is no complete JPEG, PNG, BMP or WebP file.
-      OSError: it cannot be read.
     """
+    checks.require(os.path.isfile(path), "`image` must be a file", image=path)
     with open(path, "rb") as file:
         contents = tf.data.Dataset.from_tensors(file.read())
     with images.naming_unreadable():
