@@ -14,6 +14,7 @@ from tf_biggan.images import sheet, to_uint8
 from tf_biggan.models.generator import Generator
 from tf_biggan.open_model import open_model
 from tf_biggan.synthesis import interpolated_picture
+from tf_biggan.synthesis.captions import captioned
 from tf_biggan.synthesis.end_points import parse_end_points
 from tf_biggan.synthesis.image_maker import ImageMaker, latents_of_seeds
 from tf_biggan.synthesis.interpolated_picture import animation_frames, frame_images, interpolate
@@ -106,11 +107,11 @@ def test_the_statistics_follow_the_truncation_unless_told(spied, tmp_path, bn, e
 def test_ends_are_the_images_of_their_class_and_seed(opened, maker):
     lookup = ClassLookup(opened.class_names, 10)
     plan, route = PathPlan(2), parse_end_points("3@0,8@5,1@2", lookup)
-    images = frame_images(plan, [route], maker, "table")
+    frames = plan.frames(route, maker)
+    images = frame_images([frames], maker, "table")
     assert images.shape == (1, 7, 32, 32, 1)
     z = latents_of_seeds([0, 5, 2], 32, None, "scale")
     alone = [maker.images(z[i : i + 1], maker.embeddings([c]))[0] for i, c in enumerate((3, 8, 1))]
-    frames = plan.frames(route, maker)
     floats = maker.images(frames.z, frames.embeddings, frames.truncation)
     np.testing.assert_allclose(floats[[0, 3, 6]], alone, atol=1e-5)
     assert np.array_equal(images[0], to_uint8(floats))
@@ -123,10 +124,12 @@ def test_a_sheet_has_a_row_for_every_two_points_and_describes_itself(maker, tmp_
     assert f"Written: {output}" in capsys.readouterr().out
     plan = PathPlan(2, truncations=(0.5, 1.0))
     route = parse_end_points(settings["endpoints"], ClassLookup((), 10))
-    images = frame_images(plan, [route], maker, "table")[0]
-    expected = sheet(
-        images[[0, 1, 2, 3, 3, 4, 5, 6]], columns=4, row_labels=["3@0 to 8@5", "8@5 to 1@2"]
-    )
+    images = frame_images([plan.frames(route, maker)], maker, "table")[0]
+    # Every frame's truncation below it, the shared point in both rows.
+    captions = [[text] for text in "0.50 0.58 0.67 0.75 0.75 0.83 0.92 1.00".split()]
+    cells = captioned(images[[0, 1, 2, 3, 3, 4, 5, 6]], captions, 48)
+    labels = ["3@0 to 8@5", "8@5 to 1@2"]
+    expected = sheet(cells, columns=4, row_labels=labels, smallest_cell=1)
     with Image.open(output) as page:
         assert page.tobytes() == expected.tobytes()
         text = page.text

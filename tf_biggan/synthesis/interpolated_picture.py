@@ -7,13 +7,15 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from PIL import Image
 
 from tf_biggan import checks
 from tf_biggan.animation import ENDINGS, check_animation_path, save_animation
 from tf_biggan.classes import ClassLookup
-from tf_biggan.images import save_png, sheet, to_uint8
+from tf_biggan.images import SMALLEST_CELL, save_png, sheet, to_uint8
 from tf_biggan.open_model import OpenedModel, open_model
 from tf_biggan.progress import Progress
+from tf_biggan.synthesis.captions import captioned
 from tf_biggan.synthesis.description import as_text, describe
 from tf_biggan.synthesis.end_points import (
     EndPoint,
@@ -28,7 +30,7 @@ from tf_biggan.synthesis.interpolation_settings import (
     SHEET_MIDPOINTS,
     InterpolateConfig,
 )
-from tf_biggan.synthesis.latent_paths import PathPlan
+from tf_biggan.synthesis.latent_paths import Frames, PathPlan
 from tf_biggan.synthesis.output_files import check_output_file
 from tf_biggan.synthesis.seeds import parse_seeds
 
@@ -51,7 +53,9 @@ def interpolate(config: InterpolateConfig) -> None:
     plan = _plan(config, ANIMATION_MIDPOINTS if animates else SHEET_MIDPOINTS)
     routes = [plan.route(points) for points in _points(config, lookup)]
     _check_points(routes, opened)
-    images = frame_images(plan, routes, ImageMaker(opened.generator, config.batch_size), config.bn)
+    maker = ImageMaker(opened.generator, config.batch_size)
+    paths = [plan.frames(route, maker) for route in routes]
+    images = frame_images(paths, maker, config.bn)
     names = [_names(route, plan, lookup) for route in routes]
     description = describe(opened, _settings(config, plan, names))
     text = as_text(description)
@@ -60,15 +64,12 @@ def interpolate(config: InterpolateConfig) -> None:
             animation_frames(images, plan), config.output, config.seconds_per_frame, text
         )
     else:
-        save_png(interpolation_sheet(images, names, plan), config.output, text)
+        save_png(interpolation_sheet(images, names, plan, paths), config.output, text)
     print(*_notes(routes, description), f"Written: {config.output}", sep="\n")
 
 
-def frame_images(
-    plan: PathPlan, routes: Sequence[Sequence[EndPoint]], maker: ImageMaker, bn: str
-) -> np.ndarray:
-    """Images of every frame of every path: uint8 [R, F, H, W, C]; paths have as many points."""
-    paths = [plan.frames(route, maker) for route in routes]
+def frame_images(paths: Sequence[Frames], maker: ImageMaker, bn: str) -> np.ndarray:
+    """Images of every frame of every path: uint8 [R, F, H, W, C]; paths have as many frames."""
     z = np.concatenate([path.z for path in paths])
     conditional = paths[0].embeddings is not None
     embeddings = np.concatenate([path.embeddings for path in paths]) if conditional else None
@@ -80,23 +81,33 @@ def frame_images(
         progress.add(len(batch))
     progress.close()
     images = np.concatenate(made)
-    return images.reshape(len(routes), -1, *images.shape[1:])
+    return images.reshape(len(paths), -1, *images.shape[1:])
 
 
-def interpolation_sheet(images: np.ndarray, names: Sequence[Sequence[str]], plan: PathPlan):
-    """A page of one row for every two points.
+def interpolation_sheet(
+    images: np.ndarray,
+    names: Sequence[Sequence[str]],
+    plan: PathPlan,
+    paths: Sequence[Frames],
+) -> Image.Image:
+    """A page of one row for every two points; truncations that change stand below the images.
 
     Args:
       images: of `frame_images`.
       names: of every path's points.
+      paths: what the images are of.
     """
     legs = plan.legs(len(names[0]))
     rows = images[:, legs].reshape(-1, *images.shape[2:])
     labels = [f"{a} to {b}" for path in names for a, b in itertools.pairwise(path)]
-    return sheet(rows, columns=legs.shape[1], row_labels=labels)
+    if plan.truncations[0] == plan.truncations[1]:
+        return sheet(rows, columns=legs.shape[1], row_labels=labels)
+    truncations = np.concatenate([path.truncation[legs] for path in paths], axis=None)
+    large = captioned(rows, [[f"{value:.2f}"] for value in truncations], SMALLEST_CELL)
+    return sheet(large, columns=legs.shape[1], row_labels=labels, smallest_cell=1)
 
 
-def animation_frames(images: np.ndarray, plan: PathPlan) -> list:
+def animation_frames(images: np.ndarray, plan: PathPlan) -> list[Image.Image]:
     """Pages that show all paths side by side, frame after frame.
 
     The last frame of a loop is its first: it is left out.
