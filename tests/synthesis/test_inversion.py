@@ -70,7 +70,7 @@ def test_a_known_class_stays_and_z_keeps_to_the_truncation(maker, target):
     assert sorted(found.class_weights)[-2:] == [0, 1] and np.argmax(found.class_weights) in (4, 7)
     assert np.abs(found.z).max() == pytest.approx(0.6)
     assert seen == [(1, 32, 32, 1), (2, 32, 32, 1)]
-    resampled = Descent(truncation=0.3, mode="resample")
+    resampled = Descent(truncation=0.3, mode="resample", statistics=0.3)
     assert resampled.limit == 0.3 and Descent().limit == 4
 
 
@@ -114,6 +114,21 @@ def test_a_saved_model_makes_the_same_images_and_passes_gradients(maker, target,
     found = [invert(one, target, descent, [LABEL]) for one in (saved, maker)]
     np.testing.assert_allclose(found[0].z, found[1].z, atol=1e-4)
     assert np.abs(found[0].z - latents_of_seeds([0], 32, None, "scale")).max() > 0.1
+
+
+def test_the_table_of_statistics_is_that_of_the_truncation():
+    generator = Generator(
+        "biggan32", 3, base_channels=2, latent_dim=8, num_statistics=3, initializer="n02", seed=0
+    )
+    mean = generator.output_norm.moving_mean
+    mean.assign(np.asarray(mean) - np.array([[0.0], [2.0], [4.0]]))
+    maker = ImageMaker(generator)
+    z, embeddings = latents_of_seeds([1], 8, 0.5, "scale"), maker.embeddings([2])
+    target = maker.images(z, embeddings, 0.5)[0]
+    found = invert(maker, target, Descent(2, 2, truncation=0.5, statistics=0.5), [2])
+    images = [maker.images(found.z[None], found.embedding[None], t)[0] for t in (0.5, 1.0)]
+    np.testing.assert_allclose(found.image, images[0], atol=1e-6)
+    assert found.psnr > psnr(images[1], target) + 10
 
 
 def test_a_model_without_classes():

@@ -15,6 +15,7 @@ from PIL import Image
 from tf_biggan.evaluation import classifier
 from tf_biggan.images import to_uint8
 from tf_biggan.open_model import open_model
+from tf_biggan.synthesis import inverted_picture
 from tf_biggan.synthesis.image_maker import ImageMaker, latents_of_seeds
 from tf_biggan.synthesis.interpolated_picture import interpolate
 from tf_biggan.synthesis.interpolation_settings import InterpolateConfig
@@ -72,6 +73,20 @@ def test_what_is_found_is_an_end_point(photo, inverted, maker, tmp_path, capsys)
         margin = page.width - (10 * 66 + 2)
         first = np.asarray(page)[2:66:2, margin + 2 : margin + 66 : 2]
     np.testing.assert_array_equal(first, to_uint8(image)[0, ..., 0])
+
+
+@pytest.mark.parametrize(
+    ("settings", "statistics"),
+    [
+        (dict(truncation="0.5"), 0.5),
+        (dict(truncation="0.5", bn="running"), 1.0),
+        (dict(truncation="2", truncation_mode="resample"), 1.0),
+        ({}, 1.0),
+    ],
+)
+def test_which_row_of_statistics(settings, statistics):
+    config = InvertConfig(model="m", image="i", **settings)
+    assert inverted_picture.descent_of(config).statistics == statistics
 
 
 def test_features_are_the_classifiers_of_the_reference(photo, tmp_path, monkeypatch, capsys):

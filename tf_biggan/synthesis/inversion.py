@@ -42,6 +42,7 @@ class Descent:
       learning_rate: at the first step; it falls to 0 along a cosine.
       feature_weight: of the distance of features in the loss, relative to the target's features.
       truncation, mode: of the latents, which stay within what it allows; None for N(0, I).
+      statistics: truncation whose row of a table of statistics is used, at most 1.
     """
 
     num_starts: int = 16
@@ -51,6 +52,7 @@ class Descent:
     feature_weight: float = 0.1
     truncation: float | None = None
     mode: str = "scale"
+    statistics: float = 1.0
 
     @property
     def limit(self) -> float:
@@ -123,7 +125,7 @@ class _Search:
     def __init__(self, maker, target, descent, labels, features):
         self._maker, self._descent, self._features = maker, descent, features
         self._target = tf.constant(target[None], tf.float32)
-        self._statistics = np.float32(descent.truncation or 1.0)
+        self._statistics = np.float32(descent.statistics)
         generator = maker.generator
         self._free = generator.num_classes > 0 and labels is None
         # All classes' embeddings: a start's is a mean of them.

@@ -44,7 +44,7 @@ def invert_file(config: InvertConfig) -> None:
     print(done)
     features, by = _features(config, opened, shape)
     print(f"Compared by: {by}")
-    descent = _descent(config)
+    descent = descent_of(config)
     target = pixels / np.float32(127.5) - 1
     maker = ImageMaker(generator, config.batch_size)
     found = invert(maker, target, descent, labels, features)
@@ -60,15 +60,19 @@ def _labels(config: InvertConfig, lookup: ClassLookup):
     return lookup.parse(config.classes)
 
 
-def _descent(config: InvertConfig) -> Descent:
+def descent_of(config: InvertConfig) -> Descent:
+    """How the settings say that the image is looked for."""
+    truncation = config.truncation_ends()[0]
+    of_table = config.bn == "table" and truncation is not None
     return Descent(
         config.num_starts,
         config.num_steps,
         config.seed,
         config.learning_rate,
         config.feature_weight,
-        config.truncation_ends()[0],
+        truncation,
         config.truncation_mode,
+        min(1.0, truncation) if of_table else 1.0,
     )
 
 
@@ -122,12 +126,12 @@ def _write(config, opened, pixels, found: Found, descent: Descent, by, lookup) -
         "seed": descent.seed,
         "starts": descent.num_starts,
         "steps": descent.num_steps,
+        "bn": config.bn,
         **describe_latents(descent.truncation, descent.mode),
     }
     description = describe(opened, settings)
-    statistics = 1.0 if descent.truncation is None or config.bn == "running" else descent.truncation
     inverted = InvertedImage(
-        found.z, found.class_weights, found.embedding, statistics, found.psnr, description
+        found.z, found.class_weights, found.embedding, descent.statistics, found.psnr, description
     )
     picture = f"{os.path.splitext(config.output)[0]}.png"
     both = np.stack([pixels, to_uint8(found.image)])
