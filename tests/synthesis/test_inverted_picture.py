@@ -93,8 +93,12 @@ def test_features_are_the_classifiers_of_the_reference(photo, tmp_path, monkeypa
     monkeypatch.setenv("TF_BIGGAN_CACHE", str(tmp_path / "cache"))
     quick = functools.partial(classifier.ClassifierSettings, channels=(8, 8), updates=(5, 5))
     monkeypatch.setattr(classifier, "ClassifierSettings", quick)
+    for number in range(12):
+        path = tmp_path / "data" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((32, 32), 20 * number, np.uint8)).save(path)
     settings = dict(QUICK, image=photo, output=str(tmp_path / "a.npz"))
-    invert_file(InvertConfig(**settings, reference="digits"))
+    invert_file(InvertConfig(**settings, classes="7", reference=str(tmp_path / "data")))
     assert (
         "Compared by: pixels at several scales, features of classifier" in capsys.readouterr().out
     )
