@@ -40,12 +40,15 @@ LEVELS = [
     {"tf_biggan.conversion"},
     {"tf_biggan.evaluation"},
     {"tf_biggan.training"},
-    {"tf_biggan.open_model"},
+    {"tf_biggan.open_model", "tf_biggan.reference"},
     {"tf_biggan.scoring", "tf_biggan.synthesis"},
     # the commands
     {
         "tf_biggan.convert",
         "tf_biggan.evaluate",
+        "tf_biggan.interpolate",
+        "tf_biggan.invert",
+        "tf_biggan.neighbours",
         "tf_biggan.prepare",
         "tf_biggan.sample",
         "tf_biggan.train",

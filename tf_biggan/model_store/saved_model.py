@@ -61,6 +61,17 @@ class SavedModelGenerator:
         inputs["truncation"] = tf.cast(1.0 if truncation is None else truncation, tf.float32)
         return self._function(**inputs)[self._output]
 
+    def embed(self, labels) -> tf.Tensor:
+        """What `synthesize` takes for these labels: class weights [N, num_classes].
+
+        Embeddings are linear in them: mixtures of weights are mixtures of embeddings.
+        """
+        return self._weights(labels)
+
+    def synthesize(self, z, embeddings=None, truncation=None, training=False) -> tf.Tensor:
+        """Images from latents and mixtures of what `embed` returns; None if unconditional."""
+        return self(z, embeddings, truncation, training)
+
     def _weights(self, labels):
         labels = tf.convert_to_tensor(labels)
         if labels.dtype.is_integer:
