@@ -11,13 +11,18 @@ from tf_biggan import checks
 
 def check_output_file(path: str, endings: Sequence[str]) -> None:
     """Raises ValueError unless a file of one of these endings can be written at `path`."""
-    folder = os.path.dirname(path) or "."
     checks.require(
         path.lower().endswith(tuple(endings)),
         f"`output` must end in {' or '.join(endings)}",
         output=path,
     )
     checks.require(not os.path.isdir(path), "`output` must be a file, not a folder", output=path)
+    check_output_place(path)
+
+
+def check_output_place(path: str) -> None:
+    """Raises ValueError unless something can be written at `path`."""
+    folder = os.path.dirname(path) or "."
     checks.require(os.path.isdir(folder), "the folder of `output` must exist", output=path)
     try:
         # Permissions do not tell of a full or read-only disk, nor anything to an administrator.
