@@ -34,7 +34,7 @@ setup(
         "serving": ["tensorflow-serving-api"],
         "tensorboard": ["tensorboard"],
         # torch writes the files that the converter's tests read; this one made the golden numbers.
-        "test": ["pytest", "pytest-xdist>=3.7", "ruff", "scipy", "torch==2.13.0"],
+        "test": ["pytest", "pytest-xdist>=3.8", "ruff", "scipy", "torch==2.13.0"],
         # What the slow comparisons with other implementations need beside it.
         "peers": ["pytorch-pretrained-biggan==0.1.1", "boto3", "requests", "tqdm"],
     },
