@@ -1,0 +1,64 @@
+"""Errors as a client sees them: an HTTP status and one clear sentence."""
+
+from __future__ import annotations
+
+import re
+
+import tensorflow as tf
+
+from tf_biggan.terminal import one_line
+
+_WHERE = re.compile(r"^.*?<stack traces unavailable>\s*|^Graph execution error:\s*", re.DOTALL)
+_NODES = re.compile(r"\s*\[\[\{\{node.*|\s*\[Op:.*|\s*\{\{(?:function_)?node.*?\}\}", re.DOTALL)
+_ASSERTION = re.compile(r"^assertion failed: ", re.IGNORECASE)
+_PIECE = re.compile(r"\[(.*?)\](?= \[|$)", re.DOTALL)
+# What tf.debugging.assert_* add to the message they are given.
+_CONDITION = "Condition x"
+
+
+class Failure(Exception):
+    """What a request is answered with instead of a result.
+
+    Attributes:
+      status: of HTTP.
+      message: one sentence for the client.
+    """
+
+    def __init__(self, status: int, message: str):
+        super().__init__(message)
+        self.status, self.message = status, message
+
+
+def bad_request(message: str) -> Failure:
+    """What the client must change."""
+    return Failure(400, message)
+
+
+def failure_of(error: Exception) -> Failure:
+    """The failure that an error while running a signature stands for.
+
+    An invalid argument is the client's, with the words of the check inside the graph; a shortage
+    is the server's for a while; anything else is the model's fault.
+    """
+    if isinstance(error, Failure):
+        return error
+    if isinstance(error, tf.errors.InvalidArgumentError):
+        return bad_request(graph_message(error.message))
+    if isinstance(error, tf.errors.ResourceExhaustedError | MemoryError):
+        return Failure(503, "The server is out of memory for a request of this size.")
+    message = error.message if isinstance(error, tf.errors.OpError) else str(error)
+    return Failure(500, f"The model failed: {graph_message(message) or type(error).__name__}")
+
+
+def graph_message(message: str) -> str:
+    """TensorFlow's message without where in the graph it arose, in one line."""
+    message = _NODES.sub("", _WHERE.sub("", message)).strip()
+    message, assertions = _ASSERTION.subn("", message)
+    if assertions:
+        pieces = []
+        for piece in _PIECE.findall(message):
+            if piece.startswith(_CONDITION):
+                break
+            pieces.append(piece)
+        message = " ".join(pieces) or message
+    return one_line(message)
