@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from tf_biggan.serving.failures import Failure
 from tf_biggan.serving.json_values import encoded
 from tf_biggan.serving.predict_request import COLUMN, ROW
+from tf_biggan.serving.request_errors import bad_request
 
 
 def answer_pieces(outputs: Mapping[str, np.ndarray], form: str) -> Iterator[str]:
@@ -20,10 +20,11 @@ def answer_pieces(outputs: Mapping[str, np.ndarray], form: str) -> Iterator[str]
       form: `ROW` or `COLUMN`.
 
     Raises:
-      Failure: the outputs have no common rows and row format was asked for.
+      RequestError: the outputs have no common rows and row format was asked for.
     """
-    if form == ROW and len({array.shape[:1] for array in outputs.values()} | {()}) != 2:
-        raise Failure(400, f"The outputs have no common rows; send {COLUMN!r} instead of {ROW!r}.")
+    rows = {array.shape[:1] for array in outputs.values()}
+    if form == ROW and (len(rows) != 1 or () in rows):
+        raise bad_request(f"The outputs have no common rows; send {COLUMN!r} instead of {ROW!r}.")
     return _PIECES[form](outputs)
 
 

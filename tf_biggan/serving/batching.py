@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import tensorflow as tf
 
-from tf_biggan.serving.failures import bad_request, failure_of
 from tf_biggan.serving.limits import Limits
 from tf_biggan.serving.predict_request import PredictRequest
+from tf_biggan.serving.request_errors import as_request_error, bad_request
 
 Outputs = Mapping[str, np.ndarray]
 
@@ -54,7 +54,7 @@ class Batcher:
         """The outputs of a request.
 
         Raises:
-          Failure: it has too many rows, or the model refuses it.
+          RequestError: it has too many rows, or the model refuses it.
         """
         if request.rows is not None and request.rows > self._limits.batch_rows:
             raise bad_request(
@@ -80,7 +80,7 @@ class Batcher:
                 if waiting.answer.done():
                     continue
                 if isinstance(result, Exception):
-                    waiting.answer.set_exception(failure_of(result))
+                    waiting.answer.set_exception(as_request_error(result))
                 else:
                     waiting.answer.set_result(result)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from tf_biggan.serving.failures import Failure, bad_request
+from tf_biggan.serving.request_errors import RequestError, bad_request
 from tf_biggan.serving.saved_model import TensorSpec
 
 BINARY = "b64"
@@ -31,7 +31,7 @@ def array_of(value, spec: TensorSpec, name: str) -> np.ndarray:
     An empty list takes the shape that the input has beyond its first dimension.
 
     Raises:
-      Failure: lists of unequal lengths, or elements that the dtype cannot hold exactly.
+      RequestError: lists of unequal lengths, or elements that the dtype cannot hold exactly.
     """
     shape = _shape_of(value, name)
     elements = [value]
@@ -73,7 +73,7 @@ def _flattened(lists: list, size: int, name: str) -> list:
     return [element for part in lists for element in part]
 
 
-def _ragged(name: str) -> Failure:
+def _ragged(name: str) -> RequestError:
     return bad_request(f"The lists of {name!r} must have equal lengths at every level.")
 
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tf_biggan.serving.failures import bad_request
 from tf_biggan.serving.json_values import array_of, is_binary
+from tf_biggan.serving.request_errors import bad_request
 from tf_biggan.serving.saved_model import Signature, TensorSpec
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -45,7 +45,7 @@ def parse_json(body: bytes) -> dict:
     NaN and Infinity are numbers, as for TensorFlow Serving.
 
     Raises:
-      Failure: it is not JSON in UTF-8, not an object, or nested too deeply.
+      RequestError: it is not JSON in UTF-8, not an object, or nested too deeply.
     """
     try:
         document = json.loads(body.decode("utf-8"), parse_float=_float)
@@ -67,7 +67,7 @@ def read_request(document: dict, signatures: Mapping[str, Signature]) -> Predict
     """The request that a JSON object stands for.
 
     Raises:
-      Failure: an unknown signature, missing or unknown inputs, or values that are not of the
+      RequestError: an unknown signature, missing or unknown inputs, or values that are not of the
         signature's dtypes and shapes.
     """
     signature = _signature(document, signatures)

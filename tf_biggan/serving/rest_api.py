@@ -11,9 +11,9 @@ from aiohttp import web
 
 from tf_biggan.serving.answers import answer_pieces
 from tf_biggan.serving.batching import Batcher
-from tf_biggan.serving.failures import Failure, bad_request
 from tf_biggan.serving.limits import Limits
 from tf_biggan.serving.predict_request import parse_json, read_request
+from tf_biggan.serving.request_errors import RequestError
 from tf_biggan.serving.served_model import ServedModel
 
 PREFIX = "/v1/"
@@ -51,7 +51,9 @@ class RestApi:
 
     async def _predict(self, request: web.Request) -> web.StreamResponse:
         if self._in_progress >= self._limits.requests:
-            raise Failure(503, f"The server is busy with {self._in_progress} requests; try later.")
+            raise RequestError(
+                503, f"The server is busy with {self._in_progress} requests; try later."
+            )
         self._in_progress += 1
         try:
             model = await self._model.get(*_names(request))
@@ -70,7 +72,7 @@ class RestApi:
                 return await request.read()
         except TimeoutError:
             seconds = f"{self._limits.body_seconds:g}"
-            raise Failure(408, f"The body did not arrive within {seconds} s.") from None
+            raise RequestError(408, f"The body did not arrive within {seconds} s.") from None
         except web.HTTPRequestEntityTooLarge:
             raise _too_large(self._limits) from None
 
@@ -105,8 +107,8 @@ async def errors_as_json(request: web.Request, handler: Callable) -> web.StreamR
     """Answers errors under the API's prefix with {"error": "..."}."""
     try:
         return await handler(request)
-    except Failure as failure:
-        return _error(failure.status, failure.message)
+    except RequestError as error:
+        return _error(error.status, error.message)
     except web.HTTPException as error:
         if error.status < 400 or not request.path.startswith(PREFIX):
             raise
@@ -130,8 +132,8 @@ def _names(request: web.Request) -> tuple[str, int | None]:
     return request.match_info["name"], None if version is None else int(version)
 
 
-def _too_large(limits: Limits) -> Failure:
-    return Failure(413, f"The body must be at most {limits.body_bytes:,} bytes.")
+def _too_large(limits: Limits) -> RequestError:
+    return RequestError(413, f"The body must be at most {limits.body_bytes:,} bytes.")
 
 
 def _json_response(value: dict) -> web.Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-from tf_biggan.serving.failures import Failure
+from tf_biggan.serving.request_errors import RequestError
 from tf_biggan.serving.saved_model import SavedModel, load_saved_model
 from tf_biggan.serving.versions import ModelVersions
 
@@ -36,29 +36,31 @@ class ServedModel:
         """A version of the model; the newest for None.
 
         Raises:
-          Failure: another name, or no such version, or it cannot be loaded.
+          RequestError: another name, or no such version, or it cannot be loaded.
         """
         number = self.number(name, version)
         async with self._loading:
             if number not in self._loaded and number not in self._broken:
                 await self._load(number)
         if number in self._broken:
-            raise Failure(404, self._broken[number])
+            raise RequestError(404, self._broken[number])
         return self._loaded[number]
 
     def number(self, name: str, version: int | None) -> int:
         """The number of a version; the newest for None.
 
         Raises:
-          Failure: another name, or no such version.
+          RequestError: another name, or no such version.
         """
         if name != self.name:
-            raise Failure(404, f"No model {name!r} is served; there is: {self.name!r}.")
+            raise RequestError(404, f"No model {name!r} is served; there is: {self.name!r}.")
         if version is None:
             return self.versions.newest
         if version not in self.versions.folders:
             there = ", ".join(map(str, self.versions.folders))
-            raise Failure(404, f"No version {version} of {name!r} is served; there are: {there}.")
+            raise RequestError(
+                404, f"No version {version} of {name!r} is served; there are: {there}."
+            )
         return version
 
     def error(self, number: int) -> str | None:

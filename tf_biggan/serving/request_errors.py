@@ -16,7 +16,7 @@ _PIECE = re.compile(r"\[(.*?)\](?= \[|$)", re.DOTALL)
 _CONDITION = "Condition x"
 
 
-class Failure(Exception):
+class RequestError(Exception):
     """What a request is answered with instead of a result.
 
     Attributes:
@@ -29,25 +29,25 @@ class Failure(Exception):
         self.status, self.message = status, message
 
 
-def bad_request(message: str) -> Failure:
+def bad_request(message: str) -> RequestError:
     """What the client must change."""
-    return Failure(400, message)
+    return RequestError(400, message)
 
 
-def failure_of(error: Exception) -> Failure:
-    """The failure that an error while running a signature stands for.
+def as_request_error(error: Exception) -> RequestError:
+    """The request error that an error while running a signature stands for.
 
     An invalid argument is the client's, with the words of the check inside the graph; a shortage
     is the server's for a while; anything else is the model's fault.
     """
-    if isinstance(error, Failure):
+    if isinstance(error, RequestError):
         return error
     if isinstance(error, tf.errors.InvalidArgumentError):
         return bad_request(graph_message(error.message))
     if isinstance(error, tf.errors.ResourceExhaustedError | MemoryError):
-        return Failure(503, "The server is out of memory for a request of this size.")
+        return RequestError(503, "The server is out of memory for a request of this size.")
     message = error.message if isinstance(error, tf.errors.OpError) else str(error)
-    return Failure(500, f"The model failed: {graph_message(message) or type(error).__name__}")
+    return RequestError(500, f"The model failed: {graph_message(message) or type(error).__name__}")
 
 
 def graph_message(message: str) -> str:
