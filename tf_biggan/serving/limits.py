@@ -10,7 +10,7 @@ class Limits:
     """Bounds that keep the server's memory and answering time bounded.
 
     Attributes:
-      body_bytes: of a request's body, after decompression.
+      body_bytes: of a request's body.
       body_seconds: until a body must have arrived.
       batch_rows: rows of one request, and of several requests merged into one run.
       batch_seconds: how long a request waits for others to be merged with.

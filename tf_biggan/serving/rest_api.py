@@ -20,6 +20,7 @@ PREFIX = "/v1/"
 _MODEL = PREFIX + "models/{name:[^/:]+}"
 _VERSION = _MODEL + r"/versions/{version:\d{1,18}}"
 RETRY_SECONDS = "1"
+UNCOMPRESSED = "identity"
 CHUNK_CHARACTERS = 2**18
 
 
@@ -65,6 +66,9 @@ class RestApi:
             self._in_progress -= 1
 
     async def _body(self, request: web.Request) -> bytes:
+        encoding = request.headers.get("Content-Encoding", UNCOMPRESSED)
+        if encoding.lower() != UNCOMPRESSED:
+            raise RequestError(415, f"The body must not be compressed. Received: {encoding[:32]}.")
         if (request.content_length or 0) > self._limits.body_bytes:
             raise _too_large(self._limits)
         try:

@@ -90,6 +90,8 @@ async def run_server(
             make_application(model, batcher, limits),
             handler_cancellation=True,
             access_log=None,
+            # A small body that unpacks to a large one would be unpacked before it can be refused.
+            auto_decompress=False,
             shutdown_timeout=limits.shutdown_seconds,
         )
         await runner.setup()
