@@ -109,6 +109,8 @@ async def open_tab(url):
                     for domain in ("Page", "Runtime", "Log"):
                         await tab.send(f"{domain}.enable")
                     await tab.send("Page.navigate", url=url)
+                    complete = "document.readyState === 'complete'"
+                    await tab.until(f"{complete} && location.href !== 'about:blank'")
                     yield tab
         finally:
             process.terminate()
