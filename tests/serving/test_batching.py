@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_biggan.serving.admission import Admission
 from tf_biggan.serving.batching import Batcher
 from tf_biggan.serving.limits import Limits
 from tf_biggan.serving.predict_request import COLUMN, PredictRequest
@@ -105,12 +106,33 @@ def test_scalars_and_outputs_of_open_length_run_alone():
     assert double.batches == [(1,), (1,), (), ()]
 
 
-def test_a_request_above_the_limit_never_reaches_the_model():
+def test_a_request_above_the_batch_runs_in_parts():
     double = Double()
-    assert answers(request(signature(double), [0.0] * 9)) == [
-        "A request can have 8 rows at most. Received: 9."
-    ]
-    assert not double.batches
+    numbers = [float(n) for n in range(20)]
+    assert answers(request(signature(double), numbers)) == [[2 * n for n in numbers]]
+    assert double.batches == [(8,), (8,), (4,)]
+
+
+def test_rows_are_admitted_up_to_the_limits():
+    limits = Limits(request_rows=20, open_request_rows=2, rows=50)
+    of, open_length = signature(Double()), signature(Double(), (None, None, 3))
+    admission = Admission(limits)
+    for refused, words in (
+        (request(of, [0.0] * 21), "A request can have 20 rows at most. Received: 21."),
+        (
+            request(open_length, [0.0] * 3),
+            "A request of 'double' can have 2 rows at most. Received: 3.",
+        ),
+    ):
+        with pytest.raises(RequestError) as error, admission.rows(refused):
+            pass
+        assert (error.value.status, error.value.message) == (400, words)
+    with admission.rows(request(open_length, [0.0] * 2)), admission.rows(request(of, [0.0] * 10)):
+        with pytest.raises(RequestError) as error, admission.rows(request(of, [0.0])):
+            pass
+        assert error.value.status == 503 and "busy with 50 rows" in error.value.message
+    with admission.rows(request(of, [0.0])):
+        pass
 
 
 @pytest.mark.parametrize(

@@ -189,6 +189,16 @@ def test_bodies_that_never_end_and_too_many_requests(birds):
         assert predict(server, [2], "embed")[0] == 200
 
 
+def test_more_rows_than_memory_is_meant_for_are_told_to_come_later(birds):
+    with running_server(birds, Limits(rows=64, batch_seconds=0.5)) as server:
+        with concurrent.futures.ThreadPoolExecutor(2) as clients:
+            answers = list(clients.map(lambda rows: predict(server, rows), [[ROW] * 40] * 2))
+        (done,) = [answer for status, answer in answers if status == 200]
+        (told,) = [answer for status, answer in answers if status != 200]
+        assert len(done["predictions"]) == 40
+        assert_clear(told, 503, "busy with 40 rows", 503)
+
+
 def busy_answer(server):
     """The first answer that is not a success, of a few tries."""
     for _ in range(50):

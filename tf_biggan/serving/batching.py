@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tf_biggan.serving.limits import Limits
 from tf_biggan.serving.predict_request import PredictRequest
-from tf_biggan.serving.request_errors import as_request_error, bad_request
+from tf_biggan.serving.request_errors import as_request_error
 
 Outputs = Mapping[str, np.ndarray]
 
@@ -54,13 +54,8 @@ class Batcher:
         """The outputs of a request.
 
         Raises:
-          RequestError: it has too many rows, or the model refuses it.
+          RequestError: the model refuses it.
         """
-        if request.rows is not None and request.rows > self._limits.batch_rows:
-            raise bad_request(
-                f"A request can have {self._limits.batch_rows} rows at most."
-                f" Received: {request.rows}."
-            )
         loop = asyncio.get_running_loop()
         waiting = _Waiting(request, loop.create_future(), loop.time(), _kind(request))
         self._queue.append(waiting)
@@ -75,7 +70,8 @@ class Batcher:
             if not batch:
                 continue
             requests = [waiting.request for waiting in batch]
-            results = await loop.run_in_executor(self._thread, _run, requests)
+            rows = self._limits.batch_rows
+            results = await loop.run_in_executor(self._thread, _run, requests, rows)
             for waiting, result in zip(batch, results, strict=True):
                 if waiting.answer.done():
                     continue
@@ -129,14 +125,14 @@ def _kind(request: PredictRequest) -> tuple | None:
     return (request.signature, *(array.shape[1:] for array in request.inputs.values()))
 
 
-def _run(requests: Sequence[PredictRequest]) -> list[Outputs | Exception]:
+def _run(requests: Sequence[PredictRequest], batch_rows: int) -> list[Outputs | Exception]:
     """Outputs or an error for every request.
 
     A merged batch that is refused is run again request by request, so that each gets what it
     would get alone.
     """
     if len(requests) == 1:
-        return [_run_alone(requests[0])]
+        return [_run_alone(requests[0], batch_rows)]
     signature = requests[0].signature
     merged = {
         name: np.concatenate([request.inputs[name] for request in requests])
@@ -145,7 +141,7 @@ def _run(requests: Sequence[PredictRequest]) -> list[Outputs | Exception]:
     try:
         outputs = signature.run(merged)
     except tf.errors.InvalidArgumentError:
-        return [_run_alone(request) for request in requests]
+        return [_run_alone(request, batch_rows) for request in requests]
     except Exception as error:
         return [error] * len(requests)
     ends = np.cumsum([request.rows for request in requests])[:-1]
@@ -153,8 +149,20 @@ def _run(requests: Sequence[PredictRequest]) -> list[Outputs | Exception]:
     return [{name: parts[name][i] for name in parts} for i in range(len(requests))]
 
 
-def _run_alone(request: PredictRequest) -> Outputs | Exception:
+def _run_alone(request: PredictRequest, batch_rows: int) -> Outputs | Exception:
     try:
-        return request.signature.run(request.inputs)
+        if not request.is_mergeable or request.rows <= batch_rows:
+            return request.signature.run(request.inputs)
+        return _run_in_parts(request, batch_rows)
     except Exception as error:
         return error
+
+
+def _run_in_parts(request: PredictRequest, batch_rows: int) -> Outputs:
+    parts = [
+        request.signature.run(
+            {name: array[start : start + batch_rows] for name, array in request.inputs.items()}
+        )
+        for start in range(0, request.rows, batch_rows)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from aiohttp import web
 
+from tf_biggan.serving.admission import Admission
 from tf_biggan.serving.answers import answer_pieces
 from tf_biggan.serving.batching import Batcher
 from tf_biggan.serving.limits import Limits
@@ -35,7 +36,7 @@ class RestApi:
 
     def __init__(self, model: ServedModel, batcher: Batcher, limits: Limits):
         self._model, self._batcher, self._limits = model, batcher, limits
-        self._in_progress = 0
+        self._admission = Admission(limits)
 
     def routes(self) -> list[web.RouteDef]:
         """Addresses with their handlers, with and without a version."""
@@ -51,19 +52,13 @@ class RestApi:
         ]
 
     async def _predict(self, request: web.Request) -> web.StreamResponse:
-        if self._in_progress >= self._limits.requests:
-            raise RequestError(
-                503, f"The server is busy with {self._in_progress} requests; try later."
-            )
-        self._in_progress += 1
-        try:
+        with self._admission.request():
             model = await self._model.get(*_names(request))
             document = parse_json(await self._body(request))
             asked = read_request(document, model.signatures)
-            outputs = await self._batcher.run(asked)
-            return await _stream(request, answer_pieces(outputs, asked.format))
-        finally:
-            self._in_progress -= 1
+            with self._admission.rows(asked):
+                outputs = await self._batcher.run(asked)
+                return await _stream(request, answer_pieces(outputs, asked.format))
 
     async def _body(self, request: web.Request) -> bytes:
         encoding = request.headers.get("Content-Encoding", UNCOMPRESSED)
