@@ -113,6 +113,15 @@ def test_a_request_above_the_batch_runs_in_parts():
     assert double.batches == [(8,), (8,), (4,)]
 
 
+def test_outputs_that_are_not_one_row_a_row_are_never_cut_up():
+    def pairs(x):
+        return {"y": tf.repeat(2 * x, 2)}
+
+    of = signature(pairs)
+    assert answers(request(of, [1.0]), request(of, [2.0])) == [[2.0] * 2, [4.0] * 2]
+    assert answers(request(of, [1.0] * 9)) == [[2.0] * 18]
+
+
 def test_rows_are_admitted_up_to_the_limits():
     limits = Limits(request_rows=20, open_request_rows=2, rows=50)
     of, open_length = signature(Double()), signature(Double(), (None, None, 3))

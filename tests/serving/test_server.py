@@ -23,7 +23,7 @@ import sys
 from tf_biggan.terminal import quiet_tensorflow
 quiet_tensorflow()
 from tf_biggan.serving.server import serve
-sys.exit(serve(sys.argv[1], 0, say=lambda line: print(line, flush=True)))
+sys.exit(serve(sys.argv[1], 0))
 """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ import tensorflow as tf
 from tf_biggan.serving.limits import Limits
 from tf_biggan.serving.predict_request import PredictRequest
 from tf_biggan.serving.request_errors import as_request_error
+from tf_biggan.serving.saved_model import Signature
 
 Outputs = Mapping[str, np.ndarray]
 
@@ -131,19 +133,23 @@ def _run(requests: Sequence[PredictRequest], batch_rows: int) -> list[Outputs | 
     A merged batch that is refused is run again request by request, so that each gets what it
     would get alone.
     """
-    if len(requests) == 1:
-        return [_run_alone(requests[0], batch_rows)]
+    if len(requests) > 1:
+        try:
+            return _run_merged(requests)
+        except (tf.errors.InvalidArgumentError, _NotRowByRowError):
+            pass
+        except Exception as error:
+            return [error] * len(requests)
+    return [_run_alone(request, batch_rows) for request in requests]
+
+
+def _run_merged(requests: Sequence[PredictRequest]) -> list[Outputs]:
     signature = requests[0].signature
     merged = {
         name: np.concatenate([request.inputs[name] for request in requests])
         for name in signature.inputs
     }
-    try:
-        outputs = signature.run(merged)
-    except tf.errors.InvalidArgumentError:
-        return [_run_alone(request, batch_rows) for request in requests]
-    except Exception as error:
-        return [error] * len(requests)
+    outputs = _run_rows(signature, merged)
     ends = np.cumsum([request.rows for request in requests])[:-1]
     parts = {name: np.split(array, ends) for name, array in outputs.items()}
     return [{name: parts[name][i] for name in parts} for i in range(len(requests))]
@@ -151,18 +157,32 @@ def _run(requests: Sequence[PredictRequest], batch_rows: int) -> list[Outputs | 
 
 def _run_alone(request: PredictRequest, batch_rows: int) -> Outputs | Exception:
     try:
-        if not request.is_mergeable or request.rows <= batch_rows:
-            return request.signature.run(request.inputs)
-        return _run_in_parts(request, batch_rows)
+        if request.is_mergeable and request.rows > batch_rows:
+            with contextlib.suppress(_NotRowByRowError):
+                return _run_in_parts(request, batch_rows)
+        return request.signature.run(request.inputs)
     except Exception as error:
         return error
 
 
 def _run_in_parts(request: PredictRequest, batch_rows: int) -> Outputs:
     parts = [
-        request.signature.run(
-            {name: array[start : start + batch_rows] for name, array in request.inputs.items()}
+        _run_rows(
+            request.signature,
+            {name: array[start : start + batch_rows] for name, array in request.inputs.items()},
         )
         for start in range(0, request.rows, batch_rows)
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _run_rows(signature: Signature, inputs: Mapping[str, np.ndarray]) -> Outputs:
+    outputs = signature.run(inputs)
+    rows = len(next(iter(inputs.values())))
+    if any(len(array) != rows for array in outputs.values()):
+        raise _NotRowByRowError
+    return outputs
+
+
+class _NotRowByRowError(Exception):
+    """The outputs of a batch are not one row for each row of its inputs."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import tensorflow as tf
 
 from tf_biggan.terminal import one_line
 
-_WHERE = re.compile(r"^.*?<stack traces unavailable>\s*|^Graph execution error:\s*", re.DOTALL)
-_NODES = re.compile(r"\s*\[\[\{\{node.*|\s*\[Op:.*|\s*\{\{(?:function_)?node.*?\}\}", re.DOTALL)
-_ASSERTION = re.compile(r"^assertion failed: ", re.IGNORECASE)
+# An assertion's words, wherever they stand: there may be a list of errors or a trace before them.
+_ASSERTION = re.compile(r"assertion failed: (.*?)\s*(?:\[\[\{\{node|\[Op:|\Z)", re.DOTALL)
 _PIECE = re.compile(r"\[(.*?)\](?= \[|$)", re.DOTALL)
+_WHERE = re.compile(r"^Graph execution error:.*(?:unavailable>|\n +File [^\n]*)\s*", re.DOTALL)
+_NODES = re.compile(r"\s*\[\[\{\{node.*|\s*\[Op:.*|\s*\{\{(?:function_)?node.*?\}\}", re.DOTALL)
+_ESCAPE = re.compile(rb"\\([0-3][0-7]{2}|.)")
+_ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 # What tf.debugging.assert_* add to the message they are given.
 _CONDITION = "Condition x"
 
@@ -52,13 +56,18 @@ def as_request_error(error: Exception) -> RequestError:
 
 def graph_message(message: str) -> str:
     """TensorFlow's message without where in the graph it arose, in one line."""
-    message = _NODES.sub("", _WHERE.sub("", message)).strip()
-    message, assertions = _ASSERTION.subn("", message)
-    if assertions:
-        pieces = []
-        for piece in _PIECE.findall(message):
-            if piece.startswith(_CONDITION):
-                break
-            pieces.append(piece)
-        message = " ".join(pieces) or message
-    return one_line(message)
+    if not (assertion := _ASSERTION.search(message)):
+        return one_line(_NODES.sub("", _WHERE.sub("", message)))
+    pieces = _PIECE.findall(assertion[1])
+    said = itertools.takewhile(lambda piece: not piece.startswith(_CONDITION), pieces)
+    return one_line(_unescaped(" ".join(said)) or assertion[1])
+
+
+def _unescaped(text: str) -> str:
+    """Without the C escapes that an assertion writes strings with."""
+
+    def byte(match: re.Match) -> bytes:
+        code = match[1]
+        return bytes([int(code, 8)]) if len(code) == 3 else _ESCAPES.get(code, code)
+
+    return _ESCAPE.sub(byte, text.encode()).decode(errors="replace")

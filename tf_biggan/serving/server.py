@@ -26,7 +26,7 @@ def serve(
     host: str = LOCAL_HOST,
     *,
     limits: Limits | None = None,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] | None = None,
 ) -> int:
     """Serves until Ctrl-C or SIGTERM, then finishes what was begun.
 
@@ -35,7 +35,8 @@ def serve(
       port: to listen on; 0 for any that is free.
       host: address to listen on; only this machine unless told.
       limits: what clients may send.
-      say: gets one line with the page's address at the start, and one at the end.
+      say: gets one line with the page's address at the start, and one at the end; prints unless
+        told.
 
     Returns:
       The exit code.
@@ -47,7 +48,7 @@ def serve(
     checks.require_integer("port", port, minimum=0, maximum=LARGEST_PORT)
     _require_library()
     versions = find_versions(path)
-    limits = limits or Limits()
+    limits, say = limits or Limits(), say or _print
 
     async def until_signal() -> None:
         stop = asyncio.Event()
@@ -117,6 +118,11 @@ async def _listen(site, host: str, port: int) -> None:
             f"Cannot listen on port {port} of {host}: {reason}. Another port, or 0 for any that is"
             " free, would be accepted."
         ) from error
+
+
+def _print(line: str) -> None:
+    # A program that started this one waits for the address.
+    print(line, flush=True)
 
 
 def _greeting(url: str) -> str:
