@@ -52,7 +52,22 @@ def encoded(part, name: str) -> str:
     if part.dtype.kind not in "fiub":
         # bfloat16 and the like, which NumPy does not know as numbers.
         part = part.astype(np.float32)
-    return json.dumps(part.tolist())
+    return _numbers(part)
+
+
+def _numbers(part: np.ndarray) -> str:
+    """JSON text of an array of numbers.
+
+    As text from the flat values: nested lists of a whole image are so many objects that Python's
+    garbage collection, which looks at every one of TensorFlow's as well, takes most of the time.
+    """
+    if not part.size:
+        return json.dumps(part.tolist())
+    texts = json.dumps(part.ravel().tolist())[1:-1].split(", ")
+    for size in reversed(part.shape):
+        starts = range(0, len(texts), size)
+        texts = [f"[{', '.join(texts[start : start + size])}]" for start in starts]
+    return texts[0]
 
 
 def _shape_of(value, name: str) -> tuple[int, ...]:
