@@ -31,6 +31,7 @@ LEVELS = [
     {"tf_biggan.layers", "tf_biggan.sampling"},
     {"tf_biggan.regularizers", "tf_biggan.models", "tf_biggan.truncation"},
     {"tf_biggan.data", "tf_biggan.model_store"},
+    {"tf_biggan.serving"},
     {"tf_biggan.conversion"},
     {"tf_biggan.evaluation"},
     {"tf_biggan.training"},
