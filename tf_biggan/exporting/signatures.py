@@ -18,6 +18,7 @@ from tf_biggan.truncation import latents
 
 # Images of an interpolation: rows times frames, as a multiple of the largest batch.
 FRAMES_PER_ROW = 4
+MOST_EMBEDDINGS = 1 << 16
 INPUT_TYPES = {
     "label": tf.int64,
     "seed": tf.int64,
@@ -98,6 +99,10 @@ class Endpoints:
             self._d_weights = StoredWeights(parts.discriminator, parts.dtype)
             self.variables += self._d_weights.variables
             self.trainable_variables += self._d_weights.trainable
+        # One graph, which all signatures call: files are smaller than with copies.
+        specs = [self._spec("z"), self._spec("truncation")]
+        specs += [self._spec("embedding")] if self._generator.num_classes else []
+        self._synthesize = tf.function(self._synthesized, input_signature=specs)
         self._names, self._name_labels = _spellings(parts.class_names)
 
     def signatures(self) -> dict[str, Callable]:
@@ -133,22 +138,20 @@ class Endpoints:
     def default(self, z, truncation, y=None):
         """Images of latents that are truncated already."""
         inputs = self._checked(z=z, y=y, truncation=truncation)
-        with self._weights.scope():
-            embeddings = None if y is None else self._generator.embed(inputs["y"])
-            return {"default": self._images(inputs["z"], embeddings, inputs["truncation"])}
+        embeddings = None if y is None else self._embeddings(inputs["y"])
+        return {"default": self._images(inputs["z"], embeddings, inputs["truncation"])}
 
     def synthesize(self, z, truncation, embedding=None):
         """Images of latents and class embeddings."""
         inputs = self._checked(z=z, embedding=embedding, truncation=truncation)
-        with self._weights.scope():
-            embeddings = inputs.get("embedding")
-            return {"images": self._images(inputs["z"], embeddings, inputs["truncation"])}
+        images = self._images(inputs["z"], inputs.get("embedding"), inputs["truncation"])
+        return {"images": images}
 
     def embed(self, label):
         """Class embeddings, or class weights where the generator has a table in every norm."""
-        label = self._checked(label=label)["label"]
-        with self._weights.scope():
-            return {"embedding": self._embeddings(label)}
+        inputs = {"label": label}
+        label = checked_inputs(inputs, self._generator.num_classes, "", MOST_EMBEDDINGS)["label"]
+        return {"embedding": self._embeddings(label)}
 
     def generate(self, seed, truncation, label=None):
         """Bytes of images drawn from seeds."""
@@ -180,19 +183,18 @@ class Endpoints:
         )
         truncation, steps = inputs["truncation"], self._few_frames(inputs["steps"])
         start, end = (self._latents(inputs[f"{w}_seed"], truncation) for w in ("start", "end"))
-        labels = [inputs.get(f"{which}_label") for which in ("start", "end")]
+        labels = [inputs[name] for name in ("start_label", "end_label") if name in inputs]
+        ends = [self._embeddings(label) for label in labels]
 
         def frame(index):
             # Beyond its own steps a row stays at its end.
             fraction = tf.minimum(index / tf.cast(steps - 1, tf.float64), 1.0)
-            with self._weights.scope():
-                embeddings = None
-                if labels[0] is not None:
-                    ends = map(self._embeddings, labels)
-                    embeddings = lerp(*ends, tf.cast(fraction, tf.float32)[:, None])
-                return _bytes(self._images(slerp(start, end, fraction), embeddings, truncation))
+            embeddings = None
+            if ends:
+                embeddings = lerp(*ends, tf.cast(fraction, tf.float32)[:, None])
+            return _bytes(self._images(slerp(start, end, fraction), embeddings, truncation))
 
-        count = tf.reduce_max(tf.concat([steps, [0]], axis=0))
+        count = tf.reduce_max(tf.concat([steps, [1]], axis=0))
         # Frame after frame, so that memory is that of one batch.
         frames = tf.map_fn(
             frame,
@@ -205,8 +207,10 @@ class Endpoints:
     def discriminate(self, images, label=None):
         """The discriminator's logits."""
         inputs = self._checked(images=images, label=label)
+        if label is not None:
+            inputs["labels"] = inputs.pop("label")
         with self._d_weights.scope():
-            return {"score": self._parts.discriminator(inputs["images"], inputs.get("label"))}
+            return {"score": _not_empty(self._parts.discriminator, **inputs)}
 
     @property
     def _image_shape(self):
@@ -236,13 +240,26 @@ class Endpoints:
         )
 
     def _images(self, z, embeddings, truncation):
-        # A scalar becomes [1], so that its rank is known; statistics then have one row for all.
-        return self._generator.synthesize(z, embeddings, truncation=tf.reshape(truncation, (-1,)))
+        # A scalar becomes [N], so that its rank is known.
+        inputs = {"z": z, "truncation": tf.broadcast_to(truncation, tf.shape(z)[:1])}
+        if embeddings is not None:
+            inputs["embeddings"] = embeddings
+        return self._synthesize(*inputs.values())
+
+    def _synthesized(self, z, truncation, embeddings=None):
+        inputs = {"z": z, "truncation": truncation}
+        if embeddings is not None:
+            inputs["embeddings"] = embeddings
+        with self._weights.scope():
+            images = _not_empty(self._generator.synthesize, **inputs)
+        return tf.ensure_shape(images, (None, *self._image_shape))
 
     def _embeddings(self, label):
         if self._generator.class_embedding is None:
-            return tf.one_hot(label, self._generator.num_classes)
-        return self._generator.embed(label)
+            is_index = label.dtype.is_integer
+            return tf.one_hot(label, self._generator.num_classes) if is_index else label
+        with self._weights.scope():
+            return tf.cast(self._generator.embed(label), tf.float32)
 
     def _latents(self, seed, truncation):
         dim = self._generator.latent_dim
@@ -250,9 +267,8 @@ class Endpoints:
         return tf.ensure_shape(z, (None, dim))
 
     def _drawn(self, seed, truncation, label):
-        with self._weights.scope():
-            embeddings = None if label is None else self._embeddings(label)
-            return _bytes(self._images(self._latents(seed, truncation), embeddings, truncation))
+        embeddings = None if label is None else self._embeddings(label)
+        return _bytes(self._images(self._latents(seed, truncation), embeddings, truncation))
 
     def _labels(self, class_name):
         normal = tf.strings.regex_replace(class_name, r"[_\s]+", " ")
@@ -268,6 +284,20 @@ class Endpoints:
         images = tf.size(steps, out_type=tf.int64) * tf.reduce_max(tf.concat([steps, [0]], axis=0))
         rule = f"Rows times `steps` of a request must be at most {most} images"
         return checked(steps, rule, images <= most, images)
+
+
+def _not_empty(function, **inputs):
+    """`function` of inputs [N, ...], with a row of zeros in place of none.
+
+    oneDNN's convolutions of empty batches have outputs of wrong shapes (TensorFlow 2.21).
+    """
+    count = tf.shape(next(iter(inputs.values())))[0]
+    missing = tf.cast(tf.equal(count, 0), tf.int32)
+    filled = {
+        name: tf.pad(value, [[0, missing]] + [[0, 0]] * (value.shape.rank - 1))
+        for name, value in inputs.items()
+    }
+    return function(**filled)[:count]
 
 
 def _bytes(images):
