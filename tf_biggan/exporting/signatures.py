@@ -80,7 +80,8 @@ class ExportedModule(tf.Module):
             def call(z, truncation=1.0):
                 return endpoints.default(z, truncation)["default"]
 
-        self.__call__ = tf.function(call, input_signature=list(specs.values()))
+        signature = list(specs.values())
+        self.__call__ = tf.function(call, autograph=False, input_signature=signature)
 
 
 class Endpoints:
@@ -102,7 +103,8 @@ class Endpoints:
         # One graph, which all signatures call: files are smaller than with copies.
         specs = [self._spec("z"), self._spec("truncation")]
         specs += [self._spec("embedding")] if self._generator.num_classes else []
-        self._synthesize = tf.function(self._synthesized, input_signature=specs)
+        function = tf.function(self._synthesized, autograph=False, input_signature=specs)
+        self._synthesize = function.get_concrete_function()
         self._names, self._name_labels = _spellings(parts.class_names)
 
     def signatures(self) -> dict[str, Callable]:
@@ -217,7 +219,7 @@ class Endpoints:
         return (*self._generator.image_size, self._generator.image_channels)
 
     def _concrete(self, function, *names):
-        return tf.function(function).get_concrete_function(**self.specs(names))
+        return tf.function(function, autograph=False).get_concrete_function(**self.specs(names))
 
     def _spec(self, name):
         generator = self._generator
