@@ -39,8 +39,9 @@ def write_warmup(
     path = os.path.join(folder, EXTRA_FOLDER, WARMUP_FILE)
     with tf.io.TFRecordWriter(path) as writer:
         for name, function in signatures.items():
-            specs = function.structured_input_signature[1]
-            inputs = {key: _example(key, spec, class_names) for key, spec in specs.items()}
+            found = tf.nest.flatten(function.structured_input_signature)
+            specs = [spec for spec in found if isinstance(spec, tf.TensorSpec)]
+            inputs = {spec.name: _example(spec.name, spec, class_names) for spec in specs}
             writer.write(prediction_log(model_name, name, inputs))
 
 
