@@ -4,15 +4,16 @@
     python benchmarks/exported_generator.py --only=exported_bfloat16
 
 BigGAN 128, ch 96, 1,000 classes, random weights: the work is the same. Every kind runs in a process
-of its own, which reports images a second by batch size (median of several calls), the latency of one
-image, the start (importing, loading and the first image) and its largest memory. "torch" does what
-BigGAN-PyTorch does when it samples: NCHW, batch norms in eval mode, sigma computed in every call.
-Run on an idle machine.
+of its own, which reports images a second by batch size (median of several calls), the latency of
+one image, the start (importing, loading and the first image) and its largest memory. "torch" does
+what BigGAN-PyTorch does when it samples: NCHW, batch norms in eval mode, sigma computed in every
+call. Run on an idle machine.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import resource
 import shutil
@@ -155,8 +156,9 @@ def torch_eager(_: str) -> Callable[[np.ndarray, np.ndarray], object]:
             chunk = LATENT_DIM // 6
             self.embedding = nn.Embedding(CLASSES, EMBEDDING_DIM)
             self.first = Normalized(16 * WIDTHS[0], chunk)
-            pairs = zip(WIDTHS[:-1], WIDTHS[1:], strict=True)
-            self.blocks = nn.ModuleList(Block(a, b, chunk + EMBEDDING_DIM) for a, b in pairs)
+            condition = chunk + EMBEDDING_DIM
+            pairs = itertools.pairwise(WIDTHS)
+            self.blocks = nn.ModuleList(Block(a, b, condition) for a, b in pairs)
             self.attention = Attention(ATTENTION_WIDTH)
             self.norm = nn.BatchNorm2d(WIDTHS[-1])
             self.to_image = Normalized(3, WIDTHS[-1], 3, 3)
