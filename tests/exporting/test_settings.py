@@ -30,3 +30,11 @@ def test_rows_of_the_table_and_of_a_request():
     config = ExportConfig(model="m", output="o", truncation_grid="none", max_batch=3)
     assert config.table_rows() == 1 and config.batch_limit((512, 512)) == 3
     assert ExportConfig(model="m", output="o", truncation_grid="11").table_rows() == 11
+
+
+def test_batches_of_standing_statistics_follow_the_size_of_images():
+    config = ExportConfig(model="m", output="o")
+    sizes = {side: config.standing_sizes((side, side)) for side in (32, 128, 256, 512)}
+    assert sizes == {32: (16, 32), 128: (16, 32), 256: (43, 12), 512: (128, 4)}
+    config = ExportConfig(model="m", output="o", standing_batches=3, standing_batch_size=5)
+    assert config.standing_sizes((256, 256)) == (3, 5)

@@ -91,13 +91,8 @@ def _arrays(config, generator) -> tuple[dict[str, np.ndarray], str]:
     rows = DEFAULT_ROWS if rows is None else rows
     if rows == 1:
         return arrays, RUNNING
-    drawing = TableDrawing(
-        rows,
-        config.standing_batches,
-        config.standing_batch_size,
-        config.truncation_mode,
-        config.standing_seed,
-    )
+    sizes = config.standing_sizes(generator.image_size)
+    drawing = TableDrawing(rows, *sizes, config.truncation_mode, config.standing_seed)
     return arrays | statistics_table(generator.get_config(), arrays, drawing), STANDING
 
 
@@ -121,11 +116,13 @@ def _parts(config, opened, classes, arrays, discriminator) -> ExportedParts:
 
 def _metadata(config, opened, parts, classes, bn) -> Mapping[str, object]:
     generator, rows = parts.generator, parts.generator.factory.num_statistics
-    settings = ("raw", "truncation_grid", "standing_batches", "standing_batch_size")
+    settings = ("raw", "truncation_grid", "standing_seed")
+    batches, size = config.standing_sizes(generator.image_size)
     provenance = {
         "model": dict(opened.description),
         "weights_sha256": weights_sha256(opened.generator),
         "settings": {name: getattr(config, name) for name in settings},
+        "standing_batches": [batches, size] if bn == STANDING else None,
         "classes_of_the_model": None if classes is None else list(classes),
         "exported": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "tensorflow": tf.__version__,

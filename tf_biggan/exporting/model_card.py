@@ -14,7 +14,8 @@ from tf_biggan.exporting.signature_table import Signature, signature_lines
 from tf_biggan.images import save_png, sheet
 
 CARD_FILE, SAMPLES_FILE = "model_card.md", "samples.png"
-ROWS, COLUMNS = 8, 8
+MOST_CELLS = 8
+LARGEST_SIDE = 1024
 TRUNCATION = 0.5
 LABEL_LENGTH = 32
 NO_NOTE = "No note was given. Weights and data have licences of their own."
@@ -37,16 +38,24 @@ def write_samples(
       num_classes: 0 for a model without classes, whose rows go on with other seeds.
     """
     lookup = ClassLookup(class_names, num_classes) if num_classes else None
-    rows = min(ROWS, num_classes) if num_classes else 2
+    height, width = generate.structured_outputs["images"].shape[1:3]
+    columns = _cells(width)
+    rows = min(_cells(height), num_classes) if num_classes else 2
     classes = [row * num_classes // rows for row in range(rows)]
-    images = [_row(generate, number, bool(lookup), row) for row, number in enumerate(classes)]
+    images = [
+        _row(generate, number, bool(lookup), row, columns) for row, number in enumerate(classes)
+    ]
     labels = [lookup.label(number)[:LABEL_LENGTH] for number in classes] if lookup else None
-    page = sheet(np.concatenate(images), COLUMNS, labels)
+    page = sheet(np.concatenate(images), columns, labels)
     save_png(page, os.path.join(folder, SAMPLES_FILE))
 
 
-def _row(generate, number, conditional, row):
-    seeds = np.arange(COLUMNS) + (0 if conditional else row * COLUMNS)
+def _cells(side):
+    return max(2, min(MOST_CELLS, LARGEST_SIDE // side))
+
+
+def _row(generate, number, conditional, row, columns):
+    seeds = np.arange(columns) + (0 if conditional else row * columns)
     images = []
     for seed in seeds:
         # One by one: the sheet asks for no more memory than a request of one image.

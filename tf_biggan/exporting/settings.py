@@ -17,6 +17,9 @@ DEFAULT_PORT = 8501
 # Pixels of all images of one request: 256 of 128x128 need about 5 GB at ch 96.
 MAX_PIXELS = 1 << 22
 LARGEST_BATCH, SMALLEST_BATCH = 1024, 8
+# The passes of standing statistics need about 8 GB for 16 images of 256x256 at ch 96.
+STANDING_IMAGES, STANDING_PIXELS = 512, 3 << 18
+LARGEST_STANDING, SMALLEST_STANDING = 32, 4
 
 
 @dataclass(frozen=True)
@@ -47,13 +50,18 @@ class ExportConfig:
         f" 0, 1/(N-1), ... 1; none for the running statistics at every truncation; auto for the"
         f" model's own table, or {DEFAULT_ROWS} rows",
     )
-    standing_batches: int = setting(
-        16,
-        "batches whose statistics are averaged, for every row of the table; 16 of 32 (evaluation"
-        " takes 100 of 64) because there are as many passes for each of the rows",
+    standing_batches: int | None = setting(
+        None,
+        f"batches whose statistics are averaged, for every row of the table; default:"
+        f" {STANDING_IMAGES} images, not evaluation's 6,400, as every row takes as many",
         minimum=1,
     )
-    standing_batch_size: int = setting(32, "images of each of these batches", minimum=2)
+    standing_batch_size: int | None = setting(
+        None,
+        f"images of each of these batches; default: {LARGEST_STANDING}, from images of 256x256 on"
+        " fewer, for memory",
+        minimum=2,
+    )
     standing_seed: int = setting(
         0, "of their latents and labels, the same for all rows", minimum=0, maximum=2**30 - 1
     )
@@ -113,6 +121,13 @@ class ExportConfig:
             truncation_grid=self.truncation_grid,
         )
         return int(self.truncation_grid)
+
+    def standing_sizes(self, image_size: tuple[int, int]) -> tuple[int, int]:
+        """(batches, images of each) of a row of the table, for images of (height, width)."""
+        fitting = STANDING_PIXELS // (image_size[0] * image_size[1])
+        size = min(LARGEST_STANDING, max(SMALLEST_STANDING, fitting))
+        size = size if self.standing_batch_size is None else self.standing_batch_size
+        return self.standing_batches or -(-STANDING_IMAGES // size), size
 
     def batch_limit(self, image_size: tuple[int, int]) -> int:
         """Most rows of one request for images of (height, width)."""

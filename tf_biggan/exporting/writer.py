@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 
@@ -11,6 +12,9 @@ import tensorflow as tf
 
 from tf_biggan.model_store.directory import check_new
 from tf_biggan.model_store.export_metadata import EXTRA_FOLDER
+
+# What TensorFlow puts around the reason: the node before it, the operation after it.
+_KERNEL_NAMES = re.compile(r"^\{\{.*?\}\}\s*| \[Op:\w+\].*$")
 
 
 @contextlib.contextmanager
@@ -33,7 +37,7 @@ def new_folder(path: str) -> Iterator[str]:
             os.rmdir(path)
         os.rename(temporary, path)
     except tf.errors.OpError as error:
-        reason = str(error).splitlines()[0]
+        reason = _KERNEL_NAMES.sub("", str(error).splitlines()[0])
         raise OSError(f"The SavedModel cannot be written: {path} ({reason})") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
