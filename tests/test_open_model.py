@@ -106,6 +106,12 @@ def test_a_saved_model(generator, tmp_path):
     weights = np.array([[0.5, 0.5, 0], [0, 0, 1]], "float32")
     halved = ours(z, weights, truncation=0.5)
     np.testing.assert_allclose(halved, 0.5 * generator(z, weights), atol=1e-6)
+    each = ours(z, weights, truncation=np.array([0.5, 1.0], "float32"))
+    np.testing.assert_allclose(each[0], halved[0], atol=1e-6)
+    np.testing.assert_allclose(each[1], 2.0 * halved[1], atol=1e-6)
+    assert (ours.metadata, ours.class_names, ours.truncation_mode) == ({}, (), "scale")
+    with pytest.raises(ValueError, match=r"must have the signature 'embed'.*\['default'\]"):
+        ours.embed(labels)
     with pytest.raises(ValueError, match="no batch statistics"):
         ours(z, labels, training=True)
 

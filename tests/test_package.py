@@ -36,9 +36,15 @@ LEVELS = [
     {"tf_biggan.evaluation"},
     {"tf_biggan.training"},
     {"tf_biggan.open_model"},
-    {"tf_biggan.scoring"},
+    {"tf_biggan.scoring", "tf_biggan.exporting"},
     # the commands
-    {"tf_biggan.convert", "tf_biggan.evaluate", "tf_biggan.prepare", "tf_biggan.train"},
+    {
+        "tf_biggan.convert",
+        "tf_biggan.evaluate",
+        "tf_biggan.export",
+        "tf_biggan.prepare",
+        "tf_biggan.train",
+    },
 ]
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
 # Only these may import TensorFlow at all; layers, models and losses are Keras alone.
