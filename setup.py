@@ -37,7 +37,6 @@ setup(
         "serve": ["aiohttp>=3.10"],
         "tensorboard": ["tensorboard"],
         # torch writes the files that the converter's tests read; this one made the golden numbers.
-
         "test": [
             "pytest",
             "pytest-xdist>=3.8",
