@@ -67,6 +67,23 @@ def test_labels_stand_in_a_margin_beside_the_middle_of_their_row(channels, mode)
     assert columns[rows > 50].max() > 2 * columns[rows < 50].max()
 
 
+def test_labels_stand_above_the_middle_of_their_column():
+    images = np.zeros((4, 48, 48, 3), np.uint8)
+    plain = sheet(images, columns=2, row_labels=["one", "two"])
+    page = sheet(images, columns=2, row_labels=["one", "two"], column_labels=["0.02", "1"])
+    strip = page.height - plain.height
+    assert page.width == plain.width
+    assert page.crop((0, strip, *page.size)).tobytes() == plain.tobytes()
+    rows, columns = np.nonzero(np.asarray(page)[:strip, :, 0] < 128)
+    assert 0 < rows.min() and rows.max() < strip - 1
+    left = page.width - 2 * 50
+    for middle in (left + 24, left + 74):
+        near = columns[np.abs(columns - middle) <= 24]
+        assert len(near) and abs(near.mean() - middle) < 4
+    with pytest.raises(ValueError, match="for each of 2 columns"):
+        sheet(images, columns=2, column_labels=["one"])
+
+
 @pytest.mark.parametrize(
     ("images", "columns", "labels", "message"),
     [

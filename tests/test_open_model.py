@@ -110,8 +110,8 @@ def test_a_saved_model(generator, tmp_path):
     np.testing.assert_allclose(each[0], halved[0], atol=1e-6)
     np.testing.assert_allclose(each[1], 2.0 * halved[1], atol=1e-6)
     assert (ours.metadata, ours.class_names, ours.truncation_mode) == ({}, (), "scale")
-    with pytest.raises(ValueError, match=r"must have the signature 'embed'.*\['default'\]"):
-        ours.embed(labels)
+    mixed = ours.synthesize(z, ours.embed(labels))
+    np.testing.assert_allclose(mixed, generator(z, labels), atol=1e-6)
     with pytest.raises(ValueError, match="no batch statistics"):
         ours(z, labels, training=True)
 

@@ -18,9 +18,15 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 # holds for everything below it that has no longer entry.
 LEVELS = [
     {"tf_biggan"},
-    {"tf_biggan.checks", "tf_biggan.progress", "tf_biggan.terminal"},
+    {
+        "tf_biggan.checks",
+        "tf_biggan.progress",
+        "tf_biggan.replaced_file",
+        "tf_biggan.terminal",
+    },
     {"tf_biggan.architectures", "tf_biggan.initializers", "tf_biggan.losses"},
     {
+        "tf_biggan.animation",
         "tf_biggan.block_specs",
         "tf_biggan.interpolation",
         "tf_biggan.config",
@@ -35,14 +41,18 @@ LEVELS = [
     {"tf_biggan.conversion"},
     {"tf_biggan.evaluation"},
     {"tf_biggan.training"},
-    {"tf_biggan.open_model"},
-    {"tf_biggan.scoring", "tf_biggan.exporting"},
+    {"tf_biggan.open_model", "tf_biggan.reference"},
+    {"tf_biggan.scoring", "tf_biggan.exporting", "tf_biggan.synthesis"},
     # the commands
     {
         "tf_biggan.convert",
         "tf_biggan.evaluate",
         "tf_biggan.export",
+        "tf_biggan.interpolate",
+        "tf_biggan.invert",
+        "tf_biggan.neighbours",
         "tf_biggan.prepare",
+        "tf_biggan.sample",
         "tf_biggan.train",
     },
 ]

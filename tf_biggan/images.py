@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from tf_biggan import checks
+from tf_biggan.replaced_file import replaced
 
 SMALLEST_CELL = 48
 LABEL_GAP = 6
+LABEL_STRIP = 16
 BACKGROUND = 255
 INK = 0
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
@@ -42,6 +43,7 @@ def sheet(
     columns: int,
     row_labels: Sequence[str] | None = None,
     *,
+    column_labels: Sequence[str] | None = None,
     padding: int = 2,
     smallest_cell: int = SMALLEST_CELL,
 ) -> Image.Image:
@@ -54,29 +56,34 @@ def sheet(
       images: uint8 [N, H, W, C], with C 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA).
       columns: images in a row; the last row may be shorter.
       row_labels: one text for each row, drawn to its left.
+      column_labels: one text for each column, drawn above it.
       padding: pixels between images and around them.
       smallest_cell: pixels that the shorter side of an image has at least.
 
     Raises:
-      ValueError: the images are no uint8 [N, H, W, C], or the labels are not one for each row.
+      ValueError: the images are no uint8 [N, H, W, C], or the labels are not one for each row
+        or column.
     """
-    _check_sheet(images, columns, row_labels)
+    _check_sheet(images, columns, row_labels, column_labels)
     count, height, width, channels = images.shape
     rows = -(-count // columns)
     factor = max(1, -(-smallest_cell // min(height, width)))
     height, width = height * factor, width * factor
     font = ImageFont.load_default()
-    margin = _margin(row_labels, font)
-    size = (
-        margin + columns * (width + padding) + padding,
-        rows * (height + padding) + padding,
-    )
+    left = _margin(row_labels, font)
+    top = LABEL_STRIP if column_labels else 0
+    size = (left + columns * (width + padding) + padding, top + rows * (height + padding) + padding)
     page = Image.new(MODES[channels], size, (BACKGROUND,) * channels)
     for index, image in enumerate(images):
         row, column = divmod(index, columns)
-        place = (margin + padding + column * (width + padding), padding + row * (height + padding))
-        page.paste(_enlarged(image, factor), place)
-    _draw_labels(page, row_labels, font, height + padding, padding + height / 2)
+        place = (column * (width + padding), row * (height + padding))
+        page.paste(_enlarged(image, factor), (left + padding + place[0], top + padding + place[1]))
+    middle = top + padding + height / 2
+    rows_at = [(LABEL_GAP, middle + row * (height + padding)) for row in range(rows)]
+    _draw_labels(page, row_labels, font, rows_at, "lm")
+    middle = left + padding + width / 2
+    columns_at = [(middle + n * (width + padding), LABEL_STRIP / 2 + 1) for n in range(columns)]
+    _draw_labels(page, column_labels, font, columns_at, "mm")
     return page
 
 
@@ -91,17 +98,11 @@ def save_png(image: Image.Image, path: str, text: Mapping[str, str] | None = Non
     info = PngImagePlugin.PngInfo()
     for keyword, value in (text or {}).items():
         info.add_text(keyword, value)
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
+    with replaced(path) as temporary:
         image.save(temporary, format="PNG", pnginfo=info)
-        os.replace(temporary, path)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.remove(temporary)
-        raise
 
 
-def _check_sheet(images, columns, row_labels):
+def _check_sheet(images, columns, row_labels, column_labels):
     checks.require_integer("columns", columns, 1)
     checks.require(
         images.ndim == 4 and images.dtype == np.uint8 and images.shape[-1] in MODES and images.size,
@@ -114,6 +115,11 @@ def _check_sheet(images, columns, row_labels):
         row_labels is None or len(row_labels) == rows,
         f"there must be one of `row_labels` for each of {rows} rows",
         labels=None if row_labels is None else len(row_labels),
+    )
+    checks.require(
+        column_labels is None or len(column_labels) == columns,
+        f"there must be one of `column_labels` for each of {columns} columns",
+        labels=None if column_labels is None else len(column_labels),
     )
 
 
@@ -128,8 +134,8 @@ def _margin(row_labels, font) -> int:
     return int(np.ceil(max(font.getlength(label) for label in row_labels))) + 2 * LABEL_GAP
 
 
-def _draw_labels(page, row_labels, font, step, middle):
+def _draw_labels(page, labels, font, places, anchor):
     draw = ImageDraw.Draw(page)
     ink = {1: INK, 2: (INK, 255), 3: (INK,) * 3, 4: (INK,) * 3 + (255,)}[len(page.getbands())]
-    for row, label in enumerate(row_labels or ()):
-        draw.text((LABEL_GAP, middle + row * step), label, fill=ink, font=font, anchor="lm")
+    for label, place in zip(labels or (), places, strict=False):
+        draw.text(place, label, fill=ink, font=font, anchor=anchor)

@@ -9,16 +9,13 @@ import numpy as np
 
 from tf_biggan import checks
 from tf_biggan.data.source import Source
-from tf_biggan.data.sources import open_source
 from tf_biggan.evaluation import report
-from tf_biggan.evaluation.cache import ArrayCache, cache_folder
-from tf_biggan.evaluation.classifier import classifier_of, training_images
+from tf_biggan.evaluation.cache import ArrayCache
 from tf_biggan.evaluation.curve_chart import chart
 from tf_biggan.evaluation.evaluator import Evaluator, Scores
-from tf_biggan.evaluation.extractors import Extractor, open_extractor
+from tf_biggan.evaluation.extractors import Extractor
 from tf_biggan.evaluation.generated import Drawing, GeneratedImages
 from tf_biggan.evaluation.image_sets import ImageSet, PilResized, SourceImages, open_images
-from tf_biggan.evaluation.inception_extractor import inception_extractor
 from tf_biggan.evaluation.metrics import Reference, score_name
 from tf_biggan.evaluation.protocol import get_protocol
 from tf_biggan.evaluation.selection import select
@@ -27,8 +24,9 @@ from tf_biggan.evaluation.truncation_curve import Point, columns
 from tf_biggan.evaluation.truncation_curve import table as curve_table
 from tf_biggan.images import save_png
 from tf_biggan.open_model import OpenedModel, open_model
+from tf_biggan.reference import ReferenceChoice, cache_of, network
 from tf_biggan.training.distribution import create_strategy, is_chief
-from tf_biggan.training.run_directory import is_run, read_config
+from tf_biggan.training.run_directory import is_run
 
 # What mmagic resizes images to.
 INPUT_SIZE = 299
@@ -99,7 +97,7 @@ class _Evaluation:
         self.protocol = get_protocol(config.protocol)
         self._selected = select(config, self.protocol)
         self.strategy = create_strategy(config.strategy, config.tpu)
-        self._folder = _cache_folder(config.feature_cache)
+        self._folder = cache_of(config.feature_cache)
         features = None if self._folder is None else os.path.join(self._folder, FEATURES_FOLDER)
         self._cache = ArrayCache(features)
         self._opened = self._open_model()
@@ -189,27 +187,15 @@ class _Evaluation:
         config = self._config
         if config.reference is not None and config.reference.endswith(".npz"):
             return None
-        data = {"data_dir": config.data_dir, "download": config.download}
-        split = config.reference_split
-        if config.reference is None:
-            checks.require(
-                config.model is not None and is_run(config.model),
-                "--reference must say what to compare with; only a run knows its data",
-                model=config.model,
-                images=config.images,
-            )
-            own = read_config(config.model).data
-            name, split = own.dataset, split or self._protocol_split(own.dataset) or own.split
-            data["data_dir"] = config.data_dir or own.data_dir
-        else:
-            name = config.reference
-            split = split or self._protocol_split(name)
-            if os.path.isdir(name):
-                name = f"folder:{name}"
-        return open_source(name, split=split, **data)
-
-    def _protocol_split(self, name: str) -> str | None:
-        return self.protocol.reference_split if name.startswith("tfds:") else None
+        chosen = ReferenceChoice(
+            config.reference,
+            config.reference_split,
+            config.data_dir,
+            config.download,
+            config.model,
+            self.protocol.reference_split,
+        )
+        return chosen.open()
 
     def _reference_images(self) -> ImageSet | None:
         if self._source is None:
@@ -254,19 +240,21 @@ class _Evaluation:
         return np.bincount(self._source.labels, minlength=classes)
 
     def _extractor(self, kind: str) -> Extractor:
-        if kind == "classifier":
-            checks.require(
-                self._reference is not None,
-                "the classifier needs the images of the reference, not only their statistics",
-                reference=self._config.reference,
-            )
-            data = training_images(self._source, self._reference)
-            return classifier_of(data, self._folder).extractor()
-        if kind == "inception":
-            # Made in the scope, so that every replica has the weights.
-            with self.strategy.scope():
-                return inception_extractor(self._config.inception_weights, self.protocol.bias)
-        return open_extractor(kind, self._config.layer)
+        checks.require(
+            kind != "classifier" or self._reference is not None,
+            "the classifier needs the images of the reference, not only their statistics",
+            reference=self._config.reference,
+        )
+        return network(
+            kind,
+            self._source,
+            self._reference,
+            self.strategy,
+            cache=self._folder,
+            layer=self._config.layer,
+            inception_weights=self._config.inception_weights,
+            bias=self.protocol.bias,
+        )
 
     def _evaluator(self, extractor: Extractor) -> Evaluator:
         config = self._config
@@ -278,9 +266,3 @@ class _Evaluation:
             self.protocol,
             config.bootstrap,
         )
-
-
-def _cache_folder(setting: str) -> str | None:
-    if setting == "none":
-        return None
-    return str(cache_folder()) if setting == "default" else setting

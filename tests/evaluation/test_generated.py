@@ -7,9 +7,10 @@ import pytest
 import tensorflow as tf
 
 from tf_biggan import truncation
-from tf_biggan.evaluation import generated
+from tf_biggan.evaluation import batch_norms
 from tf_biggan.evaluation.cache import folder_sha256
 from tf_biggan.evaluation.generated import Drawing, GeneratedImages
+from tf_biggan.evaluation.standing_statistics import copy_generator
 from tf_biggan.images import to_uint8
 from tf_biggan.model_store.saved_model import SavedModelGenerator
 from tf_biggan.models.generator import Generator
@@ -62,7 +63,7 @@ def test_batch_statistics_are_those_of_a_batch_and_move_nothing(generator):
     for path, variable in variables_by_path(generator).items():
         np.testing.assert_array_equal(variable, before[path], err_msg=path)
     # A second batch of the same latents alone: u and the running statistics were put back.
-    copy = generated.copy_generator(generator)
+    copy = copy_generator(generator)
     z = truncation.latents(0, range(8), 8)
     expected = to_uint8(copy(z[4:], images.labels[4:], training=True))
     assert_same_pixels(pixels[4:], expected)
@@ -76,13 +77,13 @@ def test_standing_statistics_are_of_the_truncation(generator, monkeypatch):
         drawn.extend(batches)
         return given
 
-    monkeypatch.setattr(generated, "with_standing_statistics", recorded)
+    monkeypatch.setattr(batch_norms, "with_standing_statistics", recorded)
     images = images_of(generator, bn="standing", truncation=0.1, count=1)
     next(images.batches(1))
-    assert len(drawn) == generated.STANDING_BATCHES
+    assert len(drawn) == batch_norms.STANDING_BATCHES
     z, labels = drawn[1]
-    assert z.shape == (generated.STANDING_BATCH_SIZE, 8) and set(labels) == {0, 1, 2}
-    indices = generated.STANDING_START + np.arange(64, 128)
+    assert z.shape == (batch_norms.STANDING_BATCH_SIZE, 8) and set(labels) == {0, 1, 2}
+    indices = batch_norms.STANDING_START + np.arange(64, 128)
     np.testing.assert_array_equal(z, truncation.latents(0, indices, 8, 0.1))
     assert images.description["standing_batches"] == [100, 64]
     # No image that is scored may take part in the statistics it is scored with.
@@ -106,7 +107,7 @@ def test_the_recipe_says_what_images_depend_on(generator):
         for drawing in ({}, {"seed": 1}, {"truncation": 1.0}, {"label_sampling": "balanced"})
     }
     assert len(recipes) == 4 and images_of(generator, batch_size=7).recipe in recipes
-    other = generated.copy_generator(generator)
+    other = copy_generator(generator)
     assert images_of(other).recipe in recipes
     other.to_image.bias.assign([0.1])
     assert images_of(other).recipe not in recipes

@@ -69,6 +69,16 @@ def open_extractor(path: str, layer: str | None = None) -> Extractor:
     return Extractor(os.path.basename(os.path.normpath(path)), "extractor_", identity, build)
 
 
+def pixel_extractor() -> Extractor:
+    """Pixels themselves: distances are root mean squares of differences, in levels of 255."""
+
+    def function(images):
+        flat = tf.reshape(tf.cast(images, tf.float32), (tf.shape(images)[0], -1))
+        return {FEATURES: flat / tf.sqrt(tf.cast(tf.shape(flat)[1], tf.float32))}
+
+    return Extractor("pixels", "pixel_", {"kind": "pixels"}, lambda: function)
+
+
 def _load_keras(path: str, layer: str | None) -> keras.Model:
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -101,22 +102,30 @@ class FeatureExtraction:
         content = images.recipe or content_sha256(images)
         return key_of(content, dict(self.extractor.identity))
 
-    def _extracted(self, images):
+    def batches(self, images: ImageSet) -> Iterator[dict[str, np.ndarray]]:
+        """What the network makes of all images in order, some at a time; nothing is kept.
+
+        Raises:
+          ValueError: as `of`.
+        """
         if self._map is None:
             with self._strategy.scope():
                 function = self.extractor.build()
             self._map = ReplicaMap(self._strategy, function, self._batch_size)
-        parts: dict[str, list] = {}
         progress = Progress(f"{self.extractor.name}, {images.name}", images.count)
         for batch in images.batches(self._map.rows):
-            made = {**self._made(batch), DIGESTS: _digests(batch)}
-            for name, values in made.items():
-                parts.setdefault(name, []).append(values)
+            made = self._made(batch)
+            self._require_finite(made, images)
+            yield {**made, DIGESTS: _digests(batch)}
             progress.add(len(batch))
         progress.close()
-        arrays = {name: np.concatenate(values) for name, values in parts.items()}
-        self._require_finite(arrays, images)
-        return arrays
+
+    def _extracted(self, images):
+        parts: dict[str, list] = {}
+        for made in self.batches(images):
+            for name, values in made.items():
+                parts.setdefault(name, []).append(values)
+        return {name: np.concatenate(values) for name, values in parts.items()}
 
     def _made(self, batch):
         try:

@@ -10,22 +10,23 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks, truncation
+from tf_biggan.evaluation.batch_norms import (
+    BATCH_NORMS,
+    STANDING_BATCH_SIZE,
+    STANDING_BATCHES,
+    STANDING_START,
+    GeneratorMap,
+    check_batch_norms,
+)
 from tf_biggan.evaluation.cache import folder_sha256, key_of
 from tf_biggan.evaluation.image_sets import ImageSet
-from tf_biggan.evaluation.replicas import ReplicaMap
-from tf_biggan.evaluation.standing_statistics import copy_generator, with_standing_statistics
 from tf_biggan.images import to_uint8
 from tf_biggan.models.generator import Generator
 from tf_biggan.models.variables import variables_by_path
 
-BATCH_NORMS = ("running", "batch", "standing")
 LABEL_SAMPLINGS = ("uniform", "balanced", "data")
-STANDING_BATCHES = 100
-STANDING_BATCH_SIZE = 64
 # Arguments of a generator that do not show in its images once it has its weights.
 UNSEEN_ARGUMENTS = ("name", "seed", "initializer", "bn_momentum", "bn_synchronized", "trainable")
-# Latents of standing statistics come from indices that no image has.
-STANDING_START = 1 << 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,12 +89,7 @@ class GeneratedImages(ImageSet):
         label_counts: np.ndarray | None = None,
         trains: bool = False,
     ):
-        checks.require(
-            drawing.bn == "running" or isinstance(generator, Generator),
-            "only a run or a converted model can have its statistics taken anew",
-            bn=drawing.bn,
-            model=model.get("path"),
-        )
+        check_batch_norms(generator, drawing.bn, model.get("path"))
         self._generator, self._drawing, self._strategy = generator, drawing, strategy
         self._batch_size = batch_size
         self._probabilities = _probabilities(generator.num_classes, drawing, label_counts)
@@ -120,13 +116,15 @@ class GeneratedImages(ImageSet):
 
     def batches(self, size):
         if self._map is None:
-            self._map = self._drawing_map()
+            self._map = GeneratorMap(
+                self._generator, self._strategy, self._batch_size, self._drawing.bn, self._inputs
+            )
         draw = self._map
         pending = np.zeros((0, *self.image_shape), np.uint8)
         for start in range(0, self.count, draw.rows):
-            made = to_uint8(draw(*self._inputs(np.arange(start, start + draw.rows))))
-            made = made[: self.count - start]
-            pending = np.concatenate([pending, made])
+            inputs = self._inputs(np.arange(start, start + draw.rows))
+            made = to_uint8(draw(*inputs, self._drawing.truncation))
+            pending = np.concatenate([pending, made[: self.count - start]])
             while len(pending) >= size:
                 yield pending[:size]
                 pending = pending[size:]
@@ -145,51 +143,7 @@ class GeneratedImages(ImageSet):
         z = truncation.latents(
             drawing.seed, indices, self._generator.latent_dim, drawing.truncation, drawing.mode
         ).numpy()
-        labels = self._labels(indices)
-        return (z,) if labels is None else (z, labels)
-
-    def _drawing_map(self):
-        drawing, batch_statistics = self._drawing, self._drawing.bn == "batch"
-        with self._strategy.scope():
-            generator = self._prepared()
-
-        def draw(z, labels=None):
-            if batch_statistics:
-                return generator(z, labels, training=True)
-            return generator(z, labels, truncation=drawing.truncation)
-
-        mapped = ReplicaMap(self._strategy, draw, self._batch_size)
-        return _Restoring(mapped, generator) if batch_statistics else mapped
-
-    def _prepared(self):
-        drawing = self._drawing
-        if drawing.bn == "running":
-            return self._generator
-        if drawing.bn == "batch":
-            # A batch of one replica has its own moments, so that replicas change nothing.
-            return copy_generator(self._generator, bn_synchronized=False, num_statistics=1)
-        return with_standing_statistics(self._generator, self._standing_batches())
-
-    def _standing_batches(self):
-        for number in range(STANDING_BATCHES):
-            start = STANDING_START + number * STANDING_BATCH_SIZE
-            inputs = self._inputs(np.arange(start, start + STANDING_BATCH_SIZE))
-            yield inputs if len(inputs) == 2 else (inputs[0], None)
-
-
-class _Restoring:
-    """A `ReplicaMap` whose network is put back after every call: u and running statistics move."""
-
-    def __init__(self, mapped, generator):
-        self._map, self.rows = mapped, mapped.rows
-        self._variables = generator.non_trainable_variables
-        self._values = [np.asarray(variable) for variable in self._variables]
-
-    def __call__(self, *arrays):
-        made = self._map(*arrays)
-        for variable, value in zip(self._variables, self._values, strict=True):
-            variable.assign(value)
-        return made
+        return z, self._labels(indices)
 
 
 def weights_sha256(generator, path: str | None = None) -> str:

@@ -59,6 +59,9 @@ class SourceImages(ImageSet):
       image_size: (height, width) that they are cropped and resized to.
       channels: 1 to 4.
       count: how many, evenly over the source; None for all.
+
+    Attributes:
+      indices: [N], which image of the source each of them is.
     """
 
     def __init__(
@@ -67,10 +70,10 @@ class SourceImages(ImageSet):
         total = source.num_images
         count = total if count is None else min(count, total)
         self._source, self._kept = source, None
-        self._indices = np.arange(count) * total // count
+        self.indices = np.arange(count) * total // count
         self.name, self.count = source.name, count
         self.image_shape = (*image_size, channels)
-        labels = source.labels[self._indices]
+        labels = source.labels[self.indices]
         self.labels = labels if source.num_classes and labels.min() >= 0 else None
         self.class_names = source.class_names
         self.description = {
@@ -83,21 +86,27 @@ class SourceImages(ImageSet):
 
     def batches(self, size):
         if self._kept is None and self.count * np.prod(self.image_shape) <= KEPT_BYTES:
-            self._kept = np.concatenate(list(self._read(size)))
+            self._kept = np.concatenate(list(self._read(self.indices, size)))
         if self._kept is None:
-            yield from self._read(size)
+            yield from self._read(self.indices, size)
             return
         for start in range(0, self.count, size):
             yield self._kept[start : start + size]
 
-    def _read(self, size):
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """Only those images, in that order: uint8 [n, H, W, C]."""
+        if self._kept is not None:
+            return self._kept[rows]
+        return np.concatenate(list(self._read(self.indices[rows], max(1, len(rows)))))
+
+    def _read(self, indices, size):
         height, width, channels = self.image_shape
 
         def load(index):
             return images.crop_and_resize(self._source.load(index, channels), height, width)
 
-        indices = tf.data.Dataset.from_tensor_slices(self._indices)
-        decoded = indices.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        found = tf.data.Dataset.from_tensor_slices(indices)
+        decoded = found.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         with images.naming_unreadable():
             yield from decoded.batch(size).prefetch(2).as_numpy_iterator()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
@@ -12,7 +11,6 @@ from tf_biggan.model_store.export_metadata import read_metadata
 
 SAVED_MODEL_FILE = "saved_model.pb"
 SIGNATURE = "default"
-EMBED, SYNTHESIZE = "embed", "synthesize"
 
 
 def is_saved_model(path: str) -> bool:
@@ -69,50 +67,29 @@ class SavedModelGenerator:
         inputs = {"z": tf.convert_to_tensor(z, tf.float32)}
         if self.num_classes:
             inputs["y"] = self._weights(labels)
-        if not self._per_sample and np.ndim(truncation):
+        truncation = tf.cast(1.0 if truncation is None else truncation, tf.float32)
+        if truncation.shape.rank and not self._per_sample:
             return self._one_by_one(inputs, truncation)
-        inputs["truncation"] = _truncation(truncation)
+        inputs["truncation"] = truncation
         return self._function(**inputs)[self._output]
 
     def embed(self, labels) -> tf.Tensor:
-        """What `synthesize` takes for these labels: class embeddings, or class weights.
+        """What `synthesize` takes for these labels: class weights [N, num_classes].
 
-        Raises:
-          ValueError: the SavedModel has no signature for it.
+        Embeddings are linear in them: mixtures of weights are mixtures of embeddings.
         """
-        labels, function = tf.convert_to_tensor(labels), self._signature(EMBED)
-        if labels.dtype.is_integer:
-            return function(label=tf.cast(labels, tf.int64))["embedding"]
-        table = function(label=tf.range(self.num_classes, dtype=tf.int64))["embedding"]
-        return tf.matmul(tf.cast(labels, tf.float32), table)
+        return self._weights(labels)
 
     def synthesize(self, z, embeddings=None, truncation=None, training=False) -> tf.Tensor:
-        """Images [N, H, W, C] in [-1, 1]; the arguments are those of `Generator.synthesize`.
-
-        Raises:
-          ValueError: the SavedModel has no signature for it.
-        """
-        checks.require(not training, "a SavedModel has no batch statistics", training=training)
-        inputs = {"z": tf.convert_to_tensor(z, tf.float32), "truncation": _truncation(truncation)}
-        if self.num_classes:
-            inputs["embedding"] = tf.convert_to_tensor(embeddings, tf.float32)
-        return self._signature(SYNTHESIZE)(**inputs)["images"]
-
-    def _signature(self, name):
-        checks.require(
-            name in self._module.signatures,
-            f"a SavedModel must have the signature {name!r} for this, which `export` writes",
-            path=self.path,
-            signatures=sorted(self._module.signatures),
-        )
-        return self._module.signatures[name]
+        """Images from latents and mixtures of what `embed` returns; None if unconditional."""
+        return self(z, embeddings, truncation, training)
 
     def _one_by_one(self, inputs, truncation):
         """Other people's modules take one truncation for a batch."""
         made = []
-        for row, value in enumerate(np.asarray(truncation)):
+        for row, value in enumerate(tf.unstack(truncation)):
             one = {name: array[row : row + 1] for name, array in inputs.items()}
-            made.append(self._function(**one, truncation=_truncation(value))[self._output])
+            made.append(self._function(**one, truncation=value)[self._output])
         return tf.concat(made, axis=0)
 
     def _weights(self, labels):
@@ -120,7 +97,3 @@ class SavedModelGenerator:
         if labels.dtype.is_integer:
             return tf.one_hot(labels, self.num_classes)
         return tf.cast(labels, tf.float32)
-
-
-def _truncation(value):
-    return tf.constant(1.0 if value is None else value, tf.float32)

@@ -1,0 +1,125 @@
+"""The neighbours command on trained digits: picture, table, one-line errors."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tf_biggan.data.sources import open_source
+from tf_biggan.evaluation import classifier
+from tf_biggan.evaluation.image_sets import SourceImages
+from tf_biggan.images import to_uint8
+from tf_biggan.open_model import open_model
+from tf_biggan.synthesis.image_maker import ImageMaker, latents_of_seeds
+from tf_biggan.synthesis.neighbour_picture import draw_neighbours
+from tf_biggan.synthesis.neighbour_settings import NeighboursConfig
+
+MODEL = str(pathlib.Path(__file__).parents[1] / "trained_digits")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch, tmp_path_factory):
+    cache = tmp_path_factory.getbasetemp() / "neighbours-cache"
+    monkeypatch.setenv("TF_BIGGAN_CACHE", str(cache))
+    settings = functools.partial(classifier.ClassifierSettings, channels=(8, 8), updates=(20, 20))
+    monkeypatch.setattr(classifier, "ClassifierSettings", settings)
+
+
+@pytest.fixture(scope="module")
+def real():
+    return SourceImages(open_source("digits"), (32, 32), 1)
+
+
+def table_of(tmp_path, **settings):
+    draw_neighbours(NeighboursConfig(**settings, output=str(tmp_path / "found.png")))
+    with open(tmp_path / "found.json", encoding="utf-8") as file:
+        return json.load(file)
+
+
+def test_samples_of_the_model_and_the_classifiers_distance(tmp_path, real, capsys):
+    settings = dict(model=MODEL, reference="digits", reference_images=300, classes="3,8")
+    table = table_of(tmp_path, **settings, seeds="4,7", num_neighbours=5, same_class=True)
+    assert [row["sample"] for row in table["neighbours"]] == ["3@4", "3@7", "8@4", "8@7"]
+    for row in table["neighbours"]:
+        assert {found["class"] for found in row["neighbours"]} == {row["sample"][0]}
+        distances = [found["distance"] for found in row["neighbours"]]
+        assert len(distances) == 5 and distances == sorted(distances)
+        # Images evenly over the source, by their place in the whole of it.
+        places = [found["index"] for found in row["neighbours"]]
+        assert set(places) <= set((np.arange(300) * 1797 // 300).tolist())
+        assert [str(real.labels[place]) for place in places] == [row["sample"][0]] * 5
+    assert table["distance"] == "classifier" and table["reference_images"] == 300
+    said = capsys.readouterr().out
+    first = table["neighbours"][0]["neighbours"][0]
+    assert f"3@4: digits.npz image {first['index']} (3) {first['distance']:#.4g}, " in said
+    assert "Median distance to the nearest real image: " in said
+    maker = ImageMaker(open_model(MODEL).generator)
+    sample = to_uint8(maker.images(latents_of_seeds([4], 32, None, "scale"), maker.embeddings([3])))
+    with Image.open(tmp_path / "found.png") as page:
+        pixels = np.asarray(page)
+        assert page.text["reference"] == "digits"
+        assert (
+            page.text["samples"] == '["3@4", "3@7", "8@4", "8@7"]' and "neighbours" not in page.text
+        )
+    np.testing.assert_array_equal(pixels[2:98:3, 2:98:3], sample[0, ..., 0])
+    beside = real.take(np.array([first["index"]]))[0, ..., 0]
+    np.testing.assert_array_equal(pixels[2:98:3, 100:196:3], beside)
+
+
+def test_real_images_find_themselves(tmp_path, real):
+    rows = np.array([5, 1200, 33])
+    np.savez(tmp_path / "some.npz", x=real.take(rows))
+    settings = dict(images=str(tmp_path / "some.npz"), reference="digits", num_neighbours=2)
+    table = table_of(tmp_path, **settings, extractor="pixels")
+    nearest = [row["neighbours"][0] for row in table["neighbours"]]
+    assert [found["index"] for found in nearest] == rows.tolist()
+    assert [found["distance"] for found in nearest] == [0.0] * 3
+    assert table["median_distance"] == 0.0 < table["median_distance_between_real_images"]
+    assert "model" not in table
+
+
+def test_fewer_than_asked_for_leave_cells_empty(tmp_path, real):
+    np.savez(tmp_path / "some.npz", x=real.take(np.array([0])))
+    settings = dict(images=str(tmp_path / "some.npz"), reference="digits", reference_images=2)
+    table = table_of(tmp_path, **settings, num_neighbours=3, extractor="pixels")
+    assert len(table["neighbours"][0]["neighbours"]) == 2
+    with Image.open(tmp_path / "found.png") as page:
+        pixels = np.asarray(page)
+    assert pixels[:, -98:].min() == 255 and pixels[:, -196:-100].min() < 128
+
+
+FAULTS = {
+    "no model": (dict(model=None), "--model must be given, or --images and --reference"),
+    "no reference": (dict(reference=None), "--reference must say what to compare with"),
+    "other folder": (dict(model="{tmp}"), "a model must be the folder of"),
+    "no images": (dict(images="{tmp}/none"), "must name an existing folder"),
+    "other images": (dict(images="{colour}"), "images must have the size of the model's"),
+    "unknown class": (dict(classes="cat"), "a class must be known"),
+    "seeds backwards": (dict(seeds="9-0"), "a range of seeds must rise"),
+    "truncation 5": (dict(truncation="5"), "`truncation` must be a number above 0"),
+    "images and classes": (dict(images="x", classes="3"), "leave out what chooses samples"),
+    "other reference": (dict(reference="mnist"), "must be given as one of digits"),
+    "ending": (dict(output="{tmp}/a.json"), "`output` must end in .png"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_bad_input_is_one_sentence(fault, tmp_path, tmp_path_factory):
+    colour = tmp_path_factory.mktemp("colour") / "a.npz"
+    np.savez(colour, x=np.zeros((2, 32, 32, 3), np.uint8))
+    settings, message = FAULTS[fault]
+    settings = {"model": MODEL, "reference": "digits", "output": "{tmp}/a.png", **settings}
+    filled = {
+        k: v.format(tmp=tmp_path, colour=colour) if isinstance(v, str) else v
+        for k, v in settings.items()
+    }
+    with pytest.raises((ValueError, OSError)) as error:
+        draw_neighbours(NeighboursConfig(**filled))
+    assert message.lower() in str(error.value).lower()
+    assert "\n" not in str(error.value) and os.listdir(tmp_path) == []

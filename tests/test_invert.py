@@ -1,0 +1,40 @@
+"""The invert command as a process: help, usage and input errors, without TensorFlow."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tf_biggan.synthesis.inversion_settings import InvertConfig
+
+
+def run(*arguments):
+    command = [sys.executable, "-m", "tf_biggan.invert", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_help_names_every_setting():
+    process = run("--help")
+    assert process.returncode == 0
+    for field in InvertConfig.settings():
+        assert f"--{field.name}" in process.stdout or f"--[no]{field.name}" in process.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--model=m"], 2, "missing --image. See --help."),
+        (["--model=m", "--image=a.png", "--num_steps=0"], 2, "num_steps"),
+        (
+            ["--model=m", "--image=a.png", "--class=3", "--truncation=0"],
+            1,
+            "must be a number above 0",
+        ),
+    ],
+)
+def test_bad_input_is_one_line_and_an_exit_code(arguments, code, message, tmp_path):
+    process = run(*arguments, f"--output={tmp_path}/a.npz")
+    assert process.returncode == code and message in process.stderr
+    assert process.stderr.count("\n") == 1 and list(tmp_path.iterdir()) == []

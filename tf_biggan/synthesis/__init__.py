@@ -1,0 +1,1 @@
+"""Pictures of a trained generator: samples, interpolations, inversions, neighbours."""

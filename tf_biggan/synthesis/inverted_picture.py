@@ -1,0 +1,156 @@
+"""From the settings of the invert command to its .npz and its picture."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from tf_biggan import checks
+from tf_biggan.classes import ClassLookup
+from tf_biggan.evaluation.extractors import FEATURES
+from tf_biggan.evaluation.image_sets import SourceImages
+from tf_biggan.images import save_png, sheet, to_uint8
+from tf_biggan.open_model import OpenedModel, open_model
+from tf_biggan.reference import ReferenceChoice, cache_of, network
+from tf_biggan.synthesis.description import as_text, describe, describe_latents
+from tf_biggan.synthesis.end_points import class_name
+from tf_biggan.synthesis.image_maker import ImageMaker
+from tf_biggan.synthesis.inversion import Descent, FeatureFunction, Found, invert
+from tf_biggan.synthesis.inversion_settings import NO_FEATURES, InvertConfig
+from tf_biggan.synthesis.inverted_image import ENDING, InvertedImage, write_inverted
+from tf_biggan.synthesis.output_files import check_output_file
+from tf_biggan.synthesis.target_image import read_target
+
+SMALLEST_CELL = 96
+SHOWN_WEIGHT = 0.01
+MOST_SHOWN = 5
+
+
+def invert_file(config: InvertConfig) -> None:
+    """Finds the image of the settings in the model's latents; writes and prints what was found.
+
+    Raises:
+      ValueError: something is unknown, missing or does not fit; nothing is written.
+    """
+    check_output_file(config.output, (ENDING,))
+    opened = open_model(config.model, raw=config.raw, iteration=config.iteration)
+    generator = opened.generator
+    shape = (*generator.image_size, generator.image_channels)
+    pixels, done = read_target(config.image, shape[:2], shape[2])
+    lookup = ClassLookup(opened.class_names, generator.num_classes)
+    labels = _labels(config, lookup)
+    print(done)
+    features, by = _features(config, opened, shape)
+    print(f"Compared by: {by}")
+    descent = descent_of(config)
+    target = pixels / np.float32(127.5) - 1
+    maker = ImageMaker(generator, config.batch_size)
+    found = invert(maker, target, descent, labels, features)
+    _write(config, opened, pixels, found, descent, by, lookup)
+
+
+def _labels(config: InvertConfig, lookup: ClassLookup):
+    if config.classes is None:
+        return None
+    checks.require(
+        lookup.num_classes > 0, "a model without classes takes no --class", classes=config.classes
+    )
+    return lookup.parse(config.classes)
+
+
+def descent_of(config: InvertConfig) -> Descent:
+    """How the settings say that the image is looked for."""
+    truncation = config.truncation_ends()[0]
+    of_table = config.bn == "table" and truncation is not None
+    return Descent(
+        config.num_starts,
+        config.num_steps,
+        config.seed,
+        config.learning_rate,
+        config.feature_weight,
+        truncation,
+        config.truncation_mode,
+        min(1.0, truncation) if of_table else 1.0,
+    )
+
+
+def _features(config, opened: OpenedModel, shape) -> tuple[FeatureFunction | None, str]:
+    """(features of a batch or None, what images are compared by)."""
+    pixels = "pixels at several scales"
+    kind = config.extractor
+    if kind is None and config.inception_weights is not None:
+        kind = "inception"
+    if kind == NO_FEATURES or not config.feature_weight:
+        return None, f"{pixels}, no features"
+    try:
+        extractor = _extractor(config, opened, shape, kind or "classifier")
+    except (ValueError, OSError) as error:
+        if kind is not None:
+            raise
+        return None, f"{pixels}, no features: {error}"
+    function = extractor.build()
+    return lambda images: function(images)[FEATURES], f"{pixels}, features of {extractor.name}"
+
+
+def _extractor(config, opened, shape, kind):
+    strategy, source, images = tf.distribute.get_strategy(), None, None
+    if kind == "classifier":
+        chosen = ReferenceChoice(
+            config.reference,
+            config.reference_split,
+            config.data_dir,
+            config.download,
+            opened.description["path"],
+        )
+        source = chosen.open()
+        images = SourceImages(source, shape[:2], shape[2])
+    return network(
+        kind,
+        source,
+        images,
+        strategy,
+        cache=cache_of(config.feature_cache),
+        layer=config.layer,
+        inception_weights=config.inception_weights,
+    )
+
+
+def _write(config, opened, pixels, found: Found, descent: Descent, by, lookup) -> None:
+    settings = {
+        "image": config.image,
+        "psnr": round(found.psnr, 3),
+        "classes": _class_weights(found, lookup),
+        "compared_by": by,
+        "seed": descent.seed,
+        "starts": descent.num_starts,
+        "steps": descent.num_steps,
+        "bn": config.bn,
+        **describe_latents(descent.truncation, descent.mode),
+    }
+    description = describe(opened, settings)
+    inverted = InvertedImage(
+        found.z, found.class_weights, found.embedding, descent.statistics, found.psnr, description
+    )
+    picture = f"{os.path.splitext(config.output)[0]}.png"
+    both = np.stack([pixels, to_uint8(found.image)])
+    page = sheet(both, columns=2, smallest_cell=SMALLEST_CELL)
+    write_inverted(config.output, inverted)
+    save_png(page, picture, as_text(description))
+    classes = settings["classes"]
+    mixture = ", ".join(f"{name} {weight:.0%}" for name, weight in classes.items())
+    print(f"PSNR {found.psnr:.1f} dB{', class ' if classes else ''}{mixture}")
+    print(f"Written: {config.output}, {picture} (the image, then what the model makes of it)")
+
+
+def _class_weights(found: Found, lookup: ClassLookup) -> dict[str, float]:
+    """The largest weights of the mixture, by the name of the class."""
+    if found.class_weights is None:
+        return {}
+    largest = np.argsort(-found.class_weights, kind="stable")[:MOST_SHOWN]
+    return {
+        class_name(int(label), lookup): round(float(found.class_weights[label]), 4)
+        for label in largest
+        if found.class_weights[label] >= SHOWN_WEIGHT
+    }

@@ -1,0 +1,103 @@
+"""What a generator gets for every frame of a path between end points."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from tf_biggan.interpolation import lerp, slerp
+from tf_biggan.synthesis.end_points import EndPoint
+
+PATHS = {"lerp": lerp, "slerp": slerp}
+
+
+@dataclasses.dataclass(frozen=True)
+class Frames:
+    """Inputs of a generator, frame by frame.
+
+    Attributes:
+      z: float32 [F, latent_dim].
+      embeddings: float32 [F, E]; None of a model without classes.
+      truncation: [F], which row of a table of statistics.
+    """
+
+    z: np.ndarray
+    embeddings: np.ndarray | None
+    truncation: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class PathPlan:
+    """How paths run.
+
+    Attributes:
+      num_midpoints: frames between two points.
+      z_path: "slerp" or "lerp"; class embeddings are always lerped.
+      fix_z, fix_y: whether z, or the class, is that of the first point all along.
+      truncations: at the first and at the last frame, evenly between; (None, None) for none.
+      mode: what a truncation means, see `tf_biggan.truncation`.
+      loop: whether the last point is the first again; the truncation then goes there and back.
+    """
+
+    num_midpoints: int
+    z_path: str = "slerp"
+    fix_z: bool = False
+    fix_y: bool = False
+    truncations: tuple[float | None, float | None] = (None, None)
+    mode: str = "scale"
+    loop: bool = False
+
+    def route(self, points: Sequence[EndPoint]) -> tuple[EndPoint, ...]:
+        """The points that a path visits."""
+        return (*points, points[0]) if self.loop else tuple(points)
+
+    def num_frames(self, num_points: int) -> int:
+        """Frames of a path that visits so many points, each point once."""
+        return (num_points - 1) * (self.num_midpoints + 1) + 1
+
+    def legs(self, num_points: int) -> np.ndarray:
+        """Places [num_points - 1, num_midpoints + 2] in the path of the frames of every leg."""
+        step = self.num_midpoints + 1
+        return np.arange(num_points - 1)[:, None] * step + np.arange(step + 1)
+
+    def frames(self, route: Sequence[EndPoint], maker) -> Frames:
+        """All frames of the path along `route`.
+
+        Args:
+          route: two points or more.
+          maker: the `ImageMaker` that is to make the images.
+        """
+        truncations = self._truncation_of_frames(len(route))
+        dim = maker.generator.latent_dim
+        legs = self.legs(len(route))
+        fractions = np.linspace(0.0, 1.0, legs.shape[1])[:, None]
+        count = self.num_frames(len(route))
+        z, statistics = np.empty((count, dim), np.float32), np.empty(count)
+        ends = [point.embedding(maker) for point in route]
+        embeddings = None if ends[0] is None else np.empty((count, len(ends[0])), np.float32)
+        for place, leg in enumerate(legs):
+            here = None if truncations is None else truncations[leg]
+            start, end = route[place : place + 2]
+            if self.fix_z:
+                z[leg] = route[0].latents(here, dim, self.mode)
+                statistics[leg] = route[0].statistics(here)
+            else:
+                both = (np.float64(p.latents(here, dim, self.mode)) for p in (start, end))
+                z[leg] = PATHS[self.z_path](*both, fractions)
+                both = (point.statistics(here) for point in (start, end))
+                statistics[leg] = lerp(*both, fractions[:, 0])
+            if embeddings is not None:
+                both = ends[place : place + 2]
+                embeddings[leg] = ends[0] if self.fix_y else lerp(*both, fractions)
+        return Frames(z, embeddings, statistics)
+
+    def _truncation_of_frames(self, num_points):
+        first, last = self.truncations
+        if first is None:
+            return None
+        position = np.linspace(0.0, 1.0, self.num_frames(num_points))
+        if self.loop:
+            position = 1.0 - np.abs(2.0 * position - 1.0)
+        return lerp(first, last, position)

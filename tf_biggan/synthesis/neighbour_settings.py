@@ -1,0 +1,66 @@
+"""The settings of `python -m tf_biggan.neighbours`, flags of the same names. No TensorFlow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tf_biggan import checks
+from tf_biggan.config import setting
+from tf_biggan.synthesis.drawing_settings import DrawingSettings
+from tf_biggan.synthesis.reference_settings import ReferenceSettings
+
+MOST_CLASSES = 10
+UNCONDITIONAL_SEEDS = "0-9"
+OF_SAMPLES = ("classes", "seeds", "truncation", "raw", "iteration")
+
+
+@dataclass(frozen=True)
+class NeighboursConfig(ReferenceSettings, DrawingSettings):
+    """Whose nearest real images are looked for, among which, and by what distance."""
+
+    images: str | None = setting(
+        None, "instead of samples of the model: a folder of images, or an .npz of uint8 images"
+    )
+    num_images: int | None = setting(
+        10, "of `images` the most to take, evenly; none for all", minimum=1
+    )
+    classes: str | None = setting(
+        None,
+        f"classes of samples: indices, names, WordNet ids, all; default: the first {MOST_CLASSES}",
+    )
+    seeds: str | None = setting(
+        None, "seeds of samples, each with every class, as in 0,4-9; default: 0"
+    )
+    num_neighbours: int = setting(7, "real images beside each sample", minimum=1)
+    same_class: bool = setting(False, "look only among real images of the sample's class")
+    reference_images: int | None = setting(
+        None, "how many images of the reference, evenly over it; default: all", minimum=1
+    )
+    extractor: str | None = setting(
+        None,
+        "distance by features of: classifier, inception, a .keras file or the folder of a"
+        " SavedModel; or by pixels; default: inception where there are inception_weights, else the"
+        " classifier",
+    )
+    batch_size: int = setting(64, "images at a time; changes no image", minimum=1)
+    output: str = setting(
+        "neighbours.png", "the picture (.png); indices and distances go beside it (.json)"
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        given = {name: getattr(self, name) for name in OF_SAMPLES if getattr(self, name)}
+        checks.require(
+            self.images is None or not given,
+            "--images are made already; leave out what chooses samples of a model",
+            **given,
+        )
+
+    def _check_model(self):
+        checks.require(
+            self.model is not None or (self.images is not None and self.reference is not None),
+            "--model must be given, or --images and --reference",
+            model=self.model,
+            images=self.images,
+            reference=self.reference,
+        )

@@ -1,0 +1,128 @@
+"""From the settings of the sample command to its pictures or files."""
+
+from __future__ import annotations
+
+import os
+
+from tf_biggan import checks
+from tf_biggan.animation import check_animation_path, save_animation
+from tf_biggan.classes import ClassLookup
+from tf_biggan.images import save_png
+from tf_biggan.open_model import OpenedModel, open_model
+from tf_biggan.progress import Progress
+from tf_biggan.synthesis.description import as_text, describe, describe_latents
+from tf_biggan.synthesis.image_archive import ImageArchive
+from tf_biggan.synthesis.image_folder import ImageFolder
+from tf_biggan.synthesis.output_files import check_output_place
+from tf_biggan.synthesis.sample_pages import (
+    check_page,
+    samples_page,
+    truncations_page,
+    with_iteration,
+)
+from tf_biggan.synthesis.sample_settings import (
+    ANIMATION,
+    ARCHIVE,
+    SECONDS_PER_FRAME,
+    SHEET,
+    SampleConfig,
+)
+from tf_biggan.synthesis.sample_stream import stream
+from tf_biggan.synthesis.sampler import Sampler
+from tf_biggan.synthesis.wanted_images import WantedImages, wanted_images
+from tf_biggan.training.restored import checkpoint_iterations
+from tf_biggan.training.run_directory import is_run
+
+
+def sample(config: SampleConfig) -> None:
+    """Makes the images that the settings describe and writes them.
+
+    Raises:
+      ValueError: something is unknown, missing or does not fit; nothing is written.
+    """
+    kind, path = config.output_kind(), config.output_path()
+    check_output_place(path.rstrip(os.sep))
+    if kind == ANIMATION:
+        _animate(config, path)
+        return
+    opened = open_model(config.model, raw=config.raw, iteration=config.iteration)
+    wanted = _wanted(config, opened)
+    sampler = _sampler(config, opened)
+    description = describe(opened, _settings(config, wanted))
+    truncation = config.truncation_ends()[0]
+    if kind != SHEET:
+        opener = ImageArchive if kind == ARCHIVE else ImageFolder
+        target = opener(path.rstrip(os.sep), wanted, opened, description)
+        print(stream(target, wanted, sampler, truncation))
+        return
+    columns = config.truncation_columns()
+    check_page(wanted, len(columns or range(wanted.columns)), opened.generator.image_size)
+    if columns is None:
+        page = samples_page(sampler, wanted, truncation)
+    else:
+        page = truncations_page(sampler, wanted, columns)
+    save_png(page, path, as_text(description))
+    print(f"Written: {path} ({_summary(description)})")
+
+
+def _animate(config: SampleConfig, path: str) -> None:
+    """The same images at every checkpoint, as frames."""
+    check_animation_path(path)
+    checks.require(
+        is_run(config.model or ""), "only a run has checkpoints for --progress", model=config.model
+    )
+    iterations = checkpoint_iterations(config.model)
+    checks.require(
+        len(iterations) > 1,
+        "--progress needs two checkpoints or more; training keeps --keep_checkpoints=N of them",
+        model=config.model,
+        iterations=iterations,
+    )
+    frames, description = [], {}
+    progress = Progress("Progress", len(iterations), unit="checkpoints")
+    for iteration in iterations:
+        opened = open_model(config.model, raw=config.raw, iteration=iteration)
+        wanted = _wanted(config, opened)
+        check_page(wanted, wanted.columns, opened.generator.image_size)
+        page = samples_page(_sampler(config, opened), wanted, config.truncation_ends()[0])
+        frames.append(with_iteration(page, iteration))
+        description = describe(opened, _settings(config, wanted))
+        progress.add(1)
+    progress.close()
+    # The hash is that of the last checkpoint alone.
+    description = {k: v for k, v in description.items() if k not in ("iteration", "sha256")}
+    description["iterations"] = iterations
+    seconds = config.seconds_per_frame or SECONDS_PER_FRAME
+    save_animation(frames, path, seconds, as_text(description))
+    print(f"Written: {path} ({len(frames)} checkpoints, {_summary(description)})")
+
+
+def _wanted(config: SampleConfig, opened: OpenedModel) -> WantedImages:
+    return wanted_images(config, ClassLookup(opened.class_names, opened.generator.num_classes))
+
+
+def _sampler(config: SampleConfig, opened: OpenedModel) -> Sampler:
+    return Sampler(opened, config.truncation_mode, config.bn, config.batch_size)
+
+
+def _settings(config: SampleConfig, wanted: WantedImages) -> dict[str, object]:
+    columns = config.truncation_columns()
+    drawn = describe_latents(
+        config.truncation_ends()[0] if columns is None else list(columns), config.truncation_mode
+    )
+    settings = {**wanted.description, **drawn, "bn": config.bn}
+    if config.bn == "batch":
+        settings["bn_batch_size"] = config.batch_size
+    return settings
+
+
+def _summary(description) -> str:
+    """What a user would want to see at once."""
+    truncation = description.get("truncation")
+    facts = [
+        description.get("weights"),
+        f"iteration {description['iteration']:,}" if "iteration" in description else None,
+        f"seeds {description['seeds']}",
+        "no truncation" if truncation is None else f"truncation {truncation}",
+    ]
+    return ", ".join(fact for fact in facts if fact)
