@@ -11,7 +11,7 @@ from tf_biggan import checks
 from tf_biggan.animation import ENDINGS
 from tf_biggan.config import setting
 from tf_biggan.synthesis.drawing_settings import SCALE_LIMIT, DrawingSettings
-from tf_biggan.synthesis.seeds import parse_seeds
+from tf_biggan.synthesis.seeds import MOST_SEEDS, parse_seeds
 
 NUM_PER_CLASS = 10
 MOST_ROWS = 10
@@ -42,13 +42,17 @@ class SampleConfig(DrawingSettings):
         " divided by their sum",
     )
     num_per_class: int | None = setting(
-        None, f"images of every class; default: {NUM_PER_CLASS}, or the seeds", minimum=1
+        None,
+        f"images of every class; default: {NUM_PER_CLASS}, or the seeds",
+        minimum=1,
+        maximum=MOST_SEEDS,
     )
     num_images: int | None = setting(
         None,
-        "instead: images in all, each with a seed of its own, classes in turn; evaluators want"
-        " 50000",
+        "instead: images in all, each with a seed of its own, all classes as often; evaluators"
+        " want 50000",
         minimum=1,
+        maximum=MOST_SEEDS,
     )
     seeds: str | None = setting(
         None,

@@ -62,7 +62,7 @@ def sample(config: SampleConfig) -> None:
     else:
         page = truncations_page(sampler, wanted, columns)
     save_png(page, path, as_text(description))
-    print(f"Written: {path} ({_summary(description)})")
+    print(f"Written: {path} ({_summary(config, description)})")
 
 
 def _animate(config: SampleConfig, path: str) -> None:
@@ -94,7 +94,8 @@ def _animate(config: SampleConfig, path: str) -> None:
     description["iterations"] = iterations
     seconds = config.seconds_per_frame or SECONDS_PER_FRAME
     save_animation(frames, path, seconds, as_text(description))
-    print(f"Written: {path} ({len(frames)} checkpoints, {_summary(description)})")
+    told = _summary(config, description)
+    print(f"Written: {path} ({len(frames)} checkpoints, {told})")
 
 
 def _wanted(config: SampleConfig, opened: OpenedModel) -> WantedImages:
@@ -116,10 +117,12 @@ def _settings(config: SampleConfig, wanted: WantedImages) -> dict[str, object]:
     return settings
 
 
-def _summary(description) -> str:
+def _summary(config: SampleConfig, description) -> str:
     """What a user would want to see at once."""
-    truncation = description.get("truncation")
+    truncation, classes = description.get("truncation"), description.get("classes")
+    named = config.classes is not None and isinstance(classes, list)
     facts = [
+        f"classes {'; '.join(classes)}" if named else None,
         description.get("weights"),
         f"iteration {description['iteration']:,}" if "iteration" in description else None,
         f"seeds {description['seeds']}",

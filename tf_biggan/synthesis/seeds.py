@@ -9,6 +9,7 @@ from tf_biggan import checks
 
 # The most that latents take, see `tf_biggan.truncation`.
 MAX_SEED = 2**30 - 1
+MOST_SEEDS = 10_000_000
 _PART = re.compile(r"(\d+)(?:\s*-\s*(\d+))?")
 
 
@@ -16,7 +17,7 @@ def parse_seeds(specification: str) -> tuple[int, ...]:
     """Seeds of a text such as "0,4-9", both ends included, in the order named; repetitions stay.
 
     Raises:
-      ValueError: it is no such text, a range falls, or a seed is too large.
+      ValueError: it is no such text, a range falls, a seed is too large, or there are too many.
     """
     seeds: list[int] = []
     for part in specification.split(","):
@@ -34,6 +35,11 @@ def parse_seeds(specification: str) -> tuple[int, ...]:
         )
         checks.require(
             int(last) <= MAX_SEED, f"seeds must lie from 0 to {MAX_SEED}", seeds=specification
+        )
+        checks.require(
+            len(seeds) + int(last) - int(first) < MOST_SEEDS,
+            f"there may be {MOST_SEEDS:,} seeds at most",
+            seeds=specification,
         )
         seeds += range(int(first), int(last) + 1)
     return tuple(seeds)

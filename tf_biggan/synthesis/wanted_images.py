@@ -69,7 +69,7 @@ def wanted_images(config: SampleConfig, lookup: ClassLookup) -> WantedImages:
     if config.class_mix is not None:
         return _mixed(config, lookup)
     if lookup.num_classes == 0 or config.num_images is not None:
-        return _in_turn(config, _classes(config, lookup, lookup.num_classes), lookup)
+        return _each_once(config, _classes(config, lookup, lookup.num_classes), lookup)
     most = MOST_ROWS if in_picture else lookup.num_classes
     return _by_class(config, _classes(config, lookup, most), lookup, in_picture)
 
@@ -91,10 +91,20 @@ def _by_class(config, classes, lookup, in_picture):
     return WantedImages(all_seeds, labels, None, each, rows, described | _described(all_seeds))
 
 
-def _in_turn(config, classes, lookup):
+def _balanced(classes, count):
+    """Labels [count], every class once in as many images as there are classes, in random order.
+
+    Classes in turn would be all of one class to who takes every tenth image.
+    """
+    rounds = -(-count // len(classes))
+    order = np.random.RandomState(0).random_sample((rounds, len(classes))).argsort(axis=1)
+    return np.array(classes, np.int32)[order].ravel()[:count]
+
+
+def _each_once(config, classes, lookup):
     """As many images as asked for, each with a seed of its own."""
     seeds = _seeds(config, config.num_images or UNCONDITIONAL_IMAGES)
-    labels = np.resize(np.array(classes, np.int32), len(seeds)) if classes else None
+    labels = _balanced(classes, len(seeds)) if classes else None
     described = describe_classes(classes, lookup) if classes else {}
     columns = min(COLUMNS, len(seeds))
     return WantedImages(seeds, labels, None, columns, None, described | _described(seeds))
