@@ -10,6 +10,7 @@ setup(
     package_data={
         "tf_biggan": ["imagenet_classes.txt", "imagenet_attribution.txt"],
         "tf_biggan.data": ["digits.npz", "digits_attribution.txt"],
+        "tf_biggan.serving": ["page.html", "page.css", "page.js", "icon.svg"],
     },
     python_requires=">=3.11",
     install_requires=[
@@ -32,9 +33,19 @@ setup(
     extras_require={
         "torch": ["torch"],
         "serving": ["tensorflow-serving-api"],
+        # The local server of python -m tf_biggan.export --serve.
+        "serve": ["aiohttp>=3.10"],
         "tensorboard": ["tensorboard"],
         # torch writes the files that the converter's tests read; this one made the golden numbers.
-        "test": ["pytest", "pytest-xdist", "ruff", "scipy", "torch==2.13.0"],
+        "test": [
+            "pytest",
+            "pytest-xdist>=3.8",
+            "ruff",
+            "scipy",
+            "torch==2.13.0",
+            "aiohttp>=3.10",
+            "PyYAML",
+        ],
         # What the slow comparisons with other implementations need beside it.
         "peers": ["pytorch-pretrained-biggan==0.1.1", "boto3", "requests", "tqdm"],
     },

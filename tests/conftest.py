@@ -14,6 +14,18 @@ quiet_tensorflow()
 
 import tensorflow as tf  # noqa: E402
 
+# Files of half a minute and more begin first: no process is left with one of them at the end.
+LONGEST_FILES = (
+    "test_train_step.py",
+    "test_conformance.py",
+    "test_resume.py",
+    "test_goldens_traces.py",
+    "test_loop.py",
+    "test_goldens_authors.py",
+    "test_architectures.py",
+    "test_initialization.py",
+)
+
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
@@ -22,3 +34,9 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 def mirrored_strategy():
     """Two replicas on two logical CPU devices."""
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+def pytest_collection_modifyitems(items):
+    """Orders the files; tests of one file keep their order."""
+    rank = {name: place for place, name in enumerate(LONGEST_FILES)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))

@@ -7,9 +7,13 @@ import pytest
 import tensorflow as tf
 
 from tests.training.test_loop import config
+from tf_biggan.exporting.exporter import export
+from tf_biggan.exporting.settings import ExportConfig
+from tf_biggan.images import to_uint8
 from tf_biggan.model_store.directory import write_directory
 from tf_biggan.models.generator import Generator
 from tf_biggan.open_model import open_model
+from tf_biggan.synthesis.image_maker import ImageMaker, latents_of_seeds
 from tf_biggan.training.checkpoints import Checkpoints
 from tf_biggan.training.loop import create_state, train
 from tf_biggan.training.restored import checkpoint_iterations, restore_network
@@ -106,6 +110,12 @@ def test_a_saved_model(generator, tmp_path):
     weights = np.array([[0.5, 0.5, 0], [0, 0, 1]], "float32")
     halved = ours(z, weights, truncation=0.5)
     np.testing.assert_allclose(halved, 0.5 * generator(z, weights), atol=1e-6)
+    each = ours(z, weights, truncation=np.array([0.5, 1.0], "float32"))
+    np.testing.assert_allclose(each[0], halved[0], atol=1e-6)
+    np.testing.assert_allclose(each[1], 2.0 * halved[1], atol=1e-6)
+    assert (ours.metadata, ours.class_names, ours.truncation_mode) == ({}, (), "scale")
+    mixed = ours.synthesize(z, ours.embed(labels))
+    np.testing.assert_allclose(mixed, generator(z, labels), atol=1e-6)
     with pytest.raises(ValueError, match="no batch statistics"):
         ours(z, labels, training=True)
 
@@ -119,3 +129,27 @@ def test_other_folders_are_refused(tmp_path):
     tf.saved_model.save(module, str(tmp_path / "other"))
     with pytest.raises(ValueError, match=r"must have the signature 'default'.*signatures=\[\]"):
         open_model(str(tmp_path / "other"))
+
+
+def test_a_run_its_folder_and_its_export_make_the_same_images_in_any_batch(run, tmp_path):
+    opened = open_model(run)
+    write_directory(str(tmp_path / "model"), {"generator": opened.generator})
+    output = str(tmp_path / "exported" / "1")
+    export(ExportConfig(model=run, output=output, truncation_grid="none"))
+    seeds, labels = np.arange(9), np.arange(9) % 10
+    z = latents_of_seeds(seeds, opened.generator.latent_dim, 0.5, "scale")
+    made = []
+    for path in (run, str(tmp_path / "model"), output):
+        generator = open_model(path).generator
+        for batch_size in (1, 7, 64):
+            maker = ImageMaker(generator, batch_size)
+            made.append(maker.images(z, maker.embeddings(labels), 0.5))
+    for images in made[1:]:
+        np.testing.assert_allclose(images, made[0], atol=1e-5)
+    signatures = tf.saved_model.load(output).signatures
+    drawn = signatures["generate"](
+        label=tf.constant(labels, tf.int64),
+        seed=tf.constant(seeds, tf.int64),
+        truncation=tf.fill([9], 0.5),
+    )["images"]
+    assert np.abs(drawn.numpy().astype(int) - to_uint8(made[0])).max() <= 1

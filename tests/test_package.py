@@ -37,15 +37,17 @@ LEVELS = [
     {"tf_biggan.layers", "tf_biggan.sampling"},
     {"tf_biggan.regularizers", "tf_biggan.models", "tf_biggan.truncation"},
     {"tf_biggan.data", "tf_biggan.model_store"},
+    {"tf_biggan.serving"},
     {"tf_biggan.conversion"},
     {"tf_biggan.evaluation"},
     {"tf_biggan.training"},
     {"tf_biggan.open_model", "tf_biggan.reference"},
-    {"tf_biggan.scoring", "tf_biggan.synthesis"},
+    {"tf_biggan.scoring", "tf_biggan.exporting", "tf_biggan.synthesis"},
     # the commands
     {
         "tf_biggan.convert",
         "tf_biggan.evaluate",
+        "tf_biggan.export",
         "tf_biggan.interpolate",
         "tf_biggan.invert",
         "tf_biggan.neighbours",

@@ -122,6 +122,15 @@ class ClassLookup:
                 return tuple(sorted(level[key]))
         return ()
 
+    def spellings(self) -> dict[str, int]:
+        """Every name of one class alone, in lower case with single spaces, and the class.
+
+        As `named`: whole names go before parts of names.
+        """
+        parts, whole = self._levels[2], self._levels[1]
+        classes = {**parts, **whole}
+        return {name: min(found) for name, found in classes.items() if len(found) == 1 and name}
+
     def _of_one(self, text) -> tuple[int, ...]:
         if text.startswith(BY_INDEX):
             return self._of_index(text.removeprefix(BY_INDEX), text)

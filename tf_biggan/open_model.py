@@ -60,8 +60,11 @@ def open_model(path: str, *, raw: bool = False, iteration: int | None = None) ->
         description = {"path": path, "kind": "model", "provenance": dict(directory.provenance)}
         return OpenedModel(generator, directory.class_names, "model", description)
     checks.require(is_saved_model(path), f"a model must be the folder of {KINDS}", path=path)
+    generator = SavedModelGenerator(path)
+    told = ("provenance", "truncation_mode", "bn", "dtype", "compute_dtype")
     description = {"path": path, "kind": "saved_model"}
-    return OpenedModel(SavedModelGenerator(path), (), "saved_model", description)
+    description |= {name: generator.metadata[name] for name in told if name in generator.metadata}
+    return OpenedModel(generator, generator.class_names, "saved_model", description)
 
 
 def _of_run(path, raw, iteration):

@@ -55,17 +55,42 @@ def with_standing_statistics(
     Raises:
       ValueError: there is no batch.
     """
-    # Without momentum the running statistics are those of the last batch.
     copy = copy_generator(generator, bn_momentum=0.0, num_statistics=1)
-    statistics = {p: v for p, v in variables_by_path(copy).items() if is_statistic(p)}
-    forward = tf.function(lambda z, labels: copy(z, labels, training=True))
-    sums = {path: 0.0 for path in statistics}
-    count = 0
-    for z, labels in batches:
-        forward(tf.constant(z), None if labels is None else tf.constant(labels))
-        sums = {p: sums[p] + np.asarray(v, np.float64) for p, v in statistics.items()}
-        count += 1
-    checks.require(count > 0, "standing statistics need at least one batch", batches=count)
-    for path, variable in statistics.items():
-        variable.assign(sums[path] / count)
+    means = StandingStatistics(copy).means(batches)
+    for path, variable in variables_by_path(copy).items():
+        if path in means:
+            variable.assign(means[path])
     return copy
+
+
+class StandingStatistics:
+    """Statistics of kinds of latents, one after another, from one network and one graph.
+
+    Args:
+      generator: of one row of statistics and `bn_momentum` 0, so that its running statistics are
+        those of the last batch; every pass moves them and the u of spectral norms.
+    """
+
+    def __init__(self, generator: Generator):
+        self._variables = {
+            path: variable
+            for path, variable in variables_by_path(generator).items()
+            if is_statistic(path)
+        }
+        self._forward = tf.function(lambda z, labels: generator(z, labels, training=True))
+
+    def means(
+        self, batches: Iterable[tuple[np.ndarray, np.ndarray | None]]
+    ) -> dict[str, np.ndarray]:
+        """Means over the batches' statistics, float64 [1, channels], by path.
+
+        Raises:
+          ValueError: there is no batch.
+        """
+        sums, count = dict.fromkeys(self._variables, 0.0), 0
+        for z, labels in batches:
+            self._forward(tf.constant(z), None if labels is None else tf.constant(labels))
+            sums = {p: sums[p] + np.asarray(v, np.float64) for p, v in self._variables.items()}
+            count += 1
+        checks.require(count > 0, "standing statistics need at least one batch", batches=count)
+        return {path: total / count for path, total in sums.items()}

@@ -16,6 +16,7 @@ from tf_biggan.layers.batch_norm import (
 )
 from tf_biggan.layers.linear import Conv2D, Dense, Embedding
 from tf_biggan.layers.spectral_norm import DEFAULT_SN_EPSILON, SNConv2D, SNDense, SNEmbedding
+from tf_biggan.layers.upsampled import SNUpsampledConv2D, UpsampledConv2D
 
 CONDITIONS = ("none", "vector", "label")
 
@@ -60,6 +61,11 @@ class LayerFactory:
         """A convolution of `owner`, of its dtype policy."""
         kind = SNConv2D if self.spectral_norm else Conv2D
         return kind(filters, size, use_bias=use_bias, **self._kernel_settings(owner, name))
+
+    def upsampled_conv(self, owner: keras.Layer, name: str, filters: int, size: int):
+        """A convolution of `owner` that doubles its input first."""
+        kind = SNUpsampledConv2D if self.spectral_norm else UpsampledConv2D
+        return kind(filters, size, **self._kernel_settings(owner, name))
 
     def dense(self, owner: keras.Layer, name: str, units: int, use_bias=True):
         """A dense layer of `owner`."""

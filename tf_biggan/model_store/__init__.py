@@ -1,1 +1,1 @@
-"""Models on disk: the folder of a converted model, and SavedModels as generators."""
+"""Models on disk: the folder of a converted model, and SavedModels with their metadata."""

@@ -7,6 +7,7 @@ import os
 import tensorflow as tf
 
 from tf_biggan import checks
+from tf_biggan.model_store.export_metadata import read_metadata
 
 SAVED_MODEL_FILE = "saved_model.pb"
 SIGNATURE = "default"
@@ -25,6 +26,9 @@ class SavedModelGenerator:
 
     Attributes:
       latent_dim, num_classes, image_size, image_channels: as of `Generator`.
+      metadata: what `python -m tf_biggan.export` wrote into it; {} in SavedModels of others.
+      class_names: one name a class; empty where none are known.
+      truncation_mode: what a truncation of its latents means; "scale" where it is not known.
 
     Raises:
       ValueError: the folder cannot be loaded, or has no such signature.
@@ -43,14 +47,19 @@ class SavedModelGenerator:
             path=path,
             signatures=sorted(self._module.signatures),
         )
+        self.path = path
         self._function = self._module.signatures[SIGNATURE]
         inputs = self._function.structured_input_signature[1]
         (self._output,) = self._function.structured_outputs
+        self._per_sample = inputs["truncation"].shape.rank is None
         self.latent_dim = int(inputs["z"].shape[-1])
         self.num_classes = int(inputs["y"].shape[-1]) if "y" in inputs else 0
         shape = self._function.structured_outputs[self._output].shape
         self.image_size = (int(shape[1]), int(shape[2]))
         self.image_channels = int(shape[3])
+        self.metadata = read_metadata(path)
+        self.class_names = tuple(self.metadata.get("class_names", ()))
+        self.truncation_mode = self.metadata.get("truncation_mode", "scale")
 
     def __call__(self, z, labels=None, truncation=None, training=False) -> tf.Tensor:
         """Images [N, H, W, C] in [-1, 1]; the arguments are those of `Generator`."""
@@ -58,7 +67,10 @@ class SavedModelGenerator:
         inputs = {"z": tf.convert_to_tensor(z, tf.float32)}
         if self.num_classes:
             inputs["y"] = self._weights(labels)
-        inputs["truncation"] = tf.cast(1.0 if truncation is None else truncation, tf.float32)
+        truncation = tf.cast(1.0 if truncation is None else truncation, tf.float32)
+        if truncation.shape.rank and not self._per_sample:
+            return self._one_by_one(inputs, truncation)
+        inputs["truncation"] = truncation
         return self._function(**inputs)[self._output]
 
     def embed(self, labels) -> tf.Tensor:
@@ -71,6 +83,14 @@ class SavedModelGenerator:
     def synthesize(self, z, embeddings=None, truncation=None, training=False) -> tf.Tensor:
         """Images from latents and mixtures of what `embed` returns; None if unconditional."""
         return self(z, embeddings, truncation, training)
+
+    def _one_by_one(self, inputs, truncation):
+        """Other people's modules take one truncation for a batch."""
+        made = []
+        for row, value in enumerate(tf.unstack(truncation)):
+            one = {name: array[row : row + 1] for name, array in inputs.items()}
+            made.append(self._function(**one, truncation=value)[self._output])
+        return tf.concat(made, axis=0)
 
     def _weights(self, labels):
         labels = tf.convert_to_tensor(labels)

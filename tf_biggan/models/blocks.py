@@ -75,8 +75,9 @@ class GeneratorBlock(_GeneratorResidualBlock):
             factory.batch_norm(self, "norm_1", spec.in_channels),
             factory.batch_norm(self, "norm_2", spec.hidden_channels),
         )
+        first = factory.upsampled_conv if spec.resample else factory.conv
         self.convolutions = (
-            self.conv("conv_1", spec.hidden_channels, 3),
+            first(self, "conv_1", spec.hidden_channels, 3),
             self.conv("conv_2", spec.out_channels, 3),
         )
         projected = spec.resample or spec.in_channels != spec.out_channels
@@ -86,7 +87,7 @@ class GeneratorBlock(_GeneratorResidualBlock):
         (norm_1, norm_2), (conv_1, conv_2) = self.norms, self.convolutions
         x = ops.cast(x, self.compute_dtype)
         h = ops.relu(norm_1(x, condition, position=position, training=training))
-        h = conv_1(upsample(h) if self.spec.resample else h, training=training)
+        h = conv_1(h, training=training)
         h = ops.relu(norm_2(h, condition, position=position, training=training))
         h = conv_2(h, training=training)
         if self.shortcut is not None:
@@ -117,18 +118,20 @@ class DeepGeneratorBlock(_GeneratorResidualBlock):
             factory.batch_norm(self, f"norm_{i}", entering)
             for i, (entering, _, _) in enumerate(widths, start=1)
         )
+        second = factory.upsampled_conv if spec.resample else factory.conv
+        makers = (factory.conv, second, factory.conv, factory.conv)
         self.convolutions = tuple(
-            self.conv(f"conv_{i}", leaving, size)
-            for i, (_, leaving, size) in enumerate(widths, start=1)
+            make(self, f"conv_{i}", leaving, size)
+            for i, (make, (_, leaving, size)) in enumerate(
+                zip(makers, widths, strict=True), start=1
+            )
         )
         self.shortcut = None
 
     def call(self, x, condition=None, position=None, training=False):
         h = x = ops.cast(x, self.compute_dtype)
-        for place, (norm, conv) in enumerate(zip(self.norms, self.convolutions, strict=True)):
+        for norm, conv in zip(self.norms, self.convolutions, strict=True):
             h = ops.relu(norm(h, condition, position=position, training=training))
-            if place == 1 and self.spec.resample:
-                h = upsample(h)
             h = conv(h, training=training)
         x = x[..., : self.spec.out_channels]
         return h + (upsample(x) if self.spec.resample else x)

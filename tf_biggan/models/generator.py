@@ -173,8 +173,10 @@ class Generator(keras.Model):
         self.first = factory.dense(self, "first", positions * self.bottom_channels)
         block = BLOCKS[self.architecture.variant]
         self.blocks = tuple(
-            block(spec, factory=factory.child(name), dtype=self.dtype_policy, name=name)
-            for name, spec in ((f"block_{i}", spec) for i, spec in enumerate(self.block_specs))
+            block(
+                spec, factory=self._block_factory(index), dtype=self.dtype_policy, name=_name(index)
+            )
+            for index, spec in enumerate(self.block_specs)
         )
         self.attentions = tuple(
             SelfAttention(factory=factory.child(name), dtype=self.dtype_policy, name=name)
@@ -182,6 +184,9 @@ class Generator(keras.Model):
         )
         self.output_norm = factory.plain_batch_norm(self, "output_norm", self.output_bn_epsilon)
         self.to_image = factory.conv(self, "to_image", self.image_channels, 3)
+
+    def _block_factory(self, index):
+        return self.factory.child(_name(index))
 
     def build(self, z_shape=None, labels_shape=None):
         if self.class_embedding is not None:
@@ -277,3 +282,7 @@ class Generator(keras.Model):
             "num_statistics": factory.num_statistics,
             "seed": self.seed,
         }
+
+
+def _name(index):
+    return f"block_{index}"

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# The REST API with curl:  SERVER=http://127.0.0.1:8501 MODEL=biggan clients/curl.sh
+# Models without classes take no "label".
+set -euo pipefail
+
+server=${SERVER:-http://127.0.0.1:8501}
+model=$server/v1/models/${MODEL:-biggan}
+label=${LABEL:-0}
+output=${OUTPUT:-picture.png}
+
+# --retry tries again on 503 and on timeouts, not on what the server refuses.
+ask() { curl --silent --show-error --fail-with-body --max-time 30 --retry 4 "$@"; }
+
+echo "Status:"
+ask "$model"
+echo
+
+echo "Signatures:"
+ask "$model/metadata" | grep -o '"DT_[A-Z0-9]*"' | sort | uniq -c
+
+echo "One picture, a row a picture:"
+ask "$model:predict" --data '{"signature_name": "generate_png",
+  "instances": [{"label": '"$label"', "seed": 1, "truncation": 0.5}]}' |
+  sed -n 's/.*"b64": *"\([^"]*\)".*/\1/p' | base64 --decode > "$output"
+ls -l "$output"
+
+echo "The same pixels as numbers, a column an input:"
+ask "$model:predict" --data '{"signature_name": "generate",
+  "inputs": {"label": ['"$label"'], "seed": [1], "truncation": [0.5]}}'  |
+  tr -d '\n' | cut -c 1-100
+echo
+
+echo "What a refused request gets:"
+curl --silent --max-time 30 "$model:predict" --data '{"signature_name": "generate_png",
+  "instances": [{"label": '"$label"', "seed": -1, "truncation": 0.5}]}'
+echo

@@ -1,0 +1,120 @@
+"""Many clients at once against a server's REST API: images a second, waiting times, errors.
+
+python load_test.py --model=biggan --label=207 --clients=16 --seconds=20
+
+Every client sends its next request when the last is answered, over one connection. The exit code
+is 1 where any request failed. Only Python's standard library is needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import http.client
+import itertools
+import json
+import math
+import sys
+import threading
+import time
+import urllib.parse
+
+SHARES = (0.5, 0.9, 0.99)
+
+
+class Client(threading.Thread):
+    """Sends requests until a point in time.
+
+    Attributes:
+      seconds: that every answered request took.
+      failures: how often each kind of failure was met.
+    """
+
+    def __init__(self, arguments: argparse.Namespace, seeds: itertools.count, deadline: float):
+        super().__init__(daemon=True)
+        self._arguments, self._seeds, self._deadline = arguments, seeds, deadline
+        self.seconds: list[float] = []
+        self.failures: collections.Counter = collections.Counter()
+
+    def run(self):
+        """Sends the requests."""
+        place = urllib.parse.urlsplit(self._arguments.server)
+        address = f"/v1/models/{urllib.parse.quote(self._arguments.model)}:predict"
+        timeout = self._arguments.timeout
+        connection = http.client.HTTPConnection(place.hostname, place.port or 80, timeout=timeout)
+        while (start := time.perf_counter()) < self._deadline:
+            try:
+                connection.request("POST", address, self._body())
+                answer = connection.getresponse()
+                answer.read()
+            except (OSError, http.client.HTTPException) as error:
+                self.failures[type(error).__name__] += 1
+                connection.close()
+                # A server that is not there would be asked without end.
+                time.sleep(0.1)
+                continue
+            if answer.status == 200:
+                self.seconds.append(time.perf_counter() - start)
+            else:
+                self.failures[f"status {answer.status}"] += 1
+
+    def _body(self) -> str:
+        row = {"truncation": self._arguments.truncation}
+        if self._arguments.label is not None:
+            row["label"] = self._arguments.label
+        rows = [{**row, "seed": next(self._seeds)} for _ in range(self._arguments.rows)]
+        return json.dumps({"signature_name": self._arguments.signature, "instances": rows})
+
+
+def measure(arguments: argparse.Namespace) -> dict:
+    """Runs all clients; what they saw."""
+    seeds = itertools.count()
+    start = time.perf_counter()
+    clients = [
+        Client(arguments, seeds, start + arguments.seconds) for _ in range(arguments.clients)
+    ]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+    elapsed = time.perf_counter() - start
+    seconds = sorted(itertools.chain.from_iterable(client.seconds for client in clients))
+    failures = sum((client.failures for client in clients), collections.Counter())
+    return {
+        "clients": arguments.clients,
+        "rows_a_request": arguments.rows,
+        "seconds": round(elapsed, 2),
+        "requests": len(seconds),
+        "images_a_second": round(len(seconds) * arguments.rows / elapsed, 2),
+        "latency_milliseconds": percentiles(seconds),
+        "failures": dict(failures),
+    }
+
+
+def percentiles(ordered: list[float]) -> dict[str, float]:
+    """Milliseconds within which shares of the requests were answered (nearest rank)."""
+    if not ordered:
+        return {}
+    found = {f"p{100 * share:g}": ordered[math.ceil(share * len(ordered)) - 1] for share in SHARES}
+    return {name: round(1000 * value, 1) for name, value in {**found, "max": ordered[-1]}.items()}
+
+
+def main() -> int:
+    """Runs the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--server", default="http://127.0.0.1:8501")
+    parser.add_argument("--model", default="biggan")
+    parser.add_argument("--signature", default="generate_png")
+    parser.add_argument("--label", type=int, help="leave out for models without classes")
+    parser.add_argument("--truncation", type=float, default=0.5)
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--rows", type=int, default=1, help="images a request")
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--timeout", type=float, default=30.0, help="seconds of a request")
+    result = measure(parser.parse_args())
+    print(json.dumps(result, indent=2))
+    return 1 if result["failures"] or not result["requests"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""The models of the pytorch-pretrained-BigGAN fixtures as folders, and their exports."""
+
+from __future__ import annotations
+
+import pathlib
+
+from tests.golden_files import golden
+from tests.models.test_goldens_huggingface import ARCHITECTURES
+from tf_biggan.conversion import huggingface
+from tf_biggan.exporting.exporter import export
+from tf_biggan.exporting.settings import ExportConfig
+from tf_biggan.model_store.directory import write_directory
+
+NAME = "class {}, bird {}"
+
+
+def write_model(name: str, folder: pathlib.Path) -> str:
+    """Folder of the converted fixture, with class names."""
+    fixture, path = golden(name), str(folder / f"{name}_model")
+    config = fixture.info["config"]
+    generator = huggingface.generator(
+        ARCHITECTURES[name], config["num_classes"], base_channels=config["channel_width"]
+    )
+    huggingface.load_generator(generator, fixture.weights(""))
+    names = tuple(NAME.format(number, number) for number in range(config["num_classes"]))
+    write_directory(path, {"generator": generator}, names, {"family": "pytorch_pretrained_biggan"})
+    return path
+
+
+def exported(name: str, folder: pathlib.Path, **settings) -> str:
+    """Folder of the exported fixture."""
+    output = str(folder / name / "1")
+    export(ExportConfig(model=write_model(name, folder), output=output, **settings))
+    return output

@@ -1,0 +1,71 @@
+"""One server in a thread for every test file, over small SavedModels."""
+
+import asyncio
+import contextlib
+import threading
+
+import pytest
+
+from tests.serving import saved_models
+from tf_biggan.serving.limits import Limits
+from tf_biggan.serving.server import LOCAL_HOST, run_server
+from tf_biggan.serving.versions import find_versions
+
+
+@pytest.fixture(scope="session")
+def birds(tmp_path_factory):
+    """A base folder `birds` with versions 1, 2 and a broken 0."""
+    base = tmp_path_factory.mktemp("models") / "birds"
+    for version in "12":
+        saved_models.save_conditional(str(base / version))
+    (base / "0").mkdir()
+    (base / "0" / "saved_model.pb").write_bytes(b"no SavedModel")
+    (base / "notes").mkdir()
+    return str(base)
+
+
+@pytest.fixture(scope="session")
+def textures(tmp_path_factory):
+    """A SavedModel without classes."""
+    path = str(tmp_path_factory.mktemp("models") / "textures")
+    saved_models.save_unconditional(path)
+    return path
+
+
+@contextlib.contextmanager
+def running_server(path, limits=None):
+    """Gives the address of a server's page, without the slash at its end."""
+    started, box = threading.Event(), {}
+
+    async def main():
+        box["loop"], box["stop"] = asyncio.get_running_loop(), asyncio.Event()
+
+        def ready(url):
+            box["url"] = url
+            started.set()
+
+        versions = find_versions(path)
+        await run_server(versions, 0, LOCAL_HOST, limits or Limits(), box["stop"], ready)
+
+    def target():
+        try:
+            asyncio.run(main())
+        finally:
+            started.set()
+
+    thread = threading.Thread(target=target)
+    thread.start()
+    started.wait(60)
+    try:
+        yield box["url"].rstrip("/")
+    finally:
+        box["loop"].call_soon_threadsafe(box["stop"].set)
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def server(birds):
+    """A server over `birds`."""
+    with running_server(birds) as url:
+        yield url

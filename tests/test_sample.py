@@ -1,0 +1,37 @@
+"""The sample command as a process: help, usage and input errors, without TensorFlow."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tf_biggan.synthesis.sample_settings import SampleConfig
+
+
+def run(*arguments):
+    command = [sys.executable, "-m", "tf_biggan.sample", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_help_names_every_setting():
+    process = run("--help")
+    assert process.returncode == 0
+    for field in SampleConfig.settings():
+        assert f"--{field.name}" in process.stdout or f"--[no]{field.name}" in process.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 2, "missing --model. See --help."),
+        (["--model=m", "--bn=arc"], 2, "should be one of <table|running|batch|standing>"),
+        (["--model=m", "--truncation=nonsense"], 1, "must be a number"),
+        (["--model=m", "--classes=1", "--class_mix=1:1"], 1, "no meaning beside --classes"),
+    ],
+)
+def test_bad_input_is_one_line_and_an_exit_code(arguments, code, message, tmp_path):
+    process = run(*arguments, f"--output={tmp_path}/a.png")
+    assert process.returncode == code and message in process.stderr
+    assert process.stderr.count("\n") == 1 and list(tmp_path.iterdir()) == []

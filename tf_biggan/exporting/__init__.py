@@ -1,0 +1,1 @@
+"""SavedModels: folding, statistics over truncation, signatures, metadata, and their writing."""

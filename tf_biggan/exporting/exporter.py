@@ -1,0 +1,176 @@
+"""From a run or a converted model to the folder of a SavedModel."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import os
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_biggan import checks
+from tf_biggan.classes import parse_classes
+from tf_biggan.evaluation.generated import weights_sha256
+from tf_biggan.exporting.folding import classes_cut, folded_arrays
+from tf_biggan.exporting.inference_generator import inference_discriminator, inference_generator
+from tf_biggan.exporting.model_card import write_card, write_samples
+from tf_biggan.exporting.settings import DEFAULT_ROWS, ExportConfig
+from tf_biggan.exporting.signature_table import read_signatures
+from tf_biggan.exporting.signatures import Endpoints, ExportedModule, ExportedParts
+from tf_biggan.exporting.statistics_table import TableDrawing, statistics_table
+from tf_biggan.exporting.warmup import write_warmup
+from tf_biggan.exporting.writer import new_folder
+from tf_biggan.model_store.directory import check_new, load_network, read_directory
+from tf_biggan.model_store.export_metadata import write_metadata
+from tf_biggan.open_model import OpenedModel, open_model
+from tf_biggan.progress import Progress
+from tf_biggan.training.restored import restore_network
+
+OWN_TABLE, STANDING, RUNNING = "the model's own", "standing", "running"
+STEPS = ("folding", "graphs", "writing", "samples")
+
+
+def export(config: ExportConfig) -> None:
+    """Writes the SavedModel that the settings describe.
+
+    Raises:
+      ValueError: the model cannot be exported so, or there is something at the output already.
+      OSError: the output cannot be written.
+    """
+    check_new(config.output)
+    opened = open_model(config.model, raw=config.raw, iteration=config.iteration)
+    checks.require(
+        opened.kind != "saved_model",
+        "what is exported must be a run or a converted model, not a SavedModel",
+        model=config.model,
+    )
+    discriminator = _discriminator(config, opened) if config.with_discriminator else None
+    classes = _classes(config, opened)
+    progress = Progress("Export", len(STEPS), unit="steps")
+    arrays, bn = _arrays(config, opened.generator)
+    progress.add(1, "graphs")
+    parts = _parts(config, opened, classes, arrays, discriminator)
+    metadata = _metadata(config, opened, parts, classes, bn)
+    del opened, arrays, discriminator
+    _write(config.output, parts, metadata, progress)
+    progress.close()
+
+
+def _discriminator(config, opened: OpenedModel) -> keras.Model:
+    if opened.kind == "run":
+        return restore_network(config.model, "discriminator", config.iteration)
+    return load_network(read_directory(config.model), "discriminator")
+
+
+def _classes(config, opened) -> tuple[int, ...] | None:
+    if config.num_classes_subset is None:
+        return None
+    count = opened.generator.num_classes
+    checks.require(
+        count > 0,
+        "a model without classes has no subset of them",
+        classes=config.num_classes_subset,
+    )
+    return parse_classes(config.num_classes_subset, opened.class_names, count)
+
+
+def _arrays(config, generator) -> tuple[dict[str, np.ndarray], str]:
+    """Folded variables with their table of statistics, and what kind of statistics it is of."""
+    arrays, rows = folded_arrays(generator), config.table_rows()
+    own = generator.factory.num_statistics
+    if own > 1:
+        checks.require(
+            rows in (None, own),
+            f"the model has a table of {own} rows of its own; `truncation_grid` must be left out",
+            truncation_grid=config.truncation_grid,
+        )
+        return arrays, OWN_TABLE
+    rows = DEFAULT_ROWS if rows is None else rows
+    if rows == 1:
+        return arrays, RUNNING
+    sizes = config.standing_sizes(generator.image_size)
+    drawing = TableDrawing(rows, *sizes, config.truncation_mode, config.standing_seed)
+    return arrays | statistics_table(generator.get_config(), arrays, drawing), STANDING
+
+
+def _parts(config, opened, classes, arrays, discriminator) -> ExportedParts:
+    generator, names = opened.generator, opened.class_names
+    settings, other = dict(generator.get_config()), None
+    if classes is not None:
+        settings["num_classes"] = len(classes)
+        names = tuple(names[index] for index in classes) if names else ()
+        arrays = classes_cut(arrays, classes, generator.class_embedding is None)
+    if discriminator is not None:
+        other_settings = {**discriminator.get_config(), "num_classes": settings["num_classes"]}
+        other_arrays = folded_arrays(discriminator)
+        if classes is not None:
+            other_arrays = classes_cut(other_arrays, classes, False)
+        other = inference_discriminator(other_settings, other_arrays, config.compute_dtype)
+    exported = inference_generator(settings, arrays, config.compute_dtype)
+    limit = config.batch_limit(exported.image_size)
+    return ExportedParts(exported, other, names, config.truncation_mode, config.dtype, limit)
+
+
+def _metadata(config, opened, parts, classes, bn) -> Mapping[str, object]:
+    generator, rows = parts.generator, parts.generator.factory.num_statistics
+    settings = ("raw", "truncation_grid", "standing_seed")
+    batches, size = config.standing_sizes(generator.image_size)
+    provenance = {
+        "model": dict(opened.description),
+        "weights_sha256": weights_sha256(opened.generator),
+        "settings": {name: getattr(config, name) for name in settings},
+        "standing_batches": [batches, size] if bn == STANDING else None,
+        "classes_of_the_model": None if classes is None else list(classes),
+        "exported": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "tensorflow": tf.__version__,
+        "tf_biggan": _version(),
+    }
+    return {
+        "config": generator.get_config(),
+        "class_names": list(parts.class_names),
+        "provenance": provenance,
+        "truncation_mode": parts.truncation_mode,
+        "truncation_grid": [row / (rows - 1) for row in range(rows)] if rows > 1 else [],
+        "bn": bn,
+        "dtype": parts.dtype,
+        "compute_dtype": config.compute_dtype,
+        "licence_note": config.licence_note or "",
+        "image_size": list(generator.image_size),
+        "image_channels": generator.image_channels,
+        "latent_dim": generator.latent_dim,
+        "num_classes": generator.num_classes,
+        "max_batch": parts.max_batch,
+        "parameters": int(generator.count_params()),
+        "with_discriminator": parts.discriminator is not None,
+    }
+
+
+def _write(path, parts, metadata, progress) -> None:
+    endpoints = Endpoints(parts)
+    functions = endpoints.signatures()
+    progress.add(1, "writing")
+    name = _model_name(path)
+    with new_folder(path) as folder:
+        tf.saved_model.save(ExportedModule(endpoints), folder, signatures=functions)
+        write_metadata(folder, metadata)
+        write_warmup(folder, name, functions, parts.class_names)
+        progress.add(1, "samples")
+        write_samples(folder, functions["generate"], parts.class_names, metadata["num_classes"])
+        write_card(folder, name, metadata, read_signatures(folder))
+        progress.add(1, "done")
+
+
+def _model_name(path):
+    """TensorFlow Serving is pointed at the folder of all versions."""
+    parent, last = os.path.split(os.path.abspath(path))
+    return os.path.basename(parent) if last.isdecimal() else last
+
+
+def _version():
+    try:
+        return importlib.metadata.version("tf_biggan")
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,129 @@
+"""The model card: Markdown and a sheet of samples beside the SavedModel."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from tf_biggan.classes import ClassLookup
+from tf_biggan.exporting.signature_table import Signature, signature_lines
+from tf_biggan.images import save_png, sheet
+
+CARD_FILE, SAMPLES_FILE = "model_card.md", "samples.png"
+MOST_CELLS = 8
+LARGEST_SIDE = 1024
+TRUNCATION = 0.5
+LABEL_LENGTH = 32
+NO_NOTE = "No note was given. Weights and data have licences of their own."
+MEANING = {
+    "scale": "Latents are `truncation` times a normal distribution cut off at 2, as of DeepMind's"
+    " modules; above 0, at most 1. Lower is less varied and, by its scores, better looking.",
+    "resample": "Latents are a normal distribution cut off at `truncation` (the paper's); above 0."
+    " Lower is less varied and, by its scores, better looking.",
+}
+
+
+def write_samples(
+    folder: str, generate: Callable, class_names: tuple[str, ...], num_classes: int
+) -> None:
+    """Writes the sheet: classes as rows, evenly over all, and the same seeds in every row.
+
+    Args:
+      generate: the signature of that name.
+      class_names: one name a class, or none.
+      num_classes: 0 for a model without classes, whose rows go on with other seeds.
+    """
+    lookup = ClassLookup(class_names, num_classes) if num_classes else None
+    height, width = generate.structured_outputs["images"].shape[1:3]
+    columns = _cells(width)
+    rows = min(_cells(height), num_classes) if num_classes else 2
+    classes = [row * num_classes // rows for row in range(rows)]
+    images = [
+        _row(generate, number, bool(lookup), row, columns) for row, number in enumerate(classes)
+    ]
+    labels = [lookup.label(number)[:LABEL_LENGTH] for number in classes] if lookup else None
+    page = sheet(np.concatenate(images), columns, labels)
+    save_png(page, os.path.join(folder, SAMPLES_FILE))
+
+
+def _cells(side):
+    return max(2, min(MOST_CELLS, LARGEST_SIDE // side))
+
+
+def _row(generate, number, conditional, row, columns):
+    seeds = np.arange(columns) + (0 if conditional else row * columns)
+    images = []
+    for seed in seeds:
+        # One by one: the sheet asks for no more memory than a request of one image.
+        inputs = dict(seed=tf.constant([seed], tf.int64), truncation=tf.constant([TRUNCATION]))
+        if conditional:
+            inputs["label"] = tf.constant([number], tf.int64)
+        images.append(generate(**inputs)["images"].numpy())
+    return np.concatenate(images)
+
+
+def write_card(
+    folder: str, name: str, metadata: Mapping[str, object], signatures: list[Signature]
+) -> None:
+    """Writes the Markdown file.
+
+    Args:
+      name: of the model.
+      metadata: as in `assets.extra/tf_biggan.json`.
+      signatures: of the SavedModel.
+    """
+    text = "\n\n".join(part for part in _parts(name, metadata, signatures) if part) + "\n"
+    with open(os.path.join(folder, CARD_FILE), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _parts(name, metadata, signatures):
+    height, width = metadata["image_size"]
+    classes, names = metadata["num_classes"], metadata["class_names"]
+    yield f"# {name}"
+    yield (
+        f"A BigGAN generator as a TensorFlow SavedModel: images of {width}x{height} pixels,"
+        f" {metadata['image_channels']} channels,"
+        f" {f'{classes} classes' if classes else 'no classes'}; {metadata['parameters']:,}"
+        f" parameters, kernels stored as {metadata['dtype']}, computed in"
+        f" {metadata['compute_dtype']}."
+    )
+    yield f"![Classes as rows, truncation {TRUNCATION}]({SAMPLES_FILE})"
+    yield f"## Licence\n\n{metadata['licence_note'] or NO_NOTE}"
+    yield f"## Call\n\n```python\n{_example(metadata)}\n```"
+    yield "## Signatures\n\n```text\n" + "\n".join(signature_lines(signatures)) + "\n```"
+    yield f"A request may have {metadata['max_batch']} rows."
+    yield f"## Truncation\n\n{MEANING[metadata['truncation_mode']]} {_table(metadata)}"
+    if names:
+        yield "## Classes\n\n" + "\n".join(f"{index}. {one}" for index, one in enumerate(names))
+    provenance = json.dumps(metadata["provenance"], indent=2, ensure_ascii=False)
+    yield f"## Where it comes from\n\n```json\n{provenance}\n```"
+
+
+def _table(metadata):
+    rows = len(metadata["truncation_grid"])
+    if rows < 2:
+        return "Batch norms use the same statistics at every truncation."
+    return (
+        f"Batch norms use statistics of that truncation, interpolated in a table of {rows} rows"
+        f" ({metadata['bn']})."
+    )
+
+
+def _example(metadata):
+    classes, latent_dim = metadata["num_classes"], metadata["latent_dim"]
+    label = "label=tf.constant([0], tf.int64), " if classes else ""
+    y = f"y = np.eye({classes}, dtype='float32')[[0]]  # one-hot, or a mixture\n" if classes else ""
+    return (
+        "import numpy as np, tensorflow as tf, tensorflow_hub as hub\n\n"
+        "module = hub.load('path/of/this/folder')\n"
+        f"z = 0.5 * np.random.randn(1, {latent_dim}).astype('float32')\n{y}"
+        f"images = module(z, {'y, ' if classes else ''}0.5)  # float32 in [-1, 1]\n\n"
+        "png = module.signatures['generate_png'](\n"
+        f"    {label}seed=tf.constant([7], tf.int64), truncation=tf.constant([0.5])\n"
+        ")['image_bytes'][0].numpy()"
+    )

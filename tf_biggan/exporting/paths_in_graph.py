@@ -1,0 +1,20 @@
+"""Spherical interpolation of latents in a graph; `tf_biggan.interpolation` is the same in NumPy."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tf_biggan.interpolation import PARALLEL_TOLERANCE, lerp
+
+
+def slerp(start: tf.Tensor, end: tf.Tensor, fraction: tf.Tensor) -> tf.Tensor:
+    """Points between rows of [N, D], float32; `fraction` is [N]. See `interpolation.slerp`."""
+    start, end = tf.cast(start, tf.float64), tf.cast(end, tf.float64)
+    fraction = tf.cast(fraction, tf.float64)[:, None]
+    lengths = tf.norm(start, axis=-1) * tf.norm(end, axis=-1)
+    cosine = tf.math.divide_no_nan(tf.reduce_sum(start * end, axis=-1), lengths)
+    angle = tf.acos(tf.clip_by_value(cosine, -1.0, 1.0))[:, None]
+    parallel = tf.sin(angle) < PARALLEL_TOLERANCE
+    sine = tf.where(parallel, tf.ones_like(angle), tf.sin(angle))
+    mixed = tf.sin((1.0 - fraction) * angle) * start + tf.sin(fraction * angle) * end
+    return tf.cast(tf.where(parallel, lerp(start, end, fraction), mixed / sine), tf.float32)

@@ -1,0 +1,73 @@
+"""The signatures of a SavedModel on disk, read without its weights, and as text."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import saved_model_pb2
+
+from tf_biggan import checks
+from tf_biggan.model_store.saved_model import SAVED_MODEL_FILE, is_saved_model
+
+SERVE_TAG = "serve"
+INTERNAL = "__saved_model"
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """One signature: name, and "dtype [shape]" of inputs and outputs by name."""
+
+    name: str
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+
+
+def read_signatures(folder: str) -> list[Signature]:
+    """The signatures of a SavedModel, by name.
+
+    Raises:
+      ValueError: there is none that can be read.
+    """
+    checks.require(is_saved_model(folder), "there must be a SavedModel in the folder", path=folder)
+    message = saved_model_pb2.SavedModel()
+    try:
+        with open(os.path.join(folder, SAVED_MODEL_FILE), "rb") as file:
+            message.ParseFromString(file.read())
+    except DecodeError as error:
+        raise ValueError(f"A SavedModel must be complete. Received: {folder} ({error}).") from error
+    graphs = [graph for graph in message.meta_graphs if SERVE_TAG in graph.meta_info_def.tags]
+    checks.require(bool(graphs), f"a SavedModel must have the tag {SERVE_TAG}", path=folder)
+    found = graphs[0].signature_def.items()
+    return [
+        Signature(name, _tensors(signature.inputs), _tensors(signature.outputs))
+        for name, signature in sorted(found)
+        if not name.startswith(INTERNAL)
+    ]
+
+
+def signature_lines(signatures: list[Signature]) -> list[str]:
+    """Two columns for every signature: what goes in, what comes out."""
+    lines = []
+    for signature in signatures:
+        lines.append(signature.name)
+        for arrow, tensors in (("<-", signature.inputs), ("->", signature.outputs)):
+            width = max(map(len, tensors), default=0)
+            lines += [f"  {arrow} {name:<{width}}  {kind}" for name, kind in tensors.items()]
+    return lines
+
+
+def _tensors(infos):
+    return {name: _described(info) for name, info in sorted(infos.items())}
+
+
+def _described(info):
+    dtype = tf.as_dtype(info.dtype).name
+    if info.tensor_shape.unknown_rank:
+        return f"{dtype} of any shape"
+    sizes = [
+        "N" if place == 0 else str(dim.size) for place, dim in enumerate(info.tensor_shape.dim)
+    ]
+    return f"{dtype} [{', '.join('?' if size == '-1' else size for size in sizes)}]"

@@ -1,0 +1,43 @@
+"""A SavedModel's folder, written under a temporary name beside its own, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from tf_biggan.model_store.directory import check_new
+from tf_biggan.model_store.export_metadata import EXTRA_FOLDER
+
+# What TensorFlow puts around the reason: the node before it, the operation after it.
+_KERNEL_NAMES = re.compile(r"^\{\{.*?\}\}\s*| \[Op:\w+\].*$")
+
+
+@contextlib.contextmanager
+def new_folder(path: str) -> Iterator[str]:
+    """A temporary folder with an `assets.extra`, which has the name `path` once all went well.
+
+    After an error, an interruption, or on a full disk, nothing of it is left.
+
+    Raises:
+      ValueError: there is something at `path`.
+      OSError: it cannot be written.
+    """
+    check_new(path)
+    # TensorFlow Serving, which may be watching, takes only names that are numbers for versions.
+    temporary = f"{os.path.normpath(path)}.{os.getpid()}.tmp"
+    try:
+        os.makedirs(os.path.join(temporary, EXTRA_FOLDER))
+        yield temporary
+        if os.path.isdir(path):
+            os.rmdir(path)
+        os.rename(temporary, path)
+    except tf.errors.OpError as error:
+        reason = _KERNEL_NAMES.sub("", str(error).splitlines()[0])
+        raise OSError(f"The SavedModel cannot be written: {path} ({reason})") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""A local HTTP server for SavedModels that speaks TensorFlow Serving's REST predict API."""

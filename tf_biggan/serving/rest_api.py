@@ -1,0 +1,168 @@
+"""TensorFlow Serving's REST addresses: predict, model status and metadata."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Iterator
+
+from aiohttp import web
+
+from tf_biggan.serving.admission import Admission
+from tf_biggan.serving.answers import answer_pieces
+from tf_biggan.serving.batching import Batcher
+from tf_biggan.serving.limits import Limits
+from tf_biggan.serving.predict_request import parse_json, read_request
+from tf_biggan.serving.request_errors import RequestError
+from tf_biggan.serving.served_model import ServedModel
+
+PREFIX = "/v1/"
+_MODEL = PREFIX + "models/{name:[^/:]+}"
+_VERSION = _MODEL + r"/versions/{version:\d{1,18}}"
+RETRY_SECONDS = "1"
+UNCOMPRESSED = "identity"
+CHUNK_CHARACTERS = 2**18
+
+
+class RestApi:
+    """The handlers of the API.
+
+    Args:
+      model: what is served.
+      batcher: runs the requests.
+      limits: of their size and number.
+    """
+
+    def __init__(self, model: ServedModel, batcher: Batcher, limits: Limits):
+        self._model, self._batcher, self._limits = model, batcher, limits
+        self._admission = Admission(limits)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Addresses with their handlers, with and without a version."""
+        table = (
+            (web.post, ":predict", self._predict),
+            (web.get, "", self._status),
+            (web.get, "/metadata", self._metadata),
+        )
+        return [
+            route(prefix + suffix, handler)
+            for prefix in (_MODEL, _VERSION)
+            for route, suffix, handler in table
+        ]
+
+    async def _predict(self, request: web.Request) -> web.StreamResponse:
+        with self._admission.request():
+            model = await self._model.get(*_names(request))
+            document = parse_json(await self._body(request))
+            asked = read_request(document, model.signatures)
+            with self._admission.rows(asked):
+                outputs = await self._batcher.run(asked)
+                return await _stream(request, answer_pieces(outputs, asked.format))
+
+    async def _body(self, request: web.Request) -> bytes:
+        encoding = request.headers.get("Content-Encoding", UNCOMPRESSED)
+        if encoding.lower() != UNCOMPRESSED:
+            raise RequestError(415, f"The body must not be compressed. Received: {encoding[:32]}.")
+        if (request.content_length or 0) > self._limits.body_bytes:
+            raise _too_large(self._limits)
+        try:
+            async with asyncio.timeout(self._limits.body_seconds):
+                return await request.read()
+        except TimeoutError:
+            seconds = f"{self._limits.body_seconds:g}"
+            raise RequestError(408, f"The body did not arrive within {seconds} s.") from None
+        except web.HTTPRequestEntityTooLarge:
+            raise _too_large(self._limits) from None
+
+    async def _status(self, request: web.Request) -> web.Response:
+        name, version = _names(request)
+        number = self._model.number(name, version)
+        # The newest first, as TensorFlow Serving lists them; without a version, all of them.
+        numbers = sorted(self._model.versions.folders, reverse=True)
+        listed = numbers if version is None else [number]
+        return _json_response({"model_version_status": [self._state(each) for each in listed]})
+
+    def _state(self, number: int) -> dict:
+        error = self._model.error(number)
+        status = {"error_code": "NOT_FOUND" if error else "OK", "error_message": error or ""}
+        return {
+            "version": str(number),
+            "state": "END" if error else "AVAILABLE",
+            "status": status,
+        }
+
+    async def _metadata(self, request: web.Request) -> web.Response:
+        name, version = _names(request)
+        model = await self._model.get(name, version)
+        number = str(self._model.number(name, version))
+        spec = {"name": name, "signature_name": "", "version": number}
+        definitions = {"signature_def": {"signature_def": model.signature_defs}}
+        return _json_response({"model_spec": spec, "metadata": definitions})
+
+
+@web.middleware
+async def errors_as_json(request: web.Request, handler: Callable) -> web.StreamResponse:
+    """Answers errors under the API's prefix with {"error": "..."}."""
+    try:
+        return await handler(request)
+    except RequestError as error:
+        return _error(error.status, error.message)
+    except web.HTTPException as error:
+        if error.status < 400 or not request.path.startswith(PREFIX):
+            raise
+        return _error(error.status, _WORDS.get(error.status, f"{error.reason}."), error.headers)
+    except ConnectionError:
+        raise
+    except Exception:
+        logging.getLogger(__name__).exception("A request failed")
+        return _error(500, "The server failed on this request.")
+
+
+_WORDS = {
+    404: "No such address; there are /v1/models/NAME, the same with /metadata, and"
+    " /v1/models/NAME:predict, each also with /versions/NUMBER after NAME.",
+    405: "This address does not take this method: predict takes POST, the others GET.",
+}
+
+
+def _names(request: web.Request) -> tuple[str, int | None]:
+    version = request.match_info.get("version")
+    return request.match_info["name"], None if version is None else int(version)
+
+
+def _too_large(limits: Limits) -> RequestError:
+    return RequestError(413, f"The body must be at most {limits.body_bytes:,} bytes.")
+
+
+def _json_response(value: dict) -> web.Response:
+    return web.json_response(value, dumps=lambda document: json.dumps(document, indent=1))
+
+
+def _error(status: int, message: str, headers=()) -> web.Response:
+    response = web.json_response({"error": message}, status=status)
+    if status == 503:
+        response.headers["Retry-After"] = RETRY_SECONDS
+    if "Allow" in headers:
+        response.headers["Allow"] = headers["Allow"]
+    return response
+
+
+async def _stream(request: web.Request, pieces: Iterator[str]) -> web.StreamResponse:
+    """Sends a JSON text whose pieces are made while it is sent, outside of the event loop."""
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    await response.prepare(request)
+    while chunk := await asyncio.to_thread(_chunk, pieces):
+        await response.write(chunk)
+    await response.write_eof()
+    return response
+
+
+def _chunk(pieces: Iterator[str]) -> bytes:
+    taken, size = [], 0
+    for piece in pieces:
+        taken.append(piece)
+        size += len(piece)
+        if size >= CHUNK_CHARACTERS:
+            break
+    return "".join(taken).encode("utf-8")

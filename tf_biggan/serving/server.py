@@ -1,0 +1,138 @@
+"""Serves a SavedModel over HTTP for trying it out, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import importlib.util
+import signal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from tf_biggan import checks
+from tf_biggan.serving.limits import Limits
+from tf_biggan.serving.versions import ModelVersions, find_versions
+
+DEFAULT_PORT = 8501
+LOCAL_HOST = "127.0.0.1"
+LARGEST_PORT = 65535
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def serve(
+    path: str,
+    port: int = DEFAULT_PORT,
+    host: str = LOCAL_HOST,
+    *,
+    limits: Limits | None = None,
+    say: Callable[[str], None] | None = None,
+) -> int:
+    """Serves until Ctrl-C or SIGTERM, then finishes what was begun.
+
+    Args:
+      path: a SavedModel, or a folder of SavedModels named by numbers.
+      port: to listen on; 0 for any that is free.
+      host: address to listen on; only this machine unless told.
+      limits: what clients may send.
+      say: gets one line with the page's address at the start, and one at the end; prints unless
+        told.
+
+    Returns:
+      The exit code.
+
+    Raises:
+      ValueError: there is no SavedModel, it cannot be loaded, the port cannot be listened on, or
+        the server library is not installed.
+    """
+    checks.require_integer("port", port, minimum=0, maximum=LARGEST_PORT)
+    _require_library()
+    versions = find_versions(path)
+    limits, say = limits or Limits(), say or _print
+
+    async def until_signal() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, stop.set)
+        await run_server(versions, port, host, limits, stop, lambda url: say(_greeting(url)))
+
+    asyncio.run(until_signal())
+    say("Stopped.")
+    return 0
+
+
+async def run_server(
+    versions: ModelVersions,
+    port: int,
+    host: str,
+    limits: Limits,
+    stop: asyncio.Event,
+    ready: Callable[[str], None],
+) -> None:
+    """Serves until `stop` is set.
+
+    Args:
+      ready: gets the page's address once requests are answered.
+
+    Raises:
+      ValueError: as `serve`.
+    """
+    from aiohttp import web
+
+    from tf_biggan.serving.application import make_application
+    from tf_biggan.serving.batching import Batcher
+    from tf_biggan.serving.served_model import ServedModel
+
+    with ThreadPoolExecutor(1, thread_name_prefix="model") as thread:
+        model = ServedModel(versions, thread)
+        batcher = Batcher(limits, thread)
+        runner = web.AppRunner(
+            make_application(model, batcher, limits),
+            handler_cancellation=True,
+            access_log=None,
+            # A small body that unpacks to a large one would be unpacked before it can be refused.
+            auto_decompress=False,
+            shutdown_timeout=limits.shutdown_seconds,
+        )
+        await runner.setup()
+        worker = asyncio.create_task(batcher.work())
+        try:
+            await _listen(web.TCPSite(runner, host, port), host, port)
+            ready(f"http://{_in_url(host)}:{runner.addresses[0][1]}/")
+            await stop.wait()
+        finally:
+            await runner.cleanup()
+            worker.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await worker
+
+
+async def _listen(site, host: str, port: int) -> None:
+    try:
+        await site.start()
+    except (OSError, OverflowError) as error:
+        taken = getattr(error, "errno", None) == errno.EADDRINUSE
+        reason = "it is in use" if taken else str(error)
+        raise ValueError(
+            f"Cannot listen on port {port} of {host}: {reason}. Another port, or 0 for any that is"
+            " free, would be accepted."
+        ) from error
+
+
+def _print(line: str) -> None:
+    # A program that started this one waits for the address.
+    print(line, flush=True)
+
+
+def _greeting(url: str) -> str:
+    return f"Try the model at {url} (Ctrl-C stops the server)."
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _require_library() -> None:
+    if importlib.util.find_spec("aiohttp") is None:
+        raise ValueError("The local server needs aiohttp: pip install 'tf_biggan[serve]'.")
