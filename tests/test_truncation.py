@@ -7,6 +7,7 @@ import pytest
 import scipy.stats
 import tensorflow as tf
 
+from tests.golden_files import golden
 from tf_biggan.truncation import (
     SCALED_LIMIT,
     check_truncation,
@@ -18,21 +19,25 @@ from tf_biggan.truncation import (
 COUNT, DIM = 400, 50
 # Kolmogorov-Smirnov distance that 20,000 draws exceed once in a million.
 FAR = 0.019
-# truncated_noise_sample(4, 128, t, seed) of pytorch-pretrained-BigGAN: three values of the first
-# row and the last of the last, at truncation 1; at t they are t times that.
-HUGGINGFACE = {
-    0: (0.11705679446458817, 0.5399904847145081, 0.24840021133422852, -0.37086144),
-    7: (-1.3071177005767822, 0.7295992374420166, -0.14789801836013794, -0.45257112),
-    42: (-0.3048279881477356, 1.4773321151733398, 0.5871191620826721, -0.19687419),
-}
 
 
-@pytest.mark.parametrize("seed", HUGGINGFACE)
-def test_the_inverse_of_the_distribution_gives_huggingfaces_noise(seed):
+@pytest.mark.parametrize("seed", [0, 7, 42])
+@pytest.mark.parametrize("truncation", [1.0, 0.5, 0.4])
+def test_the_inverse_of_the_distribution_gives_huggingfaces_noise(seed, truncation):
+    # Its uniform numbers are NumPy's; what is made of them is the mode "scale".
     uniform = np.random.RandomState(seed).uniform(size=(4, 128))
-    noise = truncated_normal(uniform, SCALED_LIMIT).numpy()
-    actual = [*noise[0, :3], noise[3, -1]]
-    np.testing.assert_allclose(actual, HUGGINGFACE[seed], rtol=0, atol=1e-7)
+    noise = truncation * truncated_normal(uniform, SCALED_LIMIT).numpy()
+    expected = golden("hf_noise").arrays[f"seed{seed}_t{truncation}"]
+    np.testing.assert_allclose(noise, expected, rtol=0, atol=1e-7)
+    ours = scipy.stats.truncnorm.ppf(uniform, -2, 2, scale=truncation)
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-7)
+
+
+def test_the_spread_is_that_of_huggingfaces_noise():
+    info = golden("hf_noise").info
+    z = latents(0, np.arange(4000), DIM, 1.0).numpy()
+    assert abs(z.std() - info["std_theory"]) < 0.005 and abs(z.mean()) < 0.008
+    assert 1.99 < np.abs(z).max() <= 2 and info["max_200k"] <= 2
 
 
 @pytest.mark.parametrize(

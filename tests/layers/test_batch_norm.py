@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from tests.golden_files import golden
 from tf_biggan.layers.batch_norm import BatchNorm, ConditionalBatchNorm, table_position
 from tf_biggan.layers.linear import Dense, Embedding
 
@@ -121,6 +122,20 @@ def test_truncation_on_the_grid_takes_its_row_exactly(row):
     lower, fraction = table_position(np.float32(row / 50), 51)
     assert float(fraction) in (0.0, 1.0)
     assert int(lower) + int(fraction) == row
+
+
+@pytest.mark.parametrize("rows", [51, 11])
+def test_positions_are_huggingfaces_but_for_its_swapped_weights_and_rounding(rows):
+    for entry in golden("hf_noise").info["truncation_table"][str(rows)]:
+        lower, fraction = table_position(np.float32(entry["truncation"]), rows)
+        place = entry["truncation"] * (rows - 1)
+        if abs(place - round(place)) < 1e-9:
+            # It takes a neighbour's row at 0.14, 0.28, 0.56, 0.58 and 0.94.
+            assert int(lower) + float(fraction) == round(place)
+        else:
+            assert int(lower) == entry["start_idx"]
+            # Its weight of the row above stands at the row below.
+            assert float(fraction) == pytest.approx(entry["weight_of_start"], abs=2e-5)
 
 
 def test_truncation_between_rows_is_interpolated_the_right_way_round(table_norm):

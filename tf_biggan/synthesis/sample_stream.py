@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from tf_biggan.images import to_uint8
 from tf_biggan.progress import Progress
 from tf_biggan.synthesis.sampler import Sampler
 from tf_biggan.synthesis.unfinished import begin, discard, require_same, unfinished_folder
@@ -31,7 +32,7 @@ class Target(Protocol):
         """How many images, from the first on, are written in the unfinished folder."""
 
     def write(self, folder: str, start: int, images: np.ndarray) -> None:
-        """Writes images [n, H, W, C], the first of which is number `start`."""
+        """Writes images, uint8 [n, H, W, C], the first of which is number `start`."""
 
     def finish(self, folder: str) -> None:
         """Gives what is in the folder its final name."""
@@ -57,7 +58,7 @@ def stream(target: Target, wanted: WantedImages, sampler: Sampler, truncation: f
         progress = Progress("Sampling", count, done=start)
         parts = wanted.seeds[start:], wanted.conditions(start, count)
         for images in sampler.batches(*parts, truncation):
-            target.write(folder, start, images)
+            target.write(folder, start, to_uint8(images))
             start += len(images)
             progress.add(len(images))
         progress.close()

@@ -50,7 +50,7 @@ class Sampler:
     def batches(
         self, seeds: np.ndarray, conditions: np.ndarray | None, truncation: float | None
     ) -> Iterator[np.ndarray]:
-        """All images in order, uint8 [at most `rows`, H, W, C].
+        """All images in order, float32 [at most `rows`, H, W, C] in [-1, 1].
 
         Args:
           seeds: [N].
@@ -66,13 +66,13 @@ class Sampler:
             count = len(z)
             if self._bn == "batch":
                 z, given = self._filled(z, given, truncation)
-            yield to_uint8(draw(z, given, statistics))[:count]
+            yield draw(z, given, statistics)[:count]
 
     def images(self, seeds, conditions, truncation, title: str = "Sampling") -> np.ndarray:
-        """All images together, with a progress bar."""
+        """All images together, uint8 [N, H, W, C], with a progress bar."""
         progress, made = Progress(title, len(seeds)), []
         for batch in self.batches(seeds, conditions, truncation):
-            made.append(batch)
+            made.append(to_uint8(batch))
             progress.add(len(batch))
         progress.close()
         return np.concatenate(made)
