@@ -20,6 +20,7 @@ import time
 import urllib.parse
 
 SHARES = (0.5, 0.9, 0.99)
+CONNECTIONS = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
 
 
 class Client(threading.Thread):
@@ -39,9 +40,11 @@ class Client(threading.Thread):
     def run(self):
         """Sends the requests."""
         place = urllib.parse.urlsplit(self._arguments.server)
-        address = f"/v1/models/{urllib.parse.quote(self._arguments.model)}:predict"
+        model = urllib.parse.quote(self._arguments.model)
+        address = f"{place.path.rstrip('/')}/v1/models/{model}:predict"
         timeout = self._arguments.timeout
-        connection = http.client.HTTPConnection(place.hostname, place.port or 80, timeout=timeout)
+        kind = CONNECTIONS[place.scheme]
+        connection = kind(place.hostname, place.port, timeout=timeout)
         while (start := time.perf_counter()) < self._deadline:
             try:
                 connection.request("POST", address, self._body())
@@ -111,7 +114,11 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=1, help="images a request")
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--timeout", type=float, default=30.0, help="seconds of a request")
-    result = measure(parser.parse_args())
+    arguments = parser.parse_args()
+    place = urllib.parse.urlsplit(arguments.server)
+    if place.scheme not in CONNECTIONS or not place.hostname:
+        parser.error("--server must be such as http://127.0.0.1:8501")
+    result = measure(arguments)
     print(json.dumps(result, indent=2))
     return 1 if result["failures"] or not result["requests"] else 0
 

@@ -54,7 +54,10 @@ def seeds(text: str) -> list[int]:
     numbers = []
     for part in text.split(","):
         first, dash, last = part.partition("-")
-        numbers += range(int(first), int(last if dash else first) + 1)
+        first, last = int(first), int(last if dash else first)
+        if last < first:
+            raise argparse.ArgumentTypeError(f"a range must rise, such as 2-5, not {part}")
+        numbers += range(first, last + 1)
     return numbers
 
 
@@ -101,14 +104,14 @@ def run(arguments: argparse.Namespace, ask: Callable[[dict[str, list]], list[byt
     Args:
       ask: the PNG bytes for the columns of one request.
     """
-    os.makedirs(arguments.output, exist_ok=True)
     try:
+        os.makedirs(arguments.output, exist_ok=True)
         for batch in batches(arguments.seeds, arguments.batch):
             inputs = columns(arguments, batch)
             pictures = with_retries(lambda inputs=inputs: ask(inputs), arguments.retries)
             for seed, picture in zip(batch, pictures, strict=True):
                 print(save(picture, arguments, seed))
-    except (TemporaryError, FinalError) as error:
+    except (TemporaryError, FinalError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

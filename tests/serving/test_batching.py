@@ -127,10 +127,13 @@ def test_rows_are_admitted_up_to_the_limits():
     of, open_length = signature(Double()), signature(Double(), (None, None, 3))
     admission = Admission(limits)
     for refused, words in (
-        (request(of, [0.0] * 21), "A request can have 20 rows at most. Received: 21."),
+        (
+            request(of, [0.0] * 21),
+            "A request to this server can have 20 rows at most. Received: 21.",
+        ),
         (
             request(open_length, [0.0] * 3),
-            "A request of 'double' can have 2 rows at most. Received: 3.",
+            "A request of 'double' to this server can have 2 rows at most. Received: 3.",
         ),
     ):
         with pytest.raises(RequestError) as error, admission.rows(refused):

@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import socket
+import time
 import urllib.parse
 
 import pytest
@@ -241,3 +242,24 @@ def memory(name):
     """Bytes of a line in this process's status."""
     with open("/proc/self/status") as file:
         return next(int(line.split()[1]) * 1024 for line in file if line.startswith(name))
+
+
+def test_a_client_that_does_not_take_its_answer_makes_room_for_others(birds):
+    ends = {name: [1] * 4 for name in ("start_label", "start_seed", "end_label", "end_seed")}
+    inputs = {**ends, "steps": [64] * 4, "truncation": [0.5] * 4}
+    body = json.dumps({"signature_name": "interpolate", "inputs": inputs}).encode()
+    head = (
+        f"POST /v1/models/birds:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    with running_server(birds, Limits(rows=256, write_seconds=1.0)) as server:
+        place = urllib.parse.urlsplit(server)
+        with socket.socket() as stalled:
+            stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            stalled.connect((place.hostname, place.port))
+            # Answers that fill every buffer on the way.
+            stalled.sendall((head.encode() + body) * 12)
+            statuses = []
+            while statuses[-1:] != [200] or 503 not in statuses:
+                statuses.append(predict(server, [ROW], "generate_png")[0])
+                assert len(statuses) < 100, statuses
+                time.sleep(0.1)

@@ -36,9 +36,9 @@ def maker(opened):
 
 @pytest.fixture(autouse=True)
 def opened_once(monkeypatch, opened):
-    real = interpolated_picture.open_model
-    once = lambda path, **which: opened if path == MODEL else real(path, **which)  # noqa: E731
-    monkeypatch.setattr(interpolated_picture, "open_model", once)
+    real = interpolated_picture.open_drawing_model
+    once = lambda settings: opened if settings.model == MODEL else real(settings)  # noqa: E731
+    monkeypatch.setattr(interpolated_picture, "open_drawing_model", once)
 
 
 @pytest.fixture

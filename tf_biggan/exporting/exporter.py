@@ -22,7 +22,7 @@ from tf_biggan.exporting.signature_table import read_signatures
 from tf_biggan.exporting.signatures import Endpoints, ExportedModule, ExportedParts
 from tf_biggan.exporting.statistics_table import TableDrawing, statistics_table
 from tf_biggan.exporting.warmup import write_warmup
-from tf_biggan.exporting.writer import new_folder
+from tf_biggan.exporting.writer import check_writable, new_folder
 from tf_biggan.model_store.directory import check_new, load_network, read_directory
 from tf_biggan.model_store.export_metadata import write_metadata
 from tf_biggan.open_model import OpenedModel, open_model
@@ -41,6 +41,7 @@ def export(config: ExportConfig) -> None:
       OSError: the output cannot be written.
     """
     check_new(config.output)
+    check_writable(config.output)
     opened = open_model(config.model, raw=config.raw, iteration=config.iteration)
     checks.require(
         opened.kind != "saved_model",

@@ -31,13 +31,18 @@ def read_signatures(folder: str) -> list[Signature]:
     Raises:
       ValueError: there is none that can be read.
     """
-    checks.require(is_saved_model(folder), "there must be a SavedModel in the folder", path=folder)
+    checks.require(
+        is_saved_model(folder),
+        f"there must be a SavedModel in the folder, such as {os.path.join(folder, '1')}",
+        path=folder,
+    )
     message = saved_model_pb2.SavedModel()
     try:
         with open(os.path.join(folder, SAVED_MODEL_FILE), "rb") as file:
             message.ParseFromString(file.read())
     except DecodeError as error:
         raise ValueError(f"A SavedModel must be complete. Received: {folder} ({error}).") from error
+    checks.require(bool(message.meta_graphs), "a SavedModel must be complete", path=folder)
     graphs = [graph for graph in message.meta_graphs if SERVE_TAG in graph.meta_info_def.tags]
     checks.require(bool(graphs), f"a SavedModel must have the tag {SERVE_TAG}", path=folder)
     found = graphs[0].signature_def.items()

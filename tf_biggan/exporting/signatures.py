@@ -277,7 +277,8 @@ class Endpoints:
         normal = tf.strings.lower(tf.strings.strip(normal), encoding="utf-8")
         found = tf.equal(normal[:, None], tf.constant(self._names))
         known = tf.reduce_any(found, axis=1)
-        class_name = checked(class_name, "`class_name` must be a class's", known, class_name)
+        rule = "`class_name` must be a class's name, or a part of it that no other class has"
+        class_name = checked(class_name, rule, known, class_name)
         with tf.control_dependencies([class_name]):
             return tf.gather(tf.constant(self._name_labels, tf.int64), tf.argmax(found, axis=1))
 

@@ -31,7 +31,7 @@ def new_folder(path: str) -> Iterator[str]:
     # TensorFlow Serving, which may be watching, takes only names that are numbers for versions.
     temporary = f"{os.path.normpath(path)}.{os.getpid()}.tmp"
     try:
-        os.makedirs(os.path.join(temporary, EXTRA_FOLDER))
+        _make(os.path.join(temporary, EXTRA_FOLDER), path)
         yield temporary
         if os.path.isdir(path):
             os.rmdir(path)
@@ -41,3 +41,17 @@ def new_folder(path: str) -> Iterator[str]:
         raise OSError(f"The SavedModel cannot be written: {path} ({reason})") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_writable(path: str) -> None:
+    """Raises OSError unless a folder can be made beside `path`, before hours of work for it."""
+    probe = f"{os.path.normpath(path)}.{os.getpid()}.probe"
+    _make(probe, path)
+    os.rmdir(probe)
+
+
+def _make(folder: str, path: str) -> None:
+    try:
+        os.makedirs(folder)
+    except OSError as error:
+        raise OSError(f"The SavedModel cannot be written: {path} ({error.strerror})") from error

@@ -44,7 +44,9 @@ class Admission:
         most = self._limits.open_request_rows if is_open else self._limits.request_rows
         if rows > most:
             of = f" of {request.signature.name!r}" if is_open else ""
-            raise bad_request(f"A request{of} can have {most} rows at most. Received: {rows}.")
+            raise bad_request(
+                f"A request{of} to this server can have {most} rows at most. Received: {rows}."
+            )
         # Such a row can be as large as many.
         count = rows * self._limits.request_rows if is_open else rows
         if self._rows + count > self._limits.rows:

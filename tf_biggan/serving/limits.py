@@ -19,6 +19,7 @@ class Limits:
       batch_seconds: how long a request waits for others to be merged with.
       requests: requests that are read, wait, run or are answered at the same time.
       rows: rows of all requests that wait, run or are answered at the same time.
+      write_seconds: until a client must have taken the next part of an answer.
       shutdown_seconds: how long requests may still run after the server was told to stop.
     """
 
@@ -31,4 +32,5 @@ class Limits:
     batch_seconds: float = 0.005
     requests: int = 128
     rows: int = 1024
+    write_seconds: float = 30.0
     shutdown_seconds: float = 10.0

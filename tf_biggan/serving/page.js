@@ -3,7 +3,8 @@
 const SIGNATURE = "generate_png";
 const STRIP_LENGTH = 6;
 const LARGEST_NEW_SEED = 1_000_000;
-const LARGEST_SEED = Number.MAX_SAFE_INTEGER - STRIP_LENGTH;
+// Of a generator: 2^30 - 1; the strip shows the seeds that follow.
+const LARGEST_SEED = 2 ** 30 - 1 - STRIP_LENGTH;
 const WAIT_MILLISECONDS = 120;
 // Pictures up to this side are shown with their pixels, as they are.
 const PIXEL_SIDE = 64;

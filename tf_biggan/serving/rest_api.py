@@ -58,7 +58,8 @@ class RestApi:
             asked = read_request(document, model.signatures)
             with self._admission.rows(asked):
                 outputs = await self._batcher.run(asked)
-                return await _stream(request, answer_pieces(outputs, asked.format))
+                pieces = answer_pieces(outputs, asked.format)
+                return await _stream(request, pieces, self._limits.write_seconds)
 
     async def _body(self, request: web.Request) -> bytes:
         encoding = request.headers.get("Content-Encoding", UNCOMPRESSED)
@@ -148,13 +149,26 @@ def _error(status: int, message: str, headers=()) -> web.Response:
     return response
 
 
-async def _stream(request: web.Request, pieces: Iterator[str]) -> web.StreamResponse:
-    """Sends a JSON text whose pieces are made while it is sent, outside of the event loop."""
+async def _stream(
+    request: web.Request, pieces: Iterator[str], write_seconds: float
+) -> web.StreamResponse:
+    """Sends a JSON text whose pieces are made while it is sent, outside of the event loop.
+
+    Raises:
+      ConnectionError: the client does not take it; else it would hold its rows for good.
+    """
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
     await response.prepare(request)
-    while chunk := await asyncio.to_thread(_chunk, pieces):
-        await response.write(chunk)
-    await response.write_eof()
+    try:
+        while chunk := await asyncio.to_thread(_chunk, pieces):
+            async with asyncio.timeout(write_seconds):
+                await response.write(chunk)
+        async with asyncio.timeout(write_seconds):
+            await response.write_eof()
+    except TimeoutError as error:
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError("The client does not take its answer") from error
     return response
 
 

@@ -13,10 +13,11 @@ from tf_biggan import checks
 from tf_biggan.animation import ENDINGS, check_animation_path, save_animation
 from tf_biggan.classes import ClassLookup
 from tf_biggan.images import SMALLEST_CELL, save_png, sheet, to_uint8
-from tf_biggan.open_model import OpenedModel, open_model
+from tf_biggan.open_model import OpenedModel
 from tf_biggan.progress import Progress
 from tf_biggan.synthesis.captions import captioned
 from tf_biggan.synthesis.description import as_text, describe
+from tf_biggan.synthesis.drawing_model import open_drawing_model
 from tf_biggan.synthesis.end_points import (
     EndPoint,
     parse_end_points,
@@ -48,7 +49,7 @@ def interpolate(config: InterpolateConfig) -> None:
     check_output_file(config.output, (SHEET_ENDING, *ENDINGS))
     if animates:
         check_animation_path(config.output)
-    opened = open_model(config.model, raw=config.raw, iteration=config.iteration)
+    opened = open_drawing_model(config)
     lookup = ClassLookup(opened.class_names, opened.generator.num_classes)
     plan = _plan(config, ANIMATION_MIDPOINTS if animates else SHEET_MIDPOINTS)
     routes = [plan.route(points) for points in _points(config, lookup)]

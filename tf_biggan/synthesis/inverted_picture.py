@@ -12,9 +12,10 @@ from tf_biggan.classes import ClassLookup
 from tf_biggan.evaluation.extractors import FEATURES
 from tf_biggan.evaluation.image_sets import SourceImages
 from tf_biggan.images import save_png, sheet, to_uint8
-from tf_biggan.open_model import OpenedModel, open_model
+from tf_biggan.open_model import OpenedModel
 from tf_biggan.reference import ReferenceChoice, cache_of, network
 from tf_biggan.synthesis.description import as_text, describe, describe_latents
+from tf_biggan.synthesis.drawing_model import open_drawing_model
 from tf_biggan.synthesis.end_points import class_name
 from tf_biggan.synthesis.image_maker import ImageMaker
 from tf_biggan.synthesis.inversion import Descent, FeatureFunction, Found, invert
@@ -35,7 +36,7 @@ def invert_file(config: InvertConfig) -> None:
       ValueError: something is unknown, missing or does not fit; nothing is written.
     """
     check_output_file(config.output, (ENDING,))
-    opened = open_model(config.model, raw=config.raw, iteration=config.iteration)
+    opened = open_drawing_model(config)
     generator = opened.generator
     shape = (*generator.image_size, generator.image_channels)
     pixels, done = read_target(config.image, shape[:2], shape[2])

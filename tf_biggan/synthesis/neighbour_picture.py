@@ -16,10 +16,10 @@ from tf_biggan.evaluation.features import FeatureExtraction
 from tf_biggan.evaluation.image_sets import ImageSet, SourceImages
 from tf_biggan.evaluation.report import write_text
 from tf_biggan.images import save_png, sheet
-from tf_biggan.open_model import open_model
 from tf_biggan.reference import ReferenceChoice, cache_of, network
 from tf_biggan.synthesis.captions import captioned
 from tf_biggan.synthesis.description import as_text, describe, describe_latents
+from tf_biggan.synthesis.drawing_model import open_drawing_model
 from tf_biggan.synthesis.neighbour_samples import given_images, made_samples
 from tf_biggan.synthesis.neighbour_search import Neighbours, find_neighbours
 from tf_biggan.synthesis.neighbour_settings import NeighboursConfig
@@ -40,7 +40,7 @@ def draw_neighbours(config: NeighboursConfig) -> None:
     check_output_file(config.output, (".png",))
     opened = None
     if config.model is not None:
-        opened = open_model(config.model, raw=config.raw, iteration=config.iteration)
+        opened = open_drawing_model(config)
     samples, names = given_images(config, opened) if config.images else made_samples(config, opened)
     source = _reference_choice(config).open()
     height, width, channels = samples.image_shape

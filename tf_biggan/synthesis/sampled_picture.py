@@ -8,9 +8,10 @@ from tf_biggan import checks
 from tf_biggan.animation import check_animation_path, save_animation
 from tf_biggan.classes import ClassLookup
 from tf_biggan.images import save_png
-from tf_biggan.open_model import OpenedModel, open_model
+from tf_biggan.open_model import OpenedModel
 from tf_biggan.progress import Progress
 from tf_biggan.synthesis.description import as_text, describe, describe_latents
+from tf_biggan.synthesis.drawing_model import open_drawing_model
 from tf_biggan.synthesis.image_archive import ImageArchive
 from tf_biggan.synthesis.image_folder import ImageFolder
 from tf_biggan.synthesis.output_files import check_output_place
@@ -45,7 +46,7 @@ def sample(config: SampleConfig) -> None:
     if kind == ANIMATION:
         _animate(config, path)
         return
-    opened = open_model(config.model, raw=config.raw, iteration=config.iteration)
+    opened = open_drawing_model(config)
     wanted = _wanted(config, opened)
     sampler = _sampler(config, opened)
     description = describe(opened, _settings(config, wanted))
@@ -81,7 +82,7 @@ def _animate(config: SampleConfig, path: str) -> None:
     frames, description = [], {}
     progress = Progress("Progress", len(iterations), unit="checkpoints")
     for iteration in iterations:
-        opened = open_model(config.model, raw=config.raw, iteration=iteration)
+        opened = open_drawing_model(config, iteration)
         wanted = _wanted(config, opened)
         check_page(wanted, wanted.columns, opened.generator.image_size)
         page = samples_page(_sampler(config, opened), wanted, config.truncation_ends()[0])
