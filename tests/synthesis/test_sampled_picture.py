@@ -1,4 +1,4 @@
-"""The sample command on trained digits: sheets, sets of images, going on, one-line errors."""
+"""The sample command on trained digits: sheets, sets of images, truncations, one-line errors."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from tf_biggan.evaluation.classifier import classifier_of
 from tf_biggan.evaluation.image_sets import SourceImages, open_images
 from tf_biggan.images import to_uint8
 from tf_biggan.open_model import open_model
-from tf_biggan.synthesis.image_archive import ImageArchive
-from tf_biggan.synthesis.image_folder import ImageFolder
 from tf_biggan.synthesis.image_maker import ImageMaker, latents_of_seeds
 from tf_biggan.synthesis.sample_settings import SampleConfig
 from tf_biggan.synthesis.sampled_picture import sample
@@ -60,17 +58,6 @@ def test_without_flags_a_sheet_of_classes_and_seeds(generator, tmp_path, monkeyp
         assert np.abs(drawn.astype(int) - made).max() <= 1
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 64])
-def test_an_image_is_that_of_its_seed_and_class_in_any_batch(generator, batch_size):
-    seeds, labels = np.arange(3, 16), np.arange(13) % 10
-    maker = ImageMaker(generator, batch_size)
-    z = latents_of_seeds(seeds, generator.latent_dim, 0.5, "scale")
-    images = maker.images(z, maker.embeddings(labels), 0.5)
-    for row, (seed, label) in enumerate(zip(seeds, labels, strict=True)):
-        alone = expected(generator, [seed], [label], 0.5)
-        np.testing.assert_allclose(images[row], alone[0], atol=1e-5)
-
-
 def test_an_archive_has_a_seed_for_every_image(generator, tmp_path):
     run(tmp_path / "set.npz", num_images=23, seeds="5", truncation="0.5", batch_size=4)
     stored = archive(tmp_path / "set.npz")
@@ -91,47 +78,6 @@ def test_a_folder_has_names_of_class_and_seed(generator, tmp_path):
     made = to_uint8(expected(generator, [2], [7]))[0, ..., 0]
     assert np.abs(drawn.astype(int) - made).max() <= 1
     assert open_images(str(tmp_path / "set"), (32, 32), 1).count == 6
-
-
-def _files(path):
-    if path.is_file():
-        return archive(path)
-    return {str(p.relative_to(path)): p.read_bytes() for p in path.rglob("*.png")}
-
-
-@pytest.mark.parametrize(("name", "target"), [("set.npz", ImageArchive), ("set", ImageFolder)])
-def test_an_interrupted_set_goes_on_and_is_the_same(tmp_path, monkeypatch, capsys, name, target):
-    settings = dict(num_images=20, batch_size=4)
-    (tmp_path / "whole").mkdir()
-    run(tmp_path / "whole" / name, **settings)
-    original, written = target.write, []
-
-    def write(self, folder, start, images):
-        if len(written) == 2:
-            raise KeyboardInterrupt
-        written.append(start)
-        original(self, folder, start, images)
-
-    monkeypatch.setattr(target, "write", write)
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / name, **settings)
-    assert written == [0, 4] and not (tmp_path / name).exists()
-    with pytest.raises(ValueError, match="truncation"):
-        run(tmp_path / name, **settings, truncation="0.5")
-    starts = []
-    monkeypatch.setattr(
-        target, "write", lambda s, f, start, im: (starts.append(start), original(s, f, start, im))
-    )
-    run(tmp_path / name, **settings)
-    assert starts[0] == 8
-    ours, whole = _files(tmp_path / name), _files(tmp_path / "whole" / name)
-    assert ours.keys() == whole.keys()
-    for key in ours:
-        np.testing.assert_array_equal(ours[key], whole[key])
-    capsys.readouterr()
-    run(tmp_path / name, **settings)
-    assert capsys.readouterr().out.startswith("There already")
-    assert {p.name for p in tmp_path.iterdir()} == {name, "whole"}
 
 
 def test_a_mixture_is_one_row(generator, tmp_path):
