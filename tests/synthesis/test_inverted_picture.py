@@ -139,3 +139,13 @@ def test_bad_input_is_one_sentence(fault, photo, tmp_path):
         invert_file(InvertConfig(**filled))
     assert message.lower() in str(error.value).lower()
     assert "\n" not in str(error.value) and os.listdir(tmp_path) == []
+
+
+def test_the_picture_never_takes_the_place_of_the_image(tmp_path):
+    photo = tmp_path / "photo.png"
+    Image.new("L", (32, 32)).save(photo)
+    before = photo.read_bytes()
+    config = InvertConfig(model=MODEL, image=str(photo), output=str(tmp_path / "photo.npz"))
+    with pytest.raises(ValueError, match="must have another name than the image"):
+        inverted_picture.invert_file(config)
+    assert photo.read_bytes() == before and len(list(tmp_path.iterdir())) == 1

@@ -143,3 +143,9 @@ def test_what_cannot_be_is_one_sentence(tmp_path, monkeypatch, settings, message
     with pytest.raises(ValueError, match=message) as caught:
         sample(SampleConfig(**{"model": MODEL, "output": "sheet.png", **settings}))
     assert "\n" not in str(caught.value) and list(tmp_path.iterdir()) == []
+
+
+def test_the_same_seeds_with_classes_in_another_order_are_another_request(tmp_path):
+    run(tmp_path / "set.npz", num_images=20)
+    with pytest.raises(ValueError, match="order_sha256"):
+        run(tmp_path / "set.npz", num_per_class=2)

@@ -45,7 +45,12 @@ class ImageArchive:
         generator = opened.generator
         shape = (*generator.image_size, generator.image_channels)
         self.path = path
-        self.request = {**description, "num_images": len(wanted.seeds), "written_as": "npz"}
+        self.request = {
+            **description,
+            "num_images": len(wanted.seeds),
+            "order_sha256": wanted.sha256(),
+            "written_as": "npz",
+        }
         self._labels = wanted.labels
         self._header = _npy_header((len(wanted.seeds), *shape))
         self._image_bytes = int(np.prod(shape))

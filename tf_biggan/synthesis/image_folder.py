@@ -45,6 +45,7 @@ class ImageFolder:
     ):
         self.path = path
         self.request = {
+            "order_sha256": wanted.sha256(),
             **description,
             "num_images": len(wanted.seeds),
             "written_as": "folder",
@@ -113,7 +114,7 @@ class ImageFolder:
 
     def _of_image(self, number) -> dict[str, object]:
         """The description of one image."""
-        others = ("classes", "seeds", "num_images", "written_as")
+        others = ("classes", "seeds", "num_images", "order_sha256", "written_as")
         description = {k: v for k, v in self.request.items() if k not in others}
         if self._wanted.labels is not None:
             description["class"] = self._lookup.label(int(self._wanted.labels[number]))

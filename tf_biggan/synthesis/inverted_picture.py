@@ -36,6 +36,7 @@ def invert_file(config: InvertConfig) -> None:
       ValueError: something is unknown, missing or does not fit; nothing is written.
     """
     check_output_file(config.output, (ENDING,))
+    _check_picture(config)
     opened = open_drawing_model(config)
     generator = opened.generator
     shape = (*generator.image_size, generator.image_channels)
@@ -50,6 +51,22 @@ def invert_file(config: InvertConfig) -> None:
     maker = ImageMaker(generator, config.batch_size)
     found = invert(maker, target, descent, labels, features)
     _write(config, opened, pixels, found, descent, by, lookup)
+
+
+def _picture_path(config):
+    return f"{os.path.splitext(config.output)[0]}.png"
+
+
+def _check_picture(config):
+    """The picture beside the output must not take the place of the image."""
+    picture = _picture_path(config)
+    checks.require(
+        os.path.realpath(picture) != os.path.realpath(config.image),
+        "`output` must have another name than the image: a picture is written beside it",
+        output=config.output,
+        picture=picture,
+    )
+    check_output_file(picture, (".png",))
 
 
 def _labels(config: InvertConfig, lookup: ClassLookup):
@@ -134,7 +151,7 @@ def _write(config, opened, pixels, found: Found, descent: Descent, by, lookup) -
     inverted = InvertedImage(
         found.z, found.class_weights, found.embedding, descent.statistics, found.psnr, description
     )
-    picture = f"{os.path.splitext(config.output)[0]}.png"
+    picture = _picture_path(config)
     both = np.stack([pixels, to_uint8(found.image)])
     page = sheet(both, columns=2, smallest_cell=SMALLEST_CELL)
     write_inverted(config.output, inverted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -51,6 +52,12 @@ class WantedImages:
         if self.mix is not None:
             return np.repeat(self.mix[None], len(self.seeds[start:stop]), axis=0)
         return None if self.labels is None else self.labels[start:stop]
+
+    def sha256(self) -> str:
+        """A hash of seeds and classes in their order, which `description` does not tell."""
+        parts = (self.seeds, self.labels, self.mix)
+        rows = (b"none" if part is None else np.ascontiguousarray(part).tobytes() for part in parts)
+        return hashlib.sha256(b"/".join(rows)).hexdigest()
 
 
 def wanted_images(config: SampleConfig, lookup: ClassLookup) -> WantedImages:
