@@ -200,8 +200,8 @@ def test_a_model_without_classes_has_z_alone_to_change(monkeypatch, tmp_path):
     generator = Generator("biggan32", 0, base_channels=2, latent_dim=8, initializer="n02", seed=0)
     monkeypatch.setattr(
         interpolated_picture,
-        "open_model",
-        lambda path, **_: type(open_model(MODEL))(generator, (), "model", {"path": path}),
+        "open_drawing_model",
+        lambda settings: type(open_model(MODEL))(generator, (), "model", {"path": settings.model}),
     )
     output = str(tmp_path / "a.png")
     with pytest.raises(ValueError, match=r"z alone to change.*fix_z=True"):
