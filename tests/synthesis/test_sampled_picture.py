@@ -149,3 +149,10 @@ def test_the_same_seeds_with_classes_in_another_order_are_another_request(tmp_pa
     run(tmp_path / "set.npz", num_images=20)
     with pytest.raises(ValueError, match="order_sha256"):
         run(tmp_path / "set.npz", num_per_class=2)
+
+
+def test_a_complete_folder_from_which_an_image_is_gone_is_not_complete(tmp_path):
+    run(tmp_path / "set", classes="4", seeds="0-2")
+    (tmp_path / "set" / "4" / "seed0001.png").unlink()
+    with pytest.raises(ValueError, match="must have all its images"):
+        run(tmp_path / "set", classes="4", seeds="0-2")

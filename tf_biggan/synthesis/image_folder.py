@@ -75,6 +75,12 @@ class ImageFolder:
             "`output` must be new, empty, or what this command wrote",
             output=self.path,
         )
+        checks.require(
+            request != self.request or self.done(self.path) == len(self._names),
+            "a complete folder must have all its images; another `output` would be accepted",
+            output=self.path,
+            images=len(self._names),
+        )
         return request
 
     def done(self, folder):
