@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 from tf_biggan.config import TrainConfig
-from tf_biggan.reference import ReferenceChoice, cache_of, network
+from tf_biggan.reference import ReferenceChoice, cache_of
 from tf_biggan.training.run_directory import write_config
 
 
@@ -32,11 +31,6 @@ def test_nothing_to_compare_with_is_refused(tmp_path):
         ReferenceChoice(None, model=str(tmp_path)).open()
     with pytest.raises(ValueError, match="only a run knows its data"):
         ReferenceChoice(None).open()
-
-
-def test_other_networks_need_no_reference(tmp_path):
-    with pytest.raises(ValueError, match="An extractor must be"):
-        network(f"{tmp_path}/x.keras", None, None, tf.distribute.get_strategy())
 
 
 def test_the_folder_of_the_cache(monkeypatch, tmp_path):

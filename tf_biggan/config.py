@@ -160,15 +160,15 @@ class RunConfig:
     eval_images: int = setting(5000, "generated images that are scored", minimum=2, may_change=True)
     eval_extractor: str = setting(
         "classifier",
-        "what scores are taken by: classifier (trained on the data first), inception, or the path"
-        " of a .keras file or SavedModel",
+        "what scores are taken by: classifier (trained on the data first), inception,"
+        " inception_bfloat16 (faster, not quite FID), or the path of a .keras file or SavedModel",
         may_change=True,
     )
     eval_reference: str | None = setting(
         None, "an .npz of statistics to score against; default: the data", may_change=True
     )
     inception_weights: str | None = setting(
-        None, "Inception of 2015, for eval_extractor=inception", may_change=True
+        None, "Inception of 2015, for an eval_extractor of that name", may_change=True
     )
     iterations_per_call: int = setting(
         1, "iterations that run without returning to Python", minimum=1, may_change=True

@@ -1,20 +1,14 @@
-"""The real images that a model is compared with, and the networks that compare them."""
+"""The real images that a model is compared with, and the cache of what is computed from them."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
 
-import tensorflow as tf
-
 from tf_biggan import checks
 from tf_biggan.data.source import Source
 from tf_biggan.data.sources import open_source
 from tf_biggan.evaluation.cache import cache_folder
-from tf_biggan.evaluation.classifier import classifier_of, training_images
-from tf_biggan.evaluation.extractors import Extractor, open_extractor
-from tf_biggan.evaluation.image_sets import SourceImages
-from tf_biggan.evaluation.inception_extractor import inception_extractor
 from tf_biggan.training.run_directory import is_run, read_config
 
 
@@ -60,42 +54,6 @@ class ReferenceChoice:
 
     def _tfds_split(self, name):
         return self.tfds_split if name.startswith("tfds:") else None
-
-
-def network(
-    kind: str,
-    source: Source | None,
-    images: SourceImages | None,
-    strategy: tf.distribute.Strategy,
-    *,
-    cache: str | None = None,
-    layer: str | None = None,
-    inception_weights: str | None = None,
-    bias: bool = False,
-) -> Extractor:
-    """What features are taken by.
-
-    Args:
-      kind: "classifier" (trained on the reference, or from the cache), "inception" or the path of
-        a network.
-      source: of the reference, for the classifier.
-      images: those of the reference, of the size that is compared, for the classifier.
-      strategy: whose replicas run it.
-      cache: folder of classifiers; None to keep none.
-      layer: of a network of the user's.
-      inception_weights: path; None for those that the cache holds.
-      bias: whether Inception's logits keep their bias.
-
-    Raises:
-      ValueError: it is not there, or cannot be trained on the reference.
-    """
-    if kind == "classifier":
-        return classifier_of(training_images(source, images), cache).extractor()
-    if kind == "inception":
-        # Made in the scope, so that every replica has the weights.
-        with strategy.scope():
-            return inception_extractor(inception_weights, bias)
-    return open_extractor(kind, layer)
 
 
 def cache_of(setting: str) -> str | None:

@@ -17,6 +17,7 @@ from tf_biggan.evaluation.extractors import Extractor
 from tf_biggan.evaluation.generated import Drawing, GeneratedImages
 from tf_biggan.evaluation.image_sets import ImageSet, PilResized, SourceImages, open_images
 from tf_biggan.evaluation.metrics import Reference, score_name
+from tf_biggan.evaluation.networks import named_network
 from tf_biggan.evaluation.protocol import get_protocol
 from tf_biggan.evaluation.selection import select
 from tf_biggan.evaluation.settings import OTHER_IMAGES, EvaluateConfig
@@ -24,7 +25,7 @@ from tf_biggan.evaluation.truncation_curve import Point, columns
 from tf_biggan.evaluation.truncation_curve import table as curve_table
 from tf_biggan.images import save_png
 from tf_biggan.open_model import OpenedModel, open_model
-from tf_biggan.reference import ReferenceChoice, cache_of, network
+from tf_biggan.reference import ReferenceChoice, cache_of
 from tf_biggan.training.distribution import create_strategy, is_chief
 from tf_biggan.training.run_directory import is_run
 
@@ -245,7 +246,7 @@ class _Evaluation:
             "the classifier needs the images of the reference, not only their statistics",
             reference=self._config.reference,
         )
-        return network(
+        return named_network(
             kind,
             self._source,
             self._reference,

@@ -40,6 +40,30 @@ def test_batches_and_replicas_change_nothing(mirrored_strategy):
         np.testing.assert_array_equal(other.labels, first.labels)
 
 
+def test_products_are_not_rounded_and_training_goes_on_as_before():
+    """TensorFloat-32 is on wherever nobody turns it off, and no CPU shows what it does."""
+    found = []
+    extractor = tiny.extractor(SHAPE)
+
+    def build():
+        function = extractor.build()
+
+        def noting(images):
+            flag = tf.config.experimental.tensor_float_32_execution_enabled
+            tf.py_function(lambda: found.append(flag()), [], [])
+            return function(images)
+
+        return noting
+
+    assert tf.config.experimental.tensor_float_32_execution_enabled()
+    extraction(dataclasses.replace(extractor, build=build), batch_size=2).of(tiny.images(4))
+    assert found == [False, False]
+    assert tf.config.experimental.tensor_float_32_execution_enabled()
+    with pytest.raises(ValueError, match="must take images of this size"):
+        extraction().of(tiny.images(4, (9, 9, 3)))
+    assert tf.config.experimental.tensor_float_32_execution_enabled()
+
+
 def test_the_same_content_is_looked_at_once(tmp_path):
     calls, cache = [], ArrayCache(tmp_path)
     extractor = tiny.extractor(SHAPE, calls=calls)

@@ -60,6 +60,20 @@ def test_only_what_is_asked_for_is_computed():
     assert len([node for node in graph.get_operations() if node.type == "Conv2D"]) == 5
 
 
+def test_bfloat16_is_of_all_but_the_pixels_and_near_torch_fidelity():
+    network = Inception(inception_rule.folded(), ["64", "2048", "logits"], dtype="bfloat16")
+    for index in range(4):
+        features = network.features(GOLDEN.arrays[f"image{index}"][None])
+        for tap, found in features.items():
+            expected = GOLDEN.arrays[f"feat_{tap}"][index]
+            assert found.dtype == np.float32
+            off = np.linalg.norm(found[0] - expected) / np.linalg.norm(expected)
+            assert off < 0.01, (tap, off)
+    convolutions_made = [op for op in network.graph.get_operations() if op.type == "Conv2D"]
+    dtypes = [op.outputs[0].dtype.name for op in convolutions_made]
+    assert dtypes[0] == "float32" and set(dtypes[1:]) == {"bfloat16"} and len(dtypes) > 50
+
+
 def test_the_table_has_the_shapes_of_the_manifest():
     weights = manifest_weights("inception_public")
     kernels = {key: value.shape for key, value in weights.items() if key.endswith("conv.weight")}

@@ -17,8 +17,8 @@ def loaded(monkeypatch):
     """What was asked of the loader, whose network gives the mean of every channel for any tap."""
     asked = []
 
-    def load(path, taps):
-        asked.append((path, taps))
+    def load(path, taps, dtype):
+        asked.append((path, taps, dtype))
 
         def outputs(images):
             means = tf.reduce_mean(tf.cast(images, tf.float32), (1, 2))
@@ -35,12 +35,18 @@ def test_taps_and_names(loaded):
     ours = inception_extractor.inception_extractor("reference")
     biased = inception_extractor.inception_extractor("reference", bias=True)
     other = inception_extractor.inception_extractor(None)
+    narrow = inception_extractor.inception_extractor("reference", dtype="bfloat16")
+    narrow_other = inception_extractor.inception_extractor(None, dtype="bfloat16")
     assert loaded == [
-        ("reference", ("2048", "logits_unbiased")),
-        ("reference", ("2048", "logits")),
-        (None, ("2048", "logits_unbiased")),
+        ("reference", ("2048", "logits_unbiased"), "float32"),
+        ("reference", ("2048", "logits"), "float32"),
+        (None, ("2048", "logits_unbiased"), "float32"),
+        ("reference", ("2048", "logits_unbiased"), "bfloat16"),
+        (None, ("2048", "logits_unbiased"), "bfloat16"),
     ]
     assert (ours.prefix, other.prefix) == ("", "other_inception_")
+    assert (narrow.prefix, narrow_other.prefix) == ("bfloat16_", "bfloat16_other_inception_")
+    assert ours.identity != narrow.identity
     assert ours.identity["sha256"] == "abc" and ours.identity["is_reference"]
     assert ours.identity != biased.identity and not other.identity["is_reference"]
 

@@ -34,6 +34,16 @@ CASES = {
         "net.keras",
         {"net.keras": ("fid", "fid_infinity")},
     ),
+    "bfloat16": (
+        dict(extractor="inception_bfloat16", metrics="fid,accuracy"),
+        "inception_bfloat16",
+        {"inception_bfloat16": ("fid",), "classifier": ("accuracy",)},
+    ),
+    "bfloat16's own": (
+        dict(extractor="inception_bfloat16"),
+        "inception_bfloat16",
+        {"inception_bfloat16": ("fid", "is", "kid")},
+    ),
     "protocol": (dict(protocol="torch_fidelity"), "inception", {"inception": ("fid", "is", "kid")}),
 }
 
@@ -44,6 +54,7 @@ def test_metrics_find_their_network(settings, primary, by_extractor):
     found = select(config, get_protocol(config.protocol))
     assert (found.primary, found.by_extractor) == (primary, by_extractor)
     assert found.explicit == ("metrics" in settings)
+    assert found.has_inception == any("inception" in name for name in by_extractor)
 
 
 def test_metrics_that_are_not_there():
@@ -53,6 +64,9 @@ def test_metrics_that_are_not_there():
     config = EvaluateConfig(model="m", metrics="precision_recall", protocol="mmagic")
     with pytest.raises(ValueError, match="mmagic has fid, is; other metrics"):
         select(config, get_protocol("mmagic"))
+    config = EvaluateConfig(model="m", extractor="inception_bfloat16", protocol="paper")
+    with pytest.raises(ValueError, match="protocols of others are those of float32.*'paper'"):
+        select(config, get_protocol("paper"))
 
 
 def test_protocols_are_those_of_the_table():

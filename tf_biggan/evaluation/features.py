@@ -12,6 +12,7 @@ import tensorflow as tf
 from tf_biggan import checks
 from tf_biggan.evaluation.cache import ArrayCache, key_of
 from tf_biggan.evaluation.extractors import FEATURES, LOGITS, Extractor
+from tf_biggan.evaluation.float32_precision import full_float32_products
 from tf_biggan.evaluation.image_sets import ImageSet
 from tf_biggan.evaluation.replicas import ReplicaMap
 from tf_biggan.progress import Progress
@@ -129,7 +130,8 @@ class FeatureExtraction:
 
     def _made(self, batch):
         try:
-            return self._map(batch)
+            with full_float32_products():
+                return self._map(batch)
         except (ValueError, tf.errors.InvalidArgumentError) as error:
             reason = str(error).strip().splitlines()[-1]
             raise ValueError(

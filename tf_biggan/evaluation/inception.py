@@ -41,6 +41,8 @@ class Inception:
     Args:
       weights: kernel and bias of every convolution and of the classifier, by their names.
       taps: which of `TAPS` are asked for; nothing beyond them is computed.
+      dtype: that convolutions are computed in: "float32", or "bfloat16" for twice the speed where
+        the processor has it, with features some 0.4 % off.
       sha256: of the file that the weights came from.
       is_reference: whether they are known to be those of 2015. Scores of others are not FID or IS.
 
@@ -53,6 +55,7 @@ class Inception:
         weights: FoldedWeights,
         taps: Sequence[str] = ("2048",),
         *,
+        dtype: str = "float32",
         sha256: str = "",
         is_reference: bool = False,
     ):
@@ -61,6 +64,7 @@ class Inception:
             require_choice("tap", tap, TAPS)
         _check_shapes(weights)
         self.taps = tuple(taps)
+        self._dtype = tf.as_dtype(dtype)
         self.sha256 = sha256
         self.is_reference = is_reference
         places = {_place(tap) for tap in taps}
@@ -99,7 +103,7 @@ class Inception:
         tensor = resize(images)
         for unit in self._units:
             if isinstance(unit, Tap):
-                found[unit.name] = tf.reduce_mean(tensor, axis=(1, 2))
+                found[unit.name] = tf.reduce_mean(tf.cast(tensor, tf.float32), axis=(1, 2))
             else:
                 tensor = self._unit(unit, tensor)
         if "2048" in found:
@@ -135,7 +139,10 @@ class Inception:
         return tf.concat(ends, axis=-1)
 
     def _linear(self, convs, tensor):
-        kernel, bias = self._variables[convs]
+        # The first convolution, of pixels as they are, costs little and would lose most.
+        dtype = tf.float32 if convs == NETWORK[:1] else self._dtype
+        kernel, bias = (tf.cast(part, dtype) for part in self._variables[convs])
+        tensor = tf.cast(tensor, dtype)
         made = tf.nn.conv2d(tensor, kernel, convs[0].stride, convs[0].padding)
         return tf.nn.bias_add(made, bias)
 

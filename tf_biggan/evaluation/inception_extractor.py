@@ -1,4 +1,4 @@
-"""Inception as extractor: its scores are FID and IS where its weights are those of 2015."""
+"""Inception as extractor: its scores are FID and IS by the weights of 2015 in float32."""
 
 from __future__ import annotations
 
@@ -10,20 +10,24 @@ from tf_biggan.evaluation.inception_weights import load_inception
 FEATURE_TAP = "2048"
 LOGITS_TAPS = {True: "logits", False: "logits_unbiased"}
 OTHER_PREFIX = "other_inception_"
+FLOAT32 = "float32"
+# What convolutions are computed in, by the extractor's name.
+INCEPTION_DTYPES = {"inception": FLOAT32, "inception_bfloat16": "bfloat16"}
 
 
-def inception_extractor(path: str | None, bias: bool = False) -> Extractor:
+def inception_extractor(path: str | None, bias: bool = False, dtype: str = FLOAT32) -> Extractor:
     """The last pool's features and the logits, of grey or RGB images.
 
     Args:
       path: of the weights; None for those that the cache holds.
       bias: whether the logits keep their bias.
+      dtype: of the convolutions (see `Inception`).
 
     Raises:
       ValueError: there are no weights, with the ways to get them; or they cannot be read.
     """
     tap = LOGITS_TAPS[bias]
-    inception = load_inception(path, (FEATURE_TAP, tap))
+    inception = load_inception(path, (FEATURE_TAP, tap), dtype)
     identity = {
         "kind": "inception",
         "sha256": inception.sha256,
@@ -31,6 +35,7 @@ def inception_extractor(path: str | None, bias: bool = False) -> Extractor:
         "features": FEATURE_TAP,
         "logits": tap,
         "resize": "bilinear of TensorFlow 1, to 299",
+        "precision": dtype,
     }
 
     def function(images):
@@ -39,5 +44,6 @@ def inception_extractor(path: str | None, bias: bool = False) -> Extractor:
         found = inception.outputs(images)
         return {FEATURES: found[FEATURE_TAP], LOGITS: found[tap]}
 
-    prefix = "" if inception.is_reference else OTHER_PREFIX
+    prefix = "" if dtype == FLOAT32 else f"{dtype}_"
+    prefix += "" if inception.is_reference else OTHER_PREFIX
     return Extractor("Inception", prefix, identity, lambda: function, 1008)

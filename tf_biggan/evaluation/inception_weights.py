@@ -42,7 +42,9 @@ FORMAT = "inception-2015-12-05-folded-1"
 SOURCE, CONTENT = "source_sha256", "weights_sha256"
 
 
-def load_inception(path: str | None, taps: Sequence[str] = ("2048",)) -> Inception:
+def load_inception(
+    path: str | None, taps: Sequence[str] = ("2048",), dtype: str = "float32"
+) -> Inception:
     """Inception with the weights of a file or folder, or with reference weights of the cache.
 
     `is_reference` is true for a file whose SHA-256 is a published one, and for weights equal, to
@@ -51,7 +53,7 @@ def load_inception(path: str | None, taps: Sequence[str] = ("2048",)) -> Incepti
 
     Args:
       path: as `open_source` takes it; None for weights that were converted before.
-      taps: outputs that are asked for (see `Inception`).
+      taps, dtype: outputs that are asked for, and their precision (see `Inception`).
 
     Raises:
       ValueError: there are no weights, or they cannot be read; or a tap is unknown.
@@ -63,7 +65,7 @@ def load_inception(path: str | None, taps: Sequence[str] = ("2048",)) -> Incepti
         weights, metadata = _read(source.sha256) or _convert(source)
     known = metadata[SOURCE] in REFERENCE_FILES
     is_reference = known or metadata[CONTENT] in set(_reference_contents())
-    return Inception(weights, taps, sha256=metadata[SOURCE], is_reference=is_reference)
+    return Inception(weights, taps, dtype=dtype, sha256=metadata[SOURCE], is_reference=is_reference)
 
 
 def _cached_reference():

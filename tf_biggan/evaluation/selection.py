@@ -6,13 +6,14 @@ import dataclasses
 from collections.abc import Mapping
 
 from tf_biggan import checks
-from tf_biggan.evaluation.protocol import ALL_METRICS, Protocol
+from tf_biggan.evaluation.inception_extractor import FLOAT32, INCEPTION_DTYPES
+from tf_biggan.evaluation.protocol import ALL_METRICS, DEFAULT, Protocol
 from tf_biggan.evaluation.settings import EvaluateConfig
 
 CLASSIFIER, INCEPTION = "classifier", "inception"
 CLASSIFIER_PREFIX, EXTRACTOR_PREFIX = "classifier_", "extractor_"
 ACCURACY = "accuracy"
-USUAL = {INCEPTION: ("fid", "is", "kid"), CLASSIFIER: ("fid", ACCURACY)}
+USUAL = {CLASSIFIER: ("fid", ACCURACY), **dict.fromkeys(INCEPTION_DTYPES, ("fid", "is", "kid"))}
 USUAL_OF_OTHERS = ("fid", "kid")
 
 
@@ -21,8 +22,8 @@ class Selection:
     """Metrics by the network that computes them.
 
     Attributes:
-      primary: "inception", "classifier" or the path of a network.
-      by_extractor: names of metrics, by "inception", "classifier" or a path.
+      primary: of `INCEPTION_DTYPES`, "classifier" or the path of a network.
+      by_extractor: names of metrics, by the same.
       explicit: whether the metrics were asked for by name.
     """
 
@@ -33,7 +34,7 @@ class Selection:
     @property
     def has_inception(self) -> bool:
         """Whether Inception takes part."""
-        return INCEPTION in self.by_extractor
+        return not INCEPTION_DTYPES.keys().isdisjoint(self.by_extractor)
 
 
 def select(config: EvaluateConfig, protocol: Protocol) -> Selection:
@@ -44,10 +45,16 @@ def select(config: EvaluateConfig, protocol: Protocol) -> Selection:
     metrics are asked for that only it gives, else the classifier.
 
     Raises:
-      ValueError: a metric is unknown, or the protocol does not have it.
+      ValueError: a metric is unknown, or the protocol does not have it or the network.
     """
     asked = config.metric_names()
     primary = config.extractor or _default_primary(config, protocol, asked)
+    checks.require(
+        protocol == DEFAULT or INCEPTION_DTYPES.get(primary, FLOAT32) == FLOAT32,
+        "the protocols of others are those of float32; use --extractor=inception",
+        extractor=primary,
+        protocol=protocol.name,
+    )
     if asked is None:
         usual = USUAL.get(primary, USUAL_OF_OTHERS)
         if protocol.name != "tf_biggan":
@@ -86,6 +93,6 @@ def _placed(name, primary):
     if name.startswith(CLASSIFIER_PREFIX):
         metric = name.removeprefix(CLASSIFIER_PREFIX)
         return CLASSIFIER, "is" if metric == "score" else metric
-    if name.startswith(EXTRACTOR_PREFIX) and primary not in (None, CLASSIFIER, INCEPTION):
+    if name.startswith(EXTRACTOR_PREFIX) and primary not in (None, CLASSIFIER, *INCEPTION_DTYPES):
         return primary, name.removeprefix(EXTRACTOR_PREFIX)
     return primary, name

@@ -11,9 +11,10 @@ from tf_biggan import checks
 from tf_biggan.classes import ClassLookup
 from tf_biggan.evaluation.extractors import FEATURES
 from tf_biggan.evaluation.image_sets import SourceImages
+from tf_biggan.evaluation.networks import named_network
 from tf_biggan.images import save_png, sheet, to_uint8
 from tf_biggan.open_model import OpenedModel
-from tf_biggan.reference import ReferenceChoice, cache_of, network
+from tf_biggan.reference import ReferenceChoice, cache_of
 from tf_biggan.synthesis.description import as_text, describe, describe_latents
 from tf_biggan.synthesis.drawing_model import open_drawing_model
 from tf_biggan.synthesis.end_points import class_name
@@ -124,7 +125,7 @@ def _extractor(config, opened, shape, kind):
         )
         source = chosen.open()
         images = SourceImages(source, shape[:2], shape[2])
-    return network(
+    return named_network(
         kind,
         source,
         images,

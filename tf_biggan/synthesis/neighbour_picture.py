@@ -14,9 +14,10 @@ from tf_biggan.evaluation.cache import ArrayCache
 from tf_biggan.evaluation.extractors import pixel_extractor
 from tf_biggan.evaluation.features import FeatureExtraction
 from tf_biggan.evaluation.image_sets import ImageSet, SourceImages
+from tf_biggan.evaluation.networks import named_network
 from tf_biggan.evaluation.report import write_text
 from tf_biggan.images import save_png, sheet
-from tf_biggan.reference import ReferenceChoice, cache_of, network
+from tf_biggan.reference import ReferenceChoice, cache_of
 from tf_biggan.synthesis.captions import captioned
 from tf_biggan.synthesis.description import as_text, describe, describe_latents
 from tf_biggan.synthesis.drawing_model import open_drawing_model
@@ -93,7 +94,7 @@ def _extraction(config: NeighboursConfig, source, reference) -> FeatureExtractio
     kind = config.extractor or ("inception" if config.inception_weights else "classifier")
     if kind == PIXELS:
         return FeatureExtraction(pixel_extractor(), strategy, config.batch_size, ArrayCache(None))
-    extractor = network(
+    extractor = named_network(
         kind,
         source,
         reference,

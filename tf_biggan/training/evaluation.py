@@ -11,13 +11,11 @@ import tensorflow as tf
 from tf_biggan.config import TrainConfig
 from tf_biggan.data.source import Source
 from tf_biggan.evaluation.cache import ArrayCache, cache_folder, key_of
-from tf_biggan.evaluation.classifier import classifier_of, training_images
 from tf_biggan.evaluation.evaluator import Evaluator
-from tf_biggan.evaluation.extractors import Extractor, open_extractor
 from tf_biggan.evaluation.generated import Drawing, GeneratedImages
 from tf_biggan.evaluation.image_sets import SourceImages
-from tf_biggan.evaluation.inception_extractor import inception_extractor
 from tf_biggan.evaluation.metrics import Reference, score_name
+from tf_biggan.evaluation.networks import named_network
 from tf_biggan.evaluation.protocol import DEFAULT
 from tf_biggan.training.checkpoints import Checkpoints
 from tf_biggan.training.logs import read_metrics
@@ -70,7 +68,15 @@ class RunEvaluation:
         shape = (*generator.image_size, generator.image_channels)
         data = SourceImages(source, shape[:2], shape[2])
         cache = cache_folder()
-        extractor = _extractor(config, source, data, cache, strategy)
+        extractor = named_network(
+            settings.eval_extractor,
+            source,
+            data,
+            strategy,
+            cache=cache,
+            inception_weights=settings.inception_weights,
+            bias=DEFAULT.bias,
+        )
         self._evaluator = Evaluator(
             extractor, strategy, BATCH_SIZE, ArrayCache(cache / FEATURES_FOLDER), DEFAULT
         )
@@ -135,19 +141,6 @@ class RunEvaluation:
             return reference  # the kernel distance beside a doubtful one needs the features
         # None of the other metrics does, and they may be gigabytes.
         return dataclasses.replace(reference, features=None)
-
-
-def _extractor(
-    config: TrainConfig, source: Source, data: SourceImages, cache, strategy
-) -> Extractor:
-    kind = config.run.eval_extractor
-    if kind == "classifier":
-        return classifier_of(training_images(source, data), cache).extractor()
-    if kind == "inception":
-        # Made in the scope, so that every replica has the weights.
-        with strategy.scope():
-            return inception_extractor(config.run.inception_weights, DEFAULT.bias)
-    return open_extractor(kind)
 
 
 def _labels(config: TrainConfig) -> str:
