@@ -65,7 +65,7 @@ def test_metrics_that_are_not_there():
     with pytest.raises(ValueError, match="mmagic has fid, is; other metrics"):
         select(config, get_protocol("mmagic"))
     config = EvaluateConfig(model="m", extractor="inception_bfloat16", protocol="paper")
-    with pytest.raises(ValueError, match="protocols of others are those of float32.*'paper'"):
+    with pytest.raises(ValueError, match=r"protocols of others are those of float32.*'paper'"):
         select(config, get_protocol("paper"))
 
 
@@ -114,6 +114,8 @@ def test_truncations_are_a_number_or_a_range():
         (dict(truncation="nan"), "must be a number or FROM:TO:STEP"),
         (dict(truncation="0.1:1:0.1", bootstrap=5), "no effect on a truncation curve.*bootstrap=5"),
         (dict(bootstrap=1), "must be 0 or at least 2 resamples"),
+        (dict(truncation_mode="resample"), "says what a truncation means; give one too"),
+        (dict(model=None, images="x", truncation_mode="resample"), "no effect on --images"),
         (dict(save_statistics="x.txt"), r"must end in \.npz"),
         (dict(resolution=32), "no effect on anything but a folder"),
         (dict(model=None, images="a.npz", resolution=32), "no effect on anything but a folder"),

@@ -84,11 +84,18 @@ def test_classes_and_seeds_come_in_turn():
         (EndPoint(1, 7), EndPoint(2, 7)),
         (EndPoint(3, 8), EndPoint(1, 8)),
     )
-    assert random_routes(2, 10, [1, 2, 3], None, fix_y=True) == (
+    assert random_routes(3, 10, [1, 2], None, fix_y=True) == (
         (EndPoint(1, 0), EndPoint(1, 1)),
         (EndPoint(2, 2), EndPoint(2, 3)),
+        (EndPoint(1, 4), EndPoint(1, 5)),
     )
     assert random_routes(1, 0) == ((EndPoint(None, 0), EndPoint(None, 1)),)
     assert random_routes(1, 1)[0][1].label == 0
     with pytest.raises(ValueError, match="must be 2 of `seeds` for every row"):
         random_routes(2, 10, None, [1, 2, 3])
+    for most, fix_y in ((4, False), (2, True)):
+        random_routes(2, 10, range(most), None, fix_y=fix_y)
+        with pytest.raises(
+            ValueError, match=f"at most as many `classes` as rows have ends, {most}"
+        ):
+            random_routes(2, 10, range(most + 1), None, fix_y=fix_y)

@@ -19,6 +19,7 @@ from tf_biggan.synthesis.end_points import parse_end_points
 from tf_biggan.synthesis.image_maker import ImageMaker, latents_of_seeds
 from tf_biggan.synthesis.interpolated_picture import animation_frames, frame_images, interpolate
 from tf_biggan.synthesis.interpolation_settings import InterpolateConfig
+from tf_biggan.synthesis.inverted_image import InvertedImage, write_inverted
 from tf_biggan.synthesis.latent_paths import PathPlan
 
 MODEL = str(pathlib.Path(__file__).parents[1] / "trained_digits")
@@ -139,6 +140,35 @@ def test_a_sheet_has_a_row_for_every_two_points_and_describes_itself(maker, tmp_
     assert text["model"] == MODEL and len(text["sha256"]) == 64
 
 
+def found_file(path, maker, label=3, truncation=0.25):
+    """What invert would write of an image of the model."""
+    z = latents_of_seeds([9], 32, None, "scale")[0]
+    weights = np.eye(10, dtype=np.float32)[label]
+    embedding = maker.embeddings([label])[0]
+    found = InvertedImage(z, weights, embedding, truncation, 40.0, {"model": MODEL})
+    write_inverted(path, found)
+    return path
+
+
+def test_captions_are_truncations_of_the_path_beside_a_found_end_too(maker, tmp_path):
+    """Statistics of the batch norms come from the row that the found end was found with."""
+    end = found_file(str(tmp_path / "end.npz"), maker)
+    output = str(tmp_path / "path.png")
+    settings = dict(model=MODEL, num_midpoints=1, truncation="0.5:1")
+    interpolate(InterpolateConfig(**settings, endpoints=f"3@0,{end}", output=output))
+    plan = PathPlan(1, truncations=(0.5, 1.0))
+    path = plan.frames(parse_end_points(f"3@0,{end}", ClassLookup((), 10)), maker)
+    np.testing.assert_allclose(path.truncation, [0.5, 0.5, 0.25])
+    images = frame_images([path], maker, "table")[0]
+    cells = captioned(images, [["0.50"], ["0.75"], ["1.00"]], 48)
+    expected = sheet(cells, columns=3, row_labels=["3@0 to end.npz"], smallest_cell=1)
+    with Image.open(output) as page:
+        assert page.tobytes() == expected.tobytes()
+    for points, others in ((f"{end},{end}", {}), (f"{end},3@0", dict(fix_z=True))):
+        with pytest.raises(ValueError, match="`truncation` changes nothing where all z come"):
+            interpolate(InterpolateConfig(**settings, endpoints=points, output=output, **others))
+
+
 @pytest.mark.parametrize("ending", ["gif", "webp"])
 def test_an_animation_loops_without_a_frame_twice(maker, tmp_path, ending):
     output = str(tmp_path / f"path.{ending}")
@@ -175,6 +205,9 @@ FAULTS = {
     "truncation of words": (dict(truncation="1.0:nonsense"), "a number or FROM:TO"),
     "three truncations": (dict(truncation="0.1:0.2:0.3"), "a number or FROM:TO"),
     "truncation nan": (dict(truncation="nan"), "a number or FROM:TO"),
+    "mode alone": (dict(truncation_mode="resample"), "says what a truncation means; give one too"),
+    "seconds of a sheet": (dict(seconds_per_frame=0.1), "`seconds_per_frame` is of animations"),
+    "more classes than ends": (dict(classes="0-4", num_rows=2), "at most as many `classes`"),
     "both fixed": (dict(fix_z=True, fix_y=True), "only one of --fix_z and --fix_y"),
     "ends twice": (dict(endpoints="3@0,4@1", seeds="1"), "names every end; leave out"),
     "no model": (dict(model="{tmp}"), "a model must be the folder of"),

@@ -48,6 +48,14 @@ def test_an_image_of_the_generator_is_found_again(maker, target):
     np.testing.assert_allclose(again, found.image, atol=1e-5)
 
 
+def test_steps_that_are_too_long_lose_nothing(maker, target):
+    """With steps of 3 the latents end at their limits, far from where the nearest start was."""
+    first = invert(maker, target, Descent(num_starts=4, num_steps=1, learning_rate=1e-6), [LABEL])
+    found = invert(maker, target, Descent(num_starts=4, num_steps=12, learning_rate=3.0), [LABEL])
+    assert found.psnr >= first.psnr - 0.01
+    np.testing.assert_allclose(found.psnr, psnr(found.image, target))
+
+
 @pytest.mark.slow
 def test_one_image_of_every_class_is_found_again(maker):
     """With the usual 16 starts and 500 steps; 41.9 to 48.8 dB are reached, 46.2 in the median."""

@@ -82,6 +82,28 @@ def test_real_images_find_themselves(tmp_path, real):
     assert [found["distance"] for found in nearest] == [0.0] * 3
     assert table["median_distance"] == 0.0 < table["median_distance_between_real_images"]
     assert "model" not in table
+    assert [row["sample"] for row in table["neighbours"]] == ["image 0", "image 1", "image 2"]
+    table = table_of(tmp_path, **settings, extractor="pixels", num_images=2)
+    assert [row["sample"] for row in table["neighbours"]] == ["image 0", "image 1"]
+
+
+def test_images_of_a_folder_have_their_names(tmp_path, real):
+    pixels = real.take(np.array([5, 1200, 33]))[..., 0]
+    for name, image in zip(("b/x.png", "a/x.png", "a/y.png"), pixels, strict=True):
+        (tmp_path / "some" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(tmp_path / "some" / name)
+    settings = dict(images=str(tmp_path / "some"), reference="digits", num_neighbours=1)
+    table = table_of(tmp_path, **settings, model=MODEL, extractor="pixels")
+    nearest = {row["sample"]: row["neighbours"][0] for row in table["neighbours"]}
+    assert {name: found["index"] for name, found in nearest.items()} == {
+        "a/x.png": 1200,
+        "a/y.png": 33,
+        "b/x.png": 5,
+    }
+    (tmp_path / "taken.json").mkdir()
+    with pytest.raises(ValueError, match="must be a file, not a folder"):
+        draw_neighbours(NeighboursConfig(**settings, output=str(tmp_path / "taken.png")))
+    assert not (tmp_path / "taken.png").exists()
 
 
 def test_fewer_than_asked_for_leave_cells_empty(tmp_path, real):
@@ -105,6 +127,8 @@ FAULTS = {
     "truncation 5": (dict(truncation="5"), "`truncation` must be a number above 0"),
     "images and classes": (dict(images="x", classes="3"), "leave out what chooses samples"),
     "other reference": (dict(reference="mnist"), "must be given as one of digits"),
+    "number of samples": (dict(num_images=3), "`num_images` is of --images"),
+    "mode alone": (dict(truncation_mode="resample"), "says what a truncation means; give one too"),
     "ending": (dict(output="{tmp}/a.json"), "`output` must end in .png"),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 
 import numpy as np
@@ -131,6 +132,9 @@ def test_features_differ_more_at_larger_truncations(generator):
         (dict(truncations="0.5,5"), "at most 1"),
         (dict(class_mix="3:-1,8:1"), "above 0"),
         (dict(raw=True), "nly a run has"),
+        (dict(truncation_mode="resample"), "says what a truncation means"),
+        (dict(output="."), "must not be the current folder or a mounted one"),
+        (dict(output="/proc"), "must not be the current folder or a mounted one"),
         (dict(progress=True), "must end in"),
         (dict(output="sheet.jpg"), "must end in .png, .npz"),
         (dict(output="nowhere/sheet.png"), "nowhere"),
@@ -149,6 +153,15 @@ def test_the_same_seeds_with_classes_in_another_order_are_another_request(tmp_pa
     run(tmp_path / "set.npz", num_images=20)
     with pytest.raises(ValueError, match="order_sha256"):
         run(tmp_path / "set.npz", num_per_class=2)
+
+
+def test_a_link_to_a_folder_stays_one(tmp_path):
+    (tmp_path / "disk").mkdir()
+    os.symlink(tmp_path / "disk", tmp_path / "set")
+    run(tmp_path / "set", classes="4", seeds="0-2")
+    assert (tmp_path / "set").is_symlink()
+    assert len(list((tmp_path / "disk" / "4").iterdir())) == 3
+    assert sorted(os.listdir(tmp_path)) == ["disk", "set"]
 
 
 def test_a_complete_folder_from_which_an_image_is_gone_is_not_complete(tmp_path):

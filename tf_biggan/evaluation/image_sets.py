@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -47,6 +47,10 @@ class ImageSet(abc.ABC):
     by_index: bool = False
 
     @abc.abstractmethod
+    def place(self, number: int) -> str:
+        """What an image is called where the set comes from."""
+
+    @abc.abstractmethod
     def batches(self, size: int) -> Iterator[np.ndarray]:
         """All images in order, uint8 [at most `size`, H, W, C]."""
 
@@ -84,6 +88,9 @@ class SourceImages(ImageSet):
             "resize": images.RESIZE_METHOD,
         }
 
+    def place(self, number):
+        return self._source.locate(int(self.indices[number]))
+
     def batches(self, size):
         if self._kept is None and self.count * np.prod(self.image_shape) <= KEPT_BYTES:
             self._kept = np.concatenate(list(self._read(self.indices, size)))
@@ -118,10 +125,17 @@ class ArrayImages(ImageSet):
       name: for messages.
       pixels: uint8 [N, H, W, C].
       labels: integers [N], or None.
+      places: names of the images, [N]; None for their numbers.
     """
 
-    def __init__(self, name: str, pixels: np.ndarray, labels: np.ndarray | None = None):
-        self._pixels = pixels
+    def __init__(
+        self,
+        name: str,
+        pixels: np.ndarray,
+        labels: np.ndarray | None = None,
+        places: Sequence[str] | None = None,
+    ):
+        self._pixels, self._places = pixels, places
         self.name, self.count = name, len(pixels)
         self.image_shape = tuple(pixels.shape[1:])
         self.labels = None if labels is None else np.asarray(labels, np.int32)
@@ -131,6 +145,9 @@ class ArrayImages(ImageSet):
             "count": self.count,
             "resolution": list(self.image_shape),
         }
+
+    def place(self, number):
+        return f"image {number}" if self._places is None else self._places[number]
 
     def batches(self, size):
         for start in range(0, self.count, size):
@@ -152,6 +169,9 @@ class PilResized(ImageSet):
         self.image_shape = (side, side, images.image_shape[2])
         self.description = {**images.description, "pil_bicubic": side}
         self.recipe = None if images.recipe is None else f"{images.recipe} pil_bicubic {side}"
+
+    def place(self, number):
+        return self._images.place(number)
 
     def batches(self, size):
         for batch in self._images.batches(size):
@@ -231,7 +251,8 @@ def _from_npz(path: str, count: int | None) -> ArrayImages:
     )
     chosen = np.arange(min(count or len(pixels), len(pixels)))
     chosen = chosen * len(pixels) // len(chosen)
-    return ArrayImages(path, pixels[chosen], None if labels is None else labels[chosen])
+    places = [f"image {number}" for number in chosen]
+    return ArrayImages(path, pixels[chosen], None if labels is None else labels[chosen], places)
 
 
 def read_npz(path: str) -> dict[str, np.ndarray]:

@@ -12,7 +12,15 @@ from tf_biggan.config import STRATEGIES, setting
 OTHER_IMAGES = 5_000
 STATISTICS_ENDING = ".npz"
 # Flags that say how images of a model are made, and those about a folder of images.
-OF_MODELS = ("raw", "iteration", "bn", "label_sampling", "truncation", "valid_score")
+OF_MODELS = (
+    "raw",
+    "iteration",
+    "bn",
+    "label_sampling",
+    "truncation",
+    "truncation_mode",
+    "valid_score",
+)
 OF_FOLDERS = ("resolution", "image_channels")
 OF_ONE_SCORE = ("metrics", "bootstrap", "save_statistics")
 
@@ -164,9 +172,14 @@ class EvaluateConfig:
         """The truncations of the curve, or the only one.
 
         Raises:
-          ValueError: it is neither a number nor FROM:TO:STEP.
+          ValueError: it is neither a number nor FROM:TO:STEP, or only its mode is given.
         """
         if self.truncation is None:
+            checks.require(
+                self.truncation_mode == "scale",
+                "`truncation_mode` says what a truncation means; give one too, or leave it out",
+                truncation_mode=self.truncation_mode,
+            )
             return (None,)
         parts = self.truncation.split(":")
         try:

@@ -22,7 +22,7 @@ class DrawingSettings:
     iteration: int | None = setting(None, "of a run, which checkpoint; default: the newest")
     truncation: str | None = setting(None, "of latents: a number; default: none")
     truncation_mode: str = setting(
-        "scale",
+        TRUNCATION_MODES[0],
         "scale: t times a normal cut off at 2 (DeepMind); resample: a normal cut off at t (paper)",
         choices=TRUNCATION_MODES,
     )
@@ -36,6 +36,11 @@ class DrawingSettings:
 
     def __post_init__(self):
         self._check_model()
+        checks.require(
+            self.truncation_mode == TRUNCATION_MODES[0] or self._is_truncated(),
+            "`truncation_mode` says what a truncation means; give one too, or leave it out",
+            truncation_mode=self.truncation_mode,
+        )
         self.truncation_ends()
 
     @classmethod
@@ -55,6 +60,9 @@ class DrawingSettings:
           ValueError: it is not a number in its mode's range.
         """
         return self._truncations("a number", most=1) * 2
+
+    def _is_truncated(self) -> bool:
+        return self.truncation is not None
 
     def _check_model(self) -> None:
         checks.require(self.model is not None, "--model must be given", model=self.model)

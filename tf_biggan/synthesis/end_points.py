@@ -128,7 +128,7 @@ def random_routes(
       fix_z, fix_y: whether the ends of a row share their seed or class.
 
     Raises:
-      ValueError: there are not as many seeds.
+      ValueError: there are not as many seeds, or more classes than ends.
     """
     each = 1 if fix_z else 2
     seeds = range(each * num_rows) if seeds is None else seeds
@@ -136,6 +136,13 @@ def random_routes(
         len(seeds) == each * num_rows,
         f"there must be {each} of `seeds` for every row",
         seeds=len(seeds),
+        num_rows=num_rows,
+    )
+    ends = (1 if fix_y else 2) * num_rows
+    checks.require(
+        labels is None or len(labels) <= ends,
+        f"there must be at most as many `classes` as rows have ends, {ends}",
+        classes=0 if labels is None else len(labels),
         num_rows=num_rows,
     )
     rows = []

@@ -28,6 +28,8 @@ from tf_biggan.synthesis.image_maker import ImageMaker
 from tf_biggan.synthesis.interpolation_settings import (
     ANIMATION_MIDPOINTS,
     NUM_ROWS,
+    SECONDS_PER_FRAME,
+    SHEET_ENDING,
     SHEET_MIDPOINTS,
     InterpolateConfig,
 )
@@ -35,7 +37,6 @@ from tf_biggan.synthesis.latent_paths import Frames, PathPlan
 from tf_biggan.synthesis.output_files import check_output_file
 from tf_biggan.synthesis.seeds import parse_seeds
 
-SHEET_ENDING = ".png"
 ANIMATION_CELL = 96
 
 
@@ -45,27 +46,26 @@ def interpolate(config: InterpolateConfig) -> None:
     Raises:
       ValueError: something is unknown, missing or does not fit; nothing is written.
     """
-    animates = not config.output.lower().endswith(SHEET_ENDING)
     check_output_file(config.output, (SHEET_ENDING, *ENDINGS))
-    if animates:
+    if config.animates:
         check_animation_path(config.output)
     opened = open_drawing_model(config)
     lookup = ClassLookup(opened.class_names, opened.generator.num_classes)
-    plan = _plan(config, ANIMATION_MIDPOINTS if animates else SHEET_MIDPOINTS)
+    plan = _plan(config, ANIMATION_MIDPOINTS if config.animates else SHEET_MIDPOINTS)
     routes = [plan.route(points) for points in _points(config, lookup)]
     _check_points(routes, opened)
+    _check_truncation(routes, plan)
     maker = ImageMaker(opened.generator, config.batch_size)
     paths = [plan.frames(route, maker) for route in routes]
     images = frame_images(paths, maker, config.bn)
     names = [_names(route, plan, lookup) for route in routes]
     description = describe(opened, _settings(config, plan, names))
     text = as_text(description)
-    if animates:
-        save_animation(
-            animation_frames(images, plan), config.output, config.seconds_per_frame, text
-        )
+    if config.animates:
+        seconds = config.seconds_per_frame or SECONDS_PER_FRAME
+        save_animation(animation_frames(images, plan), config.output, seconds, text)
     else:
-        save_png(interpolation_sheet(images, names, plan, paths), config.output, text)
+        save_png(interpolation_sheet(images, names, plan), config.output, text)
     print(*_notes(routes, description), f"Written: {config.output}", sep="\n")
 
 
@@ -89,22 +89,21 @@ def interpolation_sheet(
     images: np.ndarray,
     names: Sequence[Sequence[str]],
     plan: PathPlan,
-    paths: Sequence[Frames],
 ) -> Image.Image:
     """A page of one row for every two points; truncations that change stand below the images.
 
     Args:
       images: of `frame_images`.
       names: of every path's points.
-      paths: what the images are of.
     """
     legs = plan.legs(len(names[0]))
     rows = images[:, legs].reshape(-1, *images.shape[2:])
     labels = [f"{a} to {b}" for path in names for a, b in itertools.pairwise(path)]
     if plan.truncations[0] == plan.truncations[1]:
         return sheet(rows, columns=legs.shape[1], row_labels=labels)
-    truncations = np.concatenate([path.truncation[legs] for path in paths], axis=None)
-    large = captioned(rows, [[f"{value:.2f}"] for value in truncations], SMALLEST_CELL)
+    of_path = plan.truncation_of_frames(len(names[0]))[legs].ravel()
+    captions = [[f"{value:.2f}"] for value in of_path] * len(names)
+    large = captioned(rows, captions, SMALLEST_CELL)
     return sheet(large, columns=legs.shape[1], row_labels=labels, smallest_cell=1)
 
 
@@ -164,6 +163,16 @@ def _check_points(routes, opened: OpenedModel) -> None:
             found_with=found.description.get("model"),
             model=opened.description["path"],
         )
+
+
+def _check_truncation(routes, plan: PathPlan) -> None:
+    """Raises ValueError if a truncation is given and no latents are drawn."""
+    of_latents = [point for route in routes for point in (route[:1] if plan.fix_z else route)]
+    checks.require(
+        plan.truncations == (None, None) or not all(point.file for point in of_latents),
+        "`truncation` changes nothing where all z come from files; leave it out",
+        truncation=plan.truncations,
+    )
 
 
 def _notes(routes, description) -> list[str]:

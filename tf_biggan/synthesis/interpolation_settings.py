@@ -12,6 +12,8 @@ NUM_ROWS = 8
 # What BigGAN-PyTorch's sheets have.
 SHEET_MIDPOINTS = 8
 ANIMATION_MIDPOINTS = 23
+SECONDS_PER_FRAME = 0.08
+SHEET_ENDING = ".png"
 OF_ROWS = ("classes", "seeds", "num_rows")
 
 
@@ -55,7 +57,9 @@ class InterpolateConfig(DrawingSettings):
         "interpolation.png",
         "a sheet of one row for every two ends (.png), or an animation (.gif, .webp, .mp4)",
     )
-    seconds_per_frame: float = setting(0.08, "of an animation", minimum=0.02)
+    seconds_per_frame: float | None = setting(
+        None, f"of an animation; default: {SECONDS_PER_FRAME}", minimum=0.02
+    )
 
     def __post_init__(self):
         super().__post_init__()
@@ -71,6 +75,17 @@ class InterpolateConfig(DrawingSettings):
             "--endpoints names every end; leave out what chooses random ones",
             **given,
         )
+        checks.require(
+            self.animates or self.seconds_per_frame is None,
+            "`seconds_per_frame` is of animations; leave it out, or name an animation as `output`",
+            seconds_per_frame=self.seconds_per_frame,
+            output=self.output,
+        )
+
+    @property
+    def animates(self) -> bool:
+        """Whether an animation is asked for."""
+        return not self.output.lower().endswith(SHEET_ENDING)
 
     def truncation_ends(self) -> tuple[float | None, float | None]:
         """Truncations at the start and at the end of every path.

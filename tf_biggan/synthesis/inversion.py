@@ -143,23 +143,34 @@ class _Search:
         self._optimizer.build(self._variables)
         self._target_features = None if features is None else self._checked_features()
         self._step = tf.function(self._update, autograph=False)
-        self._squares = None
+        # The nearest that every start has been, by the mean square of pixels: a step that is too
+        # long loses nothing.
+        self._least = tf.Variable(tf.fill([descent.num_starts], np.float32(np.inf)))
+        self._kept = [tf.Variable(variable, trainable=False) for variable in self._places()]
 
     def update(self) -> None:
-        self._squares = self._step()
+        self._step()
 
     def best_psnr(self) -> float:
-        """Of the start that is nearest by pixels, before its last step."""
-        return 10.0 * math.log10(4.0 / max(1e-12, float(tf.reduce_min(self._squares))))
+        """Of the start that has been nearest by pixels, before its last step."""
+        return 10.0 * math.log10(4.0 / np.clip(float(tf.reduce_min(self._least)), 1e-12, 1e12))
 
     def found(self) -> Found:
-        weights = None if self._table is None else self._class_weights().numpy()
+        candidates = [self._found(*places) for places in (self._kept, self._places())]
+        return max(candidates, key=lambda found: found.psnr)
+
+    def _places(self):
+        """Where all starts are: z and, of a model with classes, class scores."""
+        return [self._z] if self._classes is None else [self._z, self._classes]
+
+    def _found(self, z, classes=None) -> Found:
+        weights = None if classes is None else self._class_weights(classes).numpy()
         embeddings = None if weights is None else weights @ self._table
-        images = self._maker.images(self._z.numpy(), embeddings, self._statistics)
-        values = psnr(images, self._target[0].numpy())
-        best = int(np.argmax(np.nan_to_num(values, nan=-np.inf)))
+        images = self._maker.images(z.numpy(), embeddings, self._statistics)
+        values = np.nan_to_num(psnr(images, self._target[0].numpy()), nan=-np.inf)
+        best = int(np.argmax(values))
         return Found(
-            self._z.numpy()[best],
+            z.numpy()[best],
             None if embeddings is None else embeddings[best],
             None if weights is None else weights[best],
             images[best],
@@ -208,12 +219,14 @@ class _Search:
         odds = FIRST_CLASS_WEIGHT / (1.0 - FIRST_CLASS_WEIGHT) * max(1, count - 1)
         return np.eye(count, dtype=np.float32)[labels] * np.float32(math.log(odds))
 
-    def _class_weights(self):
-        return tf.nn.softmax(self._classes) if self._free else self._classes
+    def _class_weights(self, classes):
+        return tf.nn.softmax(classes) if self._free else classes
 
     def _update(self):
         with tf.GradientTape() as tape:
-            embeddings = None if self._table is None else self._class_weights() @ self._table
+            embeddings = None
+            if self._classes is not None:
+                embeddings = self._class_weights(self._classes) @ self._table
             images = self._maker.generator.synthesize(
                 self._z, embeddings, truncation=self._statistics
             )
@@ -225,11 +238,18 @@ class _Search:
             " models and exports of this package",
             model=type(self._maker.generator).__name__,
         )
+        self._keep(tf.reduce_mean((images - self._target) ** 2, axis=(1, 2, 3)))
         gradients[0] += 2.0 * PRIOR_WEIGHT / self._z.shape[1] * self._z
         self._optimizer.apply(gradients, self._variables)
         limit = self._descent.limit
         self._z.assign(tf.clip_by_value(self._z, -limit, limit))
-        return tf.reduce_mean((images - self._target) ** 2, axis=(1, 2, 3))
+
+    def _keep(self, squares):
+        """Remembers every start that is nearer than it has been."""
+        nearer = squares < self._least
+        self._least.assign(tf.where(nearer, squares, self._least))
+        for kept, place in zip(self._kept, self._places(), strict=True):
+            kept.assign(tf.where(nearer[:, None], place, kept))
 
     def _feature_loss(self, images):
         if self._features is None:

@@ -62,6 +62,16 @@ class PathPlan:
         step = self.num_midpoints + 1
         return np.arange(num_points - 1)[:, None] * step + np.arange(step + 1)
 
+    def truncation_of_frames(self, num_points: int) -> np.ndarray | None:
+        """Truncations [F] that latents are drawn at, on a path that visits so many points."""
+        first, last = self.truncations
+        if first is None:
+            return None
+        position = np.linspace(0.0, 1.0, self.num_frames(num_points))
+        if self.loop:
+            position = 1.0 - np.abs(2.0 * position - 1.0)
+        return lerp(first, last, position)
+
     def frames(self, route: Sequence[EndPoint], maker) -> Frames:
         """All frames of the path along `route`.
 
@@ -69,7 +79,7 @@ class PathPlan:
           route: two points or more.
           maker: the `ImageMaker` that is to make the images.
         """
-        truncations = self._truncation_of_frames(len(route))
+        truncations = self.truncation_of_frames(len(route))
         dim = maker.generator.latent_dim
         legs = self.legs(len(route))
         fractions = np.linspace(0.0, 1.0, legs.shape[1])[:, None]
@@ -92,12 +102,3 @@ class PathPlan:
                 both = ends[place : place + 2]
                 embeddings[leg] = ends[0] if self.fix_y else lerp(*both, fractions)
         return Frames(z, embeddings, statistics)
-
-    def _truncation_of_frames(self, num_points):
-        first, last = self.truncations
-        if first is None:
-            return None
-        position = np.linspace(0.0, 1.0, self.num_frames(num_points))
-        if self.loop:
-            position = 1.0 - np.abs(2.0 * position - 1.0)
-        return lerp(first, last, position)

@@ -30,6 +30,7 @@ from tf_biggan.synthesis.output_files import check_output_file
 PIXELS = "pixels"
 DISTANCES = {PIXELS: "root mean square of pixels, of 255"}
 FEATURES_FOLDER = "features"
+TABLE_ENDING = ".json"
 
 
 def draw_neighbours(config: NeighboursConfig) -> None:
@@ -38,7 +39,9 @@ def draw_neighbours(config: NeighboursConfig) -> None:
     Raises:
       ValueError: something is unknown, missing or does not fit; nothing is written.
     """
+    table = f"{os.path.splitext(config.output)[0]}{TABLE_ENDING}"
     check_output_file(config.output, (".png",))
+    check_output_file(table, (TABLE_ENDING,))
     opened = None
     if config.model is not None:
         opened = open_drawing_model(config)
@@ -67,7 +70,6 @@ def draw_neighbours(config: NeighboursConfig) -> None:
     report = {**described, "neighbours": table_rows(names, source, reference, found)}
     print(*table_lines(report), sep="\n")
     page = _page(samples, names, reference, found)
-    table = f"{os.path.splitext(config.output)[0]}.json"
     write_text(table, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     save_png(page, config.output, as_text(described))
     print(f"Written: {config.output} (a sample, then the real images nearest to it), {table}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 
 from tf_biggan import checks
@@ -67,4 +69,5 @@ def given_images(
         images.name, np.concatenate(list(images.batches(config.batch_size))), images.labels
     )
     kept.cached, kept.class_names = False, images.class_names
-    return kept, [f"image {index}" for index in range(kept.count)]
+    places = [images.place(number) for number in range(images.count)]
+    return kept, [os.path.relpath(p, config.images) if os.path.isabs(p) else p for p in places]

@@ -10,6 +10,7 @@ from tf_biggan.synthesis.drawing_settings import DrawingSettings
 from tf_biggan.synthesis.reference_settings import ReferenceSettings
 
 MOST_CLASSES = 10
+MOST_IMAGES = 10
 UNCONDITIONAL_SEEDS = "0-9"
 OF_SAMPLES = ("classes", "seeds", "truncation", "raw", "iteration")
 
@@ -22,7 +23,7 @@ class NeighboursConfig(ReferenceSettings, DrawingSettings):
         None, "instead of samples of the model: a folder of images, or an .npz of uint8 images"
     )
     num_images: int | None = setting(
-        10, "of `images` the most to take, evenly; none for all", minimum=1
+        MOST_IMAGES, "of `images` the most to take, evenly; none for all", minimum=1
     )
     classes: str | None = setting(
         None,
@@ -54,6 +55,11 @@ class NeighboursConfig(ReferenceSettings, DrawingSettings):
             self.images is None or not given,
             "--images are made already; leave out what chooses samples of a model",
             **given,
+        )
+        checks.require(
+            self.images is not None or self.num_images == MOST_IMAGES,
+            "`num_images` is of --images; --classes and --seeds choose samples of a model",
+            num_images=self.num_images,
         )
 
     def _check_model(self):

@@ -20,6 +20,23 @@ def check_output_file(path: str, endings: Sequence[str]) -> None:
     check_output_place(path)
 
 
+def output_folder(path: str) -> str:
+    """The folder itself where `path` is a link to it.
+
+    Raises:
+      ValueError: it cannot be replaced by a new folder, as one of images is when it is complete.
+    """
+    folder = os.path.realpath(path)
+    checks.require(
+        not os.path.ismount(folder) and folder != os.path.realpath(os.curdir),
+        "`output` must not be the current folder or a mounted one, which cannot be replaced; a new"
+        " folder inside it would be accepted",
+        output=path,
+    )
+    check_output_place(folder)
+    return folder
+
+
 def check_output_place(path: str) -> None:
     """Raises ValueError unless something can be written at `path`."""
     folder = os.path.dirname(path) or "."

@@ -108,6 +108,9 @@ class SampleConfig(DrawingSettings):
         self.truncation_columns()
         self.output_kind()
 
+    def _is_truncated(self):
+        return super()._is_truncated() or self.truncations is not None
+
     def _refuse(self, name: str, others: tuple[str, ...]) -> None:
         """Raises ValueError if a flag is given beside one that leaves it no meaning."""
         defaults = {field.name: field.default for field in dataclasses.fields(self)}

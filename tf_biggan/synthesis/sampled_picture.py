@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from tf_biggan import checks
 from tf_biggan.animation import check_animation_path, save_animation
 from tf_biggan.classes import ClassLookup
@@ -14,7 +12,7 @@ from tf_biggan.synthesis.description import as_text, describe, describe_latents
 from tf_biggan.synthesis.drawing_model import open_drawing_model
 from tf_biggan.synthesis.image_archive import ImageArchive
 from tf_biggan.synthesis.image_folder import ImageFolder
-from tf_biggan.synthesis.output_files import check_output_place
+from tf_biggan.synthesis.output_files import check_output_place, output_folder
 from tf_biggan.synthesis.sample_pages import (
     check_page,
     samples_page,
@@ -24,6 +22,7 @@ from tf_biggan.synthesis.sample_pages import (
 from tf_biggan.synthesis.sample_settings import (
     ANIMATION,
     ARCHIVE,
+    FOLDER,
     SECONDS_PER_FRAME,
     SHEET,
     SampleConfig,
@@ -42,7 +41,10 @@ def sample(config: SampleConfig) -> None:
       ValueError: something is unknown, missing or does not fit; nothing is written.
     """
     kind, path = config.output_kind(), config.output_path()
-    check_output_place(path.rstrip(os.sep))
+    if kind == FOLDER:
+        path = output_folder(path)
+    else:
+        check_output_place(path)
     if kind == ANIMATION:
         _animate(config, path)
         return
@@ -53,7 +55,7 @@ def sample(config: SampleConfig) -> None:
     truncation = config.truncation_ends()[0]
     if kind != SHEET:
         opener = ImageArchive if kind == ARCHIVE else ImageFolder
-        target = opener(path.rstrip(os.sep), wanted, opened, description)
+        target = opener(path, wanted, opened, description)
         print(stream(target, wanted, sampler, truncation))
         return
     columns = config.truncation_columns()
