@@ -12,7 +12,14 @@ from tf_biggan.config import StepConfig
 from tf_biggan.sampling import class_labels, normal_latents
 from tf_biggan.training.ema import ema_decay, update_ema
 from tf_biggan.training.state import TrainState
-from tf_biggan.training.updates import Draw, Reals, update_discriminator, update_generator
+from tf_biggan.training.updates import (
+    D_METRICS,
+    G_METRICS,
+    Draw,
+    Reals,
+    update_discriminator,
+    update_generator,
+)
 
 # (step within the iteration, pass within the step) to the draw of that pass; the generator's step
 # is number num_d_steps.
@@ -156,9 +163,18 @@ def compile_iterations(
 
     @tf.function
     def run(iterator, count):
-        metrics = one(iterator)
-        for _ in tf.range(count - 1):
+        # An iteration takes long to trace and to optimise: the loop's body is the only one.
+        metrics = _no_metrics(state, config)
+        for _ in tf.range(count):
             metrics = one(iterator)
         return metrics
 
     return run
+
+
+def _no_metrics(state: TrainState, config: StepConfig) -> dict[str, tf.Tensor]:
+    """Zeros of the shapes of what `replica_iteration` returns."""
+    dtype = state.discriminator.trainable_variables[0].dtype
+    of_d = tf.zeros((config.num_d_steps, config.d_accumulations), dtype)
+    of_g = tf.zeros((config.g_accumulations,), dtype)
+    return dict.fromkeys(D_METRICS, of_d) | dict.fromkeys(G_METRICS, of_g)

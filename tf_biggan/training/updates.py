@@ -21,6 +21,10 @@ from tf_biggan.regularizers import (
 from tf_biggan.training.sigma_clamp import clamp_to, clamp_to_second
 from tf_biggan.training.state import TrainState
 
+# What `update_discriminator` and `update_generator` return.
+D_METRICS = ("d_loss_real", "d_loss_fake", "d_real", "d_fake")
+G_METRICS = ("g_loss",)
+
 
 class Draw(NamedTuple):
     """Latents [N, latent_dim] and labels [N] (None if unconditional) of one pass."""
@@ -51,8 +55,7 @@ def update_discriminator(
       replicas: number that run this at once.
 
     Returns:
-      This replica's share of sums over replicas: `d_loss_real`, `d_loss_fake`, `d_real`, `d_fake`
-      [accumulations], means over one pass; and, whole on every replica, nothing else.
+      This replica's share of sums over replicas: `D_METRICS` [accumulations], means over one pass.
     """
     gradients, passes = None, []
     for real, draw in zip(reals, draws, strict=True):
@@ -107,7 +110,7 @@ def update_generator(
     """One Adam step of G through D in train mode, accumulated over `draws`; D's u moves too.
 
     Returns:
-      `g_loss` [accumulations]: this replica's share, as `update_discriminator` gives them.
+      `G_METRICS` [accumulations]: this replica's share, as `update_discriminator` gives them.
     """
     gradients, passes = None, []
     variables = state.generator.trainable_variables
