@@ -1,9 +1,12 @@
 """Session set-up: two logical CPU devices, so that replica tests run anywhere."""
 
+import gc
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+# Threads of NumPy's products wait for one another in turns where several test processes run.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 
@@ -13,6 +16,9 @@ from tf_biggan.terminal import quiet_tensorflow
 quiet_tensorflow()
 
 import tensorflow as tf  # noqa: E402
+
+# What was imported stays: no collection needs to walk through it again.
+gc.freeze()
 
 # Files of half a minute and more begin first: no process is left with one of them at the end.
 LONGEST_FILES = (

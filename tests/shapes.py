@@ -18,4 +18,4 @@ def shapes_only():
         with keras.StatelessScope(initialize_variables=False):
             yield
     finally:
-        keras.utils.clear_session()
+        keras.utils.clear_session(free_memory=False)

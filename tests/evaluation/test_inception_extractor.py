@@ -46,7 +46,8 @@ def test_taps_and_names(loaded):
     ]
     assert (ours.prefix, other.prefix) == ("", "other_inception_")
     assert (narrow.prefix, narrow_other.prefix) == ("bfloat16_", "bfloat16_other_inception_")
-    assert ours.identity != narrow.identity
+    assert narrow.identity == {**ours.identity, "precision": "bfloat16"}
+    assert (ours.name, narrow.name) == ("Inception", "Inception in bfloat16")
     assert ours.identity["sha256"] == "abc" and ours.identity["is_reference"]
     assert ours.identity != biased.identity and not other.identity["is_reference"]
 

@@ -83,13 +83,13 @@ def test_intervals_hold_the_score_and_follow_the_seed(kind):
 
 
 def test_most_intervals_hold_the_value_for_such_a_number_of_images():
-    scores = [frechet_distance(feature_statistics(features(s)), REFERENCE) for s in range(100)]
+    scores = [frechet_distance(feature_statistics(features(s)), REFERENCE) for s in range(60)]
     expected = np.mean(scores)
     held = [
         low <= expected <= high
-        for low, high in (frechet_interval(features(s), REFERENCE) for s in range(100))
+        for low, high in (frechet_interval(features(s), REFERENCE) for s in range(60))
     ]
-    assert 0.85 <= np.mean(held) <= 1
+    assert np.mean(held) >= 0.85
 
 
 def test_more_images_make_a_narrower_interval():

@@ -83,3 +83,10 @@ def test_another_preprocessing_or_network_is_refused(images, extractor, message)
     stored = json.loads(json.dumps({**IMAGES, "extractor": EXTRACTOR}))
     with pytest.raises(ValueError, match=message):
         require_comparable("s.npz", STATISTICS, stored, images, extractor, 4)
+
+
+def test_statistics_of_unknown_origin_are_of_float32():
+    require_comparable("s.npz", STATISTICS, {}, IMAGES, EXTRACTOR, 4)
+    narrow = {**EXTRACTOR, "precision": "bfloat16"}
+    with pytest.raises(ValueError, match=r"must be taken as those of float32.*bfloat16"):
+        require_comparable("s.npz", STATISTICS, {}, IMAGES, narrow, 4)

@@ -99,3 +99,4 @@ def test_classes_and_seeds_come_in_turn():
             ValueError, match=f"at most as many `classes` as rows have ends, {most}"
         ):
             random_routes(2, 10, range(most + 1), None, fix_y=fix_y)
+    assert random_routes(1, 10, range(10)) == random_routes(1, 10, [0, 1])

@@ -150,8 +150,8 @@ def found_file(path, maker, label=3, truncation=0.25):
     return path
 
 
-def test_captions_are_truncations_of_the_path_beside_a_found_end_too(maker, tmp_path):
-    """Statistics of the batch norms come from the row that the found end was found with."""
+def test_a_found_end_has_no_truncation_below_it(maker, tmp_path):
+    """Its statistics are of the truncation that it was found with."""
     end = found_file(str(tmp_path / "end.npz"), maker)
     output = str(tmp_path / "path.png")
     settings = dict(model=MODEL, num_midpoints=1, truncation="0.5:1")
@@ -160,7 +160,7 @@ def test_captions_are_truncations_of_the_path_beside_a_found_end_too(maker, tmp_
     path = plan.frames(parse_end_points(f"3@0,{end}", ClassLookup((), 10)), maker)
     np.testing.assert_allclose(path.truncation, [0.5, 0.5, 0.25])
     images = frame_images([path], maker, "table")[0]
-    cells = captioned(images, [["0.50"], ["0.75"], ["1.00"]], 48)
+    cells = captioned(images, [["0.50"], ["0.75"], [""]], 48)
     expected = sheet(cells, columns=3, row_labels=["3@0 to end.npz"], smallest_cell=1)
     with Image.open(output) as page:
         assert page.tobytes() == expected.tobytes()

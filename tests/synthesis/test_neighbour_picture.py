@@ -87,12 +87,13 @@ def test_real_images_find_themselves(tmp_path, real):
     assert [row["sample"] for row in table["neighbours"]] == ["image 0", "image 1"]
 
 
-def test_images_of_a_folder_have_their_names(tmp_path, real):
+def test_images_of_a_folder_have_their_names(tmp_path, real, monkeypatch):
     pixels = real.take(np.array([5, 1200, 33]))[..., 0]
     for name, image in zip(("b/x.png", "a/x.png", "a/y.png"), pixels, strict=True):
         (tmp_path / "some" / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(tmp_path / "some" / name)
-    settings = dict(images=str(tmp_path / "some"), reference="digits", num_neighbours=1)
+    monkeypatch.chdir(tmp_path)
+    settings = dict(images="some", reference="digits", num_neighbours=1)
     table = table_of(tmp_path, **settings, model=MODEL, extractor="pixels")
     nearest = {row["sample"]: row["neighbours"][0] for row in table["neighbours"]}
     assert {name: found["index"] for name, found in nearest.items()} == {
@@ -125,6 +126,10 @@ FAULTS = {
     "unknown class": (dict(classes="cat"), "a class must be known"),
     "seeds backwards": (dict(seeds="9-0"), "a range of seeds must rise"),
     "truncation 5": (dict(truncation="5"), "`truncation` must be a number above 0"),
+    "images and mode": (
+        dict(images="x", truncation_mode="resample"),
+        "leave out what chooses samples",
+    ),
     "images and classes": (dict(images="x", classes="3"), "leave out what chooses samples"),
     "other reference": (dict(reference="mnist"), "must be given as one of digits"),
     "number of samples": (dict(num_images=3), "`num_images` is of --images"),

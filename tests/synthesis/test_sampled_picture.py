@@ -134,7 +134,7 @@ def test_features_differ_more_at_larger_truncations(generator):
         (dict(raw=True), "nly a run has"),
         (dict(truncation_mode="resample"), "says what a truncation means"),
         (dict(output="."), "must not be the current folder or a mounted one"),
-        (dict(output="/proc"), "must not be the current folder or a mounted one"),
+        (dict(output="/"), "must not be the current folder or a mounted one"),
         (dict(progress=True), "must end in"),
         (dict(output="sheet.jpg"), "must end in .png, .npz"),
         (dict(output="nowhere/sheet.png"), "nowhere"),

@@ -62,8 +62,8 @@ def open_extractor(path: str, layer: str | None = None) -> Extractor:
         description = {"kind": "saved_model"}
     else:
         raise ValueError(
-            "An extractor must be `classifier`, `inception`, a .keras file or the folder of a"
-            f" SavedModel. Received: {path}."
+            "An extractor must be `classifier`, `inception`, `inception_bfloat16`, a .keras file or"
+            f" the folder of a SavedModel. Received: {path}."
         )
     identity = {**description, "sha256": sha256, "layer": layer, "range": "0 to 255, float32"}
     return Extractor(os.path.basename(os.path.normpath(path)), "extractor_", identity, build)

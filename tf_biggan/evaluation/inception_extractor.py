@@ -35,7 +35,6 @@ def inception_extractor(path: str | None, bias: bool = False, dtype: str = FLOAT
         "features": FEATURE_TAP,
         "logits": tap,
         "resize": "bilinear of TensorFlow 1, to 299",
-        "precision": dtype,
     }
 
     def function(images):
@@ -44,6 +43,9 @@ def inception_extractor(path: str | None, bias: bool = False, dtype: str = FLOAT
         found = inception.outputs(images)
         return {FEATURES: found[FEATURE_TAP], LOGITS: found[tap]}
 
-    prefix = "" if dtype == FLOAT32 else f"{dtype}_"
+    name, prefix = "Inception", ""
+    if dtype != FLOAT32:
+        identity["precision"] = dtype
+        name, prefix = f"Inception in {dtype}", f"{dtype}_"
     prefix += "" if inception.is_reference else OTHER_PREFIX
-    return Extractor("Inception", prefix, identity, lambda: function, 1008)
+    return Extractor(name, prefix, identity, lambda: function, 1008)

@@ -86,7 +86,7 @@ def require_comparable(
 
     Args:
       path: of the file, for the message.
-      stored: its description; nothing but the size is checked where that is empty.
+      stored: its description; where that is empty, only size and precision are checked.
       images: description of the images to evaluate.
       extractor: identity of the network that takes their features.
       feature_dim: size of those features.
@@ -102,6 +102,13 @@ def require_comparable(
         of_extractor=feature_dim,
     )
     if not stored:
+        checks.require(
+            "precision" not in extractor,
+            "statistics of unknown origin must be taken as those of float32; use"
+            " --extractor=inception",
+            path=path,
+            extractor=extractor.get("precision"),
+        )
         return
     checks.require(
         stored.get("extractor") == dict(extractor),

@@ -122,8 +122,8 @@ def random_routes(
 
     Args:
       num_classes: 0 for a model without classes.
-      labels: classes that ends have in turn (with `fix_y` rows); None for random ones, different
-        within a row.
+      labels: classes that ends have in turn (with `fix_y` rows), all or as many as there are ends;
+        None for random ones, different within a row.
       seeds: two a row, one with `fix_z`; None for all from 0.
       fix_z, fix_y: whether the ends of a row share their seed or class.
 
@@ -138,25 +138,25 @@ def random_routes(
         seeds=len(seeds),
         num_rows=num_rows,
     )
-    ends = (1 if fix_y else 2) * num_rows
-    checks.require(
-        labels is None or len(labels) <= ends,
-        f"there must be at most as many `classes` as rows have ends, {ends}",
-        classes=0 if labels is None else len(labels),
-        num_rows=num_rows,
-    )
     rows = []
     for row in range(num_rows):
         of_row = [seeds[each * row], seeds[each * row + each - 1]]
-        if not num_classes:
-            of_both = (None, None)
-        elif labels is None:
-            of_both = _different(num_classes, of_row[0])
-        else:
-            places = (row, row) if fix_y else (2 * row, 2 * row + 1)
-            of_both = tuple(labels[place % len(labels)] for place in places)
+        of_both = (None, None) if not num_classes else _different(num_classes, of_row[0])
+        if labels is not None:
+            of_both = _in_turn(labels, row, num_rows, num_classes, 1 if fix_y else 2)
         rows.append(tuple(EndPoint(c, s) for c, s in zip(of_both, of_row, strict=True)))
     return tuple(rows)
+
+
+def _in_turn(labels, row, num_rows, num_classes, each) -> tuple[int, int]:
+    """Two classes of a row that has `each` different ones."""
+    checks.require(
+        len(labels) in (num_classes, *range(each * num_rows + 1)),
+        f"there must be at most as many `classes` as rows have ends, {each * num_rows}",
+        classes=len(labels),
+        num_rows=num_rows,
+    )
+    return tuple(labels[place % len(labels)] for place in (each * row, each * row + each - 1))
 
 
 def _different(num_classes: int, seed: int) -> tuple[int, int]:

@@ -65,7 +65,7 @@ def interpolate(config: InterpolateConfig) -> None:
         seconds = config.seconds_per_frame or SECONDS_PER_FRAME
         save_animation(animation_frames(images, plan), config.output, seconds, text)
     else:
-        save_png(interpolation_sheet(images, names, plan), config.output, text)
+        save_png(interpolation_sheet(images, names, plan, paths), config.output, text)
     print(*_notes(routes, description), f"Written: {config.output}", sep="\n")
 
 
@@ -89,20 +89,22 @@ def interpolation_sheet(
     images: np.ndarray,
     names: Sequence[Sequence[str]],
     plan: PathPlan,
+    paths: Sequence[Frames],
 ) -> Image.Image:
     """A page of one row for every two points; truncations that change stand below the images.
 
     Args:
       images: of `frame_images`.
       names: of every path's points.
+      paths: what the images are of.
     """
     legs = plan.legs(len(names[0]))
     rows = images[:, legs].reshape(-1, *images.shape[2:])
     labels = [f"{a} to {b}" for path in names for a, b in itertools.pairwise(path)]
     if plan.truncations[0] == plan.truncations[1]:
         return sheet(rows, columns=legs.shape[1], row_labels=labels)
-    of_path = plan.truncation_of_frames(len(names[0]))[legs].ravel()
-    captions = [[f"{value:.2f}"] for value in of_path] * len(names)
+    truncations = np.concatenate([path.drawn_at[legs] for path in paths], axis=None)
+    captions = [["" if np.isnan(value) else f"{value:.2f}"] for value in truncations]
     large = captioned(rows, captions, SMALLEST_CELL)
     return sheet(large, columns=legs.shape[1], row_labels=labels, smallest_cell=1)
 

@@ -64,7 +64,7 @@ class Descent:
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """The best of all starts.
+    """The nearest by pixels of all places that all starts have been at.
 
     Attributes:
       z: float32 [latent_dim].

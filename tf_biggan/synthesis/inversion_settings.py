@@ -30,7 +30,8 @@ class InvertConfig(ReferenceSettings, DrawingSettings):
     )
     extractor: str | None = setting(
         None,
-        "features: classifier, inception, a .keras file or the folder of a SavedModel, or none;"
+        "features: classifier, inception, inception_bfloat16, a .keras file or the folder of a"
+        " SavedModel, or none;"
         " default: inception where there are inception_weights, else the classifier of the run's"
         " data, else none",
     )

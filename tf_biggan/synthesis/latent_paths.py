@@ -21,11 +21,14 @@ class Frames:
       z: float32 [F, latent_dim].
       embeddings: float32 [F, E]; None of a model without classes.
       truncation: [F], which row of a table of statistics.
+      drawn_at: [F], truncations that z are drawn at; NaN where z comes from files, None without
+        truncation.
     """
 
     z: np.ndarray
     embeddings: np.ndarray | None
     truncation: np.ndarray
+    drawn_at: np.ndarray | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,8 +65,17 @@ class PathPlan:
         step = self.num_midpoints + 1
         return np.arange(num_points - 1)[:, None] * step + np.arange(step + 1)
 
-    def truncation_of_frames(self, num_points: int) -> np.ndarray | None:
-        """Truncations [F] that latents are drawn at, on a path that visits so many points."""
+    def _drawn_at(self, route, truncations):
+        if truncations is None or self.fix_z:
+            return truncations
+        shown = truncations.copy()
+        for place, leg in enumerate(self.legs(len(route))):
+            of_files = [point.file is not None for point in route[place : place + 2]]
+            frames = leg if all(of_files) else leg[[0, -1]][of_files]
+            shown[frames] = np.nan
+        return shown
+
+    def _truncation_of_frames(self, num_points):
         first, last = self.truncations
         if first is None:
             return None
@@ -79,7 +91,7 @@ class PathPlan:
           route: two points or more.
           maker: the `ImageMaker` that is to make the images.
         """
-        truncations = self.truncation_of_frames(len(route))
+        truncations = self._truncation_of_frames(len(route))
         dim = maker.generator.latent_dim
         legs = self.legs(len(route))
         fractions = np.linspace(0.0, 1.0, legs.shape[1])[:, None]
@@ -101,4 +113,4 @@ class PathPlan:
             if embeddings is not None:
                 both = ends[place : place + 2]
                 embeddings[leg] = ends[0] if self.fix_y else lerp(*both, fractions)
-        return Frames(z, embeddings, statistics)
+        return Frames(z, embeddings, statistics, self._drawn_at(route, truncations))

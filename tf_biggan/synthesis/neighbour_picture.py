@@ -119,7 +119,7 @@ def _page(samples: ImageSet, names, reference: SourceImages, found: Neighbours):
     cells = np.concatenate([pixels[:, None], beside], axis=1)
     captions = []
     for number, name in enumerate(names):
-        captions.append([name, ""])
+        captions.append([*reversed(os.path.split(name))])
         for row, distance in zip(found.rows[number], found.distances[number], strict=True):
             captions.append(
                 [f"{distance:#.4g}", class_of(reference, row)] if row >= 0 else ["", ""]

@@ -70,4 +70,6 @@ def given_images(
     )
     kept.cached, kept.class_names = False, images.class_names
     places = [images.place(number) for number in range(images.count)]
-    return kept, [os.path.relpath(p, config.images) if os.path.isabs(p) else p for p in places]
+    if os.path.isdir(config.images):
+        places = [os.path.relpath(place, config.images) for place in places]
+    return kept, places

@@ -12,7 +12,7 @@ from tf_biggan.synthesis.reference_settings import ReferenceSettings
 MOST_CLASSES = 10
 MOST_IMAGES = 10
 UNCONDITIONAL_SEEDS = "0-9"
-OF_SAMPLES = ("classes", "seeds", "truncation", "raw", "iteration")
+OF_SAMPLES = ("classes", "seeds", "truncation", "truncation_mode", "raw", "iteration")
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class NeighboursConfig(ReferenceSettings, DrawingSettings):
     )
     extractor: str | None = setting(
         None,
-        "distance by features of: classifier, inception, a .keras file or the folder of a"
-        " SavedModel; or by pixels; default: inception where there are inception_weights, else the"
-        " classifier",
+        "distance by features of: classifier, inception, inception_bfloat16, a .keras file or the"
+        " folder of a SavedModel; or by pixels; default: inception where there are"
+        " inception_weights, else the classifier",
     )
     batch_size: int = setting(64, "images at a time; changes no image", minimum=1)
     output: str = setting(
@@ -49,8 +49,8 @@ class NeighboursConfig(ReferenceSettings, DrawingSettings):
     )
 
     def __post_init__(self):
-        super().__post_init__()
-        given = {name: getattr(self, name) for name in OF_SAMPLES if getattr(self, name)}
+        defaults = {field.name: field.default for field in self.settings()}
+        given = {n: getattr(self, n) for n in OF_SAMPLES if getattr(self, n) != defaults[n]}
         checks.require(
             self.images is None or not given,
             "--images are made already; leave out what chooses samples of a model",
@@ -61,6 +61,7 @@ class NeighboursConfig(ReferenceSettings, DrawingSettings):
             "`num_images` is of --images; --classes and --seeds choose samples of a model",
             num_images=self.num_images,
         )
+        super().__post_init__()
 
     def _check_model(self):
         checks.require(

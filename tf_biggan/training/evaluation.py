@@ -12,6 +12,7 @@ from tf_biggan.config import TrainConfig
 from tf_biggan.data.source import Source
 from tf_biggan.evaluation.cache import ArrayCache, cache_folder, key_of
 from tf_biggan.evaluation.evaluator import Evaluator
+from tf_biggan.evaluation.extractors import Extractor
 from tf_biggan.evaluation.generated import Drawing, GeneratedImages
 from tf_biggan.evaluation.image_sets import SourceImages
 from tf_biggan.evaluation.metrics import Reference, score_name
@@ -68,15 +69,7 @@ class RunEvaluation:
         shape = (*generator.image_size, generator.image_channels)
         data = SourceImages(source, shape[:2], shape[2])
         cache = cache_folder()
-        extractor = named_network(
-            settings.eval_extractor,
-            source,
-            data,
-            strategy,
-            cache=cache,
-            inception_weights=settings.inception_weights,
-            bias=DEFAULT.bias,
-        )
+        extractor = _extractor(config, source, data, cache, strategy)
         self._evaluator = Evaluator(
             extractor, strategy, BATCH_SIZE, ArrayCache(cache / FEATURES_FOLDER), DEFAULT
         )
@@ -141,6 +134,18 @@ class RunEvaluation:
             return reference  # the kernel distance beside a doubtful one needs the features
         # None of the other metrics does, and they may be gigabytes.
         return dataclasses.replace(reference, features=None)
+
+
+def _extractor(config: TrainConfig, source, data: SourceImages, cache, strategy) -> Extractor:
+    return named_network(
+        config.run.eval_extractor,
+        source,
+        data,
+        strategy,
+        cache=cache,
+        inception_weights=config.run.inception_weights,
+        bias=DEFAULT.bias,
+    )
 
 
 def _labels(config: TrainConfig) -> str:

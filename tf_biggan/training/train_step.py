@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tf_biggan import checks
 from tf_biggan.config import StepConfig
+from tf_biggan.layers.precision import wide_dtype
 from tf_biggan.sampling import class_labels, normal_latents
 from tf_biggan.training.ema import ema_decay, update_ema
 from tf_biggan.training.state import TrainState
@@ -149,13 +150,7 @@ def compile_iterations(
         on_replica = tf.function(on_replica, jit_compile=True)
 
     def one(iterator):
-        # One draw a pass: sigma moves from pass to pass, so which images share a pass matters, and
-        # the images of one draw are the same for any number of replicas.
-        batches = tuple(
-            tuple(next(iterator) for _ in range(config.d_accumulations))
-            for _ in range(config.num_d_steps)
-        )
-        metrics = strategy.run(on_replica, args=(batches,))
+        metrics = strategy.run(on_replica, args=(_batches(iterator, config),))
         return {
             key: strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)
             for key, value in metrics.items()
@@ -172,9 +167,21 @@ def compile_iterations(
     return run
 
 
+def _batches(iterator, config: StepConfig):
+    """Real images of every pass of every D step.
+
+    One draw a pass: sigma moves from pass to pass, so which images share a pass matters, and the
+    images of one draw are the same for any number of replicas.
+    """
+    return tuple(
+        tuple(next(iterator) for _ in range(config.d_accumulations))
+        for _ in range(config.num_d_steps)
+    )
+
+
 def _no_metrics(state: TrainState, config: StepConfig) -> dict[str, tf.Tensor]:
     """Zeros of the shapes of what `replica_iteration` returns."""
-    dtype = state.discriminator.trainable_variables[0].dtype
+    dtype = wide_dtype(state.discriminator)
     of_d = tf.zeros((config.num_d_steps, config.d_accumulations), dtype)
     of_g = tf.zeros((config.g_accumulations,), dtype)
     return dict.fromkeys(D_METRICS, of_d) | dict.fromkeys(G_METRICS, of_g)
