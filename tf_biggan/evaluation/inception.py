@@ -41,8 +41,8 @@ class Inception:
     Args:
       weights: kernel and bias of every convolution and of the classifier, by their names.
       taps: which of `TAPS` are asked for; nothing beyond them is computed.
-      dtype: that convolutions are computed in: "float32", or "bfloat16" for twice the speed where
-        the processor has it, with features some 0.4 % off.
+      dtype: that convolutions are computed in: "float32", or "bfloat16", faster where the
+        processor multiplies it, with features some 0.4 % off.
       sha256: of the file that the weights came from.
       is_reference: whether they are known to be those of 2015. Scores of others are not FID or IS.
 
