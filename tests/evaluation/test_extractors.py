@@ -67,7 +67,9 @@ def test_damaged_and_other_files(tmp_path, keras_file):
     with pytest.raises(ValueError, match=r"A \.keras file must be complete.*cut\.keras"):
         open_extractor(str(damaged))
     for path in (str(tmp_path), str(tmp_path / "nothing.keras")):
-        with pytest.raises(ValueError, match=r"must be `classifier`, `inception`, a \.keras"):
+        with pytest.raises(
+            ValueError, match=r"must be `classifier`, `inception`, `inception_bfloat16`, a \.keras"
+        ):
             open_extractor(path)
 
 
