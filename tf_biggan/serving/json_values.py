@@ -148,6 +148,9 @@ def _bytes(element, name: str) -> bytes:
 
 
 def _shown(element) -> str:
+    # The parser accepts deeper nesting than json.dumps can write.
+    if isinstance(element, list | dict):
+        return {list: "a list", dict: "an object"}[type(element)]
     # A hostile integer may have thousands of digits.
     text = json.dumps(element)
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
