@@ -6,6 +6,17 @@ setup(
     name="tf_biggan",
     version="0.1.0",
     description="BigGAN and BigGAN-deep for TensorFlow 2 and Keras 3, equal to the reference",
+    license="Apache-2.0",
+    # The bundled data have licences of their own.
+    license_files=[
+        "LICENSE",
+        "tf_biggan/imagenet_attribution.txt",
+        "tf_biggan/data/digits_attribution.txt",
+    ],
+    classifiers=[
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
     packages=find_packages(include=["tf_biggan", "tf_biggan.*"]),
     package_data={
         "tf_biggan": ["imagenet_classes.txt", "imagenet_attribution.txt"],

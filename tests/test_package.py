@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import pathlib
 import subprocess
 import sys
@@ -134,3 +135,19 @@ def test_public_names_resolve_and_others_do_not():
 def test_ruff_is_content(arguments):
     command = [sys.executable, "-m", "ruff", *arguments, "--quiet", str(ROOT.parent)]
     assert subprocess.run(command, check=False).returncode == 0
+
+
+def test_the_licence_and_the_notices_of_bundled_data_are_declared(monkeypatch):
+    # From Python 3.12 on it is setuptools that provides distutils.
+    pytest.importorskip("setuptools")
+    from distutils.core import run_setup
+
+    monkeypatch.chdir(ROOT.parent)
+    declared = run_setup("setup.py", stop_after="init").metadata
+    assert declared.license == "Apache-2.0"
+    notices = {path.relative_to(ROOT.parent).as_posix() for path in ROOT.rglob("*attribution.txt")}
+    assert len(notices) == 2 and set(declared.license_files) == {"LICENSE", *notices}
+    # The sha256 of https://www.apache.org/licenses/LICENSE-2.0.txt.
+    assert hashlib.sha256((ROOT.parent / "LICENSE").read_bytes()).hexdigest() == (
+        "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
+    )
