@@ -21,6 +21,7 @@ LEVELS = [
     {"tf_biggan"},
     {
         "tf_biggan.checks",
+        "tf_biggan.json_files",
         "tf_biggan.progress",
         "tf_biggan.replaced_file",
         "tf_biggan.terminal",
@@ -110,7 +111,7 @@ def test_layers_and_models_are_keras_alone(path):
 def test_names_and_sizes(path):
     names = set(path.relative_to(ROOT).with_suffix("").parts)
     assert not {"utils", "common", "misc", "helpers"} & names
-    assert len(path.read_text().splitlines()) <= 350
+    assert len(path.read_text().splitlines()) <= 450
 
 
 def test_importing_the_package_loads_no_framework():
