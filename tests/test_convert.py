@@ -200,6 +200,15 @@ def test_a_thousand_classes_get_the_names_of_imagenet():
     assert convert._class_names("none", 1000) == convert._class_names(None, 10) == ()
 
 
+def test_class_names_of_other_editors(tmp_path):
+    path = tmp_path / "names.txt"
+    path.write_bytes("finch\r\nkönig\r\n".encode("utf-8-sig"))
+    assert convert._class_names(str(path), 2) == ("finch", "könig")
+    path.write_bytes("finch\nkönig\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"class names .*txt': byte 0xf6 in line 2 is not UTF-8"):
+        convert._class_names(str(path), 2)
+
+
 def test_help_is_quick_and_names_every_family():
     start = time.monotonic()
     command = [sys.executable, "-m", "tf_biggan.convert", "--help"]

@@ -139,7 +139,49 @@ def test_a_file_may_be_included_twice_but_not_by_itself(tmp_path):
         expand_flagfiles(["", f"--flagfile={tmp_path}/b.flags"])
 
 
-@pytest.mark.parametrize("line", ["seed=1", "--seed 1"])
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"\xef\xbb\xbf--seed=1\n--flip\n", ["--seed=1", "--flip"]),
+        (b"\xef\xbb\xbf# a comment\r\n--seed=1\r\n\r\n--flip\r\n", ["--seed=1", "--flip"]),
+        ("--seed=1\n--data_dir=é\n".encode("utf-16"), ["--seed=1", "--data_dir=é"]),
+        ("\ufeff--seed=1\n".encode("utf-16-be"), ["--seed=1"]),
+        (b"\t--seed=1\t \n \n\t\n--flip  \n", ["--seed=1", "--flip"]),
+        (b"--seed=1\r--flip", ["--seed=1", "--flip"]),
+        ("--data_dir=a\u2028b\n".encode(), ["--data_dir=a\u2028b"]),
+        (b"--data_dir=\"my birds\"\n--split='a'\n", ["--data_dir=my birds", "--split=a"]),
+        (b'--class_map=a="b"; c=d\n', ['--class_map=a="b"; c=d']),
+        (b"", []),
+    ],
+)
+def test_flag_files_of_other_editors_are_read(tmp_path, content, expected):
+    file = tmp_path / "given.flags"
+    file.write_bytes(content)
+    assert expand_flagfiles(["train", f"--flagfile={file}"])[1:] == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"--seed=1\n--data_dir=caf\xe9\n", "byte 0xe9 in line 2 is not UTF-8. Save the file"),
+        ("--seed=1\n".encode("utf-16-le"), "it has NUL bytes, so it is not a text file in UTF-8"),
+        (b"--seed=1 \\\n--flip\n", "Line 1 .* ends in a backslash: --seed=1"),
+    ],
+)
+def test_flag_files_that_cannot_be_read_are_refused_with_the_reason(tmp_path, content, reason):
+    file = tmp_path / "given.flags"
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=f"{reason}") as refused:
+        expand_flagfiles(["train", f"--flagfile={file}"])
+    assert str(file) in str(refused.value)
+
+
+def test_a_folder_is_no_flag_file(tmp_path):
+    with pytest.raises(ValueError, match=f"Cannot read flag file '{tmp_path}': Is a directory"):
+        expand_flagfiles(["train", f"--flagfile={tmp_path}"])
+
+
+@pytest.mark.parametrize("line", ["seed=1", "--seed 1", "--seed\t1", "--seed 1=2", "--"])
 def test_lines_that_are_no_flags_are_named(tmp_path, line):
     file = tmp_path / "wrong.flags"
     file.write_text(f"# a comment\n{line}\n")

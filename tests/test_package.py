@@ -25,8 +25,14 @@ LEVELS = [
         "tf_biggan.progress",
         "tf_biggan.replaced_file",
         "tf_biggan.terminal",
+        "tf_biggan.text_files",
     },
-    {"tf_biggan.architectures", "tf_biggan.initializers", "tf_biggan.losses"},
+    {
+        "tf_biggan.architectures",
+        "tf_biggan.home_folder",
+        "tf_biggan.initializers",
+        "tf_biggan.losses",
+    },
     {
         "tf_biggan.animation",
         "tf_biggan.block_specs",

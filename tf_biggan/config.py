@@ -13,12 +13,15 @@ from dataclasses import dataclass
 
 from tf_biggan import checks
 from tf_biggan.architectures import LATENT_INJECTIONS, VARIANTS
+from tf_biggan.home_folder import ONE_PATH
 
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 PRECISIONS = ("float32", "mixed_bfloat16", "float64")
 
 
-def setting(default, help_text, *, minimum=None, maximum=None, choices=None, may_change=False):
+def setting(
+    default, help_text, *, minimum=None, maximum=None, choices=None, may_change=False, path=None
+):
     """A dataclass field with what its flag and its validation need.
 
     Args:
@@ -27,9 +30,16 @@ def setting(default, help_text, *, minimum=None, maximum=None, choices=None, may
       minimum, maximum: inclusive bounds of a number.
       choices: accepted values.
       may_change: whether a run may go on with another value.
+      path: of a text with paths, one of `home_folder.EXPANDERS`: on the command line their `~`
+        becomes the home folder.
     """
     metadata = dict(
-        help=help_text, minimum=minimum, maximum=maximum, choices=choices, may_change=may_change
+        help=help_text,
+        minimum=minimum,
+        maximum=maximum,
+        choices=choices,
+        may_change=may_change,
+        path=path,
     )
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -80,11 +90,13 @@ class ModelConfig:
 class DataConfig:
     """What is trained on."""
 
-    dataset: str = setting("digits", "digits, tfds:NAME, folder:PATH or tfrecord:PATH")
+    dataset: str = setting(
+        "digits", "digits, tfds:NAME, folder:PATH or tfrecord:PATH", path=ONE_PATH
+    )
     split: str | None = setting(
         None, "split of a tfds data set, train if none is given; or sub-folder of a PATH"
     )
-    data_dir: str | None = setting(None, "where tfds data sets lie", may_change=True)
+    data_dir: str | None = setting(None, "where tfds data sets lie", may_change=True, path=ONE_PATH)
     download: bool = setting(False, "download a tfds data set that is not there", may_change=True)
     flip: bool = setting(False, "mirror every other image at random")
 
@@ -140,10 +152,14 @@ class RunConfig:
 
     seed: int = setting(0, "of weights, latents, labels and data order", minimum=0)
     init_from: str | None = setting(
-        None, "folder of a run or of a converted model whose weights a new run starts from"
+        None,
+        "folder of a run or of a converted model whose weights a new run starts from",
+        path=ONE_PATH,
     )
     class_map: str | None = setting(
-        None, "what classes start from: a file, or NAME=SOURCE classes or fresh, between semicolons"
+        None,
+        "what classes start from: a file, or NAME=SOURCE classes or fresh, between semicolons",
+        path=ONE_PATH,
     )
     init_optimizers: bool = setting(
         False, "go on with the optimisers, and the raw generator, of init_from; same classes only"
@@ -163,12 +179,19 @@ class RunConfig:
         "what scores are taken by: classifier (trained on the data first), inception,"
         " inception_bfloat16 (faster, not quite FID), or the path of a .keras file or SavedModel",
         may_change=True,
+        path=ONE_PATH,
     )
     eval_reference: str | None = setting(
-        None, "an .npz of statistics to score against; default: the data", may_change=True
+        None,
+        "an .npz of statistics to score against; default: the data",
+        may_change=True,
+        path=ONE_PATH,
     )
     inception_weights: str | None = setting(
-        None, "Inception of 2015, for an eval_extractor of that name", may_change=True
+        None,
+        "Inception of 2015, for an eval_extractor of that name",
+        may_change=True,
+        path=ONE_PATH,
     )
     iterations_per_call: int = setting(
         1, "iterations that run without returning to Python", minimum=1, may_change=True

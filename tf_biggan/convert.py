@@ -14,6 +14,7 @@ from absl import flags as absl_flags
 from tf_biggan import checks, flags
 from tf_biggan.conversion.names import BIGGAN_PYTORCH, FAMILIES
 from tf_biggan.terminal import quiet_tensorflow
+from tf_biggan.text_files import read_text
 
 FORMATS = ("pth", "npz")
 CHANNEL_ORDERS = ("rgb", "bgr")
@@ -27,8 +28,8 @@ def define(flag_values: absl_flags.FlagValues = absl_flags.FLAGS) -> None:
     absl_flags.DEFINE_enum(
         "from", None, list(FAMILIES), f"The code base; found where not given. {known}.", **where
     )
-    absl_flags.DEFINE_string("input", None, "File or folder of the weights.", **where)
-    absl_flags.DEFINE_string("output", None, "Folder to write; must be new or empty.", **where)
+    flags.define_path("input", "File or folder of the weights.", **where)
+    flags.define_path("output", "Folder to write; must be new or empty.", **where)
     absl_flags.DEFINE_string(
         "suffix", None, "Of a folder with several savings: which, such as best0 or copy1.", **where
     )
@@ -58,9 +59,8 @@ def define(flag_values: absl_flags.FlagValues = absl_flags.FLAGS) -> None:
         " default: as the configuration in the file says, else no.",
         **where,
     )
-    absl_flags.DEFINE_string(
+    flags.define_path(
         "class_names",
-        None,
         "imagenet, none, or a text file with one name a line; default: imagenet for 1,000 classes.",
         **where,
     )
@@ -108,8 +108,8 @@ def _class_names(wanted: str | None, num_classes: int) -> tuple[str, ...]:
         return ()
     if wanted in (None, "imagenet"):
         return tuple(imagenet_classes().values())
-    with open(wanted, encoding="utf-8") as file:
-        return tuple(line.strip() for line in file if line.strip())
+    lines = read_text(wanted, f"class names {wanted!r}").split("\n")
+    return tuple(line.strip() for line in lines if line.strip())
 
 
 def _back(values) -> int:

@@ -1,8 +1,9 @@
 """Command lines: flags from a configuration's fields, flag files, and the entry of every command.
 
 A flag file has one flag a line, `--name=value`. Empty lines and lines that begin with # or // are
-comments, and so is everything after a # that follows a space. `--flagfile=` in a flag file is
-looked up relative to the folder of that file. The last value given for a flag holds.
+comments, and so is everything after a # that follows a space. Quotes around a whole value are left
+out. `--flagfile=` in a flag file is looked up relative to the folder of that file. The last value
+given for a flag holds. A `~` that begins a path becomes the home folder.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from collections.abc import Callable, Sequence
 from absl import app
 from absl import flags as absl_flags
 
+from tf_biggan.home_folder import EXPANDERS, ONE_PATH, expand_home
 from tf_biggan.terminal import one_line
+from tf_biggan.text_files import read_text
 
 # The flags belong to the command that defines them, so that --help shows them.
 absl_flags.disclaim_key_flags()
@@ -24,6 +27,8 @@ absl_flags.disclaim_key_flags()
 NONE = "none"
 OPTIONAL = " | None"
 _TRAILING_COMMENT = re.compile(r"\s+#.*$")
+_FLAG = re.compile(r"--?\w+(=.*)?")
+_QUOTED = re.compile(r"""^([^=]*=)(["'])((?:(?!\2).)*)\2$""")
 
 
 class _Float(absl_flags.FloatParser):
@@ -50,6 +55,16 @@ class _Integers(absl_flags.ArgumentParser):
             raise ValueError(f"must be {self.syntactic_help}") from None
 
 
+class _Path(absl_flags.ArgumentParser):
+    """Paths, in which `~` becomes the home folder."""
+
+    def __init__(self, form: str):
+        self._expand = EXPANDERS[form]
+
+    def parse(self, argument):
+        return self._expand(argument)
+
+
 class _Optional(absl_flags.ArgumentParser):
     """Another parser's values, or `none`, so that a flag file can undo what it includes."""
 
@@ -63,7 +78,7 @@ class _Optional(absl_flags.ArgumentParser):
 
 
 PARSERS: dict[str, Callable[[dict], absl_flags.ArgumentParser]] = {
-    "str": lambda limits: absl_flags.ArgumentParser(),
+    "str": lambda limits: _Path(limits["path"]) if limits["path"] else absl_flags.ArgumentParser(),
     "int": lambda limits: absl_flags.IntegerParser(limits["minimum"], limits["maximum"]),
     "float": lambda limits: _Float(limits["minimum"], limits["maximum"]),
     "tuple[int, ...]": lambda limits: _Integers(),
@@ -98,6 +113,19 @@ def define(config_class: type, flag_values: absl_flags.FlagValues = absl_flags.F
             flag_values,
             serializer=absl_flags.ArgumentSerializer(),
         )
+
+
+def define_path(
+    name: str, sentence: str, flag_values: absl_flags.FlagValues = absl_flags.FLAGS
+) -> absl_flags.FlagHolder:
+    """Defines a flag without a default whose value is a path.
+
+    Args:
+      name: of the flag.
+      sentence: its help.
+      flag_values: where to define it; absl's own unless told.
+    """
+    return absl_flags.DEFINE(_Path(ONE_PATH), name, None, sentence, flag_values)
 
 
 def parsed(config_class: type, flag_values: absl_flags.FlagValues = absl_flags.FLAGS):
@@ -172,7 +200,7 @@ def _expanded(arguments: Sequence[str], folder: str, including: tuple[str, ...])
             continue
         if not equals:
             value = next(rest, "")
-        path = os.path.join(folder, os.path.expanduser(value))
+        path = os.path.join(folder, expand_home(value))
         made += _from_file(path, including)
     return made
 
@@ -181,19 +209,19 @@ def _from_file(path: str, including: tuple[str, ...]) -> list[str]:
     real = os.path.realpath(path)
     if real in including:
         raise ValueError(f"Flag file includes itself: {' -> '.join([*including, real])}")
-    try:
-        with open(path, encoding="utf-8") as file:
-            lines = file.read().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        by = f", which {including[-1]} includes" if including else ""
-        reason = getattr(error, "strerror", None) or "not a text file"
-        raise ValueError(f"Cannot read flag file {path!r}{by}: {reason}") from error
+    named = f"flag file {path!r}" + (f", which {including[-1]} includes" if including else "")
     arguments = []
-    for number, line in enumerate(lines, start=1):
+    # Not splitlines(), which also splits at characters that a path may have.
+    for number, line in enumerate(read_text(path, named).split("\n"), start=1):
         flag = _flag_of(line)
-        if flag and (not flag.startswith("-") or (" " in flag and "=" not in flag)):
+        if flag and not _FLAG.fullmatch(flag):
             raise ValueError(f"Line {number} of flag file {path!r} is not --name=value: {flag}")
-        arguments += [flag] if flag else []
+        if flag.endswith("\\"):
+            raise ValueError(
+                f"Line {number} of flag file {path!r} ends in a backslash: {flag}. A flag file has"
+                " one flag a line; leave the backslash out."
+            )
+        arguments += [_QUOTED.sub(r"\1\3", flag)] if flag else []
     return _expanded(arguments, os.path.dirname(path), (*including, real))
 
 

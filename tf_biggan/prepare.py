@@ -10,18 +10,18 @@ from __future__ import annotations
 
 from absl import flags
 
-from tf_biggan.flags import run
+from tf_biggan.flags import define_path, run
 from tf_biggan.terminal import quiet_tensorflow
 
-_SOURCE = flags.DEFINE_string(
-    "source", None, "Images to prepare: digits, tfds:NAME, folder:PATH or tfrecord:PATH."
+_SOURCE = define_path(
+    "source", "Images to prepare: digits, tfds:NAME, folder:PATH or tfrecord:PATH."
 )
 _RESOLUTION = flags.DEFINE_integer("resolution", None, "Side of the square images, in pixels.")
-_OUTPUT = flags.DEFINE_string("output", None, "Folder to write; made where it does not exist.")
+_OUTPUT = define_path("output", "Folder to write; made where it does not exist.")
 _SPLIT = flags.DEFINE_string(
     "split", None, "Split or slice of a tfds data set (default train), or sub-folder of a PATH."
 )
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where prepared tfds data sets lie.")
+_DATA_DIR = define_path("data_dir", "Where prepared tfds data sets lie.")
 _DOWNLOAD = flags.DEFINE_bool(
     "download", False, "Download a tfds data set that is not there, instead of failing."
 )

@@ -6,15 +6,11 @@ configs/ hold published sets of them.
 
 from __future__ import annotations
 
-from absl import flags as absl_flags
-
 from tf_biggan import flags
 from tf_biggan.config import TrainConfig
 from tf_biggan.terminal import quiet_tensorflow
 
-_RUN_DIR = absl_flags.DEFINE_string(
-    "run_dir", None, "folder of the run: checkpoints, logs, samples"
-)
+_RUN_DIR = flags.define_path("run_dir", "folder of the run: checkpoints, logs, samples")
 
 
 def main() -> int:

@@ -107,3 +107,13 @@ def test_what_cannot_be_known_is_asked_for_with_an_example(new, source, message)
 def test_maps_that_name_nothing_are_refused(text, message):
     with pytest.raises(ValueError, match=message):
         sources(text)
+
+
+def test_files_of_other_editors(tmp_path):
+    path = tmp_path / "map"
+    for encoding in ("utf-8-sig", "utf-16"):
+        path.write_bytes("wren=fresh\r\n*=goldfinch\r\n".encode(encoding))
+        assert read_class_map(str(path)) == {"wren": "fresh", "*": "goldfinch"}
+    path.write_bytes("zaunkönig=fresh\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"class map .*map': byte 0xf6 in line 1 is not UTF-8"):
+        read_class_map(str(path))

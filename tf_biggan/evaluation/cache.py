@@ -12,15 +12,17 @@ import zlib
 
 import numpy as np
 
+from tf_biggan.home_folder import expand_home
+
 VARIABLE = "TF_BIGGAN_CACHE"
+DEFAULT_FOLDER = "~/.cache/tf_biggan"
 LIMIT_BYTES = 8 << 30
 TEMPORARY_SUFFIX = ".tmp"
 
 
 def cache_folder() -> pathlib.Path:
     """`$TF_BIGGAN_CACHE`, or ~/.cache/tf_biggan; it need not exist."""
-    chosen = os.environ.get(VARIABLE)
-    return pathlib.Path(chosen) if chosen else pathlib.Path.home() / ".cache" / "tf_biggan"
+    return pathlib.Path(expand_home(os.environ.get(VARIABLE) or DEFAULT_FOLDER))
 
 
 def key_of(*parts) -> str:

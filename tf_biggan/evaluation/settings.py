@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tf_biggan import checks
 from tf_biggan.config import STRATEGIES, setting
+from tf_biggan.home_folder import ONE_PATH
 
 OTHER_IMAGES = 5_000
 STATISTICS_ENDING = ".npz"
@@ -29,9 +30,11 @@ OF_ONE_SCORE = ("metrics", "bootstrap", "save_statistics")
 class EvaluateConfig:
     """One evaluation: what is scored, against what, by what, and how."""
 
-    model: str | None = setting(None, "a run, a converted model or an exported SavedModel")
+    model: str | None = setting(
+        None, "a run, a converted model or an exported SavedModel", path=ONE_PATH
+    )
     images: str | None = setting(
-        None, "instead of a model: a folder of images, or an .npz of uint8 images"
+        None, "instead of a model: a folder of images, or an .npz of uint8 images", path=ONE_PATH
     )
     raw: bool = setting(False, "of a run, the generator itself instead of its moving average")
     iteration: int | None = setting(None, "of a run, which checkpoint; default: the newest")
@@ -39,6 +42,7 @@ class EvaluateConfig:
         None,
         "digits, tfds:NAME, folder:PATH, tfrecord:PATH, or an .npz of statistics (ours, or mu and"
         " sigma); default: the data of the run",
+        path=ONE_PATH,
     )
     reference_split: str | None = setting(
         None, "split of tfds data, or sub-folder of a PATH; default: the protocol's or the run's"
@@ -46,7 +50,7 @@ class EvaluateConfig:
     reference_images: int | None = setting(
         None, "how many images of the reference, evenly over it; default: all", minimum=1
     )
-    data_dir: str | None = setting(None, "where prepared tfds data sets lie")
+    data_dir: str | None = setting(None, "where prepared tfds data sets lie", path=ONE_PATH)
     download: bool = setting(False, "download a tfds data set that is not there")
     metrics: str | None = setting(
         None,
@@ -58,12 +62,15 @@ class EvaluateConfig:
         "classifier, inception, inception_bfloat16 (faster where the processor has it, not quite"
         " FID), a .keras file or the folder of a SavedModel; default: inception where there are"
         " inception_weights, else classifier",
+        path=ONE_PATH,
     )
     layer: str | None = setting(
         None, "of an extractor of your own: layer of a .keras file, output of a SavedModel"
     )
     inception_weights: str | None = setting(
-        None, "the frozen graph of 2015 (.pb or .tgz), pytorch-fid's .pth or TF-GAN's TF-Hub module"
+        None,
+        "the frozen graph of 2015 (.pb or .tgz), pytorch-fid's .pth or TF-GAN's TF-Hub module",
+        path=ONE_PATH,
     )
     protocol: str = setting(
         "tf_biggan",
@@ -113,12 +120,15 @@ class EvaluateConfig:
         "default",
         "folder of features and classifiers; `default` is $TF_BIGGAN_CACHE or ~/.cache/tf_biggan;"
         " `none` keeps nothing",
+        path=ONE_PATH,
     )
     save_statistics: str | None = setting(
-        None, "where to write the statistics of the reference, an .npz for `reference`"
+        None,
+        "where to write the statistics of the reference, an .npz for `reference`",
+        path=ONE_PATH,
     )
     output: str | None = setting(
-        None, "JSON file of the scores; default: scores.json in the folder of a run"
+        None, "JSON file of the scores; default: scores.json in the folder of a run", path=ONE_PATH
     )
 
     def __post_init__(self):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tf_biggan import checks
 from tf_biggan.config import setting
+from tf_biggan.home_folder import ONE_PATH
 
 DTYPES = ("float32", "bfloat16", "float16")
 COMPUTE_DTYPES = ("float32", "bfloat16")
@@ -26,15 +27,17 @@ LARGEST_STANDING, SMALLEST_STANDING = 32, 4
 class ExportConfig:
     """One export, or one look at an export."""
 
-    model: str | None = setting(None, "a run or a converted model")
+    model: str | None = setting(None, "a run or a converted model", path=ONE_PATH)
     output: str | None = setting(
-        None, "folder to write, the last part being the version: models/birds/1"
+        None, "folder to write, the last part being the version: models/birds/1", path=ONE_PATH
     )
     describe: str | None = setting(
-        None, "instead of exporting: print what the SavedModel in this folder is"
+        None, "instead of exporting: print what the SavedModel in this folder is", path=ONE_PATH
     )
     serve: str | None = setting(
-        None, "instead of exporting: try the SavedModel in this folder by HTTP and in a browser"
+        None,
+        "instead of exporting: try the SavedModel in this folder by HTTP and in a browser",
+        path=ONE_PATH,
     )
     port: int = setting(DEFAULT_PORT, "of `serve`", minimum=0, maximum=65535)
     raw: bool = setting(False, "of a run, the generator itself instead of its moving average")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tf_biggan import checks
 from tf_biggan.config import setting
+from tf_biggan.home_folder import ONE_PATH
 
 TRUNCATION_MODES = ("scale", "resample")
 SCALE_LIMIT = 1.0
@@ -17,7 +18,9 @@ SCALE_LIMIT = 1.0
 class DrawingSettings:
     """Which generator, and how its latents are truncated."""
 
-    model: str | None = setting(None, "a run, a converted model or an exported SavedModel")
+    model: str | None = setting(
+        None, "a run, a converted model or an exported SavedModel", path=ONE_PATH
+    )
     raw: bool = setting(False, "of a run, the generator itself instead of its moving average")
     iteration: int | None = setting(None, "of a run, which checkpoint; default: the newest")
     truncation: str | None = setting(None, "of latents: a number; default: none")

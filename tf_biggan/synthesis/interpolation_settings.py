@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tf_biggan import checks
 from tf_biggan.config import setting
+from tf_biggan.home_folder import LISTED_PATHS, ONE_PATH
 from tf_biggan.synthesis.drawing_settings import DrawingSettings
 
 NUM_ROWS = 8
@@ -25,6 +26,7 @@ class InterpolateConfig(DrawingSettings):
         None,
         "ends of the paths in order, with commas between: class@seed as in tench@3,7@0 (@seed of a"
         " model without classes), or an .npz that invert wrote; default: random ones",
+        path=LISTED_PATHS,
     )
     classes: str | None = setting(
         None, "classes of random ends in turn: indices, names, WordNet ids, all; default: random"
@@ -56,6 +58,7 @@ class InterpolateConfig(DrawingSettings):
     output: str = setting(
         "interpolation.png",
         "a sheet of one row for every two ends (.png), or an animation (.gif, .webp, .mp4)",
+        path=ONE_PATH,
     )
     seconds_per_frame: float | None = setting(
         None, f"of an animation; default: {SECONDS_PER_FRAME}", minimum=0.02

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tf_biggan import checks
 from tf_biggan.config import setting
+from tf_biggan.home_folder import ONE_PATH
 from tf_biggan.synthesis.drawing_settings import DrawingSettings
 from tf_biggan.synthesis.reference_settings import ReferenceSettings
 
@@ -16,7 +17,7 @@ NO_FEATURES = "none"
 class InvertConfig(ReferenceSettings, DrawingSettings):
     """One image that a generator is to make again."""
 
-    image: str | None = setting(None, "a JPEG, PNG, BMP or WebP file of any size")
+    image: str | None = setting(None, "a JPEG, PNG, BMP or WebP file of any size", path=ONE_PATH)
     classes: str | None = setting(
         None,
         "the class that it is of, or several it may be of; default: unknown, and mixtures allowed",
@@ -34,9 +35,12 @@ class InvertConfig(ReferenceSettings, DrawingSettings):
         " SavedModel, or none;"
         " default: inception where there are inception_weights, else the classifier of the run's"
         " data, else none",
+        path=ONE_PATH,
     )
     output: str = setting(
-        "inversion.npz", "z and class for --endpoints of interpolate; a picture is put beside it"
+        "inversion.npz",
+        "z and class for --endpoints of interpolate; a picture is put beside it",
+        path=ONE_PATH,
     )
 
     def __post_init__(self):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tf_biggan import checks
 from tf_biggan.config import setting
+from tf_biggan.home_folder import ONE_PATH
 from tf_biggan.synthesis.drawing_settings import DrawingSettings
 from tf_biggan.synthesis.reference_settings import ReferenceSettings
 
@@ -20,7 +21,9 @@ class NeighboursConfig(ReferenceSettings, DrawingSettings):
     """Whose nearest real images are looked for, among which, and by what distance."""
 
     images: str | None = setting(
-        None, "instead of samples of the model: a folder of images, or an .npz of uint8 images"
+        None,
+        "instead of samples of the model: a folder of images, or an .npz of uint8 images",
+        path=ONE_PATH,
     )
     num_images: int | None = setting(
         MOST_IMAGES, "of `images` the most to take, evenly; none for all", minimum=1
@@ -42,10 +45,13 @@ class NeighboursConfig(ReferenceSettings, DrawingSettings):
         "distance by features of: classifier, inception, inception_bfloat16, a .keras file or the"
         " folder of a SavedModel; or by pixels; default: inception where there are"
         " inception_weights, else the classifier",
+        path=ONE_PATH,
     )
     batch_size: int = setting(64, "images at a time; changes no image", minimum=1)
     output: str = setting(
-        "neighbours.png", "the picture (.png); indices and distances go beside it (.json)"
+        "neighbours.png",
+        "the picture (.png); indices and distances go beside it (.json)",
+        path=ONE_PATH,
     )
 
     def __post_init__(self):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from tf_biggan import checks
 from tf_biggan.animation import ENDINGS
 from tf_biggan.config import setting
+from tf_biggan.home_folder import ONE_PATH
 from tf_biggan.synthesis.drawing_settings import SCALE_LIMIT, DrawingSettings
 from tf_biggan.synthesis.seeds import MOST_SEEDS, parse_seeds
 
@@ -87,6 +88,7 @@ class SampleConfig(DrawingSettings):
         "a .png (one picture, classes as rows), an .npz of uint8 images and labels, or a folder"
         f" of a .png for each image; with progress {', '.join(ENDINGS)}; default: samples.png,"
         " truncations.png or progress.gif",
+        path=ONE_PATH,
     )
 
     def __post_init__(self):

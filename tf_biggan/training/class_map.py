@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 
 from tf_biggan import checks
 from tf_biggan.classes import BY_INDEX, ClassLookup
+from tf_biggan.text_files import read_text
 
 FRESH = "fresh"
 OTHERS = "*"
@@ -40,8 +41,7 @@ def read_class_map(text: str) -> Mapping[str, object]:
       ValueError: it is neither, or an entry has no `=`, or two have one left side.
     """
     if os.path.isfile(text):
-        with open(text, encoding="utf-8") as file:
-            lines = file.read().splitlines()
+        lines = read_text(text, f"class map {text!r}").split("\n")
         text = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
     else:
         checks.require(

@@ -1,0 +1,44 @@
+"""Reads text files that people wrote: UTF-8, or an encoding that a byte order mark tells."""
+
+from __future__ import annotations
+
+import codecs
+
+# Windows editors write these marks, and PowerShell's `>` writes UTF-16.
+_MARKED = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def read_text(path: str, named: str) -> str:
+    """The text of a file, without a byte order mark and with "\\n" at the end of its lines.
+
+    Args:
+      path: of the file.
+      named: what messages call it, such as "flag file 'a.flags'".
+
+    Raises:
+      ValueError: the file cannot be read, or it is no text in UTF-8.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except OSError as error:
+        raise ValueError(f"Cannot read {named}: {error.strerror}") from error
+    encoding = next((name for mark, name in _MARKED if content.startswith(mark)), "utf-8")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(
+            f"Cannot read {named}: byte 0x{content[error.start]:02x} in line {line} is not"
+            " UTF-8. Save the file as UTF-8."
+        ) from error
+    if "\0" in text:
+        raise ValueError(
+            f"Cannot read {named}: it has NUL bytes, so it is not a text file in UTF-8."
+            " Save it as UTF-8."
+        )
+    return text.replace("\r\n", "\n").replace("\r", "\n")
