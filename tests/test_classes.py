@@ -81,8 +81,29 @@ def test_numbers_that_are_names():
     assert parse_classes("7,2-4", DIGITS) == (7, 2, 3, 4)
     sizes = ("1", "10", "2", "9-12")
     assert parse_classes("10,2,9-12,index:1,name:1", sizes) == (1, 2, 3, 1, 0)
-    with pytest.raises(ValueError, match="must be written index:1 or name:1"):
+    with pytest.raises(ValueError, match="write index:1 to mean the index, or name:1 to"):
         parse_classes("1", sizes)
+
+
+NUMBERED = ("1", "10", "11", "12", "2")
+
+
+@pytest.mark.parametrize("text", ["1-3", "2", "2-2", "0-4", "1 - 2", "0,1-3"])
+def test_numbers_that_mean_two_classes_are_refused_alone_and_in_ranges(text):
+    with pytest.raises(
+        ValueError, match=r"is the index of class '1[01]' and the name of the class"
+    ):
+        parse_classes(text, NUMBERED)
+
+
+def test_ranges_of_one_meaning_and_ranges_of_indices_are_taken():
+    assert parse_classes("index:1-3,0-0,3-4,12", NUMBERED) == (1, 2, 3, 0, 3, 4, 3)
+    assert parse_classes("0-9", DIGITS) == tuple(range(10))
+    assert parse_classes("3-5", NAMES) == (3, 4, 5)
+    with pytest.raises(ValueError, match="index:1-2 to mean the index, or name:01 to"):
+        parse_classes("1-2", ("01", "02", "03"))
+    with pytest.raises(ValueError, match="index of class '02' and the name of the class with inde"):
+        parse_classes("1", ("01", "02", "03"))
 
 
 @pytest.mark.parametrize(

@@ -61,8 +61,8 @@ class ClassLookup:
       model's are WordNet ids;
     - its index, counted from 0, or a range of indices such as 3-7, both ends included.
     A name that has commas itself is taken before its parts ("tench, Tinca tinca" is one class).
-    A number that is the index of one class and the name of another is refused: "index:7" and
-    "name:7" say which. "all" is every class.
+    A number that is the index of one class and the name of another is refused, alone and within a
+    range: "index:7", "index:3-7" and "name:7" say which. "all" is every class.
 
     Args:
       class_names: one name a class; empty where none are known.
@@ -83,6 +83,7 @@ class ClassLookup:
         self.class_names = tuple(class_names)
         self._levels = tuple(defaultdict(set) for _ in range(3))
         self._spelled: dict[str, str] = {}
+        self._numbered: dict[int, tuple[int, ...]] = {}
         self._most_parts = max((1 + name.count(",") for name in class_names), default=1)
         for index, name in enumerate(class_names):
             self._add(index, name)
@@ -90,6 +91,8 @@ class ClassLookup:
     def _add(self, index, name):
         literal, whole, parts = self._levels
         literal[name].add(index)
+        if _NUMBER.fullmatch(name):
+            self._numbered[int(name)] = (*self._numbered.get(int(name), ()), index)
         for alias in _aliases(name):
             whole[_normal(alias)].add(index)
             for part in (alias, *alias.split(",")):
@@ -133,41 +136,53 @@ class ClassLookup:
 
     def _of_one(self, text) -> tuple[int, ...]:
         if text.startswith(BY_INDEX):
-            return self._of_index(text.removeprefix(BY_INDEX), text)
+            return self._of_indices(text.removeprefix(BY_INDEX).strip(), text)
         if text.startswith(BY_NAME):
             return self._of_name(text.removeprefix(BY_NAME))
         if text.lower() == ALL:
             return tuple(range(self.num_classes))
         if _NUMBER.fullmatch(text):
             return self._of_number(text)
-        ends = _RANGE.fullmatch(text)
-        if ends and not self.named(text):
-            return self._of_range(int(ends[1]), int(ends[2]), text)
+        if _RANGE.fullmatch(text) and not self.named(text):
+            return self._of_range(text)
         return self._of_name(text)
 
     def _of_number(self, text):
-        found = self.named(text)
-        if not found:
-            return self._of_index(text, text)
-        checks.require(
-            found == (int(text),) or int(text) >= self.num_classes,
-            f"a number that is the index of one class and the name of another must be written"
-            f" {BY_INDEX}{text} or {BY_NAME}{text}",
-            classes=text,
-        )
-        return self._of_name(text)
+        named = self.named(text)
+        if 0 <= int(text) < self.num_classes:
+            self._require_one_meaning(int(text), text)
+        return self._of_name(text) if named else self._of_indices(text, text)
 
-    def _of_index(self, number, text):
-        inside = number.strip().isdecimal() and int(number) < self.num_classes
-        checks.require(
-            inside, f"class indices must lie from 0 to {self.num_classes - 1}", classes=text
-        )
-        return (int(number),)
+    def _of_range(self, text):
+        found = self._of_indices(text, text)
+        for index in found:
+            self._require_one_meaning(index, text)
+        return found
 
-    def _of_range(self, first, last, text):
+    def _require_one_meaning(self, index, text):
+        """Refuses a number that is one class's index and another's name; "01" is a name of 1."""
+        named = self.named(str(index)) or self._numbered.get(index, (index,))
+        if named == (index,):
+            return
+        others = ", ".join(str(other) for other in named if other != index)
+        raise ValueError(
+            f"{index} is the index of class {self.class_names[index]!r} and the name of the class"
+            f" with index {others}; write {BY_INDEX}{text} to mean the index, or"
+            f" {BY_NAME}{self.class_names[named[0]]} to mean the name. Received: classes={text!r}."
+        )
+
+    def _of_indices(self, numbers, text):
+        """Classes by index: one number, or a range with both ends."""
+        ends = _RANGE.fullmatch(numbers)
+        if ends:
+            first, last = int(ends[1]), int(ends[2])
+            rule = "a range of classes must rise and lie"
+        else:
+            first = last = int(numbers) if numbers.isdecimal() else -1
+            rule = "class indices must lie"
         checks.require(
-            first <= last < self.num_classes,
-            f"a range of classes must rise and lie from 0 to {self.num_classes - 1}",
+            0 <= first <= last < self.num_classes,
+            f"{rule} from 0 to {self.num_classes - 1}",
             classes=text,
         )
         return tuple(range(first, last + 1))

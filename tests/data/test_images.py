@@ -1,6 +1,8 @@
 """Decoding, cropping and resizing against PIL, and against torchvision's formulas for the crop."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -160,3 +162,80 @@ def test_animated_webp_never_reaches_the_decoder():
 def test_wrong_sizes_are_refused(wrong):
     with pytest.raises(ValueError, match="image_size"):
         images.size_of(wrong)
+
+
+# Of every form of PNG: colour type, samples a pixel, and the bits that a sample may have.
+PNG_FORMS = {
+    "grey": (0, 1, (1, 2, 4, 8, 16)),
+    "RGB": (2, 3, (8, 16)),
+    "palette": (3, 1, (1, 2, 4, 8)),
+    "grey, alpha": (4, 2, (8, 16)),
+    "RGB, alpha": (6, 4, (8, 16)),
+}
+ADAM7 = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2)]
+ADAM7 += [(1, 0, 2, 1)]
+
+
+def png_file(colour, bits, samples, chunks=(), interlaced=False):
+    """A PNG of samples [H, W, C] as the specification lays it out; PIL writes few of the forms."""
+
+    def chunk(kind, data):
+        crc = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + crc
+
+    def scanline(row):
+        digits = (row.reshape(-1, 1) >> np.arange(bits - 1, -1, -1)) & 1
+        return b"\0" + np.packbits(digits.astype(np.uint8)).tobytes()
+
+    parts = [samples[y::dy, x::dx] for y, x, dy, dx in ADAM7] if interlaced else [samples]
+    rows = b"".join(scanline(row) for part in parts if part.size for row in part)
+    height, width, _ = samples.shape
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, int(interlaced))
+    listed = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in listed)
+
+
+def png_of(form, bits, transparent, interlaced, random):
+    """(file, the RGBA of its pixels by the specification)."""
+    colour, count, _ = PNG_FORMS[form]
+    samples = random.integers(0, 2**bits, (9, 11, count))
+    levels = samples >> 8 if bits == 16 else samples * 255 // (2**bits - 1)
+    alpha, chunks = np.full((9, 11, 1), 255), []
+    if form == "palette":
+        palette, opacity = (random.integers(0, 256, (2**bits, n)) for n in (3, 1))
+        levels = palette[samples[..., 0]]
+        chunks = [(b"PLTE", palette.astype(np.uint8).tobytes())]
+        if transparent:
+            chunks.append((b"tRNS", opacity.astype(np.uint8).tobytes()))
+            alpha = opacity[samples[..., 0]]
+    elif count in (2, 4):
+        levels, alpha = levels[..., :-1], levels[..., -1:]
+    elif transparent:
+        key = samples[4, 5]
+        chunks = [(b"tRNS", key.astype(">u2").tobytes())]
+        alpha = np.where((samples == key).all(-1, keepdims=True), 0, 255)
+    rgb = levels if levels.shape[-1] == 3 else levels.repeat(3, -1)
+    made = np.concatenate([rgb, alpha], -1).astype(np.uint8)
+    return png_file(colour, bits, samples, chunks, interlaced), made
+
+
+PNG_CASES = [
+    pytest.param(form, bits, transparent, id=f"{form} {bits}{' tRNS' if transparent else ''}")
+    for form, (_, count, depths) in PNG_FORMS.items()
+    for bits in depths
+    for transparent in ((False,) if count in (2, 4) else (False, True))
+]
+
+
+@pytest.mark.parametrize("form, bits, transparent", PNG_CASES)
+def test_png_of_every_depth_and_colour_type_has_its_own_alpha(form, bits, transparent):
+    random = np.random.default_rng(bits)
+    for interlaced in (False, True):
+        contents, rgba = png_of(form, bits, transparent, interlaced, random)
+        if bits <= 8 and not transparent:  # PIL clips 16 bits of grey and misplaces a tRNS of few
+            of_pil = Image.open(io.BytesIO(contents)).convert("RGBA")
+            np.testing.assert_array_equal(of_pil, rgba)
+        for channels, mode in PIL_MODES.items():
+            expected = np.asarray(Image.fromarray(rgba).convert(mode)).reshape(9, 11, channels)
+            decoded = images.decode(tf.constant(contents), channels)
+            np.testing.assert_array_equal(decoded, expected, err_msg=f"{mode} {interlaced}")

@@ -15,12 +15,15 @@ from tf_biggan import checks
 
 CROP_METHOD = "central, to the aspect ratio of the output"
 RESIZE_METHOD = "bilinear, antialiased, rounded to uint8"
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
+SUFFIXES = (".bmp", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".webp")
 MAX_CHANNELS = 4
 
 # PIL's fixed-point weights of ITU-R 601 luma; they add up to 2**16, so grey stays what it is.
 _LUMA_WEIGHTS = (19595, 38470, 7471)
 _WEBP_ANIMATION_BIT = 2
+# Places in a PNG file's header, and the colour type of files with a palette.
+_PNG_DEPTH, _PNG_COLOUR = 24, 25
+_PALETTE = b"\x03"
 _UNREADABLE = "unreadable image"
 
 
@@ -58,7 +61,7 @@ def decode(contents: tf.Tensor, channels: int) -> tf.Tensor:
         (_has(contents, signature, position), lambda read=read: read(contents, depth))
         for signature, position, read in readers
     ]
-    pixels = tf.case(branches, default=lambda: tf.io.decode_png(contents, channels=depth))
+    pixels = tf.case(branches, default=lambda: _decode_png(contents, depth))
     pixels = tf.ensure_shape(pixels, [None, None, depth])
     return pixels if channels >= 3 else _luma(pixels)
 
@@ -132,6 +135,27 @@ def flip_where(images: tf.Tensor, flips: tf.Tensor) -> tf.Tensor:
 
 def _has(contents: tf.Tensor, signature: bytes, position: int) -> tf.Tensor:
     return tf.strings.substr(contents, position, len(signature)) == signature
+
+
+def _decode_png(contents: tf.Tensor, depth: int) -> tf.Tensor:
+    if depth == 3:
+        return tf.io.decode_png(contents, channels=3)
+    # Asked for alpha, TensorFlow fills it with 1, 3 or 15 in files of 1, 2 or 4 bits that have
+    # none. Asked for nothing, it gives palettes 3 channels, or 4 where they have alpha.
+    return tf.cond(
+        _has(contents, _PALETTE, _PNG_COLOUR),
+        lambda: _to_depth(tf.io.decode_png(contents, channels=0), depth),
+        lambda: _grey_or_colour_png(contents, depth),
+    )
+
+
+def _grey_or_colour_png(contents: tf.Tensor, depth: int) -> tf.Tensor:
+    pixels = tf.io.decode_png(contents, channels=depth)
+    bits = tf.io.decode_raw(tf.strings.substr(contents, _PNG_DEPTH, 1), tf.uint8)[0]
+    opaque = tf.constant(255, tf.uint8)
+    # Grey of fewer than 8 bits is opaque or wholly transparent, so any other alpha is the filler.
+    alpha = tf.where(tf.logical_and(bits < 8, pixels[..., 3:] > 0), opaque, pixels[..., 3:])
+    return tf.concat([pixels[..., :3], alpha], -1)
 
 
 def _decode_jpeg(contents: tf.Tensor, depth: int) -> tf.Tensor:
