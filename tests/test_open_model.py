@@ -107,7 +107,12 @@ def test_a_saved_model(generator, tmp_path):
     assert (ours.latent_dim, ours.num_classes, ours.image_size) == (8, 3, (32, 32))
     z, labels = np.ones((2, 8), "float32"), np.array([0, 2])
     np.testing.assert_allclose(ours(z, labels), generator(z, labels), atol=1e-6)
+    np.testing.assert_array_equal(ours(z.tolist(), [0, 2]), ours(z, labels))
+    np.testing.assert_array_equal(ours.embed([0, 2]), [[1, 0, 0], [0, 0, 1]])
+    with pytest.raises(ValueError, match="Class indices must lie from 0 to 2"):
+        ours(z, [0, 3])
     weights = np.array([[0.5, 0.5, 0], [0, 0, 1]], "float32")
+    np.testing.assert_array_equal(ours(z, weights.tolist()), ours(z, weights))
     halved = ours(z, weights, truncation=0.5)
     np.testing.assert_allclose(halved, 0.5 * generator(z, weights), atol=1e-6)
     each = ours(z, weights, truncation=np.array([0.5, 1.0], "float32"))

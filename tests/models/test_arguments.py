@@ -93,6 +93,24 @@ def test_labels(generator, discriminator, labels, message):
         discriminator(IMAGES, labels)
 
 
+def test_python_lists_are_taken_as_arrays(generator, discriminator):
+    images = np.random.default_rng(0).normal(size=IMAGES.shape).astype("float32")
+    z = np.random.default_rng(1).normal(size=Z.shape).astype("float32")
+    for labels in ([2, np.int64(0)], [(0.0, 0.25, 0.75), (1, 0, 0.0)]):
+        array = np.asarray(labels, "float32" if np.ndim(labels) == 2 else "int32")
+        expected = generator(z, array)
+        np.testing.assert_array_equal(generator(z, labels), expected)
+        np.testing.assert_array_equal(generator(z.tolist(), labels, 0.5), expected)
+        given = generator.synthesize(z.tolist(), generator.embed(labels), truncation=[0.5, 1.0])
+        np.testing.assert_array_equal(given, expected)
+        np.testing.assert_array_equal(discriminator(images, labels), discriminator(images, array))
+    with pytest.raises(ValueError, match=r"must lie from 0 to 2.*array\(\[0, 3\]"):
+        generator(z, [0, 3])
+    for labels in (["ant", "bee"], [[1.0], [1.0, 2.0]], [None, 1], []):
+        with pytest.raises(ValueError, match="`labels` as a list must hold numbers"):
+            generator(z, labels)
+
+
 def test_labels_of_an_unconditional_network():
     with pytest.raises(ValueError, match="takes no `labels`"):
         Generator("biggan32", 0, **SMALL)(Z, LABELS)

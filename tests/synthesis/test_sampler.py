@@ -112,7 +112,7 @@ def test_mixtures_are_the_generators_of_class_weights(generator, opened):
 @pytest.mark.parametrize("soft", [False, True], ids=["labels", "weights"])
 def test_a_last_batch_of_batch_statistics_is_filled_with_other_images(generator, opened, soft):
     conditions = np.eye(3, dtype=np.float32)[LABELS] if soft else LABELS
-    images = made_by(opened, bn="batch", conditions=conditions)
+    images = made_by(opened, bn="batch", conditions=conditions.tolist())
     # Nine images in batches of four: the last has one, and three of random latents and classes.
     indices = batch_norms.STANDING_START + np.arange(3)
     z = [

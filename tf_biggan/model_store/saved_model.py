@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tf_biggan import checks
 from tf_biggan.model_store.export_metadata import read_metadata
+from tf_biggan.models.arguments import check_labels, from_list
 
 SAVED_MODEL_FILE = "saved_model.pb"
 SIGNATURE = "default"
@@ -65,6 +66,8 @@ class SavedModelGenerator:
         """Images [N, H, W, C] in [-1, 1]; the arguments are those of `Generator`."""
         checks.require(not training, "a SavedModel has no batch statistics", training=training)
         inputs = {"z": tf.convert_to_tensor(z, tf.float32)}
+        labels = from_list("labels", labels)
+        check_labels(labels, self.num_classes, inputs["z"].shape[0])
         if self.num_classes:
             inputs["y"] = self._weights(labels)
         truncation = tf.cast(1.0 if truncation is None else truncation, tf.float32)
@@ -78,6 +81,8 @@ class SavedModelGenerator:
 
         Embeddings are linear in them: mixtures of weights are mixtures of embeddings.
         """
+        labels = from_list("labels", labels)
+        check_labels(labels, self.num_classes, None)
         return self._weights(labels)
 
     def synthesize(self, z, embeddings=None, truncation=None, training=False) -> tf.Tensor:

@@ -49,6 +49,32 @@ def check_shared_arguments(model) -> None:
         checks.require_integer("seed", model.seed, 0)
 
 
+def from_list(name: str, value):
+    """A list or tuple of numbers, perhaps nested, as an array of int32 or float32.
+
+    Everything else is returned as it is.
+
+    Raises:
+      ValueError: its rows differ in length, or it holds something else than numbers.
+    """
+    if not isinstance(value, (list, tuple)):
+        return value
+    try:
+        array = np.asarray(value)
+    except (
+        TypeError,
+        ValueError,
+        NotImplementedError,
+    ):  # rows of different lengths, symbolic tensors
+        array = np.asarray(None)
+    checks.require(
+        array.dtype.kind in "iuf" and array.size > 0,
+        f"`{name}` as a list must hold numbers, in rows of one length",
+        **{name: value},
+    )
+    return array.astype("float32" if array.dtype.kind == "f" else "int32")
+
+
 def concrete(value):
     """`value` as a NumPy array where it is known already (eager execution), else None."""
     if isinstance(value, (numbers.Number, np.ndarray)):

@@ -19,6 +19,7 @@ from tf_biggan.models.arguments import (
     check_labels,
     check_shared_arguments,
     default,
+    from_list,
     integers,
 )
 from tf_biggan.models.blocks import (
@@ -160,6 +161,10 @@ class Discriminator(keras.Model):
     def image_size(self) -> tuple[int, int]:
         """(height, width) of the images."""
         return tuple(side * self.architecture.scale for side in self.bottom_size)
+
+    def __call__(self, images, labels=None, **kwargs):
+        # Keras takes only tensors by position and would not convert lists.
+        return super().__call__(images, from_list("labels", labels), **kwargs)
 
     def call(self, images, labels=None, training=False):
         check_float("images", images, (*self.image_size, self.image_channels))

@@ -26,6 +26,7 @@ from tf_biggan.models.arguments import (
     check_shared_arguments,
     check_truncation,
     default,
+    from_list,
     integers,
 )
 from tf_biggan.models.blocks import DeepGeneratorBlock, GeneratorBlock
@@ -202,6 +203,15 @@ class Generator(keras.Model):
         """(height, width) of the images."""
         return tuple(side * self.architecture.scale for side in self.bottom_size)
 
+    def __call__(self, z, labels=None, truncation=None, **kwargs):
+        # Keras takes only tensors by position and would not convert lists.
+        return super().__call__(
+            from_list("z", z),
+            from_list("labels", labels),
+            truncation=from_list("truncation", truncation),
+            **kwargs,
+        )
+
     def call(self, z, labels=None, truncation=None, training=False):
         check_labels(labels, self.num_classes, z.shape[0])
         embeddings = None if labels is None else self.embed(labels)
@@ -212,7 +222,7 @@ class Generator(keras.Model):
 
         A generator with per-class tables has no class embedding and takes the labels themselves.
         """
-        labels = ops.convert_to_tensor(labels)
+        labels = ops.convert_to_tensor(from_list("labels", labels))
         check_labels(labels, self.num_classes, None)
         return labels if self.class_embedding is None else self.class_embedding(labels)
 
@@ -224,8 +234,10 @@ class Generator(keras.Model):
           embeddings: what `embed` returns, or any [N, embedding_dim]; None if unconditional.
           truncation, training: as in the call.
         """
-        z = ops.convert_to_tensor(z)
+        z = ops.convert_to_tensor(from_list("z", z))
         check_float("z", z, (self.latent_dim,))
+        truncation = from_list("truncation", truncation)
+        embeddings = from_list("embeddings", embeddings)
         embeddings = self._checked_embeddings(embeddings, z.shape[0])
         check_truncation(truncation, z.shape[0])
         first, conditions = self.latent_plan.distribute(z, embeddings)

@@ -62,7 +62,7 @@ class Sampler:
         for start in range(0, len(seeds), self.rows):
             part = slice(start, start + self.rows)
             z = latents_of_seeds(seeds[part], self._generator.latent_dim, truncation, self._mode)
-            given = None if conditions is None else conditions[part]
+            given = None if conditions is None else np.asarray(conditions[part])
             count = len(z)
             if self._bn == "batch":
                 z, given = self._filled(z, given, truncation)
