@@ -1,6 +1,6 @@
 """Many clients at once against a server's REST API: images a second, waiting times, errors.
 
-python load_test.py --model=biggan --label=207 --clients=16 --seconds=20
+python load_test.py --model=birds --label=207 --clients=16 --seconds=20
 
 Every client sends its next request when the last is answered, over one connection. The exit code
 is 1 where any request failed. Only Python's standard library is needed.
@@ -14,6 +14,7 @@ import http.client
 import itertools
 import json
 import math
+import os
 import sys
 import threading
 import time
@@ -106,7 +107,10 @@ def main() -> int:
     """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--server", default="http://127.0.0.1:8501")
-    parser.add_argument("--model", default="biggan")
+    name = os.environ.get("MODEL_NAME")
+    parser.add_argument(
+        "--model", default=name, required=name is None, help="default: MODEL_NAME's value"
+    )
     parser.add_argument("--signature", default="generate_png")
     parser.add_argument("--label", type=int, help="leave out for models without classes")
     parser.add_argument("--truncation", type=float, default=0.5)

@@ -25,9 +25,12 @@ def main() -> int:
         serve(config.serve, config.port)
     else:
         from tf_biggan.exporting.exporter import export
+        from tf_biggan.exporting.serving_files import version_note
 
-        export(config)
-        print(f"written: {config.output}")
+        if note := version_note(config.output):
+            print(note, flush=True)
+        lines = export(config)
+        print(f"written: {config.output}", *lines, sep="\n")
     return 0
 
 

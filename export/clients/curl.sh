@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The REST API with curl:  SERVER=http://127.0.0.1:8501 MODEL=biggan clients/curl.sh
+# The REST API with curl:  SERVER=http://127.0.0.1:8501 MODEL_NAME=birds clients/curl.sh
 # Models without classes take no "label".
 set -euo pipefail
 
 server=${SERVER:-http://127.0.0.1:8501}
-model=$server/v1/models/${MODEL:-biggan}
+model=$server/v1/models/${MODEL_NAME:?is the name of the model}
 label=${LABEL:-0}
 output=${OUTPUT:-picture.png}
 

@@ -1,6 +1,6 @@
 """Pictures over gRPC; needs `pip install tensorflow-serving-api`.
 
-python grpc_client.py --model=biggan --label=207 --seeds=0-15 --truncation=0.5 --output=pictures
+python grpc_client.py --model=birds --label=207 --seeds=0-15 --truncation=0.5 --output=pictures
 """
 
 from __future__ import annotations

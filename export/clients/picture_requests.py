@@ -35,7 +35,13 @@ def parser(description: str, server: str) -> argparse.ArgumentParser:
     """Arguments of both clients."""
     made = argparse.ArgumentParser(description=description)
     made.add_argument("--server", default=server, help="default: %(default)s")
-    made.add_argument("--model", default="biggan", help="the model's name; default: %(default)s")
+    name = os.environ.get("MODEL_NAME")
+    made.add_argument(
+        "--model",
+        default=name,
+        required=name is None,
+        help="name of the model; default: the environment variable MODEL_NAME",
+    )
     made.add_argument("--version", type=int, help="default: the newest")
     what = made.add_mutually_exclusive_group()
     what.add_argument("--label", type=int, help="the class by number")
@@ -43,7 +49,13 @@ def parser(description: str, server: str) -> argparse.ArgumentParser:
     made.add_argument("--seeds", type=seeds, default=[0], help="such as 0-15,20; default: 0")
     made.add_argument("--truncation", type=float, default=0.5, help="default: %(default)s")
     made.add_argument("--output", default=".", help="folder of the pictures; default: this one")
-    made.add_argument("--batch", type=int, default=16, help="pictures a request; default: 16")
+    made.add_argument(
+        "--batch",
+        type=int,
+        default=8,
+        help="pictures a request, at most the limit in the model's batching_params.pbtxt;"
+        " default: 8",
+    )
     made.add_argument("--timeout", type=float, default=30.0, help="seconds a request; default: 30")
     made.add_argument("--retries", type=int, default=4, help="of a request; default: 4")
     return made

@@ -1,6 +1,6 @@
 """Pictures over REST, with Python's standard library alone.
 
-python rest_client.py --model=biggan --label=207 --seeds=0-15 --truncation=0.5 --output=pictures
+python rest_client.py --model=birds --label=207 --seeds=0-15 --truncation=0.5 --output=pictures
 """
 
 from __future__ import annotations

@@ -222,7 +222,8 @@ def test_the_command_writes_describes_and_explains(model, tmp_path):
     base = [sys.executable, "-m", "tf_biggan.export"]
     write = [*base, f"--model={model[0]}", f"--output={output}", "--truncation_grid=none"]
     made = subprocess.run(write, check=True, capture_output=True, text=True)
-    assert made.stdout == f"written: {output}\n"
+    files = (output, tmp_path / "birds/models.config", tmp_path / "birds/batching_parameters.txt")
+    assert made.stdout == "".join(f"written: {file}\n" for file in files)
     shown = subprocess.run([*base, f"--describe={output}"], check=True, capture_output=True)
     assert b"generate_png_by_name" in shown.stdout and b"provenance" in shown.stdout
     start = time.monotonic()

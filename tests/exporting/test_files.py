@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tf_biggan.exporting.describe import description
+from tf_biggan.exporting.serving_files import batching_parameters, models_config
 from tf_biggan.exporting.signature_table import read_signatures
 from tf_biggan.model_store.export_metadata import read_metadata
 from tf_biggan.open_model import open_model
@@ -54,6 +56,15 @@ def test_metadata_and_what_open_model_makes_of_it(export_path):
     assert opened.generator.truncation_mode == "scale"
     assert opened.description["provenance"] == metadata["provenance"]
     assert read_metadata(os.path.dirname(export_path)) == {}
+
+
+def test_the_files_for_tensorflow_serving_have_the_name_and_the_limit_of_the_export(export_path):
+    limit = read_metadata(export_path)["max_batch"]
+    assert limit == 1024
+    base = pathlib.Path(export_path).parent
+    assert (base / "models.config").read_text() == models_config("hf_tiny32", "hf_tiny32")
+    for file in (base / "batching_parameters.txt", base / "1" / "batching_params.pbtxt"):
+        assert file.read_text() == batching_parameters(limit)
 
 
 def test_every_warm_up_request_runs(export_path, loaded):

@@ -190,7 +190,7 @@ def prediction_service(grpc, model):
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_curl_examples(server, tmp_path):
     picture = tmp_path / "picture.png"
-    where = {"SERVER": server, "MODEL": "birds", "LABEL": "3", "OUTPUT": str(picture)}
+    where = {"SERVER": server, "MODEL_NAME": "birds", "LABEL": "3", "OUTPUT": str(picture)}
     done = run_script("bash", CLIENTS / "curl.sh", **where)
     assert (done.returncode, done.stderr) == (0, "")
     assert "AVAILABLE" in done.stdout and "`seed` must be 0 or more." in done.stdout

@@ -1,37 +1,56 @@
 """The files for TensorFlow Serving: their fields, as its messages and as YAML."""
 
+import contextlib
+import os
 import pathlib
 import shutil
 import subprocess
+import threading
 import urllib.parse
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import yaml
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 from google.protobuf import wrappers_pb2 as wrappers
 
+from tf_biggan.exporting.serving_files import (
+    BATCHING_FILE,
+    MODELS_FILE,
+    batching_parameters,
+    models_config,
+    version_note,
+    write_model_files,
+)
+from tf_biggan.model_store.export_metadata import write_metadata
+from tf_biggan.serving.versions import version_number
+
 EXPORT = pathlib.Path(__file__).parents[2] / "export"
 
 
-def test_models_config_serves_versions_that_its_labels_name():
+NAMES = ["birds", 'odd "name" \\ ü']
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_models_config_names_the_model_and_its_folder(name):
     messages = pytest.importorskip("tensorflow_serving.config.model_server_config_pb2")
-    parsed = text_format.Parse((EXPORT / "models.config").read_text(), messages.ModelServerConfig())
+    parsed = text_format.Parse(models_config(name, name), messages.ModelServerConfig())
     (config,) = parsed.model_config_list.config
-    assert (config.name, config.base_path) == ("biggan", "/models/biggan")
+    assert (config.name, config.base_path) == (name, f"/models/{name}")
     assert config.model_platform == "tensorflow"
-    assert set(config.version_labels) == {"stable", "canary"}
-    versions = config.model_version_policy.specific.versions
-    assert set(config.version_labels.values()) <= set(versions)
 
 
-def test_the_policies_that_models_config_mentions_parse():
+def test_the_rollout_that_models_config_describes_parses():
     messages = pytest.importorskip("tensorflow_serving.config.model_server_config_pb2")
-    for policy in ("all {}", "latest { num_versions: 1 }"):
-        assert policy in " ".join((EXPORT / "models.config").read_text().split())
-        text_format.Parse(f"model_version_policy {{ {policy} }}", messages.ModelConfig())
+    lines = models_config("birds", "birds").splitlines()
+    described = [line.removeprefix("#   ") for line in lines if line.startswith("#   ")]
+    parsed = text_format.Parse("\n".join(described), messages.ModelConfig())
+    assert set(parsed.version_labels) == {"stable", "canary"}
+    versions = parsed.model_version_policy.specific.versions
+    assert set(parsed.version_labels.values()) <= set(versions)
 
 
-def batching_parameters():
+def batching_message():
     """TensorFlow Serving's message (session_bundle_config.proto), which its API package lacks."""
     int64 = ".google.protobuf.Int64Value"
     names = ("max_batch_size", "batch_timeout_micros", "max_enqueued_batches", "num_batch_threads")
@@ -52,14 +71,92 @@ def batching_parameters():
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("test.BatchingParameters"))()
 
 
-def test_batching_parameters_obey_tensorflow_servings_rules():
-    text = (EXPORT / "batching_parameters.txt").read_text()
-    parameters = text_format.Parse(text, batching_parameters())
+def parsed_batching(text):
+    """The BatchingParameters in a text."""
+    return text_format.Parse(text, batching_message())
+
+
+@pytest.mark.parametrize("limit", [1, 2, 8, 12, 16, 256, 1024])
+def test_merged_batches_have_as_many_rows_as_the_model_accepts(limit):
+    parameters = parsed_batching(batching_parameters(limit))
     sizes = list(parameters.allowed_batch_sizes)
-    assert sizes == sorted(set(sizes)) and sizes[-1] == parameters.max_batch_size.value
+    # TensorFlow Serving pads batches to the allowed sizes and refuses requests beyond the last.
+    assert parameters.max_batch_size.value == sizes[-1] == limit
+    assert sizes[0] == 1 and sizes == sorted(set(sizes))
     assert parameters.num_batch_threads.value >= 1
     assert parameters.max_enqueued_batches.value >= parameters.num_batch_threads.value
     assert 0 < parameters.batch_timeout_micros.value < 100_000
+
+
+def fake_version(base, number, max_batch):
+    """The folder of an export with that limit, without its graph."""
+    folder = base / str(number)
+    (folder / "assets.extra").mkdir(parents=True)
+    (folder / "saved_model.pb").write_bytes(b"")
+    write_metadata(str(folder), {"max_batch": max_batch})
+    return str(folder)
+
+
+def limit_in(base):
+    return parsed_batching((base / "batching_parameters.txt").read_text()).max_batch_size.value
+
+
+def test_files_beside_the_versions_fit_all_of_them(tmp_path):
+    base = tmp_path / "birds"
+    base.mkdir()
+    assert write_model_files(str(base / "1"), "birds", 64) == [
+        f"written: {base / 'models.config'}",
+        f"written: {base / 'batching_parameters.txt'}",
+    ]
+    assert limit_in(base) == 64
+    fake_version(base, 1, 64)
+    write_model_files(str(base / "2"), "birds", 16)
+    assert limit_in(base) == 16
+    second = fake_version(base, 2, 16)
+    write_model_files(str(base / "3"), "birds", 32)
+    assert limit_in(base) == 16
+    # A version that is gone counts no more; other folders never do.
+    shutil.rmtree(second)
+    fake_version(base, "notes", 2)
+    write_model_files(str(base / "3"), "birds", 32)
+    assert limit_in(base) == 32
+    assert sorted(file.name for file in base.iterdir() if file.is_file()) == [
+        "batching_parameters.txt",
+        "models.config",
+    ]
+
+
+def test_edited_files_stay_and_are_told_with_what_contradicts_the_model(tmp_path):
+    (tmp_path / "models.config").write_text("model_config_list {}")
+    edited = batching_parameters(32).replace("value: 5000", "value: 0")
+    (tmp_path / "batching_parameters.txt").write_text(edited)
+    lines = write_model_files(str(tmp_path / "1"), "birds", 16)
+    assert all(line.startswith("Note: ") and "left as it is" in line for line in lines)
+    assert "merges requests to 32 rows, but the model refuses more than 16" in lines[1]
+    assert (tmp_path / "models.config").read_text() == "model_config_list {}"
+    assert (tmp_path / "batching_parameters.txt").read_text() == edited
+    (tmp_path / "batching_parameters.txt").write_bytes(b"\xff max_batch_size { value: 8 }")
+    lines = write_model_files(str(tmp_path / "1"), "birds", 16)
+    assert "left as it is" in lines[1] and "rows" not in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("path", "served"), [("birds/1", True), ("birds/007", True), ("birds/", False), ("v2", False)]
+)
+def test_a_folder_that_is_no_version_is_told_and_gets_no_files(tmp_path, path, served):
+    (tmp_path / path).parent.mkdir(exist_ok=True)
+    lines = write_model_files(str(tmp_path / path), "x", 8)
+    note = version_note(path)
+    if served:
+        assert note is None and len(lines) == 2
+    else:
+        assert f"--output={path.rstrip('/')}/1" in note and "hub.load" in note
+        assert lines == os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["٣", "1.0", "-1", str(2**63), "9" * 255, "1a", ""])
+def test_names_that_are_no_versions(name):
+    assert version_number(name) is None
 
 
 def test_monitoring_config_turns_prometheus_on():
@@ -107,8 +204,11 @@ def test_kubernetes_manifest_has_probes_limits_and_no_root():
     pod, container, service = deployment()
     assert container["image"].startswith("tensorflow/serving:2.")
     assert set(container["resources"]) == {"requests", "limits"}
-    assert "AVAILABLE" in container["readinessProbe"]["exec"]["command"][-1]
-    assert container["livenessProbe"]["httpGet"]["path"] == "/v1/models/biggan"
+    assert container["readinessProbe"]["exec"] == container["startupProbe"]["exec"]
+    # It does not depend on the model, and the monitoring file turns it on.
+    assert (
+        container["livenessProbe"]["httpGet"]["path"] in (EXPORT / "monitoring.config").read_text()
+    )
     assert pod["securityContext"]["runAsNonRoot"]
     assert container["securityContext"]["readOnlyRootFilesystem"]
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
@@ -117,23 +217,82 @@ def test_kubernetes_manifest_has_probes_limits_and_no_root():
     assert mounts == {volume["name"] for volume in pod["volumes"]}
 
 
-def test_both_deployments_read_the_files_that_are_here():
+def test_both_deployments_read_files_that_are_here_or_beside_the_model():
     places = {volume["target"]: volume["source"] for volume in compose()["volumes"]}
     _, container, _ = deployment()
-    assert places["/config"] == "." and compose()["command"] == container["args"]
-    files = [flag.split("=/config/")[1] for flag in container["args"] if "=/config/" in flag]
-    assert len(files) == 3
-    assert all((EXPORT / file).is_file() for file in files)
+    flags = [flag.replace("${MODEL_NAME}", "$(MODEL_NAME)") for flag in compose()["command"]]
+    assert places["/config"] == "." and flags == container["args"]
+    assert "--enable_per_model_batching_parameters=true" in flags
+    files = [flag.split("=/config/")[1] for flag in flags if "=/config/" in flag]
+    assert files == ["monitoring.config"] and (EXPORT / files[0]).is_file()
+    beside = [flag.split("=/models/$(MODEL_NAME)/")[1] for flag in flags if "=/models/" in flag]
+    assert beside == [MODELS_FILE, BATCHING_FILE]
+
+
+def test_the_models_name_has_one_place_in_each_deployment():
+    assert list(compose()["environment"]) == ["MODEL_NAME"]
+    _, container, _ = deployment()
+    (variable,) = container["env"]
+    assert variable["valueFrom"]["configMapKeyRef"]["key"] == variable["name"] == "MODEL_NAME"
+    for file in ("docker-compose.yml", "kubernetes.yaml"):
+        lines = (EXPORT / file).read_text().splitlines()
+        code = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
+        assert "birds" not in code and "/v1/models/%s" in code
+
+
+STATUS = """{{"model_version_status": [
+ {{"version": "1", "state": "{state}",
+  "status": {{"error_code": "UNAVAILABLE", "error_message": "UNAVAILABLE: AVAILABLE"}}}}]}}"""
+
+
+@contextlib.contextmanager
+def answering(text):
+    """The port of a server that answers every request with `text`, and what was asked."""
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
+        yield server.server_port, asked
+        server.shutdown()
+
+
+def health_checks():
+    """The commands of both deployments, as a container runs them."""
+    _, container, _ = deployment()
+    command = [part.replace("$$", "$") for part in compose()["healthcheck"]["test"][1:]]
+    return [command, container["readinessProbe"]["exec"]["command"]]
+
+
+def is_healthy(command, port, name):
+    text = command[-1].replace("/127.0.0.1/8501", f"/127.0.0.1/{port}")
+    environment = {**os.environ, "MODEL_NAME": name}
+    return not subprocess.run(
+        [*command[:-1], text], check=False, capture_output=True, timeout=30, env=environment
+    ).returncode
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 @pytest.mark.parametrize("name", ["birds", "biggan"])
 def test_health_checks_see_whether_the_model_is_available(server, name):
-    _, container, _ = deployment()
-    checks = [compose()["healthcheck"]["test"][1:], container["readinessProbe"]["exec"]["command"]]
     port = urllib.parse.urlsplit(server).port
-    for command in checks:
-        text = command[-1].replace("/127.0.0.1/8501", f"/127.0.0.1/{port}")
-        text = text.replace("/v1/models/biggan", f"/v1/models/{name}")
-        done = subprocess.run([*command[:-1], text], check=False, capture_output=True, timeout=30)
-        assert (done.returncode == 0) == (name == "birds"), done.stderr
+    for command in health_checks():
+        assert is_healthy(command, port, name) == (name == "birds")
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.parametrize("state", ["AVAILABLE", "UNAVAILABLE", "LOADING", "END"])
+def test_health_checks_read_the_state_and_nothing_else(state):
+    for command in health_checks():
+        with answering(STATUS.format(state=state)) as (port, asked):
+            assert is_healthy(command, port, "birds") == (state == "AVAILABLE")
+        assert asked == ["/v1/models/birds"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
-import os
 from collections.abc import Mapping
 
 import keras
@@ -17,6 +16,7 @@ from tf_biggan.evaluation.generated import weights_sha256
 from tf_biggan.exporting.folding import classes_cut, folded_arrays
 from tf_biggan.exporting.inference_generator import inference_discriminator, inference_generator
 from tf_biggan.exporting.model_card import write_card, write_samples
+from tf_biggan.exporting.serving_files import write_model_files, write_version_file
 from tf_biggan.exporting.settings import DEFAULT_ROWS, ExportConfig
 from tf_biggan.exporting.signature_table import read_signatures
 from tf_biggan.exporting.signatures import Endpoints, ExportedModule, ExportedParts
@@ -27,14 +27,18 @@ from tf_biggan.model_store.directory import check_new, load_network, read_direct
 from tf_biggan.model_store.export_metadata import write_metadata
 from tf_biggan.open_model import OpenedModel, open_model
 from tf_biggan.progress import Progress
+from tf_biggan.serving.versions import model_name
 from tf_biggan.training.restored import restore_network
 
 OWN_TABLE, STANDING, RUNNING = "the model's own", "standing", "running"
 STEPS = ("folding", "graphs", "writing", "samples")
 
 
-def export(config: ExportConfig) -> None:
-    """Writes the SavedModel that the settings describe.
+def export(config: ExportConfig) -> list[str]:
+    """Writes the SavedModel that the settings describe, and files for TensorFlow Serving beside it.
+
+    Returns:
+      Lines for the user about TensorFlow Serving: files that were written, or what prevents it.
 
     Raises:
       ValueError: the model cannot be exported so, or there is something at the output already.
@@ -56,8 +60,9 @@ def export(config: ExportConfig) -> None:
     parts = _parts(config, opened, classes, arrays, discriminator)
     metadata = _metadata(config, opened, parts, classes, bn)
     del opened, arrays, discriminator
-    _write(config.output, parts, metadata, progress)
+    lines = _write(config.output, parts, metadata, progress)
     progress.close()
+    return lines
 
 
 def _discriminator(config, opened: OpenedModel) -> keras.Model:
@@ -149,11 +154,11 @@ def _metadata(config, opened, parts, classes, bn) -> Mapping[str, object]:
     }
 
 
-def _write(path, parts, metadata, progress) -> None:
+def _write(path, parts, metadata, progress) -> list[str]:
     endpoints = Endpoints(parts)
     functions = endpoints.signatures()
     progress.add(1, "writing")
-    name = _model_name(path)
+    name = model_name(path)
     with new_folder(path) as folder:
         tf.saved_model.save(ExportedModule(endpoints), folder, signatures=functions)
         write_metadata(folder, metadata)
@@ -161,13 +166,11 @@ def _write(path, parts, metadata, progress) -> None:
         progress.add(1, "samples")
         write_samples(folder, functions["generate"], parts.class_names, metadata["num_classes"])
         write_card(folder, name, metadata, read_signatures(folder))
+        write_version_file(folder, parts.max_batch)
+        # Before the version appears, so that a server never merges more rows than it takes.
+        lines = write_model_files(path, name, parts.max_batch)
         progress.add(1, "done")
-
-
-def _model_name(path):
-    """TensorFlow Serving is pointed at the folder of all versions."""
-    parent, last = os.path.split(os.path.abspath(path))
-    return os.path.basename(parent) if last.isdecimal() else last
+    return lines
 
 
 def _version():

@@ -11,6 +11,7 @@ from tf_biggan import checks
 SAVED_MODEL_FILE = "saved_model.pb"
 # A SavedModel in a folder that is no version of anything.
 ONLY_VERSION = 1
+MAX_VERSION = 2**63 - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,26 +42,40 @@ def find_versions(path: str) -> ModelVersions:
       ValueError: there is no SavedModel.
     """
     path = os.path.abspath(path)
-    parent, own_name = os.path.split(path)
     if _is_saved_model(path):
-        if own_name.isdecimal():
-            return ModelVersions(_model_name(parent), {int(own_name): path})
-        return ModelVersions(_model_name(path), {ONLY_VERSION: path})
+        number = version_number(os.path.basename(path))
+        return ModelVersions(model_name(path), {ONLY_VERSION if number is None else number: path})
     entries = os.listdir(path) if os.path.isdir(path) else []
-    folders = {int(entry): os.path.join(path, entry) for entry in entries if entry.isdecimal()}
-    folders = {number: folder for number, folder in folders.items() if _is_saved_model(folder)}
+    found = {os.path.join(path, entry): version_number(entry) for entry in entries}
+    folders = {
+        number: folder
+        for folder, number in found.items()
+        if number is not None and _is_saved_model(folder)
+    }
     checks.require(
         bool(folders),
         f"a folder with {SAVED_MODEL_FILE}, or with versions of it such as {path}/1, is needed",
         path=path,
     )
-    return ModelVersions(_model_name(path), dict(sorted(folders.items())))
+    return ModelVersions(_folder_name(path), dict(sorted(folders.items())))
+
+
+def version_number(name: str) -> int | None:
+    """Returns the version that a folder of this name is for TensorFlow Serving, or None."""
+    is_version = name.isascii() and name.isdecimal() and int(name) <= MAX_VERSION
+    return int(name) if is_version else None
+
+
+def model_name(path: str) -> str:
+    """Returns the name under which a SavedModel is served: that of the folder of all versions."""
+    parent, last = os.path.split(os.path.abspath(path))
+    return _folder_name(path if version_number(last) is None else parent)
+
+
+def _folder_name(path: str) -> str:
+    # A colon ends the name in the addresses of the API.
+    return os.path.basename(os.path.abspath(path)).replace(":", "_") or "model"
 
 
 def _is_saved_model(path: str) -> bool:
     return os.path.isfile(os.path.join(path, SAVED_MODEL_FILE))
-
-
-def _model_name(path: str) -> str:
-    # A colon ends the name in the addresses of the API.
-    return os.path.basename(path).replace(":", "_") or "model"

@@ -1,0 +1,170 @@
+"""Configuration for TensorFlow Serving that fits an export, written by the export.
+
+A version's folder holds `batching_params.pbtxt`, which TensorFlow Serving reads with
+--enable_per_model_batching_parameters. The model's folder, which holds the versions, gets
+`models.config` and `batching_parameters.txt`. The latter fits every version in the folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+
+from tf_biggan.model_store.export_metadata import read_metadata
+from tf_biggan.replaced_file import replaced
+from tf_biggan.serving.versions import find_versions, version_number
+
+VERSION_BATCHING_FILE = "batching_params.pbtxt"
+BATCHING_FILE, MODELS_FILE = "batching_parameters.txt", "models.config"
+_MAX_BATCH_SIZE = re.compile(r"^\s*max_batch_size\s*\{\s*value:\s*(\d{1,9})\s*\}", re.MULTILINE)
+
+_BATCHING = """\
+# How TensorFlow Serving merges requests. Written by tf_biggan.export.
+# With batching, the first dimension of every input must be the batch: send `truncation` of
+# `default` and `synthesize` as one value per row, not as a scalar.
+
+# The most rows of a merged batch, and of a single request. The model refuses more than {limit}.
+# A smaller limit needs less memory: export with a smaller --max_batch.
+max_batch_size {{ value: {limit} }}
+
+# The longest time that a request waits for others. Generating an image takes longer than this.
+# With 0, a request that arrives alone runs at once.
+batch_timeout_micros {{ value: 5000 }}
+
+# The number of batches that run at the same time. TensorFlow already spreads a batch over all
+# cores, so a larger number mostly needs more memory. This also holds on a GPU.
+num_batch_threads {{ value: 2 }}
+
+# The number of batches that may wait. If the queue is full, clients get status 503 (in gRPC:
+# UNAVAILABLE) at once and can retry, instead of waiting past their deadline.
+max_enqueued_batches {{ value: 16 }}
+
+# Batches are padded to one of these sizes, so that few shapes are compiled and tuned. The last
+# size must be max_batch_size.
+{sizes}
+"""
+
+_MODELS = """\
+# The models that TensorFlow Serving serves (--model_config_file). Written by tf_biggan.export.
+# base_path is the model's folder as the server sees it; export/ mounts the models at /models.
+#
+# The newest version is served, and a new one as soon as it is written. To try a new version with
+# some clients first, add this to `config` before you export it, and change the numbers later:
+#   model_version_policy {{ specific {{ versions: 1 versions: 2 }} }}
+#   version_labels {{ key: "stable" value: 1 }}
+#   version_labels {{ key: "canary" value: 2 }}
+# Clients then ask /v1/models/NAME/labels/canary:predict. The server reads this file again every
+# --model_config_file_poll_wait_seconds. To serve several models, list their `config` blocks in one
+# file and start the server with --enable_per_model_batching_parameters.
+model_config_list {{
+  config {{
+    name: {name}
+    base_path: {base_path}
+    model_platform: "tensorflow"
+  }}
+}}
+"""
+
+
+def batching_parameters(max_batch: int) -> str:
+    """Returns TensorFlow Serving's BatchingParameters for a model with that limit, as text."""
+    sizes = [2**power for power in range(max_batch.bit_length()) if 2**power < max_batch]
+    lines = [f"allowed_batch_sizes: {size}" for size in (*sizes, max_batch)]
+    return _BATCHING.format(limit=max_batch, sizes="\n".join(lines))
+
+
+def models_config(name: str, folder: str) -> str:
+    """Returns TensorFlow Serving's ModelServerConfig for one model, as text.
+
+    Args:
+      name: The name of the model in requests.
+      folder: The name of the folder that holds the versions.
+    """
+    # JSON escapes a string as protocol buffers' text format does.
+    values = {"name": name, "base_path": f"/models/{folder}"}
+    quoted = {key: json.dumps(value, ensure_ascii=False) for key, value in values.items()}
+    return _MODELS.format(**quoted)
+
+
+def write_version_file(folder: str, max_batch: int) -> None:
+    """Writes the batching parameters of one version into its folder."""
+    with open(os.path.join(folder, VERSION_BATCHING_FILE), "w", encoding="utf-8") as file:
+        file.write(batching_parameters(max_batch))
+
+
+def version_note(path: str) -> str | None:
+    """Returns one line if TensorFlow Serving cannot find an export to `path`, else None."""
+    if version_number(os.path.basename(os.path.abspath(path))) is not None:
+        return None
+    return (
+        f"Note: TensorFlow Serving will not find {path}, because its folders must be whole numbers;"
+        f" hub.load will open it. For TensorFlow Serving, use --output={os.path.join(path, '1')}."
+    )
+
+
+def write_model_files(path: str, name: str, max_batch: int) -> list[str]:
+    """Writes `models.config` and `batching_parameters.txt` beside the folder of a version.
+
+    A file that was edited is left as it is. If `path` is no version's folder, nothing is written.
+
+    Args:
+      path: The folder of the version that is being exported; it need not exist yet.
+      name: The name of the model.
+      max_batch: The most rows of a request to this version.
+
+    Returns:
+      Lines for the user: the files that were written, and those that were left.
+    """
+    base, last = os.path.split(os.path.abspath(path))
+    if version_number(last) is None:
+        return []
+    limit = min([max_batch, *_limits_of_versions(base)])
+    texts = {
+        MODELS_FILE: models_config(name, os.path.basename(base)),
+        BATCHING_FILE: batching_parameters(limit),
+    }
+    return [_write_unless_edited(os.path.join(base, file), text) for file, text in texts.items()]
+
+
+def _limits_of_versions(base: str) -> Iterator[int]:
+    try:
+        folders = find_versions(base).folders.values()
+    except ValueError:
+        return
+    for folder in folders:
+        limit = read_metadata(folder).get("max_batch")
+        if isinstance(limit, int) and limit > 0:
+            yield limit
+
+
+def _write_unless_edited(path: str, text: str) -> str:
+    found = _read(path)
+    if found is None or _is_generated(found, text):
+        with replaced(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+        return f"written: {path}"
+    line = f"Note: {path} was edited and is left as it is."
+    allowed, limit = _MAX_BATCH_SIZE.search(found), _MAX_BATCH_SIZE.search(text)
+    if allowed and limit and int(allowed[1]) > int(limit[1]):
+        line += (
+            f" It merges requests to {allowed[1]} rows, but the model refuses more than {limit[1]}."
+            f" Set max_batch_size and the last of allowed_batch_sizes to {limit[1]}."
+        )
+    return line
+
+
+def _read(path: str) -> str | None:
+    """Returns the text of a file, or None if there is no file; text that is not UTF-8 counts."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def _is_generated(found: str, text: str) -> bool:
+    """Returns whether a file is as an export wrote it, perhaps for another limit."""
+    limit = _MAX_BATCH_SIZE.search(found)
+    return found in (text, batching_parameters(int(limit[1])) if limit else text)
