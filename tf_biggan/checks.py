@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import numbers
+import os
+
+MAX_LISTED = 3
 
 
 def require(condition: bool, rule: str, /, **received) -> None:
@@ -34,3 +37,14 @@ def require_fraction(name: str, value) -> None:
     """Raises ValueError unless `value` is a number from 0 to 1."""
     inside = isinstance(value, numbers.Real) and 0 <= value <= 1
     require(inside, f"`{name}` must be a number from 0 to 1", **{name: value})
+
+
+def require_utf8(*paths: str) -> None:
+    """Raises ValueError unless names of files are UTF-8, as TensorFlow needs them."""
+    # Python reads bytes that are no UTF-8 as lone surrogates.
+    others = [path for path in paths if any("\ud800" <= letter <= "\udfff" for letter in path)]
+    require(
+        not others,
+        "names of files and folders must be UTF-8; rename what has another encoding",
+        names=[os.fsencode(path) for path in others[:MAX_LISTED]],
+    )

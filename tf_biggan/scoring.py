@@ -118,7 +118,13 @@ class _Evaluation:
                 scores.join(found)
             if self._saves_statistics and kind == self._selected.primary:
                 evaluator.save_statistics(self._config.save_statistics, reference)
+        scores.notes += self._left_out()
         return scores
+
+    def _left_out(self) -> list[str]:
+        """Notes on folders of which not every file was taken."""
+        sets = (self._images, self._reference)
+        return list(dict.fromkeys(note for images in sets if images for note in images.notes))
 
     def _variants(self, images: ImageSet, names: tuple[str, ...]):
         """(images, metrics): where the protocol resizes for the inception score, it comes first."""
@@ -145,6 +151,7 @@ class _Evaluation:
         valid = config.valid_score
         if valid is None and reference.features is not None:
             valid = evaluator.score_of(reference)
+        scores.notes += self._left_out()
         return points, scores, names, valid
 
     @property

@@ -1,7 +1,9 @@
 """Preparation: exact round trip, resume, refusal of other settings, and the command."""
 
 import hashlib
+import io
 import json
+import shutil
 import subprocess
 import sys
 
@@ -142,6 +144,135 @@ def test_a_finished_folder_is_left_alone(source, tmp_path):
     before = {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
     assert prepare(source, str(tmp_path), image_size=SIDE) == first
     assert {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()} == before
+
+
+class Killed(BaseException):
+    """The process ends here: nothing after it runs, not even what cleans up."""
+
+
+class Files:
+    """Stands in for the functions that change files, and ends the process at one of them.
+
+    The command dies before change number `moment // 2`, or right after it if `moment` is odd.
+    """
+
+    CHANGES = ("makedirs", "rename", "remove")
+
+    def __init__(self, monkeypatch, moment):
+        self.changes, self.dead, self._moment = 0, False, moment
+        self._open, self._writer = tf.io.gfile.GFile, tf.io.TFRecordWriter
+        for name in self.CHANGES:
+            monkeypatch.setattr(tf.io.gfile, name, self.step(getattr(tf.io.gfile, name)))
+        monkeypatch.setattr(tf.io.gfile, "GFile", self.opened)
+        monkeypatch.setattr(tf.io, "TFRecordWriter", self.step(self._writer))
+
+    def step(self, change):
+        def stepped(*args, **kwargs):
+            self.tick(2 * self.changes)
+            result = change(*args, **kwargs)
+            self.changes += 1
+            self.tick(2 * self.changes - 1)
+            return result
+
+        return stepped
+
+    def tick(self, moment):
+        self.dead = self.dead or moment == self._moment
+        if self.dead:
+            raise Killed
+
+    def opened(self, path, mode):
+        return self._open(path, mode) if mode == "rb" else self.step(self._open)(path, mode)
+
+
+def test_a_command_killed_at_any_change_of_a_file_leaves_what_it_goes_on_from(tmp_path):
+    source = open_source("digits")
+    source.labels = source.labels[:4]  # four images in two files
+    settings = dict(image_size=2, image_channels=1, num_shards=2)
+    expected = prepare(source, str(tmp_path / "whole"), **settings)
+    whole, moment, alive = hashes(tmp_path / "whole"), 0, False
+    while not alive:
+        output = tmp_path / str(moment)
+        with pytest.MonkeyPatch.context() as patched:
+            files = Files(patched, moment)
+            try:
+                prepare(source, str(output), **settings)
+                alive = True
+            except Killed:
+                pass
+        assert prepare(source, str(output), **settings) == expected, moment
+        assert hashes(output) == whole, moment
+        moment += 1
+    assert files.changes > 10 and moment == 2 * files.changes + 1
+
+
+def test_what_a_finished_folder_has_lost_is_written_again(source, tmp_path):
+    prepare(source, str(tmp_path), image_size=SIDE, num_shards=2)
+    whole = hashes(tmp_path)
+    (tmp_path / "images-00001-of-00002.tfrecord").unlink()
+    (tmp_path / "index.npz").write_bytes(b"PK\3\4 damaged")
+    prepare(source, str(tmp_path), image_size=SIDE, num_shards=2)
+    assert hashes(tmp_path) == whole
+
+
+@pytest.fixture(scope="module")
+def records(source, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("records")
+    prepare(source, str(folder), image_size=SIDE, num_shards=1)
+    return folder
+
+
+def npz_of(**arrays):
+    stored = io.BytesIO()
+    np.savez(stored, **arrays)
+    return stored.getvalue()
+
+
+NUMBERS = np.zeros(21, np.int64)
+DAMAGES = {
+    "description empty": ("dataset.json", b"", "must be JSON"),
+    "description not JSON": ("dataset.json", b"\0" * 20, "must be JSON"),
+    "description not text": ("dataset.json", b'{"shards": "\xe9"}', "must be UTF-8 text"),
+    "description nested": ("dataset.json", b"[" * 100_000, "nested too deeply"),
+    "description a list": ("dataset.json", b"[]", "must be an object"),
+    "shards a number": (
+        "dataset.json",
+        b'{"format_version": 1, "num_images": 21, "class_names": [], "shards": 3}',
+        "field 'shards' must be a list of texts",
+    ),
+    "no class names": ("dataset.json", b'{"format_version": 1, "num_images": 21}', "'class_names'"),
+    "index empty": ("index.npz", b"", "the same `prepare` command again"),
+    "index cut short": ("index.npz", npz_of(labels=NUMBERS)[:200], "the same `prepare` command"),
+    "index not npz": ("index.npz", b"\x93NUMPY garbage", "the same `prepare` command again"),
+    "index of others": ("index.npz", npz_of(labels=NUMBERS), "the same `prepare` command again"),
+    "index of floats": (
+        "index.npz",
+        npz_of(labels=NUMBERS, offsets=NUMBERS * 0.5, file_of=NUMBERS),
+        "the same `prepare` command again",
+    ),
+    "index of other files": (
+        "index.npz",
+        npz_of(labels=NUMBERS, offsets=NUMBERS, file_of=NUMBERS + 7),
+        "the same `prepare` command again",
+    ),
+    "index of fewer images": (
+        "index.npz",
+        npz_of(labels=NUMBERS[:4], offsets=NUMBERS[:4], file_of=NUMBERS[:4]),
+        "listed=4, images=21",
+    ),
+}
+
+
+@pytest.mark.parametrize("name, content, message", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_file_of_the_folder_is_named_in_one_line(
+    records, tmp_path, name, content, message
+):
+    folder = shutil.copytree(records, tmp_path / "records")
+    (folder / name).write_bytes(content)
+    with pytest.raises(ValueError) as caught:
+        open_source(f"tfrecord:{folder}")
+    text = str(caught.value)
+    assert message in text and str(folder) in text and "\n" not in text
 
 
 def test_other_settings_are_refused_with_the_differences(source, tmp_path):

@@ -56,6 +56,44 @@ def test_every_suffix_is_found_and_other_files_are_not(tmp_path):
     assert open_source(f"folder:{tmp_path}").num_images == len(suffixes)
 
 
+def test_what_is_left_out_is_counted_by_suffix_in_one_line(own_folder):
+    for number, name in enumerate(("a.tif", "b.TIF", "c.gif", "d.JFIF", "Thumbs.db", "README")):
+        image = Image.new("RGB", (4, 4), (number, 0, 0))
+        form = {"tif": "TIFF", "gif": "GIF", "jfif": "JPEG"}.get(name.lower()[2:], "PNG")
+        image.save(own_folder / "bee" / name, form)
+    (own_folder / "labels.csv").write_text("")
+    (own_folder / "bee" / "deeper").mkdir()
+    source = open_source(f"folder:{own_folder}")
+    assert source.num_images == 7  # with d.JFIF, which is a JPEG
+    (line,) = [line for line in describe(source) if "Left out" in line]
+    assert "2 .tif, 1 .csv, 1 .db, 1 .gif, 1 sub-folders, 1 without suffix. Images end" in line
+    assert not [line for line in describe(open_source("digits")) if "Left out" in line]
+
+
+def test_a_folder_of_no_readable_image_tells_what_it_holds(own_folder):
+    for file in (own_folder / "ant").iterdir():
+        file.rename(file.with_suffix(".tif"))
+    with pytest.raises(ValueError, match=r"holds='3 \.tif'"):
+        open_source(f"folder:{own_folder}/ant")
+    with pytest.raises(ValueError, match=r"without_images=\['ant \(holds 3 \.tif\)'\]"):
+        open_source(f"folder:{own_folder}")
+
+
+@pytest.mark.parametrize("place", ["ant/\udce9.png", "\udce9", "ant/2.png/\udce9"])
+def test_names_that_are_no_utf_8_are_told_in_one_line(own_folder, place):
+    # Python writes the byte E9, a Latin-1 letter, as a lone surrogate.
+    if place.endswith("2.png/\udce9"):
+        opened = f"{own_folder}/\udce9"
+    else:
+        (own_folder / ("ant/0.png" if "/" in place else "ant")).rename(own_folder / place)
+        opened = own_folder
+    for kind in ("folder", "tfrecord"):
+        if kind == "folder" or "\udce9" in str(opened):
+            with pytest.raises(ValueError, match=r"must be UTF-8; rename .*\\xe9") as caught:
+                open_source(f"{kind}:{opened}")
+            str(caught.value).encode()
+
+
 def test_digits_are_the_published_ones():
     source = open_source("digits")
     # The counts of the UCI repository's description of the test part.
@@ -141,7 +179,7 @@ def test_folder_of_splits_is_not_taken_for_classes(image_folder):
 
 def test_empty_class_folder_is_named(own_folder):
     (own_folder / "dog").mkdir()
-    with pytest.raises(ValueError, match=r"Every class folder.*'dog'"):
+    with pytest.raises(ValueError, match=r"Every class folder.*'dog \(holds nothing\)'"):
         open_source(f"folder:{own_folder}")
 
 

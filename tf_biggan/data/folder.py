@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import collections
+import os
+from collections.abc import Mapping
+
 import numpy as np
 import tensorflow as tf
 
@@ -9,12 +13,35 @@ from tf_biggan import checks
 from tf_biggan.data import images
 from tf_biggan.data.source import Source
 
+MAX_KINDS = 8
+SUB_FOLDERS = "sub-folders"
+
 
 class FolderSource(Source):
-    """Image files by their paths, decoded when they are read."""
+    """Image files by their paths, decoded when they are read.
 
-    def __init__(self, name: str, class_names: tuple[str, ...], paths: list[str], labels):
+    Args:
+      name: the specification it was opened with.
+      class_names: one name a class; empty where there are none.
+      paths: of the image files.
+      labels: [N], the class of every image.
+      left_out: how many entries were left out, by their suffix.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        class_names: tuple[str, ...],
+        paths: list[str],
+        labels,
+        left_out: Mapping[str, int],
+    ):
         super().__init__(name, class_names, labels)
+        if left_out:
+            self.notes = (
+                f"Left out of {name}: {_counted(left_out)}. Images end in"
+                f" {', '.join(images.SUFFIXES)}.",
+            )
         _require_decoder(paths)
         self._paths = paths
         with tf.device("CPU:0"):
@@ -32,55 +59,63 @@ class FolderSource(Source):
 def open_folder(location: str, split: str | None) -> FolderSource:
     """The images of a folder; with `split`, those of its sub-folder of that name.
 
-    Class names are the sub-folders' names in sorted order. Hidden entries and files that are no
-    images by their suffix are left out. Class folders are not searched deeper, so that a folder
-    of splits is not taken for a folder of classes.
+    Class names are the sub-folders' names in sorted order. Hidden entries are left out. Files that
+    are no images by their suffix are left out and counted, and so are folders within class folders,
+    which are not searched, so that a folder of splits is not taken for a folder of classes.
 
     Raises:
-      ValueError: no such folder; no images; images beside class folders; a class without images.
+      ValueError: no such folder; no images; images beside class folders; a class without images; a
+        name that is no UTF-8.
     """
     root = location if split is None else tf.io.gfile.join(location, split)
+    checks.require_utf8(root)
     checks.require(
         location != "" and tf.io.gfile.isdir(root),
         "`folder:PATH` must name an existing folder",
         path=root,
     )
     name = f"folder:{root}"
-    entries = _visible(root)
-    files = [entry for entry in entries if _is_image(entry)]
-    classes = [e for e in entries if not _is_image(e) and tf.io.gfile.isdir(_join(root, e))]
+    files, folders, left_out = _entries(root)
     checks.require(
-        not (files and classes),
+        not (files and folders),
         "a folder must hold either images or one sub-folder a class, not both",
         path=root,
-        sub_folders=classes[:3],
+        sub_folders=folders[:3],
         images=files[:3],
     )
     checks.require(
-        bool(files or classes),
+        bool(files or folders),
         f"a folder must hold images ({', '.join(images.SUFFIXES)}) or sub-folders of images",
         path=root,
+        holds=_counted(left_out) or "nothing",
     )
     if files:
-        return FolderSource(name, (), [_join(root, file) for file in files], np.zeros(len(files)))
-    return _with_classes(name, root, classes)
+        paths = [_join(root, file) for file in files]
+        return FolderSource(name, (), paths, np.zeros(len(files)), left_out)
+    return _with_classes(name, root, folders, left_out)
 
 
-def _with_classes(name: str, root: str, classes: list[str]) -> FolderSource:
+def _with_classes(
+    name: str, root: str, classes: list[str], left_out: collections.Counter
+) -> FolderSource:
     paths, labels, empty = [], [], []
     for label, class_name in enumerate(classes):
         folder = _join(root, class_name)
-        found = [_join(folder, file) for file in _visible(folder) if _is_image(file)]
-        empty += [] if found else [class_name]
-        paths += found
-        labels += [label] * len(found)
+        files, folders, others = _entries(folder)
+        if folders:
+            others[SUB_FOLDERS] += len(folders)
+        if not files:
+            empty.append(f"{class_name} (holds {_counted(others) or 'nothing'})")
+        left_out.update(others)
+        paths += [_join(folder, file) for file in files]
+        labels += [label] * len(files)
     checks.require(
         not empty,
         "every class folder must hold images itself; for a folder of splits name one by `split`",
         path=root,
         without_images=empty[:3],
     )
-    return FolderSource(name, tuple(classes), paths, np.array(labels))
+    return FolderSource(name, tuple(classes), paths, np.array(labels), left_out)
 
 
 def _require_decoder(paths: list[str]) -> None:
@@ -93,9 +128,33 @@ def _require_decoder(paths: list[str]) -> None:
     )
 
 
+def _entries(folder: str) -> tuple[list[str], list[str], collections.Counter]:
+    """(image files, sub-folders, counts of other files by suffix) of a folder, without hidden."""
+    names = _visible(folder)
+    files = [name for name in names if _is_image(name)]
+    others = [name for name in names if not _is_image(name)]
+    folders = [name for name in others if tf.io.gfile.isdir(_join(folder, name))]
+    found = set(folders)
+    suffixes = (os.path.splitext(name)[1].lower() for name in others if name not in found)
+    return files, folders, collections.Counter(suffix or "without suffix" for suffix in suffixes)
+
+
+def _counted(left_out: Mapping[str, int]) -> str:
+    """Counts by suffix, the most first, such as "12 .tif, 1 .txt"."""
+    kinds = sorted(left_out.items(), key=lambda item: (-item[1], item[0]))
+    shown = [f"{count:,} {suffix}" for suffix, count in kinds[:MAX_KINDS]]
+    more = sum(count for _, count in kinds[MAX_KINDS:])
+    return ", ".join([*shown, f"{more:,} others"] if more else shown)
+
+
 def _visible(folder: str) -> list[str]:
+    try:
+        listed = tf.io.gfile.listdir(folder)
+    except UnicodeDecodeError:
+        checks.require_utf8(*(os.path.join(folder, name) for name in os.listdir(folder)))
+        raise
     # Object stores end the names of folders in a slash.
-    names = (entry.rstrip("/") for entry in tf.io.gfile.listdir(folder))
+    names = (entry.rstrip("/") for entry in listed)
     return sorted(name for name in names if not name.startswith("."))
 
 

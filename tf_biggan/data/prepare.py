@@ -41,8 +41,9 @@ def prepare(
 ) -> dict:
     """Fills the folder `output` with records that `tfrecord:OUTPUT` opens.
 
-    Called again after an interruption it keeps the shards that are finished; on a finished folder
-    it does nothing. The content hash covers the records in their order, not how they are sharded.
+    Called again after an interruption it keeps the shards that are finished. On a finished folder
+    it does nothing, or writes what is missing since. The content hash covers the records in their
+    order, not how they are sharded.
 
     Args:
       image_format: "png" keeps every pixel; "jpeg" is smaller (quality 95, full chroma).
@@ -61,7 +62,8 @@ def prepare(
     _require_writable(output)
     finished = _read_json(output, tfrecord.DESCRIPTION_FILE)
     _require_same_settings(output, settings, finished or _read_json(output, SETTINGS_FILE))
-    if finished:
+    _remove_left_behind(output, settings, finished)
+    if finished and _is_whole(output):
         return finished
     _write(output, SETTINGS_FILE, _to_json(settings))
     _write_shards(source, output, settings, num_workers or tf.data.AUTOTUNE)
@@ -229,8 +231,30 @@ def _read_json(output: str, name: str) -> dict | None:
     path = tf.io.gfile.join(output, name)
     if not tf.io.gfile.exists(path):
         return None
-    with tf.io.gfile.GFile(path, "r") as file:
-        return json.loads(file.read())
+    return tfrecord.read_description(path)
+
+
+def _is_whole(output: str) -> bool:
+    """Whether a finished folder still has its shards and a readable index."""
+    try:
+        tfrecord.open_tfrecord(output, None)
+    except ValueError:
+        return False
+    return True
+
+
+def _remove_left_behind(output: str, settings: dict, finished: dict | None) -> None:
+    """Removes the files of a command that was killed which would not be written again.
+
+    Such a command leaves a temporary file, or, once dataset.json is there, unfinished.json.
+    """
+    names = (*settings["shards"], SETTINGS_FILE, tfrecord.INDEX_FILE, tfrecord.DESCRIPTION_FILE)
+    left = [name + TEMPORARY_SUFFIX for name in names]
+    left += [SETTINGS_FILE] if finished else []
+    there = set(tf.io.gfile.listdir(output))
+    for name in left:
+        if name in there:
+            tf.io.gfile.remove(tf.io.gfile.join(output, name))
 
 
 def _to_json(content: dict) -> bytes:

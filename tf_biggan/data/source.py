@@ -19,7 +19,10 @@ class Source(abc.ABC):
       name: the specification it was opened with, such as "folder:/data/birds".
       class_names: one name a class; empty where the images have no classes.
       labels: int32 [N], the class of every image; zeros where there are no classes.
+      notes: sentences about what was found, such as files that were left out.
     """
+
+    notes: tuple[str, ...] = ()
 
     def __init__(self, name: str, class_names: tuple[str, ...], labels: np.ndarray):
         checks.require(len(labels) > 0, "a data set must have at least one image", source=name)
@@ -60,7 +63,7 @@ class Source(abc.ABC):
 
 def describe(source: Source) -> tuple[str, ...]:
     """Lines to print before a run: images, classes, images per class (shortened when many)."""
-    lines = [f"Data set {source.name}: {source.num_images:,} images"]
+    lines = [f"Data set {source.name}: {source.num_images:,} images", *source.notes]
     if source.num_classes == 0:
         return (*lines, "Classes: none (unconditional)")
     counts = source.label_counts()

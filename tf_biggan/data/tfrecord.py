@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-import json
+import zipfile
+import zlib
 
 import numpy as np
 import tensorflow as tf
 
-from tf_biggan import checks
+from tf_biggan import checks, json_files
 from tf_biggan.data.records import RecordIndex, RecordSource, require_files
 
 DESCRIPTION_FILE = "dataset.json"
@@ -16,6 +17,9 @@ INDEX_FILE = "index.npz"
 FORMAT_VERSION = 1
 IMAGE_FEATURE = "image"
 LABEL_FEATURE = "label"
+INDEX_ARRAYS = ("file_of", "offsets", "labels")
+# What is read of dataset.json, and what it must be.
+FIELDS = {"num_images": "int", "class_names": "tuple[str, ...]", "shards": "tuple[str, ...]"}
 
 
 def shard_name(shard: int, num_shards: int) -> str:
@@ -57,27 +61,72 @@ def open_tfrecord(location: str, split: str | None) -> RecordSource:
       ValueError: no such folder, not finished, another format, or shards are missing.
     """
     root = location if split is None else tf.io.gfile.join(location, split)
+    checks.require_utf8(root)
     description_file = tf.io.gfile.join(root, DESCRIPTION_FILE)
     checks.require(
         location != "" and tf.io.gfile.exists(description_file),
         f"`tfrecord:PATH` must name a folder that `prepare` finished, with a {DESCRIPTION_FILE}",
         path=root,
     )
-    with tf.io.gfile.GFile(description_file, "r") as file:
-        description = json.loads(file.read())
-    checks.require(
-        description.get("format_version") == FORMAT_VERSION,
-        f"the records must have format version {FORMAT_VERSION}; prepare them again",
-        path=root,
-        format_version=description.get("format_version"),
-    )
+    description = read_description(description_file)
     files = tuple(tf.io.gfile.join(root, shard) for shard in description["shards"])
     index_file = tf.io.gfile.join(root, INDEX_FILE)
     require_files((*files, index_file), "a folder of records must hold all of its files")
-    with tf.io.gfile.GFile(index_file, "rb") as file:
-        stored = np.load(io.BytesIO(file.read()))
-    index = RecordIndex(files, stored["file_of"], stored["offsets"], stored["labels"])
+    index = _read_index(index_file, files)
+    checks.require(
+        len(index.labels) == description["num_images"],
+        f"{INDEX_FILE} must list every image of {DESCRIPTION_FILE}; prepare the folder again",
+        path=root,
+        listed=len(index.labels),
+        images=description["num_images"],
+    )
     return RecordSource(f"tfrecord:{root}", tuple(description["class_names"]), index, contents_of)
+
+
+def read_description(path: str) -> dict:
+    """The content of a dataset.json, or of a file that `prepare` writes before it is finished.
+
+    Raises:
+      ValueError: it is damaged, or of another format version; the message names the file.
+    """
+    with tf.io.gfile.GFile(path, "rb") as file:
+        description = json_files.parse_json(file.read(), path)
+    checks.require(
+        description.get("format_version") == FORMAT_VERSION,
+        f"the records must have format version {FORMAT_VERSION}; prepare them again",
+        path=path,
+        format_version=description.get("format_version"),
+    )
+    for name, kind in FIELDS.items():
+        json_files.field(description, name, kind, path)
+    return description
+
+
+def _read_index(path: str, files: tuple[str, ...]) -> RecordIndex:
+    with tf.io.gfile.GFile(path, "rb") as file:
+        content = file.read()
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            arrays = [stored[name] for name in INDEX_ARRAYS]
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(_damaged_index(path)) from error
+    file_of, offsets, labels = arrays
+    sound = (
+        all(array.shape == (len(labels),) and array.dtype.kind == "i" for array in arrays)
+        and len(labels) > 0
+        and 0 <= file_of.min() <= file_of.max() < len(files)
+        and offsets.min() >= 0
+    )
+    if not sound:
+        raise ValueError(_damaged_index(path))
+    return RecordIndex(files, *arrays)
+
+
+def _damaged_index(path: str) -> str:
+    return (
+        f"Cannot read {path}: it must be the index that `prepare` wrote. Run the same `prepare`"
+        " command again: it keeps the images and writes the index anew."
+    )
 
 
 def _parse(record: tf.Tensor, feature: str, dtype: tf.DType) -> tf.Tensor:

@@ -34,6 +34,7 @@ class ImageSet(abc.ABC):
       recipe: what stands for the content where the images are made, not read; else None.
       cached: whether features of the images may be kept.
       by_index: whether the order is the images' own (image i is what i makes), not that of files.
+      notes: sentences about what was found, such as files that were left out.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ImageSet(abc.ABC):
     recipe: str | None = None
     cached: bool = True
     by_index: bool = False
+    notes: tuple[str, ...] = ()
 
     def place(self, number: int) -> str:
         """What an image is called where the set comes from."""
@@ -79,7 +81,7 @@ class SourceImages(ImageSet):
         self.image_shape = (*image_size, channels)
         labels = source.labels[self.indices]
         self.labels = labels if source.num_classes and labels.min() >= 0 else None
-        self.class_names = source.class_names
+        self.class_names, self.notes = source.class_names, source.notes
         self.description = {
             "images": source.name,
             "count": count,

@@ -68,7 +68,7 @@ def draw_neighbours(config: NeighboursConfig) -> None:
         settings |= describe_latents(config.truncation_ends()[0], config.truncation_mode)
     described = settings if opened is None else describe(opened, settings)
     report = {**described, "neighbours": table_rows(names, source, reference, found)}
-    print(*table_lines(report), sep="\n")
+    print(*samples.notes, *reference.notes, *table_lines(report), sep="\n")
     page = _page(samples, names, reference, found)
     write_text(table, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     save_png(page, config.output, as_text(described))

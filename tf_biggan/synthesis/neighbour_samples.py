@@ -68,7 +68,7 @@ def given_images(
     kept = ArrayImages(
         images.name, np.concatenate(list(images.batches(config.batch_size))), images.labels
     )
-    kept.cached, kept.class_names = False, images.class_names
+    kept.cached, kept.class_names, kept.notes = False, images.class_names, images.notes
     places = [images.place(number) for number in range(images.count)]
     if os.path.isdir(config.images):
         places = [os.path.relpath(place, config.images) for place in places]
