@@ -76,6 +76,8 @@ def test_every_setting_has_a_flag_with_its_words():
         ("--latent_injection=split", "latent_injection", "split"),
         ("--architecture=biggan32", "architecture", "biggan32"),
         ("--dataset=folder:/my birds", "dataset", "folder:/my birds"),
+        ("--loss=wasserstein", "loss", "wasserstein"),
+        ("--loss=my.losses:lsgan", "loss", "my.losses:lsgan"),
     ],
 )
 def test_values_arrive_with_their_type(argument, name, value):
@@ -92,6 +94,7 @@ def test_values_arrive_with_their_type(argument, name, value):
         "--ema_decay=1.1",
         "--g_learning_rate=nan",
         "--loss=least_squares",
+        "--loss=my losses:lsgan",
         "--variant=none",
         "--latent_injection=last",
         "--g_attention=1;2",

@@ -31,8 +31,9 @@ LEVELS = [
         "tf_biggan.architectures",
         "tf_biggan.home_folder",
         "tf_biggan.initializers",
-        "tf_biggan.losses",
+        "tf_biggan.named_objects",
     },
+    {"tf_biggan.losses"},
     {
         "tf_biggan.animation",
         "tf_biggan.block_specs",

@@ -14,13 +14,22 @@ from dataclasses import dataclass
 from tf_biggan import checks
 from tf_biggan.architectures import LATENT_INJECTIONS, VARIANTS
 from tf_biggan.home_folder import ONE_PATH
+from tf_biggan.named_objects import FORM, is_object_name
 
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 PRECISIONS = ("float32", "mixed_bfloat16", "float64")
 
 
 def setting(
-    default, help_text, *, minimum=None, maximum=None, choices=None, may_change=False, path=None
+    default,
+    help_text,
+    *,
+    minimum=None,
+    maximum=None,
+    choices=None,
+    extensible=False,
+    may_change=False,
+    path=None,
 ):
     """A dataclass field with what its flag and its validation need.
 
@@ -29,6 +38,7 @@ def setting(
       help_text: one sentence, with the unit.
       minimum, maximum: inclusive bounds of a number.
       choices: accepted values.
+      extensible: whether MODULE:ATTRIBUTE, an object of the user's code, is accepted as well.
       may_change: whether a run may go on with another value.
       path: of a text with paths, one of `home_folder.EXPANDERS`: on the command line their `~`
         becomes the home folder.
@@ -38,6 +48,7 @@ def setting(
         minimum=minimum,
         maximum=maximum,
         choices=choices,
+        extensible=extensible,
         may_change=may_change,
         path=path,
     )
@@ -116,7 +127,10 @@ class StepConfig:
     g_accumulations: int = setting(1, "passes that a G update is split into", minimum=1)
     split_d: bool = setting(False, "generated and real images through D in separate passes")
     loss: str = setting(
-        "hinge", "adversarial loss", choices=("hinge", "nonsaturating", "wasserstein")
+        "hinge",
+        "adversarial loss",
+        choices=("hinge", "nonsaturating", "wasserstein"),
+        extensible=True,
     )
     g_learning_rate: float = setting(2e-4, "of G's Adam", minimum=0.0)
     d_learning_rate: float = setting(2e-4, "of D's Adam", minimum=0.0)
@@ -286,8 +300,9 @@ def _check_field(field, value):
             "None" in str(field.type), f"`{field.name}` must have a value", **{field.name: value}
         )
         return
-    if limits["choices"]:
-        checks.require_choice(field.name, value, limits["choices"])
+    if limits["choices"] and not (limits["extensible"] and is_object_name(value)):
+        own = (FORM,) if limits["extensible"] else ()
+        checks.require_choice(field.name, value, (*limits["choices"], *own))
     for bound, word, fails in (
         ("minimum", "at least", lambda v, b: v < b),
         ("maximum", "at most", lambda v, b: v > b),

@@ -12,12 +12,13 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from absl import app
 from absl import flags as absl_flags
 
 from tf_biggan.home_folder import EXPANDERS, ONE_PATH, expand_home
+from tf_biggan.named_objects import FORM, is_object_name
 from tf_biggan.terminal import one_line
 from tf_biggan.text_files import read_text
 
@@ -65,6 +66,16 @@ class _Path(absl_flags.ArgumentParser):
         return self._expand(argument)
 
 
+class _ExtensibleChoice(absl_flags.EnumParser):
+    """One of the choices, or MODULE:ATTRIBUTE for an object of the user's code."""
+
+    def __init__(self, choices: Sequence[str]):
+        super().__init__((*choices, FORM))
+
+    def parse(self, argument):
+        return argument if is_object_name(argument) else super().parse(argument)
+
+
 class _Optional(absl_flags.ArgumentParser):
     """Another parser's values, or `none`, so that a flag file can undo what it includes."""
 
@@ -101,8 +112,7 @@ def define(config_class: type, flag_values: absl_flags.FlagValues = absl_flags.F
         if kind == "bool":
             absl_flags.DEFINE_boolean(field.name, field.default, sentence, flag_values)
             continue
-        choices = field.metadata["choices"]
-        parser = absl_flags.EnumParser(choices) if choices else PARSERS[kind](field.metadata)
+        parser = _parser(kind, field.metadata)
         if str(field.type).endswith(OPTIONAL):
             parser = _Optional(parser)
         absl_flags.DEFINE(
@@ -183,10 +193,21 @@ def run(
     app.run(guarded, flags_parser=_parse)
 
 
+def _parser(kind: str, limits: Mapping[str, object]) -> absl_flags.ArgumentParser:
+    if limits["choices"]:
+        return (_ExtensibleChoice if limits["extensible"] else absl_flags.EnumParser)(
+            limits["choices"]
+        )
+    return PARSERS[kind](limits)
+
+
 def _help(limits: dict) -> str:
     # absl writes bounds itself, and choices only for its own kind of flag.
     choices = limits["choices"]
-    return f"{limits['help']}; one of {', '.join(choices)}" if choices else limits["help"]
+    if not choices:
+        return limits["help"]
+    own = f", or {FORM} of your own" if limits["extensible"] else ""
+    return f"{limits['help']}; one of {', '.join(choices)}{own}"
 
 
 def _expanded(arguments: Sequence[str], folder: str, including: tuple[str, ...]) -> list[str]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from keras import ops
 
 from tf_biggan import checks
+from tf_biggan.named_objects import FORM, is_object_name, load_object
 
 
 def hinge_discriminator(real_logits, fake_logits):
@@ -41,10 +42,18 @@ def wasserstein_discriminator(real_logits, fake_logits):
 
 @dataclasses.dataclass(frozen=True)
 class AdversarialLoss:
-    """The two sides of a loss."""
+    """The two sides of a loss.
+
+    Attributes:
+      discriminator: Maps the logits [N] of real and of generated images to two losses [N].
+      generator: Maps the logits [N] of generated images to a loss [N].
+    """
 
     discriminator: Callable
     generator: Callable
+
+
+SIDES = tuple(field.name for field in dataclasses.fields(AdversarialLoss))
 
 
 LOSSES = {
@@ -55,10 +64,23 @@ LOSSES = {
 
 
 def get_loss(name: str) -> AdversarialLoss:
-    """The loss of that name.
+    """Returns a loss of this module by its name, or a loss of the user's own module.
+
+    Args:
+      name: A key of `LOSSES`, or MODULE:ATTRIBUTE of an object with the two functions of
+        `AdversarialLoss`.
 
     Raises:
-      ValueError: there is none.
+      ValueError: There is no such loss, or the object lacks a function.
     """
-    checks.require_choice("loss", name, tuple(LOSSES))
-    return LOSSES[name]
+    if not is_object_name(name):
+        checks.require_choice("loss", name, (*LOSSES, FORM))
+        return LOSSES[name]
+    loss = load_object(name, "loss")
+    missing = [side for side in SIDES if not callable(getattr(loss, side, None))]
+    if missing:
+        raise ValueError(
+            f"Cannot use --loss={name}: it has no function {' and no function '.join(missing)}."
+            " A loss is a tf_biggan.losses.AdversarialLoss or has the same two functions."
+        )
+    return loss

@@ -26,6 +26,7 @@ from tf_biggan.training.evaluation import SCORED_AS, RunEvaluation
 from tf_biggan.training.freezing import freeze_blocks
 from tf_biggan.training.initialization import Initialization, begin
 from tf_biggan.training.logs import MetricsLog, TrainingProgress
+from tf_biggan.training.own_code import check_loss, logits_dtype
 from tf_biggan.training.run_directory import check_run, write_config, write_initialization
 from tf_biggan.training.samples import SampleSheets
 from tf_biggan.training.state import TrainState, adam_optimizers
@@ -50,6 +51,7 @@ def train(config: TrainConfig, run_dir: str) -> bool:
         loss is no longer finite.
     """
     strategy = create_strategy(config.run.strategy, config.run.tpu)
+    check_loss(config.step.loss, logits_dtype(config.model.precision))
     writes = is_chief(strategy)
     data = config.data
     source = open_source(

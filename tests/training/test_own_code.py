@@ -1,0 +1,148 @@
+"""Losses of the user's own modules: README's example, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import numpy as np
+import pytest
+
+from tests.readme_blocks import readme_block
+from tf_biggan.config import StepConfig, TrainConfig
+from tf_biggan.losses import LOSSES, get_loss
+from tf_biggan.open_model import open_model
+from tf_biggan.training.logs import read_metrics
+from tf_biggan.training.loop import train
+from tf_biggan.training.own_code import check_loss
+from tf_biggan.training.run_directory import read_config
+
+SETTINGS = dict(
+    dataset="digits",
+    resolution=32,
+    image_channels=1,
+    g_channels=1,
+    d_channels=1,
+    latent_dim=4,
+    global_batch_size=8,
+    num_iterations=1,
+    log_every=1,
+    sample_every=0,
+    sigma_every=0,
+)
+HEAD = "import numpy as np, tensorflow as tf\nfrom tf_biggan.losses import AdversarialLoss\n"
+D, G = "lambda real, fake: (-real, fake)", "lambda fake: -fake"
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """Writes a module into a folder of sys.path."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def write(text, name="mine"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
+        return name
+
+    yield write
+    for name in ("mine", "my_losses"):
+        sys.modules.pop(name, None)
+
+
+def test_the_example_of_the_readme_trains_and_its_run_needs_the_module_to_resume(
+    module, tmp_path, monkeypatch
+):
+    module(readme_block("my_losses.py"), "my_losses")
+    config = TrainConfig.from_flat({**SETTINGS, "loss": "my_losses:lsgan"})
+    run_dir = str(tmp_path / "run")
+    assert train(config, run_dir)
+    line = read_metrics(run_dir)[0]
+    # Means of squares; hinge losses of the same logits would be 1 - d_real and 1 + d_fake.
+    assert line["d_loss_fake"] >= line["d_fake"] ** 2 and line["g_loss"] >= 0
+    assert line["d_loss_real"] >= (line["d_real"] - 1) ** 2
+    assert abs(line["d_loss_fake"] - 1 - line["d_fake"]) > 0.5
+    (tmp_path / "my_losses.py").unlink()
+    monkeypatch.delitem(sys.modules, "my_losses")
+    assert read_config(run_dir).step.loss == "my_losses:lsgan"
+    assert open_model(run_dir).kind == "run"
+    longer = TrainConfig.from_flat({**SETTINGS, "loss": "my_losses:lsgan", "num_iterations": 2})
+    with pytest.raises(ValueError, match=r"Cannot load --loss=my_losses:lsgan: .* no module my_l"):
+        train(longer, run_dir)
+
+
+def test_the_same_formula_in_an_own_module_is_the_same_loss(module):
+    text = "from tf_biggan.losses import LOSSES\nsame = LOSSES['hinge']"
+    module(text)
+    assert get_loss("mine:same") is LOSSES["hinge"]
+    check_loss("mine:same")
+    check_loss("mine:same", "float64")
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_packages_own_losses_pass_the_check_of_others(name, module):
+    module(f"from tf_biggan.losses import LOSSES\nsame = LOSSES['{name}']")
+    check_loss("mine:same")
+
+
+BROKEN = {
+    "syntax": ("x = = 1", "importing mine fails with SyntaxError: invalid syntax"),
+    "import": ("import no_such_thing", "Python finds no module no_such_thing"),
+    "raises": ("raise RuntimeError('two\\nlines')", "fails with RuntimeError: two lines"),
+    "exits": ("undefined", "fails with NameError: name 'undefined' is not defined"),
+    "no attribute": ("other = 1", "the module mine has no attribute loss; it has other."),
+    "no loss": ("loss = 3", "it has no function discriminator and no function generator"),
+    "half a loss": ("class loss:\n  generator = abs", "it has no function discriminator. A loss"),
+}
+UNUSABLE = {
+    "arguments": ("lambda real: (real, real)", G, r"discriminator\(real, fake\) fails with TypeE"),
+    "one value": ("lambda real, fake: real - fake", G, "must return two losses of the same dtype"),
+    "three values": ("lambda r, f: (r, f, f)", G, r"returns (float32 \[7\],? ?){3}"),
+    "means": (D, "lambda f: tf.reduce_mean(-f)", r"one loss .* and returns float32 \[\]"),
+    "nothing": (D, "lambda f: None", r"generator\(fake\) fails with ValueError"),
+    "dtype": (D, "lambda f: tf.cast(-f, 'float64')", r"returns float64 \[7\]"),
+    "not finite": (D, "lambda f: tf.math.log(f)", "must return finite numbers"),
+    "eager only": (D, "lambda f: tf.constant(f.numpy())", "fails with .*numpy"),
+    "constant": (D, "lambda f: tf.round(f)", r"gradient of generator\(fake\) by fake is 0"),
+    "one-sided": ("lambda r, f: (-r, 0 * f)", G, "by fake is 0 everywhere"),
+    "gradient": (D, "lambda f: tf.sqrt(tf.abs(f))", "gradient of .* must be finite"),
+    "raises": (D, "lambda f: {}['key']", "generator.* fails with KeyError: 'key'"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BROKEN.values(), ids=BROKEN)
+def test_modules_that_cannot_be_loaded_are_told_in_one_line(module, text, message):
+    module(text)
+    with pytest.raises(ValueError, match="--loss=mine:loss") as raised:
+        check_loss("mine:loss")
+    assert message in str(raised.value) and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("d", "g", "message"), UNUSABLE.values(), ids=UNUSABLE)
+def test_losses_that_cannot_be_trained_with_are_told_in_one_line(module, d, g, message):
+    module(f"{HEAD}loss = AdversarialLoss({d}, {g})")
+    with pytest.raises(ValueError, match=message) as raised:
+        check_loss("mine:loss")
+    assert str(raised.value).startswith("Cannot use --loss=mine:loss: ")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_run_with_an_unusable_loss_is_refused_before_its_folder_is_made(module, tmp_path):
+    module(f"{HEAD}loss = AdversarialLoss({D}, lambda fake: fake[0])")
+    with pytest.raises(ValueError, match="must return one loss"):
+        train(TrainConfig.from_flat({**SETTINGS, "loss": "mine:loss"}), str(tmp_path / "run"))
+    assert not os.path.exists(tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["lsgan", "a.b", ":x", "a:", "a:b:c", "a-b:c", "../a:b", "a: b"])
+def test_names_of_no_form_are_refused(name):
+    with pytest.raises(ValueError, match=r"hinge, nonsaturating, wasserstein, MODULE:ATTRIBUTE"):
+        TrainConfig(step=StepConfig(loss=name))
+
+
+def test_attributes_may_be_classes_with_functions(module):
+    module(
+        "class Loss:\n  def discriminator(real, fake): return -real, fake\n"
+        "  def generator(fake): return -fake"
+    )
+    check_loss("mine:Loss")
+    np.testing.assert_array_equal(get_loss("mine:Loss").generator(np.ones(2)), [-1, -1])
