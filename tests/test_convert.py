@@ -123,7 +123,7 @@ def test_a_truncated_file_and_no_checkpoint_at_all(tensors, refused, tmp_path):
     path.write_bytes(path.read_bytes()[:-3000])
     refused("complete", path=path)
     refused(r"must have the names of one of .* such as a\.b", {"a.b": torch.zeros(1)})
-    refused("The input must exist", path=tmp_path / "nowhere")
+    refused("The input does not exist", path=tmp_path / "nowhere")
     refused("A folder must hold", path=tmp_path / "..")
 
 

@@ -186,8 +186,11 @@ def test_a_curve_has_a_file_and_a_chart(run, network, tmp_path, capsys):
 
 FAULTS = {
     "no reference": (dict(images="{npz}"), "--reference must say what to compare with"),
-    "no model": (dict(model="{tmp}/nothing"), "a model must be the folder of"),
-    "no images": (dict(images="{tmp}/nothing", reference="digits"), "must name an existing folder"),
+    "no model": (dict(model="{tmp}/nothing"), "the model does not exist"),
+    "no images": (
+        dict(images="{tmp}/nothing", reference="digits"),
+        "path of images does not exist",
+    ),
     "no such data": (dict(model="{run}", reference="mnist"), "must be given as one of digits"),
     "no extractor": (dict(model="{run}", extractor="{tmp}/x.keras"), "An extractor must be"),
     "no metric": (dict(model="{run}", metrics="fids"), "`metrics` must be of fid"),

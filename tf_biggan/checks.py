@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numbers
 import os
+from collections.abc import Callable
 
 MAX_LISTED = 3
 
@@ -17,6 +18,21 @@ def require(condition: bool, rule: str, /, **received) -> None:
     if not condition:
         values = ", ".join(f"{name}={value!r}" for name, value in received.items())
         raise ValueError(f"{rule[0].upper()}{rule[1:]}. Received: {values}.")
+
+
+def require_existing(
+    what: str, path: str, accepted: str, exists: Callable[[str], bool] = os.path.exists
+) -> None:
+    """Raises ValueError naming the path unless something exists there.
+
+    Args:
+      what: the role of the path, such as "model".
+      path: of a file or folder.
+      accepted: what the path must be, such as "a folder of images".
+      exists: tells whether there is something; TensorFlow's where a path may be in a bucket.
+    """
+    if not exists(path):
+        raise ValueError(f"The {what} does not exist: {path!r}. It must be {accepted}.")
 
 
 def require_choice(name: str, value, choices: tuple) -> None:

@@ -126,6 +126,7 @@ def _networks_of(path: str) -> dict:
     from tf_biggan.training.restored import restore_network
     from tf_biggan.training.run_directory import is_run
 
+    checks.require_existing("input", path, "the folder of a run or of a model")
     if is_run(path):
         names = {"generator": "average", "raw_generator": "generator"}
         names["discriminator"] = "discriminator"

@@ -46,6 +46,7 @@ def open_model(path: str, *, raw: bool = False, iteration: int | None = None) ->
       ValueError: it is none of these, it is damaged, or `raw` or `iteration` is given where there
         is no choice.
     """
+    checks.require_existing("model", path, f"the folder of {KINDS}")
     checks.require(os.path.isdir(path), f"a model must be the folder of {KINDS}", path=path)
     if is_run(path):
         return _of_run(path, raw, iteration)

@@ -39,6 +39,8 @@ class ReferenceChoice:
           ValueError: nothing is named and the model is no run, or what is named is not there.
         """
         if self.name is not None:
+            if self.name.endswith(".npz"):
+                checks.require_existing("reference", self.name, "a file of statistics")
             name = f"folder:{self.name}" if os.path.isdir(self.name) else self.name
             split, data_dir = self.split or self._tfds_split(name), self.data_dir
         else:

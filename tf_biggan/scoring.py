@@ -194,6 +194,7 @@ class _Evaluation:
         """The data source to compare with; None where it is a file of statistics."""
         config = self._config
         if config.reference is not None and config.reference.endswith(".npz"):
+            checks.require_existing("reference", config.reference, "a file of statistics")
             return None
         chosen = ReferenceChoice(
             config.reference,

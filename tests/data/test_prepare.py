@@ -366,7 +366,7 @@ def test_command_ends_with_one_line_on_bad_input(tmp_path):
     result = run("--source=folder:/not/there", "--resolution=8", f"--output={tmp_path}/out")
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1
-    assert result.stderr.startswith("`folder:PATH` must name an existing folder")
+    assert result.stderr.startswith("The folder of images does not exist")
     assert not (tmp_path / "out").exists()
 
 

@@ -156,8 +156,8 @@ def test_labels_that_can_be_trained_on_pass(labels, num_classes):
     [
         ("cifar10", "one of digits, tfds:NAME, folder:PATH, tfrecord:PATH.*'cifar10'"),
         ("folder:", "existing folder"),
-        ("folder:/does/not/exist", "existing folder.*'/does/not/exist'"),
-        ("tfrecord:/does/not/exist", "that `prepare` finished.*'/does/not/exist'"),
+        ("folder:/does/not/exist", "folder of images does not exist.*'/does/not/exist'"),
+        ("tfrecord:/does/not/exist", "folder of records does not exist.*'/does/not/exist'"),
         ("digits:8", "no path"),
     ],
 )

@@ -84,7 +84,7 @@ def test_a_corrupt_image_is_named(tmp_path, kept):
 def test_an_empty_folder_and_none_at_all(tmp_path):
     with pytest.raises(ValueError, match="must hold images"):
         pixels_of(tmp_path)
-    with pytest.raises(ValueError, match="must name an existing folder"):
+    with pytest.raises(ValueError, match="path of images does not exist"):
         pixels_of(tmp_path / "nowhere")
 
 

@@ -45,7 +45,7 @@ FAULTS = {
     "3@0,4@-1": "whole numbers",
     "3@0,4@1073741824": "must lie from 0 to 1073741823",
     "3@0,@4": "must be class@seed. Received",
-    "3@0,nothing.npz": "must be there, complete",
+    "3@0,nothing.npz": "does not exist",
 }
 
 

@@ -117,7 +117,7 @@ def test_another_models_find_is_noted_or_refused(inverted, tmp_path, capsys):
 
 
 FAULTS = {
-    "no image": (dict(image="{tmp}/none.png"), "`image` must be a file. Received"),
+    "no image": (dict(image="{tmp}/none.png"), "the image does not exist"),
     "no picture": (dict(image=__file__), "must be a complete JPEG, PNG, BMP or WebP"),
     "unknown class": (dict(classes="seven"), "a class must be known"),
     "truncation 0": (dict(truncation="0"), "`truncation` must be a number above 0"),

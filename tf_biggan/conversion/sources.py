@@ -85,7 +85,7 @@ def open_source(path: str, family: str | None = None, suffix: str | None = None)
       ValueError: it is none of these, it is of another family, or there are several to choose from.
       OSError: it cannot be read.
     """
-    checks.require(os.path.exists(path), "the input must exist", path=path)
+    checks.require_existing("input", path, "a file or folder of weights")
     checks.require(
         suffix is None or os.path.isdir(path),
         "`--suffix` chooses among the savings of a folder",

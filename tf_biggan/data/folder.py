@@ -69,6 +69,8 @@ def open_folder(location: str, split: str | None) -> FolderSource:
     """
     root = location if split is None else tf.io.gfile.join(location, split)
     checks.require_utf8(root)
+    if location:
+        checks.require_existing("folder of images", root, "a folder", tf.io.gfile.exists)
     checks.require(
         location != "" and tf.io.gfile.isdir(root),
         "`folder:PATH` must name an existing folder",

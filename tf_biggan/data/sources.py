@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from tf_biggan import checks
 from tf_biggan.data import digits, folder, tfds, tfrecord
 from tf_biggan.data.source import Source
@@ -37,7 +39,13 @@ def open_source(
     }
     checks.require(
         kind in openers,
-        f"a data set must be given as one of {', '.join(FORMS)}",
+        f"a data set must be given as one of {', '.join(FORMS)}{_about_path(specification)}",
         dataset=specification,
     )
     return openers[kind]()
+
+
+def _about_path(specification: str) -> str:
+    if os.path.isdir(specification):
+        return f"; folder:{specification} would be accepted"
+    return "" if os.path.exists(specification) else "; a path of that name does not exist"

@@ -63,6 +63,10 @@ def open_tfrecord(location: str, split: str | None) -> RecordSource:
     root = location if split is None else tf.io.gfile.join(location, split)
     checks.require_utf8(root)
     description_file = tf.io.gfile.join(root, DESCRIPTION_FILE)
+    if location:
+        checks.require_existing(
+            "folder of records", root, "a folder that `prepare` finished", tf.io.gfile.exists
+        )
     checks.require(
         location != "" and tf.io.gfile.exists(description_file),
         f"`tfrecord:PATH` must name a folder that `prepare` finished, with a {DESCRIPTION_FILE}",

@@ -61,9 +61,10 @@ def open_extractor(path: str, layer: str | None = None) -> Extractor:
         build = lambda: _saved_function(path, layer)  # noqa: E731
         description = {"kind": "saved_model"}
     else:
+        missing = "" if os.path.exists(path) else "; a path of that name does not exist"
         raise ValueError(
             "An extractor must be `classifier`, `inception`, `inception_bfloat16`, a .keras file or"
-            f" the folder of a SavedModel. Received: {path}."
+            f" the folder of a SavedModel{missing}. Received: {path}."
         )
     identity = {**description, "sha256": sha256, "layer": layer, "range": "0 to 255, float32"}
     return Extractor(os.path.basename(os.path.normpath(path)), "extractor_", identity, build)

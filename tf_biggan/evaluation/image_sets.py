@@ -201,6 +201,7 @@ def open_images(
     Raises:
       ValueError: there is nothing of the kind, or images differ in size.
     """
+    checks.require_existing("path of images", path, "a folder of images, or an .npz file")
     if path.lower().endswith(".npz"):
         return _from_npz(path, count)
     source = open_folder(path, None)
@@ -263,6 +264,7 @@ def read_npz(path: str) -> dict[str, np.ndarray]:
     Raises:
       ValueError: it is not there, damaged, or no npz file of plain arrays.
     """
+    checks.require_existing(".npz file", path, "a file of arrays")
     try:
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}

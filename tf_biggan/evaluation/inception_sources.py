@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from tf_biggan.checks import require
+from tf_biggan.checks import require, require_existing
 from tf_biggan.conversion.readers import read_tensors
 from tf_biggan.evaluation.inception_architecture import (
     BATCH_NORM_EPSILON,
@@ -121,6 +121,8 @@ def open_source(path: str) -> Source:
     Raises:
       ValueError: there is nothing, or nothing that can be read as one of the three kinds.
     """
+    accepted = f"a {GRAPH_FILE}, its archive, a PyTorch state_dict or the folder of a TF-Hub module"
+    require_existing("path of Inception weights", path, accepted)
     if os.path.isdir(path):
         return _module(path)
     try:

@@ -31,6 +31,7 @@ def read_signatures(folder: str) -> list[Signature]:
     Raises:
       ValueError: there is none that can be read.
     """
+    checks.require_existing("SavedModel", folder, "a folder that `export` wrote")
     checks.require(
         is_saved_model(folder),
         f"there must be a SavedModel in the folder, such as {os.path.join(folder, '1')}",

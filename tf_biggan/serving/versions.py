@@ -42,6 +42,7 @@ def find_versions(path: str) -> ModelVersions:
       ValueError: there is no SavedModel.
     """
     path = os.path.abspath(path)
+    checks.require_existing("folder to serve", path, "a SavedModel, or a folder of its versions")
     if _is_saved_model(path):
         number = version_number(os.path.basename(path))
         return ModelVersions(model_name(path), {ONLY_VERSION if number is None else number: path})

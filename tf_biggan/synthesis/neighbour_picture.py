@@ -45,8 +45,8 @@ def draw_neighbours(config: NeighboursConfig) -> None:
     opened = None
     if config.model is not None:
         opened = open_drawing_model(config)
-    samples, names = given_images(config, opened) if config.images else made_samples(config, opened)
     source = _reference_choice(config).open()
+    samples, names = given_images(config, opened) if config.images else made_samples(config, opened)
     height, width, channels = samples.image_shape
     reference = SourceImages(source, (height, width), channels, config.reference_images)
     if config.same_class:

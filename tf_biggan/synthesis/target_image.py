@@ -22,6 +22,7 @@ def read_target(path: str, image_size: tuple[int, int], channels: int) -> tuple[
     Raises:
       ValueError: it is no complete JPEG, PNG, BMP or WebP file.
     """
+    checks.require_existing("image", path, "a JPEG, PNG, BMP or WebP file")
     checks.require(os.path.isfile(path), "`image` must be a file", image=path)
     with open(path, "rb") as file:
         contents = tf.data.Dataset.from_tensors(file.read())

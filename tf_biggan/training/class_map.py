@@ -46,7 +46,8 @@ def read_class_map(text: str) -> Mapping[str, object]:
     else:
         checks.require(
             "=" in text or text.lstrip().startswith("{"),
-            "`class_map` must be a file, or NAME=SOURCE with semicolons between entries",
+            "`class_map` must be a file, or NAME=SOURCE with semicolons between entries; no file of"
+            " that name exists",
             class_map=text,
         )
     return _from_json(text) if text.lstrip().startswith("{") else _from_text(text)

@@ -65,6 +65,9 @@ def read_source_model(path: str, with_optimizers: bool = False) -> SourceModel:
       ValueError: there is neither at `path`, or it is damaged, or it has no generator, or no
         slots where they are asked for.
     """
+    checks.require_existing(
+        "model of --init_from", path, "the folder of a run or of a converted model"
+    )
     # Next to the networks in training there is no room for another pair on an accelerator.
     with tf.device("CPU:0"):
         if is_run(path):
