@@ -22,6 +22,7 @@ LEVELS = [
     {
         "tf_biggan.checks",
         "tf_biggan.json_files",
+        "tf_biggan.plain_folder",
         "tf_biggan.progress",
         "tf_biggan.replaced_file",
         "tf_biggan.terminal",

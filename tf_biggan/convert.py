@@ -123,14 +123,15 @@ def _back(values) -> int:
 def _networks_of(path: str) -> dict:
     """Networks of a run or of a model's folder, by the names of a model's folder."""
     from tf_biggan.model_store.directory import is_model_directory, load_network, read_directory
-    from tf_biggan.training.restored import restore_network
+    from tf_biggan.training.restored import restore_networks
     from tf_biggan.training.run_directory import is_run
 
     checks.require_existing("input", path, "the folder of a run or of a model")
     if is_run(path):
         names = {"generator": "average", "raw_generator": "generator"}
         names["discriminator"] = "discriminator"
-        return {name: restore_network(path, stored) for name, stored in names.items()}
+        restored = restore_networks(path, list(names.values())).networks
+        return {name: restored[stored] for name, stored in names.items()}
     checks.require(
         is_model_directory(path), "the input must be the folder of a run or of a model", path=path
     )

@@ -10,7 +10,7 @@ from tf_biggan import checks
 from tf_biggan.model_store.directory import is_model_directory, load_network, read_directory
 from tf_biggan.model_store.saved_model import SavedModelGenerator, is_saved_model
 from tf_biggan.models.generator import Generator
-from tf_biggan.training.restored import checkpoint_iterations, restore_network
+from tf_biggan.training.restored import restore_networks
 from tf_biggan.training.run_directory import is_run, read_class_names
 
 KINDS = "a run, a converted model or an exported SavedModel"
@@ -40,7 +40,7 @@ def open_model(path: str, *, raw: bool = False, iteration: int | None = None) ->
     Args:
       path: folder of a run, of a converted model, or of a SavedModel.
       raw: of a run, the generator in training instead of its moving average.
-      iteration: of a run, which checkpoint; None for the newest.
+      iteration: of a run, which checkpoint; None for the newest that can be read.
 
     Raises:
       ValueError: it is none of these, it is damaged, or `raw` or `iteration` is given where there
@@ -70,12 +70,11 @@ def open_model(path: str, *, raw: bool = False, iteration: int | None = None) ->
 
 def _of_run(path, raw, iteration):
     name = "generator" if raw else "average"
-    generator = restore_network(path, name, iteration)
-    iteration = checkpoint_iterations(path)[-1] if iteration is None else iteration
+    restored = restore_networks(path, [name], iteration)
     description = {
         "path": path,
         "kind": "run",
         "weights": "raw" if raw else "ema",
-        "iteration": iteration,
+        "iteration": restored.iteration,
     }
-    return OpenedModel(generator, read_class_names(path), "run", description)
+    return OpenedModel(restored.networks[name], read_class_names(path), "run", description)

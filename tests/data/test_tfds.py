@@ -1,5 +1,6 @@
 """Data sets of TensorFlow Datasets: a small prepared one, and what is said where there is none."""
 
+import shutil
 import time
 
 import numpy as np
@@ -64,6 +65,12 @@ def test_images_labels_and_names_are_found(data_dir, pixels):
     np.testing.assert_array_equal(source.labels, np.arange(20) % 2)
     np.testing.assert_array_equal(load_all(source), pixels)
     assert "20 images" in describe(source)[0]
+
+
+def test_brackets_in_the_path(data_dir, pixels, tmp_path):
+    shutil.copytree(data_dir / "pets", tmp_path / "a[b]" / "pets")
+    source = open_source("tfds:pets", data_dir=str(tmp_path / "a[b]"))
+    np.testing.assert_array_equal(load_all(source), pixels)
 
 
 @pytest.mark.parametrize("split", ["test", "train[5:13]", "train[50%:]", "train[:2]+test[4:]"])

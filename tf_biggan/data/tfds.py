@@ -8,6 +8,7 @@ import numpy as np
 
 from tf_biggan import checks
 from tf_biggan.data.records import RecordIndex, RecordSource, require_files, scan
+from tf_biggan.plain_folder import PlainFolder
 
 MAX_SUGGESTIONS = 5
 DEFAULT_SPLIT = "train"
@@ -32,8 +33,9 @@ def open_tfds(
     """
     import tensorflow_datasets as tfds
 
-    builder = _builder(tfds, location, data_dir)
-    _require_prepared(builder, location, download)
+    folder = PlainFolder(data_dir or "")
+    builder = _builder(tfds, location, folder.path or None)
+    _require_prepared(builder, location, download, folder)
     name = f"tfds:{location}"
     features = builder.info.features
     image_key, label_key = _feature_keys(tfds, builder.info, name)
@@ -45,10 +47,14 @@ def open_tfds(
         return one_image.deserialize_example(record, decoders=encoded)[image_key]
 
     if label_key is None:
-        return RecordSource(name, (), _index(instructions, lambda record: 0, name), contents_of)
+        index = _index(instructions, lambda record: 0, name, folder)
+        return RecordSource(name, (), index, contents_of)
     one_label = tfds.features.FeaturesDict({label_key: features[label_key]})
     index = _index(
-        instructions, lambda record: one_label.deserialize_example(record)[label_key], name
+        instructions,
+        lambda record: one_label.deserialize_example(record)[label_key],
+        name,
+        folder,
     )
     return RecordSource(name, tuple(features[label_key].names), index, contents_of)
 
@@ -68,7 +74,7 @@ def _builder(tfds, location: str, data_dir: str | None):
     )
 
 
-def _require_prepared(builder, location: str, download: bool) -> None:
+def _require_prepared(builder, location: str, download: bool, folder: PlainFolder) -> None:
     if not builder.is_prepared() and download:
         try:
             builder.download_and_prepare()
@@ -83,7 +89,7 @@ def _require_prepared(builder, location: str, download: bool) -> None:
         builder.is_prepared(),
         f"`tfds:{location}` must be prepared already, or --download must allow it to be"
         f" downloaded (`tfds build {location}` does the same)",
-        looked_in=str(builder.data_path),
+        looked_in=folder.real(str(builder.data_path)),
     )
     checks.require(
         builder.info.file_format is not None and builder.info.file_format.value == "tfrecord",
@@ -134,15 +140,17 @@ def _instructions(builder, name: str, split: str) -> list:
     return list(instructions)
 
 
-def _index(instructions: list, label_of, name: str) -> RecordIndex:
+def _index(instructions: list, label_of, name: str, folder: PlainFolder) -> RecordIndex:
     """The index of the records that the split's instructions select from its files."""
-    files = tuple(dict.fromkeys(str(instruction.filename) for instruction in instructions))
+    # TFRecord files are opened by their names as they are; the link is gone by then.
+    paths = [folder.real(str(instruction.filename)) for instruction in instructions]
+    files = tuple(dict.fromkeys(paths))
     require_files(files, f"the files of `{name}` must all be there; prepare it again")
     index = scan(files, label_of, f"Reading the labels of {name}")
     starts = np.searchsorted(index.file_of, np.arange(len(files) + 1))
     selected = []
-    for instruction in instructions:
-        file = files.index(str(instruction.filename))
+    for instruction, path in zip(instructions, paths, strict=True):
+        file = files.index(path)
         positions = np.arange(starts[file], starts[file + 1])[instruction.skip :]
         selected.append(positions if instruction.take < 0 else positions[: instruction.take])
     return index.select(np.concatenate(selected))

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tf_biggan import checks
 from tf_biggan.evaluation.cache import file_sha256, folder_sha256
 from tf_biggan.model_store.saved_model import is_saved_model
+from tf_biggan.plain_folder import PlainFolder
 
 FEATURES, LOGITS = "features", "logits"
 OUTPUTS = "outputs"
@@ -105,7 +106,8 @@ def _of_keras(model):
 
 def _saved_function(path: str, output: str | None):
     try:
-        module = tf.saved_model.load(path)
+        with PlainFolder(path) as folder:
+            module = tf.saved_model.load(folder)
     except (OSError, ValueError, tf.errors.OpError) as error:
         raise ValueError(
             f"A SavedModel must be complete. Received: {path} ({str(error).splitlines()[0]})."

@@ -28,6 +28,7 @@ from tf_biggan.evaluation.inception_architecture import (
     NUM_FEATURES,
     convolutions,
 )
+from tf_biggan.plain_folder import PlainFolder
 
 GRAPH_FILE = "classify_image_graph_def.pb"
 SAVED_MODEL_FILE = "saved_model.pb"
@@ -235,8 +236,9 @@ def _variables(path: str) -> dict[str, np.ndarray]:
     import tensorflow as tf
 
     try:
-        reader = tf.train.load_checkpoint(os.path.join(path, VARIABLES))
-        return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+        with PlainFolder(path) as folder:
+            reader = tf.train.load_checkpoint(os.path.join(folder, VARIABLES))
+            return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
     except (ValueError, tf.errors.OpError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(

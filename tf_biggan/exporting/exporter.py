@@ -67,7 +67,7 @@ def export(config: ExportConfig) -> list[str]:
 
 def _discriminator(config, opened: OpenedModel) -> keras.Model:
     if opened.kind == "run":
-        return restore_network(config.model, "discriminator", config.iteration)
+        return restore_network(config.model, "discriminator", opened.description["iteration"])
     return load_network(read_directory(config.model), "discriminator")
 
 

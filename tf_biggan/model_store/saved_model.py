@@ -9,6 +9,7 @@ import tensorflow as tf
 from tf_biggan import checks
 from tf_biggan.model_store.export_metadata import read_metadata
 from tf_biggan.models.arguments import check_labels, from_list
+from tf_biggan.plain_folder import PlainFolder
 
 SAVED_MODEL_FILE = "saved_model.pb"
 SIGNATURE = "default"
@@ -37,7 +38,8 @@ class SavedModelGenerator:
 
     def __init__(self, path: str):
         try:
-            self._module = tf.saved_model.load(path)
+            with PlainFolder(path) as folder:
+                self._module = tf.saved_model.load(folder)
         except (OSError, ValueError, tf.errors.OpError) as error:
             raise ValueError(
                 f"A SavedModel must be complete. Received: {path} ({str(error).splitlines()[0]})."

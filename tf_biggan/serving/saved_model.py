@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from tf_biggan import checks
+from tf_biggan.plain_folder import PlainFolder
 from tf_biggan.serving.versions import SAVED_MODEL_FILE
 
 SERVE_TAG = "serve"
@@ -105,7 +106,8 @@ def load_saved_model(path: str) -> SavedModel:
     stored = _stored_signatures(path)
     checks.require(bool(stored), "the SavedModel must have signatures for serving", path=path)
     try:
-        loaded = tf.saved_model.load(path, tags=[SERVE_TAG])
+        with PlainFolder(path) as folder:
+            loaded = tf.saved_model.load(folder, tags=[SERVE_TAG])
     except (tf.errors.OpError, OSError, RuntimeError, ValueError) as error:
         raise ValueError(f"Cannot load the SavedModel {path!r}: {error}") from error
     signatures = {

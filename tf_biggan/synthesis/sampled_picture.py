@@ -30,7 +30,11 @@ from tf_biggan.synthesis.sample_settings import (
 from tf_biggan.synthesis.sample_stream import stream
 from tf_biggan.synthesis.sampler import Sampler
 from tf_biggan.synthesis.wanted_images import WantedImages, wanted_images
-from tf_biggan.training.restored import checkpoint_iterations
+from tf_biggan.training.checkpoints import (
+    UnreadableCheckpoint,
+    checkpoint_iterations,
+    say_on_stderr,
+)
 from tf_biggan.training.run_directory import is_run
 
 
@@ -81,10 +85,15 @@ def _animate(config: SampleConfig, path: str) -> None:
         model=config.model,
         iterations=iterations,
     )
-    frames, description = [], {}
+    frames, description, unreadable = [], {}, []
     progress = Progress("Progress", len(iterations), unit="checkpoints")
     for iteration in iterations:
-        opened = open_drawing_model(config, iteration)
+        try:
+            opened = open_drawing_model(config, iteration)
+        except UnreadableCheckpoint as error:
+            say_on_stderr(f"Left out: {error}")
+            unreadable.append(iteration)
+            continue
         wanted = _wanted(config, opened)
         check_page(wanted, wanted.columns, opened.generator.image_size)
         page = samples_page(_sampler(config, opened), wanted, config.truncation_ends()[0])
@@ -92,6 +101,14 @@ def _animate(config: SampleConfig, path: str) -> None:
         description = describe(opened, _settings(config, wanted))
         progress.add(1)
     progress.close()
+    iterations = [iteration for iteration in iterations if iteration not in unreadable]
+    checks.require(
+        len(iterations) > 1,
+        "--progress needs two checkpoints that can be read",
+        model=config.model,
+        iterations=iterations,
+        unreadable=unreadable,
+    )
     # The hash is that of the last checkpoint alone.
     description = {k: v for k, v in description.items() if k not in ("iteration", "sha256")}
     description["iterations"] = iterations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -11,7 +11,7 @@ import tensorflow as tf
 from tf_biggan import checks
 from tf_biggan.config import TrainConfig
 from tf_biggan.models.from_config import discriminator_from, generator_from
-from tf_biggan.training.checkpoints import FOLDER, PREFIX, UNREADABLE
+from tf_biggan.training.checkpoints import checkpoint_iterations, read_newest
 from tf_biggan.training.run_directory import read_config
 
 # The name that a run's state has for every network, and what makes it.
@@ -22,42 +22,56 @@ MAKERS = {
 }
 
 
-def checkpoint_iterations(run_dir: str) -> list[int]:
-    """Iterations of a run's checkpoints, oldest first; [] where there are none."""
-    folder = os.path.join(run_dir, FOLDER)
-    names = os.listdir(folder) if os.path.isdir(folder) else []
-    found = (name.removeprefix(f"{PREFIX}-").removesuffix(".index") for name in names)
-    return sorted(int(name) for name in found if name.isdigit())
+@dataclasses.dataclass(frozen=True)
+class RestoredNetworks:
+    """Networks of one checkpoint.
+
+    Attributes:
+      networks: by their names in a run's state.
+      iteration: of the checkpoint.
+    """
+
+    networks: dict[str, keras.Model]
+    iteration: int
 
 
-def restore_network(run_dir: str, name: str, iteration: int | None = None) -> keras.Model:
-    """One network of a run.
+def restore_networks(
+    run_dir: str, names: Sequence[str], iteration: int | None = None
+) -> RestoredNetworks:
+    """Returns networks of a run, all of one checkpoint.
 
     Args:
       run_dir: folder of the run.
-      name: "average" (the moving average of the generator), "generator" or "discriminator".
-      iteration: of the checkpoint; None for the newest.
+      names: "average" (the moving average of the generator), "generator", "discriminator".
+      iteration: of the checkpoint; None for the newest that can be read. Standard error tells which
+        cannot be read.
 
     Raises:
-      ValueError: no run, no such checkpoint, or it cannot be read.
+      ValueError: no run or no such checkpoint.
+      UnreadableCheckpoint: it cannot be read, or none can.
     """
     iterations = checkpoint_iterations(run_dir)
     checks.require(bool(iterations), "a run must have a checkpoint", run_dir=run_dir)
-    iteration = iterations[-1] if iteration is None else iteration
     checks.require(
-        iteration in iterations,
+        iteration is None or iteration in iterations,
         f"`iteration` must be that of a checkpoint: {', '.join(map(str, iterations))}",
         iteration=iteration,
     )
-    network = _new_network(read_config(run_dir), name)
-    path = os.path.join(run_dir, FOLDER, f"{PREFIX}-{iteration}")
-    try:
-        status = tf.train.Checkpoint(**{name: network}).restore(path)
+    config = read_config(run_dir)
+    networks = {name: _new_network(config, name) for name in names}
+
+    def read(prefix):
+        status = tf.train.Checkpoint(**networks).read(prefix)
         status.assert_existing_objects_matched().expect_partial()
-    except UNREADABLE as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"A checkpoint must be complete. Received: {path} ({reason}).") from error
-    return network
+
+    tried = iterations if iteration is None else [iteration]
+    used, _ = read_newest(run_dir, read, iterations=tried)
+    return RestoredNetworks(networks, used)
+
+
+def restore_network(run_dir: str, name: str, iteration: int | None = None) -> keras.Model:
+    """Returns one network of a run; see `restore_networks`."""
+    return restore_networks(run_dir, [name], iteration).networks[name]
 
 
 def _new_network(config: TrainConfig, name: str) -> keras.Model:

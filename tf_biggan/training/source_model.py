@@ -13,7 +13,7 @@ from tf_biggan.architectures import Architecture
 from tf_biggan.model_store.directory import is_model_directory, load_network, read_directory
 from tf_biggan.model_store.optimizer_slots import OptimizerSlots, load_optimizer_slots
 from tf_biggan.models.variables import variables_by_path
-from tf_biggan.training.restored import checkpoint_iterations, restore_network
+from tf_biggan.training.restored import restore_networks
 from tf_biggan.training.run_directory import is_run, read_class_names
 
 RAW = "raw_generator"
@@ -88,10 +88,11 @@ def read_source_model(path: str, with_optimizers: bool = False) -> SourceModel:
 
 def _of_run(path):
     description = {"path": path, "kind": "run", "weights": "ema"}
-    generator = _taken(restore_network(path, "average"))
-    discriminator = _taken(restore_network(path, "discriminator"))
-    description["iteration"] = checkpoint_iterations(path)[-1]
-    return SourceModel(description, generator, discriminator, read_class_names(path))
+    restored = restore_networks(path, ["average", "discriminator"])
+    description["iteration"] = restored.iteration
+    taken = {name: _taken(network) for name, network in restored.networks.items()}
+    names = read_class_names(path)
+    return SourceModel(description, taken["average"], taken["discriminator"], names)
 
 
 def _of_directory(path):

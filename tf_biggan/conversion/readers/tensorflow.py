@@ -13,6 +13,7 @@ import numpy as np
 
 from tf_biggan import checks
 from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
+from tf_biggan.plain_folder import PlainFolder
 
 GRAPH_FILE = "saved_model.pb"
 VARIABLES = os.path.join("variables", "variables")
@@ -35,8 +36,10 @@ def read_variables(path: str) -> Tensors:
     """
     import tensorflow as tf
 
+    # Held by every tensor, since the reader opens its files when they are first needed.
+    folder = PlainFolder(path)
     try:
-        reader = tf.train.load_checkpoint(os.path.join(path, VARIABLES))
+        reader = tf.train.load_checkpoint(os.path.join(folder.path, VARIABLES))
         shapes = reader.get_variable_to_shape_map()
         types = reader.get_variable_to_dtype_map()
     except (IndexError, RuntimeError, ValueError, tf.errors.OpError) as error:
@@ -44,17 +47,18 @@ def read_variables(path: str) -> Tensors:
             f"A module's variables must be complete. Received: {path}"
             f" ({str(error).splitlines()[0]})."
         ) from error
+    tensor = functools.partial(_variable, reader, folder, path)
     return Tensors(
         {
             name.removeprefix(MODULE_PREFIX): StoredTensor(
-                tuple(shape), types[name].name, functools.partial(_variable, reader, path, name)
+                tuple(shape), types[name].name, functools.partial(tensor, name)
             )
             for name, shape in shapes.items()
         }
     )
 
 
-def _variable(reader, path, name):
+def _variable(reader, folder, path, name):
     import tensorflow as tf
 
     try:
