@@ -113,10 +113,12 @@ def _class_names(wanted: str | None, num_classes: int) -> tuple[str, ...]:
 
 
 def _back(values) -> int:
+    from tf_biggan.conversion.biggan_pytorch_arguments import argument_lines
     from tf_biggan.conversion.to_biggan_pytorch import write_checkpoints
 
-    files = write_checkpoints(_networks_of(values["input"]), values["output"], values["format"])
-    print(*(f"Wrote {file}" for file in files), sep="\n")
+    networks = _networks_of(values["input"])
+    files = write_checkpoints(networks, values["output"], values["format"])
+    print(*(f"Wrote {file}" for file in files), *argument_lines(networks), sep="\n")
     return 0
 
 

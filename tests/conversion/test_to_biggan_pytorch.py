@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from tests.conversion.command import converted, run
 from tests.golden_files import golden
 from tests.models.golden_models import AUTHORS, authors_discriminator, authors_generator
 from tf_biggan.conversion import biggan_pytorch
+from tf_biggan.conversion.biggan_pytorch_arguments import argument_lines, constructor_arguments
 from tf_biggan.conversion.readers import read_tensors
 from tf_biggan.conversion.to_biggan_pytorch import state_dict
 from tf_biggan.model_store.directory import write_directory
@@ -47,6 +49,43 @@ def test_a_loaded_network_gives_the_tensors_that_were_loaded(name):
         _check_dictionary(discriminator, "discriminator", tensors)
 
 
+def _both(name):
+    fixture = golden(name)
+    networks = {"generator": authors_generator(fixture)}
+    if AUTHORS[name]["discriminator"] is not None:
+        networks["discriminator"] = authors_discriminator(fixture)
+    return networks, fixture.info["config"]
+
+
+@pytest.mark.parametrize("name", [name for name in AUTHORS if name not in SLOW])
+def test_arguments_are_those_that_the_reference_was_run_with(name):
+    networks, config = _both(name)
+    module = config.get("model", "BigGAN")
+    for (side, network), line in zip(networks.items(), argument_lines(networks)[1:], strict=True):
+        made = constructor_arguments(network, side)
+        assert {key: config[key] for key in made if key in config} == {
+            key: value for key, value in made.items() if key in config
+        }
+        assert len(made.keys() & config.keys()) >= (9 if side == "generator" else 5)
+        call = eval(line.strip(), {module: types.SimpleNamespace(**{side.capitalize(): dict})})
+        assert call == made
+
+
+def test_networks_without_arguments_are_told_with_the_reason():
+    small = dict(num_classes=3, base_channels=2)
+    other = Generator("biggan32_studiogan", **small)
+    assert constructor_arguments(other, "generator")["G_attn"] == "16"
+    networks = {
+        "generator": Generator("biggan32", **small, image_channels=1),
+        "discriminator": Discriminator("biggan32", **small, attention_stages=(0,)),
+    }
+    _, of_generator, of_discriminator = argument_lines(networks)
+    assert of_generator == ("  BigGAN.Generator: none, because its images have 3 channels, not 1")
+    assert "its attention cannot be chosen by image sizes" in of_discriminator
+    narrow = {"discriminator": Discriminator("biggan32_studiogan", **small)}
+    assert "its tables have no network of these widths" in argument_lines(narrow)[1]
+
+
 @pytest.fixture(scope="module")
 def networks():
     return {"generator": Generator(**SMALL), "discriminator": Discriminator(**SMALL)}
@@ -60,9 +99,10 @@ def model(networks, tmp_path):
 
 
 @pytest.mark.parametrize("file_format", ["pth", "npz"])
-def test_there_and_back_through_files(networks, model, file_format, tmp_path):
+def test_there_and_back_through_files(networks, model, file_format, tmp_path, capsys):
     there = tmp_path / "there"
     run(input=model, output=there, to="biggan_pytorch", format=file_format)
+    assert "BigGAN.Generator(G_ch=2, resolution=32, " in capsys.readouterr().out
     files = {f"{name}.{file_format}" for name in ("D", "G", "G_ema")}
     files |= {"state_dict.pth"} if file_format == "pth" else set()
     assert {path.name for path in there.iterdir()} == files
