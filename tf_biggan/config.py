@@ -216,6 +216,12 @@ class RunConfig:
     )
     strategy: str = setting("auto", "how to distribute", choices=STRATEGIES, may_change=True)
     tpu: str | None = setting(None, "name or address of a TPU", may_change=True)
+    cpu_replicas: int | None = setting(
+        None,
+        "replicas on the CPU, to try several replicas out without GPUs",
+        minimum=1,
+        may_change=True,
+    )
     jit: bool | None = setting(None, "compile with XLA; default: on one GPU", may_change=True)
 
 

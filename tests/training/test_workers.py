@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.training.test_resume import finish, start, tensors
+from tf_biggan.training.logs import read_metrics
 
 ITERATIONS = 3
 SETTINGS = dict(sgd=True, precision="float64", save_every=ITERATIONS, d_accumulations=2)
@@ -26,24 +27,55 @@ def free_ports(count):
     return ports
 
 
+def train_on(cluster, run_dir, num_iterations, monkeypatch, **settings):
+    """Trains in one process for each task of a cluster on this machine, all at the same time."""
+    processes = []
+    for kind, addresses in cluster.items():
+        for index in range(len(addresses)):
+            task = {"cluster": cluster, "task": {"type": kind, "index": index}}
+            monkeypatch.setitem(os.environ, "TF_CONFIG", json.dumps(task))
+            processes.append(start(run_dir, num_iterations, strategy="multi_worker", **settings))
+    for process in processes:
+        finish(process)
+    monkeypatch.delitem(os.environ, "TF_CONFIG")
+
+
+def local_cluster(**counts):
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(sum(counts.values()))]
+    return {kind: [addresses.pop() for _ in range(count)] for kind, count in counts.items()}
+
+
+def assert_close(actual, expected, iteration):
+    others, alone = tensors(actual, iteration), tensors(expected, iteration)
+    assert set(others) == set(alone)
+    for path, value in alone.items():
+        np.testing.assert_allclose(
+            others[path], value, rtol=0, atol=TOLERANCE, err_msg=f"{actual.name}: {path}"
+        )
+
+
 @pytest.mark.slow
 def test_one_replica_two_replicas_and_two_workers_are_one_run(tmp_path, monkeypatch):
     finish(start(tmp_path / "one", ITERATIONS, **SETTINGS))
     finish(start(tmp_path / "two", ITERATIONS, replicas=2, strategy="mirrored", **SETTINGS))
-    workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
-    processes = []
-    for index in range(2):
-        task = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
-        monkeypatch.setitem(os.environ, "TF_CONFIG", json.dumps(task))
-        run_dir = tmp_path / "workers"
-        processes.append(start(run_dir, ITERATIONS, strategy="multi_worker", **SETTINGS))
-    for process in processes:
-        finish(process)
-    alone = tensors(tmp_path / "one", ITERATIONS)
+    train_on(local_cluster(worker=2), tmp_path / "workers", ITERATIONS, monkeypatch, **SETTINGS)
     for name in ("two", "workers"):
-        others = tensors(tmp_path / name, ITERATIONS)
-        assert set(others) == set(alone)
-        for path, value in alone.items():
-            np.testing.assert_allclose(
-                others[path], value, rtol=0, atol=TOLERANCE, err_msg=f"{name}: {path}"
-            )
+        assert_close(tmp_path / name, tmp_path / "one", ITERATIONS)
+
+
+@pytest.mark.slow
+def test_a_chief_writes_alone_and_its_run_goes_on_without_workers(tmp_path, monkeypatch):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setitem(os.environ, "TMPDIR", str(temporary))
+    settings = SETTINGS | dict(save_every=1, num_d_steps=1, d_accumulations=1)
+    whole, shared = tmp_path / "whole", tmp_path / "shared"
+    finish(start(whole, 3, **settings))
+    train_on(local_cluster(chief=1, worker=1), shared, 2, monkeypatch, **settings)
+    assert [line["iteration"] for line in read_metrics(str(shared))] == [1, 2]
+    assert len(list((shared / "tensorboard").iterdir())) == 1
+    train_on(local_cluster(chief=1), shared, 3, monkeypatch, **settings)
+    assert_close(shared, whole, 3)
+    assert [line["iteration"] for line in read_metrics(str(shared))] == [1, 2, 3]
+    # What the worker had to save beside the chief is gone.
+    assert not list(temporary.glob("tf_biggan_*"))

@@ -117,7 +117,9 @@ class Checkpoints:
         self._counter = self._checkpoint.save_counter
         self._writes, self._target = writes, os.path.join(run_dir, FOLDER)
         if not writes:
-            self._own_folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+            self._own_folder = tempfile.TemporaryDirectory(
+                prefix="tf_biggan_", ignore_cleanup_errors=True
+            )
             self._target = self._own_folder.name
 
     def save(self) -> str:

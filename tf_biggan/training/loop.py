@@ -21,7 +21,13 @@ from tf_biggan.data.sources import open_source
 from tf_biggan.layers.spectral_norm import normalized_layers
 from tf_biggan.models.from_config import discriminator_from, generator_from
 from tf_biggan.training.checkpoints import Checkpoints
-from tf_biggan.training.distribution import create_strategy, is_chief, may_compile
+from tf_biggan.training.distribution import (
+    create_strategy,
+    is_chief,
+    may_compile,
+    require_same_iteration,
+    require_whole_cluster,
+)
 from tf_biggan.training.evaluation import SCORED_AS, RunEvaluation
 from tf_biggan.training.freezing import freeze_blocks
 from tf_biggan.training.initialization import Initialization, begin
@@ -50,7 +56,8 @@ def train(config: TrainConfig, run_dir: str) -> bool:
       ValueError: the configuration contradicts itself, the data, the devices or the folder; or a
         loss is no longer finite.
     """
-    strategy = create_strategy(config.run.strategy, config.run.tpu)
+    strategy = create_strategy(config.run.strategy, config.run.tpu, config.run.cpu_replicas)
+    require_whole_cluster(strategy)
     check_loss(config.step.loss, logits_dtype(config.model.precision))
     writes = is_chief(strategy)
     data = config.data
@@ -143,6 +150,7 @@ class _Run:
         self._config, self._state, self._writes = config, state, writes
         self._checkpoints = Checkpoints(state, run_dir, settings.keep_checkpoints, writes)
         self._iteration = self._checkpoints.restore(self._say)
+        require_same_iteration(strategy, self._iteration, run_dir)
         if self._iteration:
             self._say(f"Going on from iteration {self._iteration}.")
         names = source.class_names if config.model.num_classes else ()

@@ -1,0 +1,164 @@
+"""The processes of a run on several machines, as the environment variable TF_CONFIG lists them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+VARIABLE = "TF_CONFIG"
+TRAINERS = ("chief", "worker")
+EVALUATOR = "evaluator"
+EXAMPLE = (
+    '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
+)
+# What a message shows of a long TF_CONFIG.
+SHOWN_CHARACTERS = 200
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The processes that train one run together, and which of them this one is.
+
+    Attributes:
+      addresses: "host:port" of every process, by task type: "chief", "worker" or both.
+      task_type: of this process.
+      task_index: of this process, among those of its task type.
+    """
+
+    addresses: Mapping[str, tuple[str, ...]]
+    task_type: str
+    task_index: int
+
+    @property
+    def num_processes(self) -> int:
+        """How many processes train together."""
+        return sum(map(len, self.addresses.values()))
+
+    def describe(self) -> str:
+        """One line about this process."""
+        writes = is_writer(self.addresses, self.task_type, self.task_index)
+        return (
+            f"{self.task_type} {self.task_index} of {self.num_processes} processes, at"
+            f" {self.addresses[self.task_type][self.task_index]};"
+            f" it {'writes' if writes else 'does not write'} the run's files"
+        )
+
+
+def is_writer(addresses: Mapping[str, Sequence[str]], task_type: str, task_index: int) -> bool:
+    """Returns whether a process writes the files of a run: exactly one process of a cluster does.
+
+    Args:
+      addresses: the addresses of all processes, by task type.
+      task_type: of the process.
+      task_index: of the process, among those of its task type.
+    """
+    writer = "chief" if addresses.get("chief") else "worker"
+    return (task_type, task_index) == (writer, 0)
+
+
+def cluster_from_environment() -> Cluster:
+    """Reads TF_CONFIG.
+
+    Raises:
+      ValueError: it is not set, cannot be read, describes no cluster that can train together, or
+        this process is not one of those that train.
+    """
+    text = os.environ.get(VARIABLE)
+    _require(text is not None, f"training on several machines needs {VARIABLE} on each", text)
+    return parse_cluster(text)
+
+
+def parse_cluster(text: str) -> Cluster:
+    """Reads the text of a TF_CONFIG; see `cluster_from_environment`."""
+    _require(text.strip() != "", "it must not be empty; unset it to train on one machine", text)
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        content = None
+    _require(isinstance(content, dict), "it must be a JSON object, with its quotation marks", text)
+    addresses = _addresses(content.get("cluster"), text)
+    task_type, task_index = _task(content.get("task"), text)
+    _require(
+        task_type != EVALUATOR,
+        "an evaluator does not train; score the run on this machine with"
+        f" `env -u {VARIABLE} python -m tf_biggan.evaluate --model=RUN`, or start no evaluator",
+        text,
+    )
+    trainers = {name: addresses[name] for name in TRAINERS if addresses.get(name)}
+    _require(
+        task_type in trainers,
+        f'the "type" of its "task" must be one of those in "cluster" that train ({_or(trainers)})',
+        text,
+    )
+    last = len(trainers[task_type]) - 1
+    _require(
+        0 <= task_index <= last,
+        f'the "index" of its "task" must be from 0 to {last}, as "cluster" lists {last + 1}'
+        f" {task_type} addresses",
+        text,
+    )
+    return Cluster(trainers, task_type, task_index)
+
+
+def _addresses(cluster, text: str) -> dict[str, tuple[str, ...]]:
+    _require(isinstance(cluster, dict), 'it must have a "cluster", an object', text)
+    _require(
+        not cluster.get("ps"), "parameter servers (ps) are not supported; leave them out", text
+    )
+    unknown = [name for name in cluster if name not in (*TRAINERS, EVALUATOR, "ps")]
+    _require(
+        not unknown, f'its "cluster" may have {_or(TRAINERS)} tasks and no {_or(unknown)}', text
+    )
+    for name, addresses in cluster.items():
+        _require(
+            isinstance(addresses, list) and all(map(_is_address, addresses)),
+            f'"{name}" in its "cluster" must be a list of "host:port" texts',
+            text,
+        )
+    everything = [address for addresses in cluster.values() for address in addresses]
+    twice = {address for address in everything if everything.count(address) > 1}
+    _require(not twice, f'its "cluster" must name every address once, not {_or(twice)}', text)
+    _require(len(cluster.get("chief", ())) <= 1, 'its "cluster" may have one chief only', text)
+    _require(
+        any(cluster.get(name) for name in TRAINERS),
+        f'its "cluster" must list {_or(TRAINERS)} addresses',
+        text,
+    )
+    return {name: tuple(addresses) for name, addresses in cluster.items()}
+
+
+def _is_address(value) -> bool:
+    host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    return bool(host) and port.isdecimal()
+
+
+def _task(task, text: str) -> tuple[str, int]:
+    _require(
+        isinstance(task, dict) and {"type", "index"} <= set(task),
+        'it must have a "task" with a "type" and an "index", which say which process this is',
+        text,
+    )
+    index = str(task["index"])
+    _require(
+        index.isdecimal() and not isinstance(task["index"], bool),
+        'the "index" of its "task" must be a whole number from 0',
+        text,
+    )
+    return str(task["type"]), int(index)
+
+
+def _or(names) -> str:
+    return " or ".join(sorted(names))
+
+
+def _require(condition: bool, rule: str, text: str | None) -> None:
+    if condition:
+        return
+    if text is None:
+        received = f"no {VARIABLE}"
+    else:
+        received = text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
+        received = f"{VARIABLE}={received!r}"
+    raise ValueError(f"Cannot use {VARIABLE}: {rule}. Received: {received}. Example: {EXAMPLE}")
