@@ -40,6 +40,7 @@ setup(
         "safetensors>=0.5",
         # Decompositions of features slow down many times on two threads of a busy machine.
         "threadpoolctl>=3.1",
+        "tqdm>=4.66",
     ],
     extras_require={
         "torch": ["torch"],

@@ -1,25 +1,27 @@
-"""A progress bar on standard error."""
+"""The progress bar of every command: tqdm on standard error, in 80 columns or fewer."""
 
 from __future__ import annotations
 
-import collections
 import shutil
 import sys
-import time
 
-BAR_CELLS = 30
-FEWEST_CELLS = 5
+from tqdm import tqdm
+
+COLUMNS = 80
+FEWEST_CELLS = 6
+LONGEST_TITLE = 30
 SILENT_SECONDS = 1.0
 TERMINAL_SECONDS = 0.2
 LOG_SECONDS = 30.0
-# The rate is that of the last drawings, so that a slow start (compilation) is forgotten.
-RATE_DRAWINGS = 100
+# Weight of the newest drawing in the rate, so that saving now and then does not jerk the estimate.
+SMOOTHING = 0.05
 
 
 class Progress:
     """Counts towards `total`; draws nothing for work that ends within a second.
 
-    On a terminal the line is redrawn in place; in a log file there is a line every half minute.
+    On a terminal the line is redrawn in place; in a log file there is a line every half minute. The
+    first estimate of the time left counts from when the object is made.
 
     Args:
       title: what is done.
@@ -40,73 +42,82 @@ class Progress:
         rate_unit: str | None = None,
         rate_scale: float = 1.0,
     ):
-        self._title, self._total, self._unit = title, max(1, total), unit
-        self._rate_unit, self._rate_scale = rate_unit, rate_scale
-        self._done = done
-        self._note = ""
         self._in_place = sys.stderr.isatty()
-        now = time.monotonic()
-        self._marks = collections.deque([(now, done)], maxlen=RATE_DRAWINGS)
-        self._next = now + SILENT_SECONDS
-        self._drawn = False
+        self._bar = _Bar(
+            desc=title if len(title) <= LONGEST_TITLE else f"{title[: LONGEST_TITLE - 3]}...",
+            total=max(1, total),
+            initial=done,
+            unit=unit,
+            file=sys.stderr if self._in_place else _Lines(),
+            delay=SILENT_SECONDS,
+            mininterval=TERMINAL_SECONDS,
+            miniters=1,
+            smoothing=SMOOTHING,
+            bar_format="{desc} |{bar}| {state}",
+            # A bar inside another one takes its line, so no cursor moves.
+            position=0,
+        )
+        self._bar.rate_unit, self._bar.rate_scale = rate_unit or unit, rate_scale
 
     def add(self, count: int, note: str = "") -> None:
         """Notes that `count` more are done; `note` stands in the line until the next one."""
-        self._done += count
-        self._note = note or self._note
-        now = time.monotonic()
-        if now >= self._next:
-            self._next = now + (TERMINAL_SECONDS if self._in_place else LOG_SECONDS)
-            self._draw(now)
+        bar = self._bar
+        bar.note = note or bar.note
+        if not self._in_place and bar.last_print_t > bar.start_t:
+            bar.mininterval = LOG_SECONDS
+        bar.update(min(count, bar.total - bar.n))
+
+    def message(self, text: str) -> None:
+        """Prints a line of its own on standard output, above the bar."""
+        tqdm.write(text, file=sys.stdout)
+        sys.stdout.flush()
 
     def close(self) -> None:
         """Draws the last state, where anything was drawn before."""
-        if self._drawn:
-            self._draw(time.monotonic())
-            if self._in_place:
-                print(file=sys.stderr, flush=True)
-
-    def interrupt(self) -> None:
-        """Ends the line on a terminal, so that something else can be printed below it."""
-        if self._drawn and self._in_place:
-            print(file=sys.stderr, flush=True)
-
-    def _draw(self, now: float) -> None:
-        then, before = self._marks[0]
-        rate = (self._done - before) / max(1e-9, now - then)
-        self._marks.append((now, self._done))
-        left = (self._total - self._done) / rate if rate > 0 else 0
-        parts = [
-            f"{self._done:,}/{self._total:,} {self._unit}",
-            self._note,
-            f"{rate * self._rate_scale:,.0f} {f'{self._rate_unit} ' if self._rate_unit else ''}"
-            "a second",
-            f"{duration(left)} left",
-        ]
-        self._drawn = True
-        self._print(", ".join(part for part in parts if part))
-
-    def _print(self, state: str) -> None:
-        columns = shutil.get_terminal_size().columns if self._in_place else None
-        line = f"{self._title} {self._bar(state, columns)}{state}"
-        if self._in_place:
-            print(f"\r{line[: columns - 1]}\x1b[K", end="", file=sys.stderr, flush=True)
-        else:
-            print(line, file=sys.stderr, flush=True)
-
-    def _bar(self, state: str, columns: int | None) -> str:
-        # A line that is wider than the terminal cannot be redrawn in place: the bar gives way.
-        room = BAR_CELLS if columns is None else columns - len(self._title) - len(state) - 5
-        cells = min(BAR_CELLS, room)
-        if cells < FEWEST_CELLS:
-            return ""
-        share = min(1.0, self._done / self._total)
-        return f"[{'=' * int(cells * share):<{cells}}] "
+        self._bar.close()
 
 
-def duration(seconds: float) -> str:
-    """Seconds in words: "80 s", "12 min", "3 h 20 min"."""
-    if seconds < 120:
-        return f"{seconds:,.0f} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours:,} h {minutes} min" if hours >= 2 else f"{hours * 60 + minutes} min"
+class _Bar(tqdm):
+    """tqdm with a state that leaves room for the bar: without the note or the rate if need be."""
+
+    # No thread that watches the bar: training may end by os._exit, and tests count threads.
+    monitor_interval = 0
+    note = ""
+    rate_unit = "images"
+    rate_scale = 1.0
+
+    @property
+    def format_dict(self):
+        values = super().format_dict
+        columns = min(COLUMNS, shutil.get_terminal_size((COLUMNS, 24)).columns) - 1
+        room = columns - len(values["prefix"]) - FEWEST_CELLS - len(" || ")
+        return values | {"ncols": columns, "state": self._state(values, room)}
+
+    def _state(self, values, room: int) -> str:
+        done, total, elapsed = values["n"], values["total"], values["elapsed"]
+        rate = values["rate"] or (done - values["initial"]) / max(1e-9, elapsed)
+        left = f"{self.format_interval((total - done) / rate) if rate else '?'} left"
+        digits = ",.0f" if rate * self.rate_scale >= 10 else ".2g"
+        speed = f"{rate * self.rate_scale:{digits}} {self.rate_unit}/s"
+        count, note = f"{done:,}/{total:,}", self.note
+        # A number that is cut would be another number: what has no room is left out.
+        states = (
+            f"{count} {self.unit} [{left}, {speed}] {note}",
+            f"{count} [{left}, {speed}] {note}",
+            f"{count} [{left}] {note}",
+            f"{count} [{left}, {speed}]",
+            f"{count} [{left}]",
+        )
+        return next((state for state in states if len(state) <= room), states[-1]).rstrip()
+
+
+class _Lines:
+    """A file in which every drawing of a bar is a line on standard error."""
+
+    def write(self, text: str) -> None:
+        drawn = text.strip()
+        if drawn:
+            print(drawn, file=sys.stderr, flush=True)
+
+    def flush(self) -> None:
+        sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""metrics.jsonl across interruptions, TensorBoard's event files, the line of progress."""
+"""metrics.jsonl across interruptions, and TensorBoard's event files."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tf_biggan import progress
-from tf_biggan.training.logs import MetricsLog, TrainingProgress, read_metrics
+from tf_biggan.training.logs import MetricsLog, read_metrics
 from tf_biggan.training.tensorboard import TensorBoardLog
 
 
@@ -112,24 +111,3 @@ def test_events_need_no_tensorboard(tmp_path):
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     assert len(list(events_of(tmp_path))) == 3
-
-
-def test_the_line_of_a_run(capsys, monkeypatch):
-    now = [50.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    line = TrainingProgress(total=1000, done=200, images_per_iteration=64)
-    now[0] += 10
-    line.update(300, d_real=0.9, d_fake=0.8125, g=-0.25)
-    line.message("Wrote samples.png")
-    now[0] += 40
-    line.update(600, d_real=0.5, d_fake=0.25, g=0.125)
-    line.close()
-    out, drawn = capsys.readouterr()
-    assert out == "Wrote samples.png\n"
-    first, second, last = drawn.splitlines()
-    assert first.endswith(
-        "] 300/1,000 iterations, D 0.900 real 0.812 fake, G -0.250, 640 images a second, 70 s left"
-    )
-    # 400 iterations in 50 s leave 50 s for the other 400.
-    assert second.endswith("D 0.500 real 0.250 fake, G 0.125, 512 images a second, 50 s left")
-    assert last == second

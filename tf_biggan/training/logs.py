@@ -49,11 +49,13 @@ class MetricsLog:
 
 
 class TrainingProgress:
-    """The line that is shown while a run trains: iterations, losses, images/s, time left.
+    """The line that is shown while a run trains: iterations, time left, images/s and losses.
+
+    It is made once the training step is compiled, as the time left counts from then.
 
     Args:
       total: iterations of the run.
-      done: iterations of earlier processes.
+      done: iterations that are done already.
       images_per_iteration: real images of one iteration, over all replicas and D steps.
     """
 
@@ -64,20 +66,19 @@ class TrainingProgress:
             total,
             done=done,
             unit="iterations",
-            rate_unit="images",
+            rate_unit="img",
             rate_scale=images_per_iteration,
         )
 
     def update(self, iteration: int, d_real: float, d_fake: float, g: float) -> None:
-        """Notes that `iteration` is done, and the newest losses."""
-        note = f"D {d_real:.3f} real {d_fake:.3f} fake, G {g:.3f}"
+        """Notes that `iteration` is done, and the newest losses: D's of real and fake, and G's."""
+        note = f"D {d_real:.2f}/{d_fake:.2f} G {g:.2f}"
         self._bar.add(iteration - self._iteration, note)
         self._iteration = iteration
 
     def message(self, text: str) -> None:
-        """Prints a line of its own on standard output, below the bar."""
-        self._bar.interrupt()
-        print(text, flush=True)
+        """Prints a line of its own on standard output."""
+        self._bar.message(text)
 
     def close(self) -> None:
         """Draws the last state."""
