@@ -64,6 +64,12 @@ def define(flag_values: absl_flags.FlagValues = absl_flags.FLAGS) -> None:
         "imagenet, none, or a text file with one name a line; default: imagenet for 1,000 classes.",
         **where,
     )
+    absl_flags.DEFINE_string(
+        "licence_note",
+        None,
+        "Text about the licence of the weights. Runs and exports that start from them keep it.",
+        **where,
+    )
     absl_flags.DEFINE_enum("to", None, [BIGGAN_PYTORCH], "Convert back instead.", **where)
     absl_flags.DEFINE_enum(
         "format", "pth", FORMATS, "Of files written by --to; pth needs PyTorch.", **where
@@ -93,7 +99,7 @@ def main(flag_values: absl_flags.FlagValues = absl_flags.FLAGS) -> int:
         values["output"],
         networks,
         _class_names(values["class_names"], classes),
-        provenance(plan),
+        provenance(plan, values["licence_note"]),
         optimizer_slots(plan, networks),
     )
     print(f"Wrote {values['output']}, for --model of evaluate and --init_from of train.")

@@ -120,10 +120,16 @@ def rules_for(plan: Plan, name: str, network: keras.Model) -> list[Rule]:
     return make(network, plan.prepared[name].tensors)
 
 
-def provenance(plan: Plan) -> dict[str, object]:
-    """Where the weights come from and what was done to them: JSON values by name."""
+def provenance(plan: Plan, licence_note: str | None = None) -> dict[str, object]:
+    """Where the weights come from and what was done to them: JSON values by name.
+
+    Args:
+      plan: what was converted.
+      licence_note: text about the licence of the weights.
+    """
     family, source = FAMILIES[plan.source.family], plan.source
-    return {
+    note = {"licence_note": licence_note} if licence_note else {}
+    return note | {
         "family": source.family,
         "files": [
             {"name": os.path.basename(path), "sha256": _sha256(path)} for path in source.files

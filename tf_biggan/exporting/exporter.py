@@ -15,6 +15,7 @@ from tf_biggan.classes import parse_classes
 from tf_biggan.evaluation.generated import weights_sha256
 from tf_biggan.exporting.folding import classes_cut, folded_arrays
 from tf_biggan.exporting.inference_generator import inference_discriminator, inference_generator
+from tf_biggan.exporting.lineage import licence_note
 from tf_biggan.exporting.model_card import write_card, write_samples
 from tf_biggan.exporting.serving_files import write_model_files, write_version_file
 from tf_biggan.exporting.settings import DEFAULT_ROWS, ExportConfig
@@ -29,6 +30,7 @@ from tf_biggan.open_model import OpenedModel, open_model
 from tf_biggan.progress import Progress
 from tf_biggan.serving.versions import model_name
 from tf_biggan.training.restored import restore_network
+from tf_biggan.training.run_directory import read_initialization
 
 OWN_TABLE, STANDING, RUNNING = "the model's own", "standing", "running"
 STEPS = ("folding", "graphs", "writing", "samples")
@@ -124,8 +126,11 @@ def _metadata(config, opened, parts, classes, bn) -> Mapping[str, object]:
     generator, rows = parts.generator, parts.generator.factory.num_statistics
     settings = ("raw", "truncation_grid", "standing_seed")
     batches, size = config.standing_sizes(generator.image_size)
+    model = dict(opened.description)
+    if opened.kind == "run" and (record := read_initialization(config.model)) is not None:
+        model["initialization"] = record
     provenance = {
-        "model": dict(opened.description),
+        "model": model,
         "weights_sha256": weights_sha256(opened.generator),
         "settings": {name: getattr(config, name) for name in settings},
         "standing_batches": [batches, size] if bn == STANDING else None,
@@ -143,7 +148,7 @@ def _metadata(config, opened, parts, classes, bn) -> Mapping[str, object]:
         "bn": bn,
         "dtype": parts.dtype,
         "compute_dtype": config.compute_dtype,
-        "licence_note": config.licence_note or "",
+        "licence_note": licence_note(config.licence_note, provenance),
         "image_size": list(generator.image_size),
         "image_channels": generator.image_channels,
         "latent_dim": generator.latent_dim,

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan.classes import ClassLookup
+from tf_biggan.exporting.lineage import sentences
 from tf_biggan.exporting.signature_table import Signature, signature_lines
 from tf_biggan.images import save_png, sheet
 
@@ -101,7 +102,9 @@ def _parts(name, metadata, signatures):
     if names:
         yield "## Classes\n\n" + "\n".join(f"{index}. {one}" for index, one in enumerate(names))
     provenance = json.dumps(metadata["provenance"], indent=2, ensure_ascii=False)
-    yield f"## Where it comes from\n\n```json\n{provenance}\n```"
+    yield "## Where it comes from"
+    yield "\n".join(f"- {sentence}" for sentence in sentences(metadata["provenance"]))
+    yield f"```json\n{provenance}\n```"
 
 
 def _table(metadata):

@@ -20,7 +20,11 @@ from tf_biggan.evaluation.networks import named_network
 from tf_biggan.evaluation.protocol import DEFAULT
 from tf_biggan.training.checkpoints import Checkpoints
 from tf_biggan.training.logs import read_metrics
-from tf_biggan.training.run_directory import write_config
+from tf_biggan.training.run_directory import (
+    read_initialization,
+    write_config,
+    write_initialization,
+)
 from tf_biggan.training.state import TrainState
 
 METRICS = ("fid", "is", "accuracy")
@@ -121,6 +125,8 @@ class RunEvaluation:
         folder = os.path.join(self._run_dir, f"best-{name}")
         if self._writes:
             write_config(folder, self._config, self._class_names)
+            if (record := read_initialization(self._run_dir)) is not None:
+                write_initialization(folder, record)
         if name not in self._kept:
             self._kept[name] = Checkpoints(self._state, folder, keep=1, writes=self._writes)
         self._kept[name].save()

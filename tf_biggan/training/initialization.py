@@ -74,6 +74,8 @@ class Initialization:
             lines.append("Discriminator: new, since the source has none")
         if self.source.slots:
             lines.append("Optimisers: go on from the source's")
+        if note := self.source.description.get("provenance", {}).get("licence_note"):
+            lines.append(f"Licence note of the source: {note}")
         shown = list(self.class_names.items())
         lines += [f"Class {name} starts from: {of}" for name, of in shown[:MAX_SHOWN]]
         if len(shown) > MAX_SHOWN:

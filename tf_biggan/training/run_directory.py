@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from tf_biggan import checks
 from tf_biggan.config import TrainConfig
+from tf_biggan.json_files import read_json
 
 CONFIG_FILE = "config.json"
 CLASSES_FILE = "classes.json"
@@ -48,6 +49,16 @@ def write_config(run_dir: str, config: TrainConfig, class_names: Sequence[str] =
 def write_initialization(run_dir: str, record: Mapping[str, object]) -> None:
     """Writes initialization.json: what model, and which of its classes, the run started from."""
     _write(run_dir, INITIALIZATION_FILE, json.dumps(record, indent=2) + "\n")
+
+
+def read_initialization(run_dir: str) -> dict | None:
+    """Returns the content of initialization.json, or None if the run started from no model.
+
+    Raises:
+      ValueError: The file cannot be read.
+    """
+    path = os.path.join(run_dir, INITIALIZATION_FILE)
+    return read_json(path) if os.path.exists(path) else None
 
 
 def is_run(path: str) -> bool:

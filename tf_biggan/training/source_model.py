@@ -10,11 +10,12 @@ import tensorflow as tf
 
 from tf_biggan import checks
 from tf_biggan.architectures import Architecture
+from tf_biggan.evaluation.generated import weights_sha256
 from tf_biggan.model_store.directory import is_model_directory, load_network, read_directory
 from tf_biggan.model_store.optimizer_slots import OptimizerSlots, load_optimizer_slots
 from tf_biggan.models.variables import variables_by_path
 from tf_biggan.training.restored import restore_networks
-from tf_biggan.training.run_directory import is_run, read_class_names
+from tf_biggan.training.run_directory import is_run, read_class_names, read_initialization
 
 RAW = "raw_generator"
 
@@ -90,6 +91,9 @@ def _of_run(path):
     description = {"path": path, "kind": "run", "weights": "ema"}
     restored = restore_networks(path, ["average", "discriminator"])
     description["iteration"] = restored.iteration
+    description["weights_sha256"] = weights_sha256(restored.networks["average"])
+    if (record := read_initialization(path)) is not None:
+        description["initialization"] = record
     taken = {name: _taken(network) for name, network in restored.networks.items()}
     names = read_class_names(path)
     return SourceModel(description, taken["average"], taken["discriminator"], names)
@@ -97,11 +101,12 @@ def _of_run(path):
 
 def _of_directory(path):
     directory = read_directory(path)
-    generator = _taken(load_network(directory, "generator"))
+    network = load_network(directory, "generator")
     has_discriminator = "discriminator" in directory.networks
     discriminator = _taken(load_network(directory, "discriminator")) if has_discriminator else None
     description = {"path": path, "kind": "model", "provenance": dict(directory.provenance)}
-    return SourceModel(description, generator, discriminator, directory.class_names)
+    description["weights_sha256"] = weights_sha256(network)
+    return SourceModel(description, _taken(network), discriminator, directory.class_names)
 
 
 def _with_optimizers(path, source) -> SourceModel:
