@@ -374,7 +374,7 @@ def test_a_run_that_ended_before_its_first_checkpoint_starts_from_the_source_aga
     "settings, message",
     [
         (dict(class_map="0=1", init_from=None), r"`class_map` and .* need `init_from`"),
-        (dict(init_from="/nowhere"), r"folder of another run or of a converted model\. .*nowhere"),
+        (dict(init_from="/nowhere"), r"The model of --init_from does not exist: ./nowhere"),
         (dict(g_channels=4, latent_dim=9), r"--g_channels=4 where it has 2, --latent_dim=9 where"),
         (dict(class_map="blot=elght"), r"A class must be known; none has a name like it.*'elght'"),
         (dict(), r"these have none: 5 blot\. Received"),
