@@ -102,7 +102,10 @@ def main(flag_values: absl_flags.FlagValues = absl_flags.FLAGS) -> int:
         provenance(plan, values["licence_note"]),
         optimizer_slots(plan, networks),
     )
-    print(f"Wrote {values['output']}, for --model of evaluate and --init_from of train.")
+    if "generator" in networks:
+        print(f"Wrote {values['output']}, for --model of evaluate and --init_from of train.")
+    else:
+        print(f"Wrote {values['output']}: a discriminator; there is no generator to sample from.")
     return 0
 
 

@@ -16,8 +16,9 @@ from tf_biggan.conversion import tfhub
 from tf_biggan.conversion.converter import new_network, plan_conversion, rules_for
 from tf_biggan.conversion.families import FAMILIES, Choices
 from tf_biggan.conversion.rules import convert
-from tf_biggan.conversion.sources import MARKERS, Source
+from tf_biggan.conversion.sources import Source
 from tf_biggan.conversion.to_biggan_pytorch import state_dict
+from tf_biggan.conversion.wrappings import MARKERS
 from tf_biggan.models.variables import variables_by_path
 
 BIGGAN, DEEP = "biggan", "biggan_deep"

@@ -13,6 +13,7 @@ from tf_biggan.conversion.structure import Structure
 
 SIDES = ("generator", "discriminator")
 DEEP_DEPTH = 2
+USUAL_BOTTOM = 4
 PUBLISHED = dict(latent_injection="split", embedding_dim=128, latent_dim=128)
 
 
@@ -29,6 +30,7 @@ def match_architecture(
     structures: Mapping[str, Structure],
     resolution: int | None = None,
     published: Mapping[str, object] | None = None,
+    bottom: int | None = None,
 ) -> Match:
     """The architecture of one or both networks.
 
@@ -39,27 +41,26 @@ def match_architecture(
       structures: by "generator" and "discriminator", those that are there.
       resolution: of the images, where it is known otherwise.
       published: values of `Architecture` that were found otherwise.
+      bottom: side of the first feature map; None where only a discriminator is there, which does
+        not show it.
 
     Raises:
       ValueError: no architecture of that resolution has such blocks, or the blocks do not say
         their resolution and it is not given.
     """
-    fits = [
-        match
-        for row in ARCHITECTURES.values()
-        if resolution in (None, row.resolution) and (match := _fit(row, structures)) is not None
-    ]
+    fits = [match for row in ARCHITECTURES.values() if (match := _fit(row, structures)) is not None]
+    fits = _of_resolution(fits, resolution, bottom)
     if fits:
         return max(fits, key=lambda match: _agreement(match, published or {}))
-    made = _made(structures)
-    match = _fit(made, structures)
+    match = _made_match(structures)
     checks.require(
-        match is not None and resolution in (None, made.resolution),
-        "the blocks must be those of a BigGAN or BigGAN-deep of the resolution",
+        match is not None and bool(_of_resolution([match], resolution, bottom)),
+        "the blocks must be those of a BigGAN or BigGAN-deep of the resolution; blocks that are no"
+        " pairs need their configuration, config.json, beside them",
         resolution=resolution,
         **{f"{side}_blocks": _widths(found.blocks) for side, found in structures.items()},
     )
-    deep_d_alone = made.variant == "biggan_deep" and "generator" not in structures
+    deep_d_alone = match.architecture.variant == "biggan_deep" and "generator" not in structures
     checks.require(
         not deep_d_alone or resolution is not None,
         "blocks of such widths do not say the image's size; `--resolution` is needed",
@@ -68,22 +69,42 @@ def match_architecture(
     return match
 
 
+def _of_resolution(matches, resolution, bottom) -> list[Match]:
+    """Those whose images have the resolution; with a first feature map of 4x4 by preference."""
+    if resolution is None:
+        return matches
+    scales = [(match, match.architecture.scale) for match in matches]
+    wanted = [match for match, scale in scales if scale * (bottom or USUAL_BOTTOM) == resolution]
+    if bottom is None and not wanted:
+        return [match for match, scale in scales if resolution % scale == 0]
+    return wanted
+
+
 def _fit(row: Architecture, structures) -> Match | None:
     base_channels, depth = {}, {}
     for side, structure in structures.items():
-        trunk, blocks = getattr(row, side), structure.blocks
-        stages = len(trunk.resample)
-        depth[side], rest = divmod(len(blocks), stages)
-        deep = structure.variant == "biggan_deep"
-        entering = side == "generator" or deep
-        width = blocks[0].in_channels if entering else blocks[0].out_channels
-        base_channels[side], odd = divmod(width, trunk.widths[0])
-        if row.variant != structure.variant or rest or odd or (not deep and depth[side] != 1):
+        found = _fit_side(row, side, structure)
+        if found is None:
             return None
-        specs = _specs(row, side, base_channels[side], depth[side], blocks)
-        if not all(_agrees(*pair, row.variant) for pair in zip(specs, blocks, strict=True)):
-            return None
+        base_channels[side], depth[side] = found
     return Match(row, base_channels, depth)
+
+
+def _fit_side(row, side, structure) -> tuple[int, int] | None:
+    """Width multiplier and blocks per resolution with which a row has these blocks."""
+    trunk, blocks = getattr(row, side), structure.blocks
+    depth, rest = divmod(len(blocks), len(trunk.resample))
+    deep = structure.variant == "biggan_deep"
+    entering = side == "generator" or deep
+    width = blocks[0].in_channels if entering else blocks[0].out_channels
+    base_channels, odd = divmod(width, trunk.widths[0])
+    if row.variant != structure.variant or rest or odd or (not deep and depth != 1):
+        return None
+    specs = _specs(row, side, base_channels, depth, blocks)
+    fits = all(_agrees(*pair, row.variant) for pair in zip(specs, blocks, strict=True))
+    # Attention follows the last block of a resolution.
+    fits &= all((index + 1) % depth == 0 for index, block in enumerate(blocks) if block.attention)
+    return (base_channels, depth) if fits else None
 
 
 def _specs(row, side, base_channels, depth, blocks):
@@ -111,9 +132,35 @@ def _agreement(match, published):
     return sum(getattr(row, name) == value for name, value in published.items())
 
 
-def _made(structures) -> Architecture:
-    variant = next(iter(structures.values())).variant
-    trunks = {side: _trunk(side, found) for side, found in structures.items()}
+def _made_match(structures) -> Match | None:
+    """An architecture of the blocks' own; a deep one without pairs has a block per resolution."""
+    trunks = {}
+    for side, found in structures.items():
+        candidates = [_trunk(side, found, depth) for depth in _depths(found)]
+        rows = [_row(found.variant, {side: trunk}) for trunk in candidates]
+        fitting = [
+            trunk
+            for trunk, row in zip(candidates, rows, strict=True)
+            if _fit_side(row, side, found) is not None
+        ]
+        if not fitting:
+            return None
+        trunks[side] = fitting[0]
+    return _fit(_row(found.variant, trunks), structures)
+
+
+def _depths(found: Structure) -> tuple[int, ...]:
+    """Blocks per resolution that the blocks can be read with."""
+    if found.variant == "biggan":
+        return (1,)
+    # Without pairs, only the blocks themselves say where the size changes.
+    said = all(block.resample is not None for block in found.blocks)
+    pairs = len(found.blocks) % DEEP_DEPTH == 0
+    return (DEEP_DEPTH,) * pairs + (1,) * said
+
+
+def _row(variant, trunks) -> Architecture:
+    trunks = dict(trunks)
     for side, other in (SIDES, SIDES[::-1]):
         if side not in trunks:
             trunks[side] = _mirrored(trunks[other], variant, side)
@@ -128,10 +175,9 @@ def _made(structures) -> Architecture:
     )
 
 
-def _trunk(side, found: Structure) -> Trunk:
+def _trunk(side, found: Structure, depth) -> Trunk:
     deep = found.variant == "biggan_deep"
     blocks = found.blocks
-    depth = DEEP_DEPTH if deep else 1
     last = blocks[depth - 1 :: depth]
     widths = tuple(block.out_channels for block in last)
     if side == "generator" or deep:
@@ -156,8 +202,8 @@ def _mirrored(trunk: Trunk, variant, side) -> Trunk:
     widths = trunk.widths[::-1]
     if side == "generator":
         return Trunk(widths, (True,) * (len(widths) - 1))
-    stages = len(widths) - (variant == "biggan_deep")
-    return Trunk(widths, (True,) * (stages - 1) + (variant == "biggan_deep",))
+    last = () if variant == "biggan_deep" else (False,)
+    return Trunk(widths, (*trunk.resample[::-1], *last))
 
 
 def _widths(blocks):

@@ -6,18 +6,31 @@ Gains and offsets are stored as gain - 1 and offset, as here.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 
 import numpy as np
 
 from tf_biggan.conversion.layouts import DISCRIMINATOR_LAYOUT, SourceLayout, Transform
 from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
-from tf_biggan.conversion.rules import Row, Rule, Tensor, expand, load
+from tf_biggan.conversion.rules import ConversionError, Row, Rule, Tensor, expand, load
 from tf_biggan.conversion.tables import Tables
 from tf_biggan.models.variables import variables_by_path
 
 Transforms = Mapping[str, Transform]
 COUNTER = ".accumulation_counter"
+# Where --cross_replica keeps statistics, and their names without it; None is not kept.
+CROSS_REPLICA = ".bn."
+CROSS_REPLICA_NAMES = {
+    "running_mean": "stored_mean",
+    "running_var": "stored_var",
+    "num_batches_tracked": None,
+}
+ADDED_GAIN = (
+    "--cross_replica of BigGAN-PyTorch: networks here multiply by the gain, as it does in training"
+    " on several GPUs; its evaluation and its training on one GPU add the gain instead (its issue"
+    " 96), so its own samples differ from the images here"
+)
 IGNORED = {
     r"\.sv\d+$": "a log of sigma",
     r"\.u[1-9]\d*$": "further singular vectors, which divide no weight",
@@ -117,6 +130,45 @@ def discriminator_rules(discriminator, transforms: Transforms | None = None) -> 
             rows += [row.under(prefix, f"attention_{index}") for row in ATTENTION]
     transforms = transforms or DISCRIMINATOR_LAYOUT.transforms()
     return expand(rows, KINDS, transforms, variables_by_path(discriminator))
+
+
+def is_cross_replica(tensors: Tensors) -> bool:
+    """Whether a generator was trained with `--cross_replica`."""
+    return any(key.endswith(f"{CROSS_REPLICA}running_mean") for key in tensors)
+
+
+def with_statistics_names(tensors: Tensors) -> tuple[Tensors, tuple[str, ...]]:
+    """Running statistics of `--cross_replica` under the names that they have without it.
+
+    Returns:
+      The tensors; and what was changed, in sentences.
+    """
+    if not is_cross_replica(tensors):
+        return tensors, ()
+    entries = {}
+    for key, entry in tensors.entries.items():
+        prefix, found, name = key.rpartition(CROSS_REPLICA)
+        if not found or name not in CROSS_REPLICA_NAMES:
+            entries[key] = entry
+        elif CROSS_REPLICA_NAMES[name]:
+            entries[f"{prefix}.{CROSS_REPLICA_NAMES[name]}"] = entry
+    return Tensors(entries), ("running statistics of --cross_replica taken as batch norms have it",)
+
+
+def is_normalized(tensors: Tensors) -> bool:
+    """Whether a network has the vectors of a spectral norm; not without `--G_param=SN`."""
+    return any(key.endswith(".u0") for key in tensors)
+
+
+def check_norm_style(tensors: Tensors) -> None:
+    """Raises ConversionError if a generator's blocks have no statistics."""
+    with_statistics = any(re.search(r"^blocks\..*\.(stored|running)_mean$", k) for k in tensors)
+    if not with_statistics and any(re.search(r"^blocks\..*\.gain\.", k) for k in tensors):
+        raise ConversionError(
+            "A generator of --norm_style=gn or nonorm cannot be converted: its blocks have no"
+            " statistics of batch norms, and here they must have batch norms. Received: a file"
+            " without blocks.*.stored_mean."
+        )
 
 
 def averaged_statistics(tensors: Tensors) -> tuple[Tensors, tuple[str, ...]]:

@@ -14,6 +14,7 @@ from tf_biggan import checks
 from tf_biggan.conversion.architecture_match import Match, match_architecture
 from tf_biggan.conversion.detection import (
     discriminator_arguments,
+    find_bottom_size,
     find_conditioning,
     generator_arguments,
 )
@@ -40,12 +41,14 @@ class Plan:
       prepared: tensors by network.
       arguments: of our classes, by network.
       chosen: where each value that no tensor shows comes from, by argument.
+      warnings: sentences about what differs from the source's code base.
     """
 
     source: Source
     prepared: Mapping[str, Prepared]
     arguments: Mapping[str, dict]
     chosen: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
 
     def describe(self) -> list[str]:
         """Lines for the reader: what was found, and what was chosen where nothing says it."""
@@ -62,10 +65,13 @@ class Plan:
             lines.append(f"  {name}: {'; '.join(parts)}")
             if found.get("rectified_shortcuts"):
                 lines.append("  its shortcuts see features after the ReLU")
+            if name in self.source.wrappings:
+                lines.append(f"  {self.source.wrappings[name]}")
         changes = dict.fromkeys(text for part in self.prepared.values() for text in part.changes)
         lines += [f"  {text}" for text in changes]
         lines += [f"  {name}: {text}" for name, text in self.chosen.items()]
-        return lines + [f"  not used: {text}" for text in self.source.set_aside]
+        lines += [f"  not used: {text}" for text in self.source.set_aside]
+        return lines + [f"  Warning: {text}." for text in self.warnings]
 
 
 def plan_conversion(source: Source, choices: Choices) -> Plan:
@@ -91,10 +97,14 @@ def plan_conversion(source: Source, choices: Choices) -> Plan:
         _check_classes(name, found, choices)
         shared = shared if side == DISCRIMINATOR else bool(found["embedding_dim"])
         arguments[name] = {**found, **family.arguments(source, choices).get(side, {})}
-    epsilons, chosen = _epsilons(family.epsilons(shared), source, choices)
+    bottom, assumed = _bottom_size(arguments, choices.resolution)
+    if DISCRIMINATOR in arguments:
+        arguments[DISCRIMINATOR]["bottom_size"] = bottom
+    epsilons, chosen = _epsilons(family, shared, source, choices, arguments)
     for name, part in prepared.items():
         arguments[name] |= _arguments_of_norms(name, arguments[name], epsilons, part)
-    return Plan(source, prepared, arguments, chosen)
+    chosen |= {**assumed, **family.assumptions(source)}
+    return Plan(source, prepared, arguments, chosen, family.warnings(source))
 
 
 def build_networks(plan: Plan) -> dict[str, keras.Model]:
@@ -139,7 +149,9 @@ def provenance(plan: Plan, licence_note: str | None = None) -> dict[str, object]
             name: _ignored(part.tensors, family.tables.ignored)
             for name, part in plan.prepared.items()
         },
+        "wrappings": dict(source.wrappings),
         "set_aside": list(source.set_aside),
+        "warnings": list(plan.warnings),
         "not_in_the_file": dict(plan.chosen),
     }
 
@@ -174,13 +186,25 @@ def _with_layers(structure: Structure, source) -> Structure:
 
 def _match(structures, prepared, tables, choices) -> Match:
     sides = {_side(name): found for name, found in structures.items()}
-    published = {}
+    published, bottom = {}, None
     if GENERATOR in prepared:
         shapes = prepared[GENERATOR].tensors.shapes
         found = find_conditioning(shapes, tables, structures[GENERATOR])
         names = ("latent_dim", "latent_injection", "embedding_dim")
         published = {name: getattr(found, name) for name in names}
-    return match_architecture(sides, choices.resolution, published)
+        bottom = find_bottom_size(shapes, tables, structures[GENERATOR])
+    return match_architecture(sides, choices.resolution, published, bottom)
+
+
+def _bottom_size(arguments, resolution) -> tuple[tuple[int, int], dict[str, str]]:
+    """The first feature map, which a discriminator's tensors do not show; and what is assumed."""
+    if GENERATOR in arguments:
+        return arguments[GENERATOR]["bottom_size"], {}
+    scale = arguments[DISCRIMINATOR]["architecture"].scale
+    if resolution is not None:
+        return (resolution // scale,) * 2, {}
+    text = f"{4 * scale}, assumed of a discriminator alone; --resolution says another"
+    return (4, 4), {"resolution": text}
 
 
 def _check_classes(name, found, choices):
@@ -191,16 +215,24 @@ def _check_classes(name, found, choices):
     )
 
 
-def _epsilons(published, source, choices):
+def _epsilons(family, shared, source, choices, arguments):
     """Values of the epsilons, and where each is from; the command line goes first."""
-    values, chosen = {}, {}
-    said = {"bn_epsilon": source.settings.get("eps")}
+    published, values, chosen = dict(family.epsilons(shared)), {}, {}
+    said = family.said_epsilons(source.settings)
+    if not any(found.get("spectral_norm", True) for found in arguments.values()):
+        published.pop("sn_epsilon", None)
+        checks.require(
+            choices.sn_epsilon is None,
+            "`--sn_epsilon` has no effect on networks without a spectral norm; leave it out",
+            sn_epsilon=choices.sn_epsilon,
+        )
+        said = {name: value for name, value in said.items() if name != "sn_epsilon"}
     for name in EPSILONS:
         # Where no other is published, the last batch norm has the epsilon of all.
         value = published.get(name, values.get("bn_epsilon"))
         given = getattr(choices, name)
         if value is None and given is None:
-            continue  # sigma is folded in
+            continue  # There is no spectral norm.
         if given is not None:
             values[name], origin = given, "given on the command line"
         elif said.get(name) is not None:
@@ -215,7 +247,7 @@ def _epsilons(published, source, choices):
 
 def _arguments_of_norms(name, arguments, epsilons, part):
     if _side(name) == DISCRIMINATOR:
-        return {"sn_epsilon": epsilons["sn_epsilon"]}
+        return {k: value for k, value in epsilons.items() if k == "sn_epsilon"}
     rows = [
         shape[0]
         for key, shape in part.tensors.shapes.items()

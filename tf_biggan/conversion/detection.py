@@ -52,6 +52,12 @@ def find_conditioning(shapes: Shapes, tables: Tables, structure: Structure) -> C
     )
 
 
+def find_bottom_size(shapes: Shapes, tables: Tables, structure: Structure) -> int:
+    """The side of the generator's first feature map, which is a square."""
+    outputs = shape_of(shapes, tables.key("generator", "first"), rank=2)[0]
+    return math.isqrt(outputs // structure.blocks[0].in_channels)
+
+
 def generator_arguments(
     shapes: Shapes, tables: Tables, structure: Structure, match: Match
 ) -> dict[str, object]:
@@ -60,8 +66,7 @@ def generator_arguments(
     Raises:
       ConversionError: see `find_conditioning`.
     """
-    outputs = shape_of(shapes, tables.key("generator", "first"), rank=2)[0]
-    side = math.isqrt(outputs // structure.blocks[0].in_channels)
+    side = find_bottom_size(shapes, tables, structure)
     image = shape_of(shapes, tables.key("generator", "to_image"), rank=4)
     rgb = {row.target: row.kind for row in tables.generator}["to_image"] == "rgb"
     conditioning = find_conditioning(shapes, tables, structure)

@@ -9,7 +9,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tf_biggan import checks
-from tf_biggan.conversion import biggan_pytorch, huggingface, mmagic, studiogan, tfhub
+from tf_biggan.conversion import (
+    biggan_pytorch,
+    biggan_pytorch_flags,
+    huggingface,
+    mmagic,
+    studiogan,
+    tfhub,
+)
 from tf_biggan.conversion.names import (
     BIGGAN_PYTORCH,
     HUGGINGFACE,
@@ -62,6 +69,9 @@ class Family:
       epsilons: whether there is a shared class embedding, to sn_epsilon, bn_epsilon and, where
         it is another, output_bn_epsilon as published.
       arguments: (source, choices) to arguments of our networks that no shape shows, by network.
+      said_epsilons: settings beside the weights to the epsilons that they say.
+      warnings: source to sentences about what differs from its code base.
+      assumptions: source to what is assumed because no tensor shows it, by name.
       own_choices: choices that this family alone has a use for.
       no_choices: choices that it has no use for.
     """
@@ -72,6 +82,9 @@ class Family:
     discriminator_rules: Callable[[Any, Tensors], list[Rule]] | None
     epsilons: Callable[[bool], Mapping[str, float]]
     arguments: Callable[[Source, Choices], Mapping[str, dict]] = lambda source, choices: {}
+    said_epsilons: Callable[[Mapping], Mapping[str, float]] = lambda settings: {}
+    warnings: Callable[[Source], tuple[str, ...]] = lambda source: ()
+    assumptions: Callable[[Source], Mapping[str, str]] = lambda source: {}
     own_choices: tuple[str, ...] = ()
     no_choices: tuple[str, ...] = ()
 
@@ -82,7 +95,36 @@ def _authors_epsilons(shared: bool) -> dict[str, float]:
 
 
 def _prepare_authors(source, network, choices):
-    return Prepared(*biggan_pytorch.averaged_statistics(source.networks[network]))
+    tensors = source.networks[network]
+    biggan_pytorch.check_norm_style(tensors)
+    tensors, renamed = biggan_pytorch.with_statistics_names(tensors)
+    tensors, averaged = biggan_pytorch.averaged_statistics(tensors)
+    return Prepared(tensors, (*renamed, *averaged))
+
+
+def _authors_arguments(source, choices):
+    return {
+        side: {"spectral_norm": biggan_pytorch.is_normalized(tensors)}
+        for side, tensors in source.networks.items()
+        if side in (GENERATOR, DISCRIMINATOR)
+    }
+
+
+def _authors_warnings(source):
+    warnings = biggan_pytorch_flags.check_flags(source.settings, tuple(source.networks))
+    networks = source.networks.values()
+    added = any(biggan_pytorch.is_cross_replica(tensors) for tensors in networks)
+    return (*warnings, biggan_pytorch.ADDED_GAIN) if added else warnings
+
+
+def _authors_assumptions(source):
+    settings = source.settings
+    if biggan_pytorch_flags.FLAGS in settings:
+        return {"flags": f"those of the run, from {settings[biggan_pytorch_flags.FLAGS_FILE]}"}
+    assumed = biggan_pytorch_flags.assumed_flags(tuple(source.networks))
+    unreadable = settings.get(biggan_pytorch_flags.UNREADABLE)
+    reason = f"cannot be read ({unreadable})" if unreadable else "not beside the weights"
+    return {"flags": f"{reason}; assumed: {assumed}"}
 
 
 def _prepare_huggingface(source, network, choices):
@@ -189,6 +231,10 @@ FAMILIES = {
         lambda model, tensors: biggan_pytorch.discriminator_rules(model),
         # Its flag for batch norms does not reach the last one.
         lambda shared: {**_authors_epsilons(shared), "output_bn_epsilon": 1e-5},
+        _authors_arguments,
+        biggan_pytorch_flags.epsilons,
+        _authors_warnings,
+        _authors_assumptions,
     ),
     HUGGINGFACE: Family(
         huggingface.TABLES,
@@ -197,6 +243,7 @@ FAMILIES = {
         None,
         _hub_epsilons,
         _folded,
+        lambda settings: {"bn_epsilon": settings["eps"]} if "eps" in settings else {},
         no_choices=("sn_epsilon",),
     ),
     MMAGIC: Family(

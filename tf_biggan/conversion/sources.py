@@ -10,42 +10,35 @@ from collections.abc import Mapping
 from typing import Any
 
 from tf_biggan import checks
-from tf_biggan.conversion.names import (
-    BIGGAN_PYTORCH,
-    HUGGINGFACE,
-    MMAGIC,
-    STUDIOGAN,
-    TFHUB,
-)
-from tf_biggan.conversion.readers.files import FORMATS, Checkpoint, read_checkpoint
+from tf_biggan.conversion.biggan_pytorch_flags import flags_beside, flags_in
+from tf_biggan.conversion.names import BIGGAN_PYTORCH, HUGGINGFACE, STUDIOGAN, TFHUB
+from tf_biggan.conversion.readers.files import FORMATS, read_everything
 from tf_biggan.conversion.readers.tensorflow import GRAPH_FILE, VARIABLES, is_module, read_variables
-from tf_biggan.conversion.readers.tensors import Tensors
+from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
+from tf_biggan.conversion.wrappings import (
+    ACCEPTED,
+    DISCRIMINATOR,
+    GENERATOR,
+    Network,
+    describe_contents,
+    find_networks,
+)
 
-# Keys that only one code base has, in either network.
-MARKERS = {
-    BIGGAN_PYTORCH: r"^blocks\.\d+\.\d+\.conv1\.",
-    HUGGINGFACE: r"^generator\.gen_z\.",
-    MMAGIC: r"^(\w+\.)*conv_blocks\.\d+\.",
-    STUDIOGAN: r"^blocks\.\d+\.\d+\.conv2d1\.",
-}
 # Files of a folder. `role` says which network, `suffix` which of several savings.
 FOLDERS = {
     BIGGAN_PYTORCH: r"(?P<role>G_ema|G_optim|D_optim|G|D)(?:_(?P<suffix>\w+))?\.(?:pth|npz)",
     STUDIOGAN: r"model=(?P<role>G_ema|G|D)-(?P<suffix>\w+)-weights-step=(?P<step>\d+)\.pth",
 }
 PREFERRED_SUFFIXES = ("", "best")
-EXTENSIONS = (".pth", ".pt", ".bin", ".npz", ".safetensors")
-GENERATOR, RAW_GENERATOR, DISCRIMINATOR = "generator", "raw_generator", "discriminator"
+EXTENSIONS = (".pth", ".pt", ".ckpt", ".bin", ".npz", ".safetensors")
+MOST_FILES = 16
+RAW_GENERATOR = "raw_generator"
 # Files of optimisers, and whose they are; of a generator alone, that one's.
 OPTIMIZERS = {"G_optim": RAW_GENERATOR, "D_optim": DISCRIMINATOR}
 ALONE = {RAW_GENERATOR: GENERATOR}
-# Where mmagic's file has each network; the later prefix of a name goes first.
-MMAGIC_PREFIXES = {
-    "generator.": RAW_GENERATOR,
-    "generator_ema.": GENERATOR,
-    "generator_ema.module.": GENERATOR,
-    "discriminator.": DISCRIMINATOR,
-}
+KINDS = {"G_ema": GENERATOR, "G": GENERATOR, "D": DISCRIMINATOR}
+# What may lie beside the networks in a state dictionary.
+BESIDE = {"data_preprocessor.*": "means and deviations of pixels"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +54,7 @@ class Source:
       set_aside: sentences about what else is there and is not used.
       settings: what lies beside the weights: a configuration, meta data.
       optimizers: state dictionaries of optimisers by network.
+      wrappings: what was taken off a network's tensors, by network; those that were wrapped.
     """
 
     path: str
@@ -70,14 +64,15 @@ class Source:
     set_aside: tuple[str, ...] = ()
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     optimizers: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    wrappings: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def open_source(path: str, family: str | None = None, suffix: str | None = None) -> Source:
     """The networks at a path; values are not read yet.
 
     Args:
-      path: a file, a folder of BigGAN-PyTorch's or StudioGAN's files, a folder with one file, or
-        the folder of a TF-Hub module.
+      path: a file, a folder of BigGAN-PyTorch's or StudioGAN's files, a folder with one generator
+        and one discriminator at most, or the folder of a TF-Hub module.
       family: a name of `names.FAMILIES`; None to find it from the keys.
       suffix: which of several savings in a folder, such as "best0".
 
@@ -123,13 +118,15 @@ def _folder(path, suffix):
             return _savings(path, _of_one_suffix(path, matches, suffix))
     files = [name for name in names if name.endswith(EXTENSIONS)]
     checks.require(
-        len(files) == 1,
-        f"a folder must hold G.pth, G_ema.pth or D.pth, StudioGAN's model=*.pth, a TF-Hub module,"
-        f" or one file of {FORMATS}",
+        0 < len(files) <= MOST_FILES,
+        "a folder must hold G.pth, G_ema.pth or D.pth, StudioGAN's model=*.pth, a TF-Hub module,"
+        f" or a few files of {FORMATS}",
         path=path,
         files=files,
     )
-    return _file(os.path.join(path, files[0]))
+    if len(files) == 1:
+        return _file(os.path.join(path, files[0]))
+    return _several(path, files)
 
 
 def _of_one_suffix(path, matches, suffix):
@@ -155,95 +152,147 @@ def _of_one_suffix(path, matches, suffix):
 
 
 def _savings(path, by_role):
-    checkpoints = {role: read_checkpoint(file) for role, file in by_role.items()}
     optimizers = {
-        network: checkpoints[role].other
+        network: read_everything(by_role[role])
         for role, network in OPTIMIZERS.items()
-        if role in checkpoints
+        if role in by_role
     }
-    networks, aside, used = {}, [], dict(by_role)
-    if "G_ema" in checkpoints:
-        networks[GENERATOR] = checkpoints["G_ema"].tensors
-        if "G" in checkpoints and RAW_GENERATOR in optimizers:
-            networks[RAW_GENERATOR] = checkpoints["G"].tensors
-        elif "G" in checkpoints:
+    found = {role: _only(file, KINDS[role]) for role, file in by_role.items() if role in KINDS}
+    chosen, aside, used = {}, [], dict(by_role)
+    if "G_ema" in found:
+        chosen[GENERATOR] = found["G_ema"]
+        if "G" in found and RAW_GENERATOR in optimizers:
+            chosen[RAW_GENERATOR] = found["G"]
+        elif "G" in found:
             aside.append(f"{os.path.basename(used.pop('G'))}: its moving average is used")
-    elif "G" in checkpoints:
-        networks[GENERATOR] = checkpoints["G"].tensors
+    elif "G" in found:
+        chosen[GENERATOR] = found["G"]
         if RAW_GENERATOR in optimizers:
             optimizers[GENERATOR] = optimizers.pop(RAW_GENERATOR)
-    if "D" in checkpoints:
-        networks[DISCRIMINATOR] = checkpoints["D"].tensors
-    checks.require(bool(networks), "a folder must hold a network", path=path, files=sorted(by_role))
-    family = _family(path, next(iter(networks.values())))
-    owned = {name: state for name, state in optimizers.items() if name in networks}
+    if "D" in found:
+        chosen[DISCRIMINATOR] = found["D"]
+    owned = {name: state for name, state in optimizers.items() if name in chosen}
     for role, network in OPTIMIZERS.items():
         if role in used and not {network, ALONE.get(network)} & set(owned):
             aside.append(f"{os.path.basename(used.pop(role))}: its network is not there")
-    return Source(path, family, networks, tuple(used.values()), tuple(aside), {}, owned)
+    source = _source(path, chosen, tuple(used.values()), tuple(aside))
+    return dataclasses.replace(source, settings=_flags_beside(source), optimizers=owned)
+
+
+def _only(file, kind) -> Network:
+    """The network of that kind in a file that is named after it."""
+    contents = read_everything(file)
+    networks, _ = _networks(file, contents)
+    of_kind = [network for network in networks if network.kind == kind]
+    checks.require(
+        bool(of_kind), f"a file of that name must hold a {kind}", path=file, holds=networks[0].kind
+    )
+    return _chosen(file, of_kind)[0][kind]
 
 
 def _file(path):
-    checkpoint = read_checkpoint(path)
-    family = _family(path, checkpoint.tensors)
-    if family == MMAGIC:
-        return _mmagic(path, checkpoint)
-    files, settings = (path,), {}
-    if family == HUGGINGFACE:
+    contents = read_everything(path)
+    networks, beside = _networks(path, contents)
+    chosen, aside = _chosen(path, networks)
+    aside += [f"{name}: {BESIDE.get(name, 'of no known network')}" for name in beside]
+    aside += _unused_optimizers(contents)
+    source = _source(path, chosen, (path,), tuple(aside))
+    if source.family == HUGGINGFACE:
         config = _config_beside(path)
         if config is not None:
-            files, settings = (path, config), _read_json(config)
-    network = GENERATOR if _is_generator(checkpoint.tensors) else DISCRIMINATOR
-    aside = _unused_optimizers(checkpoint)
-    return Source(path, family, {network: checkpoint.tensors}, files, aside, settings)
+            return dataclasses.replace(source, files=(path, config), settings=_read_json(config))
+    if source.family == BIGGAN_PYTORCH:
+        settings = flags_in(contents) or _flags_beside(source)
+        return dataclasses.replace(source, settings=settings)
+    other = {key: value for key, value in contents.items() if not isinstance(value, StoredTensor)}
+    return dataclasses.replace(source, settings=other)
 
 
-def _unused_optimizers(checkpoint: Checkpoint) -> tuple[str, ...]:
-    found = sorted(key for key in checkpoint.other if "optim" in str(key))
-    return tuple(f"{key}: optimisers are taken from BigGAN-PyTorch's files only" for key in found)
+def _several(path, names):
+    """A folder with a file for each network, of other names than the code bases give."""
+    files, networks, aside = {}, [], []
+    for name in names:
+        contents = read_everything(os.path.join(path, name))
+        found, _ = find_networks(contents)
+        if not found:
+            aside.append(f"{name}: holds {describe_contents(contents)}")
+        for network in found:
+            entry = f"{name}/{network.entry}" if network.entry else name
+            network = dataclasses.replace(network, entry=entry)
+            files[id(network.tensors)] = os.path.join(path, name)
+            networks.append(network)
+    checks.require(
+        bool(networks), f"a folder must hold {ACCEPTED}; this one has none", path=path, files=names
+    )
+    chosen, more = _chosen(path, networks)
+    used = tuple(dict.fromkeys(files[id(network.tensors)] for network in chosen.values()))
+    source = _source(path, chosen, used, (*more, *aside))
+    return dataclasses.replace(source, settings=_flags_beside(source))
 
 
-def _family(path, tensors):
-    for family, marker in MARKERS.items():
-        if any(re.search(marker, key) for key in tensors):
-            return family
-    examples = ", ".join(list(tensors)[:3]) or "none"
-    raise ValueError(
-        f"The tensors must have the names of one of {', '.join((*MARKERS, TFHUB))}. Received:"
-        f" {path} with {len(tensors)} tensors, such as {examples}."
+def _networks(path, contents) -> tuple[list[Network], list[str]]:
+    networks, beside = find_networks(contents)
+    if not networks:
+        raise ValueError(
+            f"The input must hold {ACCEPTED}. Received: {path}, which holds"
+            f" {describe_contents(contents)}."
+        )
+    return networks, beside
+
+
+def _chosen(path, networks) -> tuple[dict[str, Network], list[str]]:
+    """A generator, or its moving average, and a discriminator; and what is left aside."""
+    chosen, aside = {}, []
+    for kind in (GENERATOR, DISCRIMINATOR):
+        raw, averaged = (
+            [n for n in networks if n.kind == kind and n.averaged == value]
+            for value in (False, True)
+        )
+        for several in (raw, averaged):
+            places = [network.place or "the file itself" for network in several]
+            checks.require(
+                len(several) < 2,
+                f"the input must hold one {kind}, and its moving average at most; save the one that"
+                " is wanted to a file of its own",
+                path=path,
+                found_at=places,
+            )
+        if averaged:
+            chosen[kind] = averaged[0]
+        elif raw:
+            chosen[kind] = raw[0]
+        if averaged and raw:
+            place = averaged[0].place
+            aside.append(f"{raw[0].place}: its moving average, {place}, is used")
+    return chosen, aside
+
+
+def _source(path, chosen: Mapping[str, Network], files, aside) -> Source:
+    families = {name: network.family for name, network in chosen.items()}
+    checks.require(
+        len(set(families.values())) == 1,
+        "all networks of an input must be of one code base",
+        path=path,
+        found=families,
+    )
+    return Source(
+        path,
+        next(iter(families.values())),
+        {name: network.tensors for name, network in chosen.items()},
+        files,
+        aside,
+        wrappings={name: n.wrapping for name, n in chosen.items() if n.wrapping},
     )
 
 
-def _is_generator(tensors) -> bool:
-    return any(re.search(r"\.gain\.|^generator\.", key) for key in tensors)
+def _flags_beside(source) -> Mapping[str, Any]:
+    return flags_beside(source.files) if source.family == BIGGAN_PYTORCH else {}
 
 
-def _mmagic(path, checkpoint: Checkpoint):
-    tensors = checkpoint.tensors
-    networks = {}
-    for prefix, network in MMAGIC_PREFIXES.items():
-        if found := tensors.below(prefix):
-            networks[network] = found
-    aside = list(_unused_optimizers(checkpoint))
-    if any(key.startswith("data_preprocessor.") for key in tensors):
-        aside.append("data_preprocessor.*: means and deviations of pixels")
-    if not networks:
-        networks[GENERATOR if _is_generator(tensors) else DISCRIMINATOR] = tensors
-    else:
-        known = (*MMAGIC_PREFIXES, "data_preprocessor.", "generator_ema.steps")
-        left = sorted(key for key in tensors if not key.startswith(known))
-        checks.require(not left, "a checkpoint must hold known networks only", left_over=left[:5])
-        if GENERATOR not in networks and RAW_GENERATOR in networks:
-            networks[GENERATOR] = networks.pop(RAW_GENERATOR)
-        elif networks.pop(RAW_GENERATOR, None):
-            aside.append("generator.*: its moving average, generator_ema.*, is used")
-    networks = {name: _without(found, r"^steps$") for name, found in networks.items()}
-    return Source(path, MMAGIC, networks, (path,), tuple(aside), dict(checkpoint.other))
-
-
-def _without(tensors, pattern):
-    kept = {k: entry for k, entry in tensors.entries.items() if not re.search(pattern, k)}
-    return Tensors(kept)
+def _unused_optimizers(contents) -> list[str]:
+    found = sorted(str(key) for key in contents if "optim" in str(key))
+    found = [key for key in found if isinstance(contents.get(key), Mapping)]
+    return [f"{key}: optimisers are taken from BigGAN-PyTorch's files only" for key in found]
 
 
 def _config_beside(path):

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tf_biggan.conversion.readers.files import read_checkpoint, read_tensors
+from tf_biggan.conversion.readers.files import read_everything, read_tensors
 
 RANDOM = np.random.RandomState(0)
 ARRAYS = {
@@ -91,9 +91,9 @@ def test_weights_are_found_below_state_dict_and_the_rest_is_kept(kind, tmp_path)
         "dtype": torch.float32,
         "history": np.arange(3),
     }
-    checkpoint = read_checkpoint(_write(tmp_path / "nested", kind, contents))
-    assert set(checkpoint.tensors) == set(ARRAYS)
-    other = checkpoint.other
+    path = _write(tmp_path / "nested", kind, contents)
+    assert set(read_tensors(path)) == set(ARRAYS)
+    other = read_everything(path)
     assert other["meta"]["cfg"] == "rgb2bgr=True"
     assert (other["counts"], other["size"], other["dtype"]) == ({"x": [1]}, (1, 2), "float32")
     state = other["optimizer"]["state"][0]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tf_biggan import checks
@@ -16,43 +15,62 @@ from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
 FORMATS = ".pth, .pt, .bin (PyTorch), .npz or .safetensors"
 # Where training frameworks keep the weights beside other things.
 WEIGHTS_ENTRIES = ("state_dict", "model", "model_state_dict")
-PARALLEL_PREFIX = "module."
-
-
-@dataclasses.dataclass(frozen=True)
-class Checkpoint:
-    """What a file holds.
-
-    Attributes:
-      tensors: the weights by key, without the prefix of DataParallel.
-      other: what lies beside them, such as "optimizer" or "meta"; plain values, with
-        `StoredTensor`s where there are tensors.
-    """
-
-    tensors: Tensors
-    other: Mapping[str, Any]
+# Parts of keys that DataParallel and torch.compile add, and no network has.
+WRAPPERS = ("module", "_orig_mod")
 
 
 def read_tensors(path: str) -> Tensors:
-    """The tensors of a file by key, each read when it is asked for.
+    """Returns the tensors of a file by key; each is read when it is asked for.
 
-    A mapping below "state_dict" is taken as the weights; `module.` before every key is dropped.
+    A mapping below "state_dict" is taken as the weights. What DataParallel and torch.compile add
+    to the keys is dropped.
 
     Raises:
       ValueError: the file is damaged, of an unknown format, or holds what is no tensor.
       OSError: it cannot be read.
     """
-    return read_checkpoint(path).tensors
+    contents = read_everything(path)
+    entries = (contents.get(name) for name in WEIGHTS_ENTRIES)
+    weights = next((entry for entry in entries if isinstance(entry, Mapping)), contents)
+    found = {key: value for key, value in weights.items() if isinstance(value, StoredTensor)}
+    others = [key for key in found if not isinstance(key, str)]
+    checks.require(not others, "tensors must have names", keys=others[:3])
+    keys, _ = without_wrappers(found)
+    return Tensors({keys[key]: entry for key, entry in found.items()})
 
 
-def read_checkpoint(path: str) -> Checkpoint:
-    """As `read_tensors`, with what lies beside the weights."""
+def read_everything(path: str) -> Mapping[Any, Any]:
+    """Returns what a file holds: dictionaries, lists, plain values, and `StoredTensor`s.
+
+    Raises:
+      ValueError: the file is damaged, of an unknown format, or holds no dictionary.
+      OSError: it cannot be read.
+    """
     checks.require(os.path.isfile(path), f"an input must be a file: {FORMATS}", path=path)
     kind = _kind(path)
     if kind in ("npz", "safetensors"):
-        tensors = read_npz(path) if kind == "npz" else read_safetensors(path)
-        return Checkpoint(_without_prefix(tensors), {})
-    return _from_contents(path, read_contents(path))
+        return (read_npz(path) if kind == "npz" else read_safetensors(path)).entries
+    contents = read_contents(path)
+    checks.require(
+        isinstance(contents, Mapping),
+        "a PyTorch file must hold a state_dict",
+        path=path,
+        holds=type(contents).__name__,
+    )
+    return contents
+
+
+def without_wrappers(keys: Iterable[str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Returns each key without what DataParallel and torch.compile add, and what was dropped.
+
+    Keys that would become equal stay as they are: the wrapper then tells two networks apart.
+    """
+    parts = {key: key.split(".") for key in keys}
+    found = [name for name in WRAPPERS if any(name in one for one in parts.values())]
+    short = {key: ".".join(p for p in one if p not in WRAPPERS) for key, one in parts.items()}
+    if len(set(short.values())) < len(short):
+        return {key: key for key in short}, ()
+    return short, tuple(f"{name}." for name in found)
 
 
 def _kind(path):
@@ -74,32 +92,3 @@ def _kind(path):
         return "safetensors"
     checks.require(head[:1] == b"\x80", f"an input must be {FORMATS}", path=path, begins_with=head)
     return "pytorch"
-
-
-def _from_contents(path, contents):
-    checks.require(
-        isinstance(contents, Mapping),
-        "a PyTorch file must hold a state_dict",
-        path=path,
-        holds=type(contents).__name__,
-    )
-    for entry in WEIGHTS_ENTRIES:
-        if isinstance(contents.get(entry), Mapping):
-            other = {key: value for key, value in contents.items() if key != entry}
-            return Checkpoint(_tensors(contents[entry]), other)
-    tensors = _tensors(contents)
-    other = {key: value for key, value in contents.items() if not isinstance(value, StoredTensor)}
-    return Checkpoint(tensors, other)
-
-
-def _tensors(mapping):
-    found = {k: v for k, v in mapping.items() if isinstance(v, StoredTensor)}
-    others = [key for key in found if not isinstance(key, str)]
-    checks.require(not others, "tensors must have names", keys=others[:3])
-    return _without_prefix(Tensors(found))
-
-
-def _without_prefix(tensors):
-    if tensors and all(key.startswith(PARALLEL_PREFIX) for key in tensors):
-        return tensors.below(PARALLEL_PREFIX)
-    return tensors

@@ -28,8 +28,11 @@ DTYPES = {
 
 # Whole modules and single names whose objects mean nothing to a conversion.
 INERT_MODULES = ("mmengine", "mmcv", "numpy")
+ACTIVATIONS = ("ELU", "GELU", "LeakyReLU", "Mish", "PReLU", "ReLU", "ReLU6", "SELU", "SiLU", "Tanh")
 INERT_NAMES = frozenset(
-    {
+    # BigGAN-PyTorch stores a run's activations among its flags.
+    {("torch.nn.modules.activation", name) for name in ACTIVATIONS}
+    | {
         ("argparse", "Namespace"),
         ("_codecs", "encode"),
         ("torch", "device"),
@@ -119,6 +122,8 @@ class RestrictedUnpickler(pickle.Unpickler):
         )
 
     def persistent_load(self, pid: Any) -> Any:
+        if pid[0] == "module":
+            return pid[1]  # Before 1.6: the class of a layer, with its source code.
         kind, dtype, key, _, size, *view = pid
         if kind != "storage" or dtype not in DTYPES or any(part is not None for part in view):
             raise ValueError(f"A tensor's storage must be of a known kind. Received: {pid!r}.")
