@@ -57,5 +57,5 @@ def test_nine_blocks_give_the_images_of_the_reference(tmp_path):
 
 def test_without_its_configuration_blocks_that_are_no_pairs_are_refused(tmp_path):
     _, path, _ = _written(tmp_path)
-    with pytest.raises(ValueError, match=r"of the resolution.*config\.json"):
+    with pytest.raises(ValueError, match=r"do not come in pairs need config\.json"):
         plan_conversion(open_source(str(path)), Choices())

@@ -53,20 +53,31 @@ def match_architecture(
     if fits:
         return max(fits, key=lambda match: _agreement(match, published or {}))
     match = _made_match(structures)
+    blocks = {f"{side}_blocks": _widths(found.blocks) for side, found in structures.items()}
+    unpaired = any(len(found.blocks) % DEEP_DEPTH for found in structures.values())
+    checks.require(
+        match is not None or not unpaired or _variant(structures) == "biggan",
+        "blocks of a BigGAN-deep that do not come in pairs need config.json beside the weights,"
+        " which says where the image's size doubles",
+        **blocks,
+    )
     checks.require(
         match is not None and bool(_of_resolution([match], resolution, bottom)),
-        "the blocks must be those of a BigGAN or BigGAN-deep of the resolution; blocks that are no"
-        " pairs need their configuration, config.json, beside them",
+        "the blocks must be those of a BigGAN or BigGAN-deep of the resolution",
         resolution=resolution,
-        **{f"{side}_blocks": _widths(found.blocks) for side, found in structures.items()},
+        **blocks,
     )
-    deep_d_alone = match.architecture.variant == "biggan_deep" and "generator" not in structures
+    deep_d_alone = _variant(structures) == "biggan_deep" and "generator" not in structures
     checks.require(
         not deep_d_alone or resolution is not None,
         "blocks of such widths do not say the image's size; `--resolution` is needed",
         widths=_widths(structures["discriminator"].blocks) if deep_d_alone else None,
     )
     return match
+
+
+def _variant(structures) -> str:
+    return next(iter(structures.values())).variant
 
 
 def _of_resolution(matches, resolution, bottom) -> list[Match]:
