@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from tf_biggan import checks
 from tf_biggan.data.source import Source
@@ -24,6 +24,7 @@ from tf_biggan.evaluation.cache import key_of
 from tf_biggan.evaluation.extractors import FEATURES, LOGITS, Extractor
 from tf_biggan.evaluation.features import content_sha256
 from tf_biggan.evaluation.image_sets import KEPT_BYTES, ImageSet, SourceImages
+from tf_biggan.model_store.safetensors_files import write_safetensors
 from tf_biggan.progress import Progress
 
 FOLDER = "classifiers"
@@ -280,7 +281,7 @@ def _store(folder: pathlib.Path, weights: dict, facts: dict) -> None:
     with contextlib.suppress(OSError, SafetensorError):
         folder.mkdir(parents=True, exist_ok=True)
         for name, write in (
-            ("weights.safetensors", lambda path: save_file(weights, path)),
+            ("weights.safetensors", lambda path: write_safetensors(path, weights)),
             ("facts.json", lambda path: path.write_text(json.dumps(facts), encoding="utf-8")),
         ):
             temporary = folder / f"{name}.{os.getpid()}.tmp"

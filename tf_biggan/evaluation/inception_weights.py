@@ -14,11 +14,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from tf_biggan.evaluation.cache import cache_folder
 from tf_biggan.evaluation.inception import FoldedWeights, Inception
 from tf_biggan.evaluation.inception_sources import open_source
+from tf_biggan.model_store.safetensors_files import write_safetensors
 
 # SHA-256 of the published files. The first eight digits of the first stand in that file's own
 # name; both are pinned in several public repositories, the second with the size that the member
@@ -101,7 +101,7 @@ def _store(path: pathlib.Path, weights: FoldedWeights, metadata: dict[str, str])
         tensors |= {f"{name}/kernel": kernel, f"{name}/bias": bias}
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        save_file(tensors, temporary, metadata)
+        write_safetensors(temporary, tensors, metadata)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -14,10 +14,10 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from tf_biggan import checks
 from tf_biggan.model_store.optimizer_slots import OptimizerSlots, write_optimizer_slots
+from tf_biggan.model_store.safetensors_files import write_safetensors
 from tf_biggan.models.discriminator import Discriminator
 from tf_biggan.models.generator import Generator
 from tf_biggan.models.variables import variables_by_path
@@ -118,7 +118,7 @@ def write_directory(
     try:
         os.makedirs(temporary)
         for name, network in networks.items():
-            save_file(_arrays(network), os.path.join(temporary, _weights_file(name)))
+            write_safetensors(os.path.join(temporary, _weights_file(name)), _arrays(network))
         for name, state in (slots or {}).items():
             write_optimizer_slots(temporary, name, state)
         with open(os.path.join(temporary, CONFIG_FILE), "w", encoding="utf-8") as file:

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+
+from tf_biggan.model_store.safetensors_files import write_safetensors
 
 ITERATIONS, MOMENTUM, VELOCITY = "iterations", "momentum/", "velocity/"
 
@@ -38,7 +39,7 @@ def write_optimizer_slots(folder: str, network: str, slots: OptimizerSlots) -> N
     arrays = {ITERATIONS: np.array(slots.iterations, "int64")}
     for prefix, values in ((MOMENTUM, slots.momentum), (VELOCITY, slots.velocity)):
         arrays |= {prefix + path: np.asarray(value, order="C") for path, value in values.items()}
-    save_file(arrays, _file(folder, network))
+    write_safetensors(_file(folder, network), arrays)
 
 
 def load_optimizer_slots(folder: str, network: str) -> OptimizerSlots | None:

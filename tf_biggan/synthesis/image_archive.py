@@ -99,7 +99,10 @@ class ImageArchive:
 
 def _member(name: str) -> zipfile.ZipInfo:
     # Without the time of day: the same images are the same bytes.
-    return zipfile.ZipInfo(f"{name}.npy")
+    member = zipfile.ZipInfo(f"{name}.npy")
+    # `zipfile` would let only the owner read what is unpacked.
+    member.external_attr = 0o644 << 16
+    return member
 
 
 def _npy_header(shape) -> bytes:
