@@ -8,7 +8,14 @@ import pathlib
 import pytest
 import tensorflow_datasets as tfds
 
-from tf_biggan.classes import ClassLookup, imagenet_classes, parse_classes
+from tf_biggan.classes import (
+    ClassLookup,
+    complete_names,
+    imagenet_classes,
+    match_classes,
+    name_differences,
+    parse_classes,
+)
 
 NAMES = tuple(imagenet_classes().values())
 DIGITS = tuple("0123456789")
@@ -134,3 +141,38 @@ def test_models_without_names_have_indices():
         parse_classes("daisy", (), 10)
     with pytest.raises(ValueError, match="one class name for every class, or none"):
         parse_classes("0", ("a", "b"), 3)
+
+
+@pytest.mark.parametrize(
+    "names, others, expected",
+    [
+        (("ant", "bee"), ("ant", "bee"), (0, 1)),
+        (("ant", "bee"), ("bee", "ant"), (1, 0)),
+        (("ant", "bee", "cow"), ("cow", "Ant"), (1, -1, 0)),
+        (("ant", "bee"), ("bee", "zebra"), (-1, 0)),
+        (("tench, Tinca tinca", "kite"), ("n01608432", "tench"), (1, 0)),
+        (("n01608432", "tench"), ("tench, Tinca tinca", "kite"), (1, 0)),
+        (("crane", "crane"), ("crane", "ant"), (-1, -1)),  # which of the two is it?
+        (("crane", "crane"), ("crane", "crane"), (0, 1)),
+        (NAMES, NAMES[::-1], tuple(range(999, -1, -1))),
+        (NAMES, tuple(imagenet_classes()), tuple(range(1000))),
+    ],
+)
+def test_classes_of_two_sources_are_matched_by_name(names, others, expected):
+    assert match_classes(names, others) == expected
+
+
+def test_names_that_one_source_alone_has_are_listed():
+    assert name_differences(("ant", "bee"), ("bee", "ant"), "a", "b") is None
+    assert name_differences(("ant", "bee"), ("bee", "zebra"), "the run", "the data") == (
+        "only in the run: 'ant'; only in the data: 'zebra'"
+    )
+    assert name_differences(DIGITS, ("0",), "a", "b") == (
+        "only in a: '1', '2', '3', '4', '5' and 4 more"
+    )
+
+
+def test_names_of_a_model_of_other_classes_than_its_data():
+    assert complete_names(("ant", "bee"), 4) == ("ant", "bee", "unnamed 2", "unnamed 3")
+    assert complete_names(("ant", "bee"), 1) == ("ant",)
+    assert complete_names(("ant", "bee"), 0) == complete_names((), 4) == ()

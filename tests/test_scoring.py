@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 import subprocess
 import sys
 
@@ -135,6 +136,31 @@ def test_batches_replicas_and_order_do_not_change_a_score(npz, network, pixels, 
     for number, image in enumerate(pixels[::-1]):
         Image.fromarray(image).save(tmp_path / f"{number}.png")
     assert_equal_scores(of_images(tmp_path, network), first)
+
+
+@pytest.fixture(scope="module")
+def some_digits(folders, pixels):
+    """Images of only two of the run's classes, in a folder."""
+    for number, name in enumerate(["7", "1", "1"]):
+        place = folders / "some" / name
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels[number]).save(place / f"{number}.png")
+    return folders / "some"
+
+
+def test_labels_as_in_the_data_are_matched_by_name(run, some_digits, network, tmp_path):
+    settings = dict(model=run, extractor=network, label_sampling="data", num_images=40)
+    found = scoring._Evaluation(EvaluateConfig(**settings, reference=str(some_digits)))
+    labels = found._generated(None).labels
+    assert np.bincount(labels).argmax() == 1 and set(labels) == {1, 7}
+    (note,) = found._notes_on_classes()
+    assert "only in the model: '0', '2', '3', '4', '5' and 3 more" in note
+    strange = tmp_path / "strange"
+    shutil.copytree(some_digits, strange)
+    (strange / "7").rename(strange / "ant")
+    found = scoring._Evaluation(EvaluateConfig(**settings, reference=str(strange)))
+    with pytest.raises(ValueError, match=r"the model must have them; .*in the reference: 'ant'"):
+        found._generated(None)
 
 
 def test_one_image_has_a_kernel_distance_of_nothing_and_says_so(tmp_path, network, pixels):

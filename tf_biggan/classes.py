@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import difflib
 import functools
 import pathlib
 import re
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from tf_biggan import checks
@@ -14,6 +14,7 @@ from tf_biggan import checks
 IMAGENET_FILE = pathlib.Path(__file__).with_name("imagenet_classes.txt")
 ALL = "all"
 BY_INDEX, BY_NAME = "index:", "name:"
+UNNAMED = "unnamed"
 MAX_NEAREST = 5
 SIMILARITY = 0.6
 _NUMBER = re.compile(r"-?\d+")
@@ -81,7 +82,7 @@ class ClassLookup:
             num_classes=self.num_classes,
         )
         self.class_names = tuple(class_names)
-        self._levels = tuple(defaultdict(set) for _ in range(3))
+        self._levels = tuple(collections.defaultdict(set) for _ in range(3))
         self._spelled: dict[str, str] = {}
         self._numbered: dict[int, tuple[int, ...]] = {}
         self._most_parts = max((1 + name.count(",") for name in class_names), default=1)
@@ -223,6 +224,71 @@ class ClassLookup:
         # An id and the name that it stands for, in this order.
         aliases = sorted(_aliases(self.class_names[index]), key=lambda a: a in imagenet_classes())
         return " ".join((str(index), *reversed(aliases)))
+
+
+def match_classes(names: Sequence[str], others: Sequence[str]) -> tuple[int, ...]:
+    """Finds the classes of one source of labels in another, by their names.
+
+    A name of ImageNet also matches its WordNet id, and the first words of a name the whole name.
+
+    Args:
+      names: one name a class; not empty.
+      others: one name a class, of the source that is searched; not empty.
+
+    Returns:
+      For every class of `names` the index of the same class in `others`; -1 where there is none, or
+      where its name belongs to several.
+    """
+    if tuple(names) == tuple(others):
+        return tuple(range(len(names)))
+    # "tench" finds "tench, Tinca tinca" only among the names that are searched, so both are.
+    there, here = ClassLookup(others), ClassLookup(names)
+    pairs = {(i, j) for i, name in enumerate(names) for j in there.named(name)}
+    pairs |= {(i, j) for j, name in enumerate(others) for i in here.named(name)}
+    of_names = collections.Counter(i for i, _ in pairs)
+    of_others = collections.Counter(j for _, j in pairs)
+    matched = {i: j for i, j in pairs if of_names[i] == of_others[j] == 1}
+    return tuple(matched.get(i, -1) for i in range(len(names)))
+
+
+def name_differences(
+    names: Sequence[str], others: Sequence[str], where: str, elsewhere: str
+) -> str | None:
+    """Names the first classes that only one of two sources of labels has.
+
+    Args:
+      names, others: one name a class, of each source; not empty.
+      where, elsewhere: what messages call the sources, such as "the run" and "the data".
+
+    Returns:
+      A clause such as "only in the run: 'ant'; only in the data: 'zebra'"; None where every class
+      has its match.
+    """
+    parts = []
+    for mine, theirs, place in ((names, others, where), (others, names, elsewhere)):
+        alone = [name for name, i in zip(mine, match_classes(mine, theirs), strict=True) if i < 0]
+        if alone:
+            shown = ", ".join(map(repr, alone[:MAX_NEAREST]))
+            more = len(alone) - MAX_NEAREST
+            parts.append(f"only in {place}: {shown}" + (f" and {more:,} more" if more > 0 else ""))
+    return "; ".join(parts) or None
+
+
+def complete_names(names: Sequence[str], num_classes: int) -> tuple[str, ...]:
+    """One name for each of a model's classes, which may be more or fewer than its data have.
+
+    Args:
+      names: of the classes of the data; empty where none are known.
+      num_classes: of the model.
+
+    Returns:
+      The first `num_classes` names; classes without images are called "unnamed 7" by their index.
+      () where no names are known.
+    """
+    if not names:
+        return ()
+    unnamed = (f"{UNNAMED} {index}" for index in range(len(names), num_classes))
+    return (*names[:num_classes], *unnamed)
 
 
 @functools.cache

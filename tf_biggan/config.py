@@ -101,11 +101,22 @@ class ModelConfig:
 class DataConfig:
     """What is trained on."""
 
+    # Data may move while a run goes on: their identity is compared in place of their path.
     dataset: str = setting(
-        "digits", "digits, tfds:NAME, folder:PATH or tfrecord:PATH", path=ONE_PATH
+        "digits",
+        "digits, tfds:NAME, folder:PATH or tfrecord:PATH",
+        may_change=True,
+        path=ONE_PATH,
     )
     split: str | None = setting(
-        None, "split of a tfds data set, train if none is given; or sub-folder of a PATH"
+        None,
+        "split of a tfds data set, train if none is given; or sub-folder of a PATH",
+        may_change=True,
+    )
+    changed_data: bool = setting(
+        False,
+        "resume a run although images were added, removed or replaced since it began",
+        may_change=True,
     )
     data_dir: str | None = setting(None, "where tfds data sets lie", may_change=True, path=ONE_PATH)
     download: bool = setting(False, "download a tfds data set that is not there", may_change=True)

@@ -8,6 +8,7 @@ import os
 import numpy as np
 
 from tf_biggan import checks
+from tf_biggan.classes import match_classes, name_differences
 from tf_biggan.data.source import Source
 from tf_biggan.evaluation import report
 from tf_biggan.evaluation.cache import ArrayCache
@@ -16,7 +17,7 @@ from tf_biggan.evaluation.evaluator import Evaluator, Scores
 from tf_biggan.evaluation.extractors import Extractor
 from tf_biggan.evaluation.generated import Drawing, GeneratedImages
 from tf_biggan.evaluation.image_sets import ImageSet, PilResized, SourceImages, open_images
-from tf_biggan.evaluation.metrics import Reference, score_name
+from tf_biggan.evaluation.metrics import BY_INDEX, Reference, score_name
 from tf_biggan.evaluation.networks import named_network
 from tf_biggan.evaluation.protocol import get_protocol
 from tf_biggan.evaluation.selection import select
@@ -118,7 +119,7 @@ class _Evaluation:
                 scores.join(found)
             if self._saves_statistics and kind == self._selected.primary:
                 evaluator.save_statistics(self._config.save_statistics, reference)
-        scores.notes += self._left_out()
+        scores.notes += self._left_out() + self._notes_on_classes()
         return scores
 
     def _left_out(self) -> list[str]:
@@ -151,7 +152,7 @@ class _Evaluation:
         valid = config.valid_score
         if valid is None and reference.features is not None:
             valid = evaluator.score_of(reference)
-        scores.notes += self._left_out()
+        scores.notes += self._left_out() + self._notes_on_classes()
         return points, scores, names, valid
 
     @property
@@ -242,11 +243,42 @@ class _Evaluation:
         )
 
     def _label_counts(self):
-        """Images of the reference by class, of as many classes as the model has; None without."""
-        if self._source is None or not self._source.num_classes:
+        """Images of the reference by class of the model; None where their classes are not known.
+
+        Raises:
+          ValueError: the reference has images of a class that the model lacks.
+        """
+        source, classes = self._source, self._opened.generator.num_classes
+        if source is None or not source.num_classes:
             return None
-        classes = max(self._source.num_classes, self._opened.generator.num_classes)
-        return np.bincount(self._source.labels, minlength=classes)
+        counts = source.label_counts()
+        names = self._opened.class_names
+        if not names:
+            return counts
+        matched = match_classes(source.class_names, names)
+        unknown = [n for n, i in zip(source.class_names, matched, strict=True) if i < 0]
+        checks.require(
+            not unknown,
+            "--label_sampling=data draws the classes of the reference, so that the model must have"
+            f" them; {name_differences(names, source.class_names, 'the model', 'the reference')}",
+            reference=source.name,
+        )
+        made = np.zeros(classes, counts.dtype)
+        made[list(matched)] = counts
+        return made
+
+    def _notes_on_classes(self) -> list[str]:
+        """What the reader of a score has to know about whose classes are compared."""
+        if self._opened is None or self._source is None or not self._source.num_classes:
+            return []
+        ours, theirs = self._opened.class_names, self._source.class_names
+        if not self._opened.generator.num_classes:
+            return []
+        sampled = self._config.label_sampling or self.protocol.label_sampling
+        if not ours:
+            return [BY_INDEX] if sampled == "data" else []
+        difference = name_differences(ours, theirs, "the model", "the reference")
+        return [f"The model and the reference have other classes; {difference}."] * bool(difference)
 
     def _extractor(self, kind: str) -> Extractor:
         checks.require(

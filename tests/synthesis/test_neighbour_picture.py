@@ -13,9 +13,11 @@ from PIL import Image
 
 from tf_biggan.data.sources import open_source
 from tf_biggan.evaluation import classifier
-from tf_biggan.evaluation.image_sets import SourceImages
+from tf_biggan.evaluation.image_sets import ArrayImages, SourceImages
+from tf_biggan.evaluation.metrics import BY_INDEX
 from tf_biggan.images import to_uint8
 from tf_biggan.open_model import open_model
+from tf_biggan.synthesis import neighbour_picture
 from tf_biggan.synthesis.image_maker import ImageMaker, latents_of_seeds
 from tf_biggan.synthesis.neighbour_picture import draw_neighbours
 from tf_biggan.synthesis.neighbour_settings import NeighboursConfig
@@ -152,3 +154,24 @@ def test_bad_input_is_one_sentence(fault, tmp_path, tmp_path_factory):
         draw_neighbours(NeighboursConfig(**filled))
     assert message.lower() in str(error.value).lower()
     assert "\n" not in str(error.value) and os.listdir(tmp_path) == []
+
+
+def test_the_same_class_is_found_by_its_name():
+    def samples(names, labels):
+        made = ArrayImages("samples", np.zeros((len(labels), 32, 32, 1), np.uint8), labels)
+        made.class_names = names
+        return made
+
+    source = open_source("digits")
+    turned = samples(tuple("9876543210"), [0, 2])
+    assert neighbour_picture._with_labels_of(source, turned) == ()
+    assert turned.labels.tolist() == [9, 7]
+    nameless = samples((), [0, 2])
+    assert neighbour_picture._with_labels_of(source, nameless) == (BY_INDEX,)
+    assert nameless.labels.tolist() == [0, 2]
+    for names, labels, message in (
+        (("0", "ant"), [0, 1], "only in the samples: 'ant'"),
+        ((), [3, 10], "largest_label=10"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            neighbour_picture._with_labels_of(source, samples(names, labels))

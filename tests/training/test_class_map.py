@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tf_biggan.classes import ClassLookup, imagenet_classes
+from tf_biggan.training import initialization
 from tf_biggan.training.class_map import class_sources, describe_sources, read_class_map
+from tf_biggan.training.source_model import SourceModel, SourceNetwork
 
 IMAGENET = ClassLookup(tuple(imagenet_classes().values()))
 DIGITS = ClassLookup(tuple("0123456789"))
@@ -117,3 +119,23 @@ def test_files_of_other_editors(tmp_path):
     path.write_bytes("zaunkönig=fresh\n".encode("latin-1"))
     with pytest.raises(ValueError, match=r"class map .*map': byte 0xf6 in line 1 is not UTF-8"):
         read_class_map(str(path))
+
+
+def test_a_run_of_more_classes_than_its_data_does_not_take_the_named_ones_in_order():
+    source = ClassLookup(("wren", "owl", "ant"))
+    new = initialization._lookup(("ant",), 3)
+    assert new.class_names == ("ant", "unnamed 1", "unnamed 2")
+    with pytest.raises(ValueError, match="these have none: 1 unnamed 1, 2 unnamed 2"):
+        class_sources(None, new, source)
+    assert class_sources({"*": "fresh"}, new, source) == ((), (), ())
+    assert class_sources({"unnamed 1,unnamed 2": "fresh"}, new, source) == ((2,), (), ())
+
+
+@pytest.mark.parametrize(
+    "names, entries, by_index",
+    [((), None, True), (("bee", "ant"), None, False), ((), {"*": "fresh"}, False)],
+)
+def test_classes_that_are_taken_in_order_are_told(names, entries, by_index):
+    source = SourceModel({}, SourceNetwork({"num_classes": 2}, {}), None, names)
+    made = initialization._initialization(source, 2, ("ant", "bee"), entries)
+    assert made.by_index == by_index

@@ -14,6 +14,7 @@ from tf_biggan.data import images
 from tf_biggan.data.source import Source
 
 MAX_KINDS = 8
+MAX_SIZES = 1000
 SUB_FOLDERS = "sub-folders"
 
 
@@ -21,7 +22,7 @@ class FolderSource(Source):
     """Image files by their paths, decoded when they are read.
 
     Args:
-      name: the specification it was opened with.
+      root: the folder.
       class_names: one name a class; empty where there are none.
       paths: of the image files.
       labels: [N], the class of every image.
@@ -30,13 +31,15 @@ class FolderSource(Source):
 
     def __init__(
         self,
-        name: str,
+        root: str,
         class_names: tuple[str, ...],
         paths: list[str],
         labels,
         left_out: Mapping[str, int],
     ):
+        name = f"folder:{root}"
         super().__init__(name, class_names, labels)
+        self._root = root
         if left_out:
             self.notes = (
                 f"Left out of {name}: {_counted(left_out)}. Images end in"
@@ -54,6 +57,16 @@ class FolderSource(Source):
 
     def locate(self, index):
         return self._paths[index]
+
+    def index_parts(self):
+        start = len(_join(self._root, ""))
+        for path in self._paths:
+            yield path[start:].encode() + b"\0"
+        # Sizes tell images from smaller copies of the same names; those of all would take minutes.
+        count = min(len(self._paths), MAX_SIZES)
+        for number in range(count):
+            path = self._paths[number * len(self._paths) // count]
+            yield tf.io.gfile.stat(path).length.to_bytes(8, "little")
 
 
 def open_folder(location: str, split: str | None) -> FolderSource:
@@ -76,7 +89,6 @@ def open_folder(location: str, split: str | None) -> FolderSource:
         "`folder:PATH` must name an existing folder",
         path=root,
     )
-    name = f"folder:{root}"
     files, folders, left_out = _entries(root)
     checks.require(
         not (files and folders),
@@ -93,13 +105,11 @@ def open_folder(location: str, split: str | None) -> FolderSource:
     )
     if files:
         paths = [_join(root, file) for file in files]
-        return FolderSource(name, (), paths, np.zeros(len(files)), left_out)
-    return _with_classes(name, root, folders, left_out)
+        return FolderSource(root, (), paths, np.zeros(len(files)), left_out)
+    return _with_classes(root, folders, left_out)
 
 
-def _with_classes(
-    name: str, root: str, classes: list[str], left_out: collections.Counter
-) -> FolderSource:
+def _with_classes(root: str, classes: list[str], left_out: collections.Counter) -> FolderSource:
     paths, labels, empty = [], [], []
     for label, class_name in enumerate(classes):
         folder = _join(root, class_name)
@@ -117,7 +127,7 @@ def _with_classes(
         path=root,
         without_images=empty[:3],
     )
-    return FolderSource(name, tuple(classes), paths, np.array(labels), left_out)
+    return FolderSource(root, tuple(classes), paths, np.array(labels), left_out)
 
 
 def _require_decoder(paths: list[str]) -> None:

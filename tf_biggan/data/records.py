@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
 
 import numpy as np
@@ -75,6 +76,12 @@ class RecordSource(Source):
     def locate(self, index):
         file = self._index.files[self._index.file_of[index]]
         return f"{file} at byte {self._index.offsets[index]}"
+
+    def index_parts(self):
+        for file in self._index.files:
+            yield os.path.basename(file).encode() + b"\0"
+        yield np.asarray(self._index.file_of, "<i4").tobytes()
+        yield np.asarray(self._index.offsets, "<i8").tobytes()
 
 
 def scan(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import abc
+import copy
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -41,6 +43,23 @@ class Source(abc.ABC):
     @abc.abstractmethod
     def locate(self, index: int) -> str:
         """Where image `index` is stored, for messages and fingerprints."""
+
+    def index_parts(self) -> Iterable[bytes]:
+        """What tells the images apart wherever they are stored, in their order; no labels."""
+        return (self.locate(index).encode() + b"\0" for index in range(self.num_images))
+
+    def with_classes(self, class_names: Sequence[str], labels_of: Sequence[int]) -> Source:
+        """The same images with other names, or another order, of their classes.
+
+        Args:
+          class_names: one name a class.
+          labels_of: for every present class its new label.
+        """
+        made = copy.copy(self)
+        made.class_names = tuple(class_names)
+        labelled = np.append(np.asarray(labels_of, np.int32), -1)  # -1 is no class, and stays
+        made.labels = labelled[self.labels]
+        return made
 
     @property
     def num_images(self) -> int:

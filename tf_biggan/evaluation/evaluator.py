@@ -171,4 +171,4 @@ class Evaluator:
             (scores.per_class, result.per_class),
         ):
             own.update({metrics.score_name(prefix, name): v for name, v in values.items()})
-        scores.notes += result.notes
+        scores.notes += [note for note in result.notes if note not in scores.notes]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 
-from tf_biggan.classes import ClassLookup
+import numpy as np
+
+from tf_biggan.classes import match_classes, name_differences
 from tf_biggan.evaluation.classifier import accuracy
 from tf_biggan.evaluation.extractors import Extractor
 from tf_biggan.evaluation.features import Features
@@ -21,6 +24,11 @@ from tf_biggan.evaluation.protocol import CONTENT, Protocol
 # Scores that carry no network's name: they are about the classes asked for.
 UNPREFIXED = ("accuracy", "held_out_accuracy")
 # What the inception score is called where the network is not Inception.
+BY_INDEX = (
+    "The images or the reference have no class names: labels of both are taken to mean the same"
+    " classes by their index."
+)
+BY_NAME = "Classes of the images and of the reference differ in number or order: matched by name."
 HONEST_NAMES = {"is": "score", "is_std": "score_std"}
 
 
@@ -57,18 +65,39 @@ class Context:
     class_names: tuple[str, ...]
     bootstrap: int = 0
 
-    @property
-    def classes_agree(self) -> bool:
-        """Whether labels of both sets mean the same classes, as far as their names tell."""
-        ours, theirs = tuple(self.class_names), tuple(self.reference.class_names)
+    @functools.cached_property
+    def labels(self) -> np.ndarray | None:
+        """Labels of the generated images as the reference counts its classes; by name.
+
+        None where an image is of a class that the reference lacks. Where one side has no names,
+        labels mean the same indices on both.
+        """
+        ours, theirs = self.class_names, self.reference.class_names
         labels = self.generated.labels
-        if labels.min() < 0 or (theirs and labels.max() >= len(theirs)):
-            return False
-        if not ours or not theirs or ours == theirs:
-            return True
-        # A converted model has ImageNet's names where a data set has its WordNet ids.
-        lookup = ClassLookup(ours)
-        return all(lookup.named(name) == (index,) for index, name in enumerate(theirs))
+        if ours and theirs:
+            matched = np.array(match_classes(ours, theirs), np.int32)
+            inside = labels.min() >= 0 and labels.max() < len(ours)
+            labels = matched[labels] if inside else np.full_like(labels, -1)
+        limit = len(theirs) or np.iinfo(np.int32).max
+        return labels if labels.min() >= 0 and labels.max() < limit else None
+
+    def how_classes_were_matched(self) -> tuple[str, ...]:
+        """A note where classes were not simply the same; () where they were."""
+        ours, theirs = tuple(self.class_names), tuple(self.reference.class_names)
+        if not (ours and theirs):
+            return (BY_INDEX,)
+        if ours != theirs and match_classes(ours, theirs) != tuple(range(len(theirs))):
+            return (BY_NAME,)
+        return ()
+
+    def why_classes_differ(self) -> str:
+        """The end of the sentence about a metric that needs classes of the reference."""
+        ours, theirs = self.class_names, self.reference.class_names
+        sentence = "needs images of the reference's classes"
+        if not (ours and theirs):
+            return sentence
+        difference = name_differences(ours, theirs, "these images", "the reference")
+        return f"{sentence} ({difference})" if difference else sentence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,9 +132,11 @@ def score_name(prefix: str, name: str) -> str:
 
 def missing(context: Context, name: str) -> str | None:
     """What a metric lacks, as the end of a sentence; None where it can be computed."""
-    return next(
-        (NEEDS[need][1] for need in METRICS[name].needs if not NEEDS[need][0](context)), None
-    )
+    lacking = next((need for need in METRICS[name].needs if not NEEDS[need][0](context)), None)
+    if lacking is None:
+        return None
+    sentence = NEEDS[lacking][1]
+    return sentence if isinstance(sentence, str) else sentence(context)
 
 
 def beside_small_samples(
@@ -187,28 +218,30 @@ def _density_coverage(context):
 
 def _intra_fid(context):
     generated, real = context.generated, context.reference.features
-    found = intra_class_distance(generated.features, generated.labels, real.features, real.labels)
+    found = intra_class_distance(generated.features, context.labels, real.features, real.labels)
     names = context.reference.class_names
-    notes = ()
+    notes = context.how_classes_were_matched()
     if found.too_few:
         listed = ", ".join(names[label] if names else str(label) for label in found.too_few[:5])
-        notes = (f"intra_fid leaves out {len(found.too_few)} classes of 1 or no image: {listed}.",)
+        notes += (f"intra_fid leaves out {len(found.too_few)} classes of 1 or no image: {listed}.",)
     values = {} if found.mean is None else {"intra_fid": found.mean}
     return Result(values, per_class={"intra_fid": _named(found.of_class, names)}, notes=notes)
 
 
 def _accuracy(context):
     generated = context.generated
-    whole, by_class = accuracy(generated.logits, generated.labels)
+    whole, by_class = accuracy(generated.logits, context.labels)
     names = context.reference.class_names
     values = {"accuracy": whole, **context.extractor.facts}
-    return Result(values, per_class={"accuracy": _named(by_class, names)})
+    per_class = {"accuracy": _named(by_class, names)}
+    return Result(values, per_class=per_class, notes=context.how_classes_were_matched())
 
 
 def _named(by_class, names):
     return {names[label] if names else str(label): value for label, value in by_class.items()}
 
 
+# Whether a need is met, and the end of the sentence that tells that it is not.
 NEEDS = {
     "reference features": (
         lambda context: context.reference.features is not None,
@@ -237,8 +270,8 @@ NEEDS = {
         "needs ten times as many images as there are features",
     ),
     "agreeing classes": (
-        lambda context: context.classes_agree,
-        "needs images of the reference's classes",
+        lambda context: context.labels is not None,
+        lambda context: context.why_classes_differ(),
     ),
 }
 BOTH_SIDES = ("reference features",)

@@ -9,11 +9,13 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
+from tf_biggan.classes import match_classes, name_differences
 from tf_biggan.data.source import Source
 from tf_biggan.evaluation.cache import ArrayCache
 from tf_biggan.evaluation.extractors import pixel_extractor
 from tf_biggan.evaluation.features import FeatureExtraction
 from tf_biggan.evaluation.image_sets import ImageSet, SourceImages
+from tf_biggan.evaluation.metrics import BY_INDEX
 from tf_biggan.evaluation.networks import named_network
 from tf_biggan.evaluation.report import write_text
 from tf_biggan.images import save_png, sheet
@@ -49,8 +51,7 @@ def draw_neighbours(config: NeighboursConfig) -> None:
     samples, names = given_images(config, opened) if config.images else made_samples(config, opened)
     height, width, channels = samples.image_shape
     reference = SourceImages(source, (height, width), channels, config.reference_images)
-    if config.same_class:
-        _require_same_classes(opened, samples, source)
+    notes = _with_labels_of(source, samples) if config.same_class else ()
     extraction = _extraction(config, source, reference)
     found = find_neighbours(
         samples, reference, extraction, config.num_neighbours, config.same_class
@@ -68,7 +69,7 @@ def draw_neighbours(config: NeighboursConfig) -> None:
         settings |= describe_latents(config.truncation_ends()[0], config.truncation_mode)
     described = settings if opened is None else describe(opened, settings)
     report = {**described, "neighbours": table_rows(names, source, reference, found)}
-    print(*samples.notes, *reference.notes, *table_lines(report), sep="\n")
+    print(*samples.notes, *reference.notes, *notes, *table_lines(report), sep="\n")
     page = _page(samples, names, reference, found)
     write_text(table, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     save_png(page, config.output, as_text(described))
@@ -81,14 +82,37 @@ def _reference_choice(config) -> ReferenceChoice:
     )
 
 
-def _require_same_classes(opened, samples: ImageSet, source: Source) -> None:
-    classes = opened.generator.num_classes if opened else len(samples.class_names)
+def _with_labels_of(source: Source, samples: ImageSet) -> tuple[str, ...]:
+    """Gives samples the labels that the reference has for their classes; returns notes on it.
+
+    Raises:
+      ValueError: one side has no classes, or the reference lacks a class of the samples.
+    """
     checks.require(
-        source.num_classes > 0 and classes in (0, source.num_classes),
-        "--same_class needs samples and a reference of the same classes",
-        classes=classes,
+        source.num_classes > 0 and samples.labels is not None,
+        "--same_class needs samples and a reference of known classes",
+        samples=samples.name,
         reference_classes=source.num_classes,
     )
+    names, others = samples.class_names, source.class_names
+    if not names:
+        largest = int(samples.labels.max())
+        checks.require(
+            largest < source.num_classes,
+            "--same_class needs samples of the reference's classes",
+            largest_label=largest,
+            reference_classes=source.num_classes,
+        )
+        return (BY_INDEX,)
+    matched = np.array(match_classes(names, others), np.int32)[samples.labels]
+    checks.require(
+        bool((matched >= 0).all()),
+        "--same_class needs samples of the reference's classes;"
+        f" {name_differences(names, others, 'the samples', 'the reference')}",
+        reference=source.name,
+    )
+    samples.labels = matched
+    return ()
 
 
 def _extraction(config: NeighboursConfig, source, reference) -> FeatureExtraction:

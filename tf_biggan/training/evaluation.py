@@ -6,8 +6,10 @@ import dataclasses
 import os
 from collections.abc import Mapping
 
+import numpy as np
 import tensorflow as tf
 
+from tf_biggan.classes import complete_names
 from tf_biggan.config import TrainConfig
 from tf_biggan.data.source import Source
 from tf_biggan.evaluation.cache import ArrayCache, cache_folder, key_of
@@ -21,6 +23,7 @@ from tf_biggan.evaluation.protocol import DEFAULT
 from tf_biggan.training.checkpoints import Checkpoints
 from tf_biggan.training.logs import read_metrics
 from tf_biggan.training.run_directory import (
+    read_data_identity,
     read_initialization,
     write_config,
     write_initialization,
@@ -69,7 +72,7 @@ class RunEvaluation:
         generator, settings = state.average, config.run
         self._config, self._run_dir, self._writes = config, run_dir, writes
         self._state = state
-        self._class_names = source.class_names if config.model.num_classes else ()
+        self._class_names = complete_names(source.class_names, config.model.num_classes)
         shape = (*generator.image_size, generator.image_channels)
         data = SourceImages(source, shape[:2], shape[2])
         cache = cache_folder()
@@ -85,7 +88,9 @@ class RunEvaluation:
             BATCH_SIZE,
             {"path": run_dir},
             self._class_names,
-            source.label_counts() if self._class_names else None,
+            np.bincount(source.labels, minlength=config.model.num_classes)
+            if config.model.num_classes
+            else None,
             trains=True,
         )
         self._reference = self._open_reference(settings.eval_reference, data)
@@ -124,7 +129,8 @@ class RunEvaluation:
     def _keep(self, name):
         folder = os.path.join(self._run_dir, f"best-{name}")
         if self._writes:
-            write_config(folder, self._config, self._class_names)
+            identity = read_data_identity(self._run_dir)
+            write_config(folder, self._config, self._class_names, identity)
             if (record := read_initialization(self._run_dir)) is not None:
                 write_initialization(folder, record)
         if name not in self._kept:

@@ -16,7 +16,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from tf_biggan import checks
-from tf_biggan.classes import ClassLookup
+from tf_biggan.classes import ClassLookup, complete_names
 from tf_biggan.config import TrainConfig
 from tf_biggan.training.checkpoints import has_checkpoint
 from tf_biggan.training.class_map import (
@@ -42,11 +42,13 @@ class Initialization:
       source: the model.
       sources: the source classes of every new class.
       class_names: those, described, by the name of every new class.
+      by_index: whether classes were taken in order because one side has no names.
     """
 
     source: SourceModel
     sources: ClassSources
     class_names: Mapping[str, str]
+    by_index: bool = False
 
     def fill(self, state: TrainState) -> None:
         """Overwrites the initial values of a state whose networks are of the source's kind."""
@@ -76,6 +78,8 @@ class Initialization:
             lines.append("Optimisers: go on from the source's")
         if note := self.source.description.get("provenance", {}).get("licence_note"):
             lines.append(f"Licence note of the source: {note}")
+        if self.by_index:
+            lines.append("Classes are taken in order, since the source or the data name none")
         shown = list(self.class_names.items())
         lines += [f"Class {name} starts from: {of}" for name, of in shown[:MAX_SHOWN]]
         if len(shown) > MAX_SHOWN:
@@ -144,12 +148,13 @@ def _initialization(source, num_classes, class_names, entries) -> Initialization
     new = _lookup(class_names, num_classes)
     known = _lookup(source.class_names, source.generator.config["num_classes"])
     sources = class_sources(entries, new, known)
-    return Initialization(source, sources, describe_sources(sources, new, known))
+    nameless = num_classes > 0 and not (new.class_names and known.class_names)
+    described = describe_sources(sources, new, known)
+    return Initialization(source, sources, described, nameless and entries is None)
 
 
 def _lookup(class_names, num_classes) -> ClassLookup:
-    """Classes by name only where there is a name for each: a model may have more than its data."""
-    return ClassLookup(class_names if len(class_names) == num_classes else (), num_classes)
+    return ClassLookup(complete_names(class_names, num_classes), num_classes)
 
 
 def _require_trained_blocks(config, discriminator):

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
+from tf_biggan.classes import complete_names
 from tf_biggan.config import TrainConfig
 from tf_biggan.data.images import naming_unreadable
 from tf_biggan.data.pipeline import distribute
@@ -33,6 +34,7 @@ from tf_biggan.training.freezing import freeze_blocks
 from tf_biggan.training.initialization import Initialization, begin
 from tf_biggan.training.logs import MetricsLog, TrainingProgress
 from tf_biggan.training.own_code import check_loss, logits_dtype
+from tf_biggan.training.run_data import data_of_run
 from tf_biggan.training.run_directory import check_run, write_config, write_initialization
 from tf_biggan.training.samples import SampleSheets
 from tf_biggan.training.state import TrainState, adam_optimizers
@@ -64,6 +66,7 @@ def train(config: TrainConfig, run_dir: str) -> bool:
     source = open_source(
         data.dataset, split=data.split, data_dir=data.data_dir, download=data.download
     )
+    source, identity = data_of_run(run_dir, source, config, print if writes else _silent)
     config = with_classes_of(config, source)
     config, initialization = begin(config, run_dir, source.class_names)
     plan = batch_plan(config.step, strategy.num_replicas_in_sync)
@@ -71,8 +74,8 @@ def train(config: TrainConfig, run_dir: str) -> bool:
     with strategy.scope():
         state = create_state(config, initialization)
     if writes:
-        names = source.class_names if config.model.num_classes else ()
-        write_config(run_dir, config, names)
+        names = complete_names(source.class_names, config.model.num_classes)
+        write_config(run_dir, config, names, identity)
         if initialization is not None:
             write_initialization(run_dir, initialization.record())
             print(*initialization.describe(), sep="\n")
@@ -130,6 +133,10 @@ def label_probabilities(config: TrainConfig, source: Source) -> np.ndarray | Non
     return counts / counts.sum()
 
 
+def _silent(text: str) -> None:
+    """Prints nothing: of several processes, one speaks."""
+
+
 def _plan_lines(config, strategy, plan):
     step, replicas = config.step, strategy.num_replicas_in_sync
     yield (
@@ -153,7 +160,7 @@ class _Run:
         require_same_iteration(strategy, self._iteration, run_dir)
         if self._iteration:
             self._say(f"Going on from iteration {self._iteration}.")
-        names = source.class_names if config.model.num_classes else ()
+        names = complete_names(source.class_names, config.model.num_classes)
         self._sheets = SampleSheets(state.average, run_dir, names, settings.seed)
         self._step = compile_iterations(
             strategy,

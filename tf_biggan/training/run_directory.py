@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Mapping, Sequence
 
 from tf_biggan import checks
+from tf_biggan.classes import complete_names
 from tf_biggan.config import TrainConfig
+from tf_biggan.data.identity import DataIdentity
 from tf_biggan.json_files import read_json
 
 CONFIG_FILE = "config.json"
 CLASSES_FILE = "classes.json"
+DATA_FILE = "data.json"
 INITIALIZATION_FILE = "initialization.json"
 # The groups that a run's config.json has, and no other config.json.
 GROUPS = {"model", "data", "step", "run"}
@@ -39,10 +43,24 @@ def check_run(run_dir: str, config: TrainConfig) -> None:
         )
 
 
-def write_config(run_dir: str, config: TrainConfig, class_names: Sequence[str] = ()) -> None:
-    """Makes the folder where it does not exist; writes its config.json and classes.json."""
+def write_config(
+    run_dir: str,
+    config: TrainConfig,
+    class_names: Sequence[str] = (),
+    identity: DataIdentity | None = None,
+) -> None:
+    """Makes the folder where it does not exist; writes config.json, classes.json and data.json.
+
+    Args:
+      run_dir: folder of the run.
+      config: of the run.
+      class_names: one name a class, or none.
+      identity: of the data; None to write no data.json.
+    """
     os.makedirs(run_dir, exist_ok=True)
     _write(run_dir, CLASSES_FILE, json.dumps(list(class_names), indent=2) + "\n")
+    if identity is not None:
+        _write(run_dir, DATA_FILE, json.dumps(dataclasses.asdict(identity)) + "\n")
     _write(run_dir, CONFIG_FILE, config.to_json())
 
 
@@ -71,12 +89,29 @@ def is_run(path: str) -> bool:
 
 
 def read_class_names(run_dir: str) -> tuple[str, ...]:
-    """Names of a run's classes, or () where none are known."""
+    """One name for each class of a run; () where none are known.
+
+    Raises:
+      ValueError: classes.json or config.json is damaged; the message names the file.
+    """
     path = os.path.join(run_dir, CLASSES_FILE)
     if not os.path.exists(path):
         return ()
-    with open(path, encoding="utf-8") as file:
-        return tuple(json.load(file))
+    names = read_json(path, "tuple[str, ...]")
+    # Version 0.1 wrote the names of the data, which may be fewer than the model's classes.
+    return complete_names(names, read_config(run_dir).model.num_classes or len(names))
+
+
+def read_data_identity(run_dir: str) -> DataIdentity | None:
+    """What the data of a run are; None for runs of version 0.1, which did not record it.
+
+    Raises:
+      ValueError: data.json is damaged; the message names the file.
+    """
+    path = os.path.join(run_dir, DATA_FILE)
+    if not os.path.exists(path):
+        return None
+    return DataIdentity.from_dict(read_json(path), path)
 
 
 def read_config(run_dir: str) -> TrainConfig:

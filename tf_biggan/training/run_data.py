@@ -1,0 +1,96 @@
+"""The data of a resumed run: the classes and images that it began with, wherever they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tf_biggan import checks
+from tf_biggan.classes import complete_names, match_classes, name_differences
+from tf_biggan.config import TrainConfig
+from tf_biggan.data.identity import DataIdentity
+from tf_biggan.data.source import Source
+from tf_biggan.training.run_directory import (
+    is_run,
+    read_class_names,
+    read_config,
+    read_data_identity,
+)
+
+ANOTHER_RUN = "or train in another --run_dir"
+
+
+def data_of_run(
+    run_dir: str, source: Source, config: TrainConfig, say: Callable[[str], None]
+) -> tuple[Source, DataIdentity]:
+    """The source with the labels that a run gives its classes, and the identity of its data.
+
+    The path of the data may have changed. Classes in another order are matched by name.
+
+    Args:
+      run_dir: folder of the run; a new one takes the source as it is.
+      source: what `config.data` names.
+      config: of the run that is to start or to be resumed.
+      say: prints a sentence.
+
+    Raises:
+      ValueError: the run has other classes, or other images and `changed_data` is not set.
+    """
+    if not is_run(run_dir):
+        return source, DataIdentity.of(source)
+    source = _with_classes_of_run(run_dir, source, read_class_names(run_dir), say)
+    identity, stored = DataIdentity.of(source), read_data_identity(run_dir)
+    if stored is None:
+        _require_same_place(run_dir, config)
+        return source, identity
+    difference = stored.differences(identity, source.class_names)
+    checks.require(
+        difference is None or config.data.changed_data,
+        f"cannot resume {run_dir}: its data have changed: {difference}. Use the data that it began"
+        f" with, --changed_data to go on with these, {ANOTHER_RUN}",
+        dataset=source.name,
+    )
+    if difference is not None:
+        say(f"The data have changed since the run began: {difference}.")
+    return source, identity
+
+
+def _with_classes_of_run(
+    run_dir: str, source: Source, names: Sequence[str], say: Callable[[str], None]
+) -> Source:
+    if not names:
+        return source
+    checks.require(
+        bool(source.class_names),
+        f"cannot resume {run_dir}: its data had classes, and {source.name} has none. Use the data"
+        f" that it began with, {ANOTHER_RUN}",
+        classes=len(names),
+    )
+    found = complete_names(source.class_names, max(len(names), int(source.labels.max()) + 1))
+    difference = name_differences(names, found, "the run", source.name)
+    checks.require(
+        difference is None,
+        f"cannot resume {run_dir}: its data had other classes; {difference}. Give the classes the"
+        f" names that they had, {ANOTHER_RUN}",
+        dataset=source.name,
+    )
+    labels = match_classes(found, names)
+    if labels == tuple(range(len(names))):
+        return source
+    say(f"Classes of {source.name} are in another order than the run's: they are matched by name.")
+    return source.with_classes(names, labels)
+
+
+def _require_same_place(run_dir: str, config: TrainConfig) -> None:
+    """Compares paths, as version 0.1 did, of whose runs nothing else is known."""
+    then, now = read_config(run_dir).data, config.data
+    checks.require(
+        (then.dataset, then.split) == (now.dataset, now.split),
+        f"cannot resume {run_dir}: --dataset was {_named(then)} and is {_named(now)}, and the run"
+        " is of a version that did not record which images it has. Resume it once with the data at"
+        f" their first place (a symbolic link is enough), {ANOTHER_RUN}",
+        dataset=now.dataset,
+    )
+
+
+def _named(data) -> str:
+    return data.dataset if data.split is None else f"{data.dataset} (--split={data.split})"
