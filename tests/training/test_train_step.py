@@ -29,6 +29,9 @@ CLASSES = 3
 LATENTS_ATOL = 1e-6
 UNIFORM = np.full(CLASSES, 1 / CLASSES)
 CONFIG = StepConfig(global_batch_size=8, num_d_steps=2, ema_decay=0.5, ema_start=2)
+ACCUMULATING = dataclasses.replace(
+    CONFIG, global_batch_size=16, d_accumulations=2, g_accumulations=2
+)
 
 
 def make_state(rate=0.05, **options):
@@ -75,7 +78,10 @@ def run_eagerly(state, config, images, labels, iterations=2):
     drawing = stateless_drawing(state, config, 7, UNIFORM, 1)
     pairs = itertools.cycle(zip(images, labels, strict=True))
     for _ in range(iterations):
-        batches = [[Reals(*map(tf.constant, next(pairs)))] for _ in range(config.num_d_steps)]
+        batches = [
+            [Reals(*map(tf.constant, next(pairs))) for _ in range(config.d_accumulations)]
+            for _ in range(config.num_d_steps)
+        ]
         metrics = replica_iteration(state, config, batches, drawing)
     return metrics
 
@@ -90,18 +96,20 @@ def endless(images, labels):
     return iter(tf.data.Dataset.from_tensor_slices((images, labels)).repeat())
 
 
-def test_two_replicas_run_like_one(mirrored_strategy):
-    images, labels = batches_of(4, 8)
+@pytest.mark.parametrize("config, iterations", [(CONFIG, 2), (ACCUMULATING, 1)])
+def test_two_replicas_run_like_one(mirrored_strategy, config, iterations):
+    count = 4
+    images, labels = batches_of(count, 8)
     alone = make_state()
-    metrics = run_eagerly(alone, CONFIG, images, labels)
+    metrics = run_eagerly(alone, config, images, labels, iterations)
     with mirrored_strategy.scope():
         together = make_state()
     halves = mirrored_strategy.distribute_datasets_from_function(
         lambda context: tf.data.Dataset.from_tensor_slices(
-            (images.reshape(8, 4, 32, 32, 3), labels.reshape(8, 4))
+            (images.reshape(2 * count, 4, 32, 32, 3), labels.reshape(2 * count, 4))
         ).repeat()
     )
-    shared = compiled(mirrored_strategy, together, CONFIG)(iter(halves), tf.constant(2))
+    shared = compiled(mirrored_strategy, together, config)(iter(halves), tf.constant(iterations))
     for name, value in metrics.items():
         np.testing.assert_allclose(shared[name], value, atol=1e-9, err_msg=name)
     assert_same(values_of(together), values_of(alone))
@@ -181,8 +189,8 @@ def _frozen(state):
 
 
 def test_compiled_with_xla_it_is_the_same():
-    images, labels = batches_of(4, 8)
-    config = dataclasses.replace(CONFIG, g_orthogonal=1e-3, g_sigma_clamp=0.5)
+    images, labels = batches_of(8, 8)
+    config = dataclasses.replace(ACCUMULATING, g_orthogonal=1e-3, g_sigma_clamp=0.5)
     plain, fast = make_state(), make_state()
     expected = run_eagerly(plain, config, images, labels)
     step = compiled(tf.distribute.get_strategy(), fast, config, jit_compile=True)
@@ -190,6 +198,24 @@ def test_compiled_with_xla_it_is_the_same():
     for name, value in expected.items():
         np.testing.assert_allclose(actual[name], value, atol=LATENTS_ATOL, err_msg=name)
     assert_same(values_of(fast), values_of(plain), atol=LATENTS_ATOL)
+
+
+def test_the_graph_does_not_grow_with_steps_and_accumulations():
+    sizes = set()
+    state = make_state()
+    data = endless(*batches_of(1, 2))
+    for count in (2, 6):
+        config = StepConfig(
+            global_batch_size=2 * count,
+            num_d_steps=count,
+            d_accumulations=count,
+            g_accumulations=count,
+        )
+        step = compiled(tf.distribute.get_strategy(), state, config)
+        graph = step.get_concrete_function(data, tf.constant(1)).graph.as_graph_def()
+        functions = graph.library.function
+        sizes.add(len(graph.node) + sum(len(function.node_def) for function in functions))
+    assert len(sizes) == 1
 
 
 def test_several_iterations_in_one_call_are_as_many_calls():

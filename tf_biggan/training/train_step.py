@@ -1,8 +1,13 @@
-"""One iteration of training as one graph: D updates, the G update, the moving average."""
+"""One iteration of training as one graph: D updates, the G update, the moving average.
+
+D steps and accumulation steps are loops around `strategy.run`, because a strategy of several
+replicas allows no loop inside it that synchronises them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -12,19 +17,25 @@ from tf_biggan.config import StepConfig
 from tf_biggan.layers.precision import wide_dtype
 from tf_biggan.sampling import class_labels, normal_latents
 from tf_biggan.training.ema import ema_decay, update_ema
+from tf_biggan.training.loops import repeat
 from tf_biggan.training.state import TrainState
 from tf_biggan.training.updates import (
     D_METRICS,
     G_METRICS,
     Draw,
     Reals,
-    update_discriminator,
-    update_generator,
+    added,
+    apply_discriminator,
+    apply_generator,
+    discriminator_gradients,
+    generator_gradients,
 )
 
-# (step within the iteration, pass within the step) to the draw of that pass; the generator's step
-# is number num_d_steps.
-Drawing = Callable[[int, int], Draw]
+# (step within the iteration, accumulation step within it) to latents and labels of one replica.
+# D's steps may be scalars of a graph; the generator's step is the Python integer num_d_steps.
+Drawing = Callable[[int | tf.Tensor, int | tf.Tensor], Draw]
+# The same indices of D to (images, labels) of all replicas.
+RealBatches = Callable[[int | tf.Tensor, int | tf.Tensor], tuple]
 
 
 def batch_plan(config: StepConfig, replicas: int) -> dict[str, int]:
@@ -51,34 +62,28 @@ def batch_plan(config: StepConfig, replicas: int) -> dict[str, int]:
 def replica_iteration(
     state: TrainState,
     config: StepConfig,
-    reals: tuple[tuple[Reals, ...], ...],
+    reals: Sequence[Sequence[Reals]],
     drawing: Drawing,
-    replicas: int = 1,
 ) -> dict[str, tf.Tensor]:
-    """One iteration on one replica; the iteration count is moved last.
+    """One iteration on a single replica, from real images that are all at hand.
 
     Args:
-      state: moved in place.
-      reals: this replica's real images of every pass of every D step.
-      drawing: gives the latents and labels of every pass.
-      replicas: number that run this at once.
+      state: updated in place.
+      reals: the real images of every accumulation step of every D step, all of one shape.
+      drawing: gives the latents and labels of every accumulation step.
 
     Returns:
-      Shares of sums over replicas: D's metrics [num_d_steps, d_accumulations], G's
-      [g_accumulations]; see `updates`.
+      D's metrics [num_d_steps, d_accumulations] and G's [g_accumulations].
     """
-    steps = []
-    for step, passes in enumerate(reals):
-        draws = [drawing(step, i) for i in range(config.d_accumulations)]
-        steps.append(update_discriminator(state, config, passes, draws, replicas))
-    metrics = {key: tf.stack([step[key] for step in steps]) for key in steps[0]}
-    draws = [drawing(config.num_d_steps, i) for i in range(config.g_accumulations)]
-    metrics |= update_generator(state, config, draws, replicas)
-    iteration = state.iteration + 1
-    decay = ema_decay(iteration, config.ema_decay, config.ema_start)
-    update_ema(state.average, state.generator, decay)
-    state.iteration.assign(iteration)
-    return metrics
+    images = tf.stack([[real.images for real in passes] for passes in reals])
+    labels = [[real.labels for real in passes] for passes in reals]
+    labels = None if labels[0][0] is None else tf.stack(labels)
+
+    def batch(step, index):
+        return images[step, index], None if labels is None else labels[step, index]
+
+    iteration = _Iteration(tf.distribute.get_strategy(), state, config, drawing)
+    return _named(iteration.run(batch), config)
 
 
 def stateless_drawing(
@@ -108,8 +113,10 @@ def stateless_drawing(
         return parts[context.replica_id_in_sync_group]
 
     def drawing(step, index):
-        side = "g" if step == config.num_d_steps else "d"
+        # A step that only the running graph knows is one of D's.
+        side = "g" if tf.get_static_value(step) == config.num_d_steps else "d"
         count = sizes[side] * replicas
+        step, index = (tf.cast(number, tf.int64) for number in (step, index))
         draw = (state.iteration * (config.num_d_steps + 1) + step) * passes + index
         z = own(normal_latents(seed, draw, count, state.generator.latent_dim))
         if probabilities is None:
@@ -129,59 +136,139 @@ def compile_iterations(
     """A graph that runs iterations without returning to Python.
 
     Args:
-      strategy: whose replicas run `replica_iteration`.
-      drawing: see `replica_iteration`.
-      jit_compile: whether a replica's iteration is compiled with XLA.
+      strategy: whose replicas run the updates.
+      drawing: gives the latents and labels of every accumulation step.
+      jit_compile: whether each update, or each accumulation step, is compiled with XLA.
 
     Returns:
-      A function of (iterator of (images, labels) of one pass, number of iterations, a tensor) to
-      the metrics of the last iteration, summed over replicas.
+      A function of (iterator of (images, labels) of one accumulation step, number of iterations, a
+      tensor) to the metrics of the last iteration, summed over replicas.
     """
-    replicas = strategy.num_replicas_in_sync
-    conditional = state.generator.num_classes > 0
+    iteration = _Iteration(strategy, state, config, drawing, jit_compile)
 
-    def on_replica(batches):
-        reals = tuple(
-            tuple(Reals(x, y if conditional else None) for x, y in passes) for passes in batches
-        )
-        return replica_iteration(state, config, reals, drawing, replicas)
-
-    if jit_compile:
-        on_replica = tf.function(on_replica, jit_compile=True)
-
-    def one(iterator):
-        metrics = strategy.run(on_replica, args=(_batches(iterator, config),))
-        return {
-            key: strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)
-            for key, value in metrics.items()
-        }
-
-    @tf.function
+    @tf.function(autograph=False)
     def run(iterator, count):
-        # An iteration takes long to trace and to optimise: the loop's body is the only one.
-        metrics = _no_metrics(state, config)
-        for _ in tf.range(count):
-            metrics = one(iterator)
-        return metrics
+        # One draw an accumulation step: sigma moves from one to the next, so which images share one
+        # matters, and the images of one draw are the same for any number of replicas.
+        def one(_, metrics):
+            return iteration.run(lambda step, index: iterator.get_next())
+
+        return _named(repeat(count, one, iteration.no_metrics()), config)
 
     return run
 
 
-def _batches(iterator, config: StepConfig):
-    """Real images of every pass of every D step.
+@dataclasses.dataclass(frozen=True)
+class _Update:
+    """What an update of one network consists of; each function runs in a replica.
 
-    One draw a pass: sigma moves from pass to pass, so which images share a pass matters, and the
-    images of one draw are the same for any number of replicas.
+    Attributes:
+      gradients: of one accumulation step, from its inputs; with its means.
+      apply: takes the gradients of all accumulation steps together.
+      variables: those that are updated.
     """
-    return tuple(
-        tuple(next(iterator) for _ in range(config.d_accumulations))
-        for _ in range(config.num_d_steps)
-    )
+
+    gradients: Callable
+    apply: Callable
+    variables: Sequence
+
+    def zeros(self):
+        return [tf.zeros_like(variable.value) for variable in self.variables]
+
+    def accumulate(self, total, *inputs):
+        gradients, means = self.gradients(*inputs)
+        return added(total, gradients), means
+
+    def whole(self, *inputs):
+        gradients, means = self.gradients(*inputs)
+        self.apply(gradients)
+        return means
 
 
-def _no_metrics(state: TrainState, config: StepConfig) -> dict[str, tf.Tensor]:
-    """Zeros of the shapes of what `replica_iteration` returns."""
-    dtype = wide_dtype(state.discriminator)
-    of_d = tf.zeros((config.num_d_steps, config.d_accumulations), dtype)
-    of_g = tf.zeros((config.g_accumulations,), dtype)
-    return dict.fromkeys(D_METRICS, of_d) | dict.fromkeys(G_METRICS, of_g)
+class _Iteration:
+    """The loops of one iteration, outside of the replicas."""
+
+    def __init__(self, strategy, state, config, drawing, jit_compile=False):
+        self._strategy, self._state, self._config = strategy, state, config
+        self._drawing, self._jit_compile = drawing, jit_compile
+        common = (state, config)
+        replicas = strategy.num_replicas_in_sync
+        conditional = state.generator.num_classes > 0
+
+        def of_d(images, labels, step, index):
+            real = Reals(images, labels if conditional else None)
+            return discriminator_gradients(*common, real, drawing(step, index), replicas)
+
+        def of_g(index):
+            draw = drawing(config.num_d_steps, index)
+            return generator_gradients(*common, draw, replicas)
+
+        def finish(gradients):
+            apply_generator(*common, gradients, replicas)
+            self._end_iteration()
+
+        self._update_d = _Update(
+            of_d,
+            lambda gradients: apply_discriminator(*common, gradients, replicas),
+            state.discriminator.trainable_variables,
+        )
+        self._update_g = _Update(of_g, finish, state.generator.trainable_variables)
+
+    def run(self, batch: RealBatches) -> tuple[tf.Tensor, tf.Tensor]:
+        """One iteration; returns D's and G's metrics, [accumulation steps, metrics]."""
+        config = self._config
+        passes = config.d_accumulations
+        of_d, of_g = self.no_metrics()
+
+        def step_of_d(step, metrics):
+            inputs = lambda index: (*batch(step, index), step, index)  # noqa: E731
+            return self._updated(self._update_d, passes, inputs, metrics, step * passes)
+
+        of_d = repeat(config.num_d_steps, step_of_d, of_d)
+        inputs = lambda index: (index,)  # noqa: E731
+        return of_d, self._updated(self._update_g, config.g_accumulations, inputs, of_g, 0)
+
+    def no_metrics(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Zeros of the shapes and dtypes of what `run` returns."""
+        config, dtype = self._config, wide_dtype(self._state.discriminator)
+        rows = config.num_d_steps * config.d_accumulations
+        of_d = tf.zeros((rows, len(D_METRICS)), dtype)
+        return of_d, tf.zeros((config.g_accumulations, len(G_METRICS)), dtype)
+
+    def _updated(self, update, passes, inputs, metrics, row):
+        """One update from the inputs of every accumulation step, whose means enter `metrics`."""
+        if passes == 1:
+            return self._entered(metrics, row, self._on_replicas(update.whole, *inputs(0)))
+
+        def one_pass(index, carried):
+            total, metrics = carried
+            total, means = self._on_replicas(update.accumulate, total, *inputs(index))
+            return total, self._entered(metrics, row + index, means)
+
+        carried = (self._on_replicas(update.zeros), metrics)
+        total, metrics = repeat(passes, one_pass, carried)
+        self._on_replicas(update.apply, total)
+        return metrics
+
+    def _on_replicas(self, function, *inputs):
+        if self._jit_compile:
+            function = tf.function(function, jit_compile=True, autograph=False)
+        return self._strategy.run(function, args=inputs)
+
+    def _entered(self, metrics, row, means):
+        means = self._strategy.reduce(tf.distribute.ReduceOp.SUM, means, axis=None)
+        return tf.tensor_scatter_nd_update(metrics, [[row]], means[None])
+
+    def _end_iteration(self):
+        state, config = self._state, self._config
+        iteration = state.iteration + 1
+        decay = ema_decay(iteration, config.ema_decay, config.ema_start)
+        update_ema(state.average, state.generator, decay)
+        state.iteration.assign(iteration)
+
+
+def _named(metrics, config: StepConfig) -> dict[str, tf.Tensor]:
+    of_d, of_g = metrics
+    of_d = tf.reshape(of_d, (config.num_d_steps, config.d_accumulations, len(D_METRICS)))
+    named = {name: of_d[..., i] for i, name in enumerate(D_METRICS)}
+    return named | {name: of_g[:, i] for i, name in enumerate(G_METRICS)}

@@ -1,12 +1,12 @@
-"""One update of the discriminator and one of the generator, on images, latents and labels given.
+"""The halves of an update of the discriminator or the generator: gradients, and their application.
 
-Both run in a replica. Losses are sums over examples divided by the number of examples of the whole
-update, over all accumulations and replicas; the optimiser adds the gradients of the replicas up.
+Every function runs in a replica. Losses are sums over examples divided by the number of examples of
+the whole update, over all accumulations and replicas; the optimiser adds the gradients of the
+replicas.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -21,7 +21,7 @@ from tf_biggan.regularizers import (
 from tf_biggan.training.sigma_clamp import clamp_to, clamp_to_second
 from tf_biggan.training.state import TrainState
 
-# What `update_discriminator` and `update_generator` return.
+# What `discriminator_gradients` and `generator_gradients` measure, in this order.
 D_METRICS = ("d_loss_real", "d_loss_fake", "d_real", "d_fake")
 G_METRICS = ("g_loss",)
 
@@ -40,37 +40,36 @@ class Reals(NamedTuple):
     labels: tf.Tensor | None
 
 
-def update_discriminator(
-    state: TrainState,
-    config: StepConfig,
-    reals: Sequence[Reals],
-    draws: Sequence[Draw],
-    replicas: int,
-) -> dict[str, tf.Tensor]:
-    """One Adam step of D, its gradient accumulated over passes; G's statistics and u move too.
+def discriminator_gradients(
+    state: TrainState, config: StepConfig, real: Reals, draw: Draw, replicas: int
+) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """Gradients of one accumulation step of D. G's batch-norm statistics and both u are updated.
 
     Args:
-      state: moved in place.
-      reals, draws: one of each for every accumulation.
-      replicas: number that run this at once.
+      state: the state whose D is differentiated.
+      real, draw: inputs of this accumulation step.
+      replicas: number of replicas that run this function at once.
 
     Returns:
-      This replica's share of sums over replicas: `D_METRICS` [accumulations], means over one pass.
+      The gradients of this replica's share of the loss, one for each trainable variable of D; and
+      its share of the means `D_METRICS` [4].
     """
-    gradients, passes = None, []
-    for real, draw in zip(reals, draws, strict=True):
-        fake = state.generator(draw.latents, draw.labels, training=True)
-        with tf.GradientTape() as tape:
-            losses, means = _discriminator_pass(state.discriminator, config, real, fake, draw)
-            total = losses / (len(reals) * replicas)
-        passes.append(means)
-        variables = state.discriminator.trainable_variables
-        gradients = _added(gradients, _gradients(tape, total, variables))
+    fake = state.generator(draw.latents, draw.labels, training=True)
+    with tf.GradientTape() as tape:
+        loss, means = _discriminator_pass(state.discriminator, config, real, fake, draw)
+        total = loss / (config.d_accumulations * replicas)
+    gradients = _gradients(tape, total, state.discriminator.trainable_variables)
+    return gradients, tf.stack([means[name] for name in D_METRICS]) / replicas
+
+
+def apply_discriminator(
+    state: TrainState, config: StepConfig, gradients: list[tf.Tensor], replicas: int
+) -> None:
+    """Applies the accumulated gradients and the orthogonal penalty to D with Adam."""
     variables = state.discriminator.trainable_variables
     matrices = (config.d_orthogonal, lambda: kernel_matrices(state.discriminator))
-    gradients = _added(gradients, _orthogonal_gradients(variables, *matrices, replicas))
-    state.d_optimizer.apply(gradients, variables)
-    return {key: tf.stack([means[key] for means in passes]) / replicas for key in passes[0]}
+    penalties = _orthogonal_gradients(variables, *matrices, replicas)
+    state.d_optimizer.apply(added(gradients, penalties), variables)
 
 
 def _discriminator_pass(discriminator, config, real, fake, draw):
@@ -104,33 +103,37 @@ def _logits(discriminator, config, images, fake, real, draw):
     return logits[fake.shape[0] :], logits[: fake.shape[0]]
 
 
-def update_generator(
-    state: TrainState, config: StepConfig, draws: Sequence[Draw], replicas: int
-) -> dict[str, tf.Tensor]:
-    """One Adam step of G through D in train mode, accumulated over `draws`; D's u moves too.
+def generator_gradients(
+    state: TrainState, config: StepConfig, draw: Draw, replicas: int
+) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """Gradients of one accumulation step of G through D in training mode. D's u are updated.
 
     Returns:
-      `G_METRICS` [accumulations]: this replica's share, as `update_discriminator` gives them.
+      The gradients of this replica's share of the loss, one for each trainable variable of G; and
+      its share of the means `G_METRICS` [1].
     """
-    gradients, passes = None, []
+    with tf.GradientTape() as tape:
+        images = state.generator(draw.latents, draw.labels, training=True)
+        logits = state.discriminator(images, draw.labels, training=True)
+        loss = tf.reduce_mean(get_loss(config.loss).generator(logits))
+        total = loss / (config.g_accumulations * replicas)
+    gradients = _gradients(tape, total, state.generator.trainable_variables)
+    return gradients, tf.stack([loss]) / replicas
+
+
+def apply_generator(
+    state: TrainState, config: StepConfig, gradients: list[tf.Tensor], replicas: int
+) -> None:
+    """Applies the accumulated gradients and penalties to G with Adam, then clamps its sigma."""
     variables = state.generator.trainable_variables
-    for draw in draws:
-        with tf.GradientTape() as tape:
-            images = state.generator(draw.latents, draw.labels, training=True)
-            logits = state.discriminator(images, draw.labels, training=True)
-            loss = tf.reduce_mean(get_loss(config.loss).generator(logits))
-            total = loss / (len(draws) * replicas)
-        passes.append(loss)
-        gradients = _added(gradients, _gradients(tape, total, variables))
     shared = state.generator.class_embedding
     matrices = lambda: kernel_matrices(state.generator, exclude=(shared,))  # noqa: E731
     penalties = _orthogonal_gradients(variables, config.g_orthogonal, matrices, replicas)
-    state.g_optimizer.apply(_added(gradients, penalties), variables)
+    state.g_optimizer.apply(added(gradients, penalties), variables)
     if config.g_sigma_clamp is not None:
         clamp_to(state.generator, config.g_sigma_clamp)
     if config.g_sigma_clamp_ratio is not None:
         clamp_to_second(state.generator, config.g_sigma_clamp_ratio, state.second_vectors)
-    return {"g_loss": tf.stack(passes) / replicas}
 
 
 def _gradients(tape, target, variables):
@@ -149,7 +152,8 @@ def _orthogonal_gradients(variables, strength, matrices, replicas):
     return _gradients(tape, total, variables)
 
 
-def _added(total, gradients):
-    if total is None or gradients is None:
-        return gradients if total is None else total
+def added(total: list[tf.Tensor], gradients: list[tf.Tensor] | None) -> list[tf.Tensor]:
+    """`total` plus `gradients`, variable by variable; None adds nothing."""
+    if gradients is None:
+        return total
     return [a + b for a, b in zip(total, gradients, strict=True)]
