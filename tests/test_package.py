@@ -24,7 +24,6 @@ LEVELS = [
         "tf_biggan.json_files",
         "tf_biggan.plain_folder",
         "tf_biggan.progress",
-        "tf_biggan.replaced_file",
         "tf_biggan.terminal",
         "tf_biggan.text_files",
     },
@@ -33,6 +32,7 @@ LEVELS = [
         "tf_biggan.home_folder",
         "tf_biggan.initializers",
         "tf_biggan.named_objects",
+        "tf_biggan.replaced_file",
     },
     {"tf_biggan.losses"},
     {

@@ -9,9 +9,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tf_biggan import checks
+from tf_biggan import checks, json_files
 from tf_biggan.architectures import LATENT_INJECTIONS, VARIANTS
 from tf_biggan.home_folder import ONE_PATH
 from tf_biggan.named_objects import FORM, is_object_name
@@ -287,14 +288,34 @@ class TrainConfig:
         return {k: v for group in self.groups() for k, v in dataclasses.asdict(group).items()}
 
     def to_json(self) -> str:
-        """JSON text that `from_json` reads."""
+        """JSON text; `from_groups` takes the object that is in it."""
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> TrainConfig:
-        """The inverse of `to_json`."""
-        groups = json.loads(text)
-        return cls.from_flat({k: v for group in groups.values() for k, v in group.items()})
+    def from_groups(cls, groups: Mapping[str, object], path: str) -> TrainConfig:
+        """From the object that `to_json` writes; missing fields take their default.
+
+        Args:
+          groups: fields by group.
+          path: names the file in messages.
+
+        Raises:
+          ValueError: a group is missing, or a group or field is unknown or of another type.
+        """
+        types = typing.get_type_hints(cls)
+        _require_known(groups, types, path)
+        made = {}
+        for name, group in types.items():
+            values = json_files.field(groups, name, "dict", path)
+            fields = {field.name: field for field in dataclasses.fields(group)}
+            _require_known(values, fields, path, f"{name}.")
+            for key, value in values.items():
+                json_files.require_kind(value, str(fields[key].type), path, f"{name}.{key}")
+            made[name] = group(**{key: _frozen(value) for key, value in values.items()})
+        try:
+            return cls(**made)
+        except ValueError as error:
+            raise ValueError(f"Cannot read {path}: {error}") from error
 
     def differences(self, other: TrainConfig) -> dict[str, tuple]:
         """(own, other's) values of fields that differ and may not change during a run."""
@@ -310,6 +331,15 @@ def _frozen(value):
     return tuple(value) if isinstance(value, list) else value
 
 
+def _require_known(values, names, path, prefix=""):
+    unknown = [prefix + name for name in values if name not in names]
+    if unknown:
+        raise ValueError(
+            f"Cannot read {path}: unknown field {', '.join(map(repr, unknown))}. Another version of"
+            " tf_biggan may have written it."
+        )
+
+
 def _check_field(field, value):
     limits = field.metadata
     if value is None:
@@ -317,6 +347,11 @@ def _check_field(field, value):
             "None" in str(field.type), f"`{field.name}` must have a value", **{field.name: value}
         )
         return
+    checks.require(
+        json_files.is_kind(value, str(field.type)),
+        f"`{field.name}` must be {json_files.words(str(field.type))}",
+        **{field.name: value},
+    )
     if limits["choices"] and not (limits["extensible"] and is_object_name(value)):
         own = (FORM,) if limits["extensible"] else ()
         checks.require_choice(field.name, value, (*limits["choices"], *own))

@@ -86,7 +86,8 @@ def main(flag_values: absl_flags.FlagValues = absl_flags.FLAGS) -> int:
     from tf_biggan.conversion.families import Choices
     from tf_biggan.conversion.optimizer_states import optimizer_slots
     from tf_biggan.conversion.sources import open_source
-    from tf_biggan.model_store.directory import check_new, write_directory
+    from tf_biggan.model_store.directory import write_directory
+    from tf_biggan.replaced_file import check_new
 
     check_new(values["output"])
     source = open_source(values["input"], values["from"], values["suffix"])

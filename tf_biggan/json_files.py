@@ -14,6 +14,11 @@ from typing import Any
 
 LONGEST = 60
 
+
+class NotJson(ValueError):  # noqa: N818
+    """What a file holds is no JSON text, as after a write that was cut off."""
+
+
 # Words for a kind of value, and whether a value is of that kind. The names are those of type
 # annotations, so that a dataclass's fields can be checked by them.
 KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
@@ -52,23 +57,35 @@ def read_json(path: str | os.PathLike, kind: str | None = "dict") -> Any:
         return parse_json(file.read(), path, kind)
 
 
-def parse_json(content: bytes | str, path: str | os.PathLike, kind: str | None = "dict") -> Any:
-    """Returns the value of JSON text; `path` names its file in messages.
+def parse_json(
+    content: bytes | str,
+    path: str | os.PathLike,
+    kind: str | None = "dict",
+    pairs: Callable[[list[tuple[str, Any]]], Any] | None = None,
+) -> Any:
+    """Returns the value of JSON text.
+
+    Args:
+      content: the text.
+      path: names its file in messages.
+      kind: what the value must be, a name of `KINDS`; None for any value.
+      pairs: makes an object of its (name, value) pairs; the default lets the last of a name count.
 
     Raises:
-      ValueError: see `read_json`.
+      NotJson: it is no JSON.
+      ValueError: its value is of another kind, or nested too deeply to be read.
     """
     try:
         text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=pairs)
     except RecursionError:
         raise ValueError(
             f"Cannot read {path}: its lists or objects are nested too deeply"
         ) from None
     except UnicodeDecodeError as error:
-        raise ValueError(f"Cannot read {path}: it must be UTF-8 text ({error.reason})") from None
+        raise NotJson(f"Cannot read {path}: it must be UTF-8 text ({error.reason})") from None
     except ValueError as error:
-        raise ValueError(f"Cannot read {path}: it must be JSON ({error})") from None
+        raise NotJson(f"Cannot read {path}: it must be JSON ({error})") from None
     if kind is not None:
         require_kind(value, kind, path)
     return value

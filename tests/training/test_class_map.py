@@ -96,7 +96,7 @@ def test_what_cannot_be_known_is_asked_for_with_an_example(new, source, message)
         ("finch=1; finch=2", r"one entry"),
         ("finch=1; 0=2", r"one entry of the class map\. Received: entry='0'"),
         ('{"finch": 1, "finch": 2}', r"one entry"),
-        ('{"finch": 1', r"in JSON must be one object"),
+        ('{"finch": 1', r"Cannot read the class map: it must be JSON"),
         ('{"finch": 1.5}', r"must be names or indices of the source's classes\. Received:"),
         ("fnich=1", r"nearest: finch \(0\)"),
         ("finch=gold finch", r"nearest: goldfinch \(11\)"),

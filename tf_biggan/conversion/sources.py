@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from tf_biggan.conversion.wrappings import (
     describe_contents,
     find_networks,
 )
+from tf_biggan.json_files import read_json
 
 # Files of a folder. `role` says which network, `suffix` which of several savings.
 FOLDERS = {
@@ -200,7 +200,7 @@ def _file(path):
     if source.family == HUGGINGFACE:
         config = _config_beside(path)
         if config is not None:
-            return dataclasses.replace(source, files=(path, config), settings=_read_json(config))
+            return dataclasses.replace(source, files=(path, config), settings=read_json(config))
     if source.family == BIGGAN_PYTORCH:
         settings = flags_in(contents) or _flags_beside(source)
         return dataclasses.replace(source, settings=settings)
@@ -300,15 +300,3 @@ def _config_beside(path):
     names = (re.sub(r"pytorch_model\.bin$", "config.json", name), "config.json")
     paths = (os.path.join(folder, one) for one in names if one != name)
     return next((one for one in paths if os.path.isfile(one)), None)
-
-
-def _read_json(path):
-    try:
-        with open(path, encoding="utf-8") as file:
-            config = json.load(file)
-    except ValueError as error:
-        raise ValueError(
-            f"A configuration must be a JSON object. Received: {path} ({error})."
-        ) from error
-    checks.require(isinstance(config, dict), "a configuration must be a JSON object", path=path)
-    return config

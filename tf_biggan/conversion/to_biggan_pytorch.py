@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 
 import keras
@@ -13,8 +12,8 @@ from tf_biggan import checks
 from tf_biggan.conversion import biggan_pytorch
 from tf_biggan.conversion.layouts import DISCRIMINATOR_LAYOUT
 from tf_biggan.conversion.rules import Rule
-from tf_biggan.model_store.directory import check_new
 from tf_biggan.models.variables import variables_by_path
+from tf_biggan.replaced_file import check_new, new_folder
 
 # What each network's file is called there; alone, a generator is G.
 FILES = {"generator": "G_ema", "raw_generator": "G", "discriminator": "D"}
@@ -85,18 +84,11 @@ def write_checkpoints(
     if "G" not in dictionaries and "G_ema" in dictionaries:
         # Its loader wants a G beside G_ema.
         dictionaries["G"] = dictionaries["G_ema"]
-    temporary = f"{os.path.normpath(output)}.{os.getpid()}.tmp"
-    try:
-        os.makedirs(temporary)
+    with new_folder(output) as temporary:
         for name, tensors in dictionaries.items():
             save(os.path.join(temporary, f"{name}.{file_format}"), tensors)
         if file_format == "pth":
             _save_progress(os.path.join(temporary, PROGRESS_FILE))
-        if os.path.isdir(output):
-            os.rmdir(output)
-        os.rename(temporary, output)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return [os.path.join(output, f"{name}.{file_format}") for name in dictionaries]
 
 

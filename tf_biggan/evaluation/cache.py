@@ -13,11 +13,11 @@ import zlib
 import numpy as np
 
 from tf_biggan.home_folder import expand_home
+from tf_biggan.replaced_file import remove_leftovers, replaced
 
 VARIABLE = "TF_BIGGAN_CACHE"
 DEFAULT_FOLDER = "~/.cache/tf_biggan"
 LIMIT_BYTES = 8 << 30
-TEMPORARY_SUFFIX = ".tmp"
 
 
 def cache_folder() -> pathlib.Path:
@@ -78,17 +78,14 @@ class ArrayCache:
         if self._folder is None or sum(a.nbytes for a in arrays.values()) > self._limit:
             return
         path = self._path(key)
-        temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
-        try:
+        # A score need not fail because it could not be remembered.
+        with contextlib.suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
-            with open(temporary, "wb") as file:
+            # Those of other keys too: no command may ever write these again.
+            remove_leftovers(str(self._folder))
+            with replaced(path) as temporary, open(temporary, "wb") as file:
                 np.savez(file, **arrays)
-            os.replace(temporary, path)
             self._make_room(path)
-        except OSError:
-            # A score need not fail because it could not be remembered.
-            with contextlib.suppress(OSError):
-                temporary.unlink()
 
     def _path(self, key):
         return self._folder / f"{key}.npz"

@@ -24,14 +24,18 @@ from tf_biggan.evaluation.cache import key_of
 from tf_biggan.evaluation.extractors import FEATURES, LOGITS, Extractor
 from tf_biggan.evaluation.features import content_sha256
 from tf_biggan.evaluation.image_sets import KEPT_BYTES, ImageSet, SourceImages
+from tf_biggan.json_files import field, read_json
 from tf_biggan.model_store.safetensors_files import write_safetensors
 from tf_biggan.progress import Progress
+from tf_biggan.replaced_file import replaced
 
 FOLDER = "classifiers"
 PREFIX = "classifier_"
 VERSION = 1
 LARGEST_SIDE = 64
 EVALUATED_AT_ONCE = 256
+# What is stored beside the weights.
+FACTS = {"held_out_accuracy": "float", "held_out_count": "int"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -268,8 +272,9 @@ def _shifted(batch: np.ndarray, shift: int, random: np.random.RandomState) -> np
 
 def _read(folder: pathlib.Path) -> tuple[dict, dict] | None:
     try:
-        facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
-        return load_file(folder / "weights.safetensors"), facts
+        facts = read_json(folder / "facts.json")
+        known = {name: field(facts, name, kind, folder) for name, kind in FACTS.items()}
+        return load_file(folder / "weights.safetensors"), known
     except (OSError, ValueError, SafetensorError):
         return None
 
@@ -282,11 +287,12 @@ def _store(folder: pathlib.Path, weights: dict, facts: dict) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for name, write in (
             ("weights.safetensors", lambda path: write_safetensors(path, weights)),
-            ("facts.json", lambda path: path.write_text(json.dumps(facts), encoding="utf-8")),
+            ("facts.json", lambda path: _write_json(path, facts)),
         ):
-            temporary = folder / f"{name}.{os.getpid()}.tmp"
-            try:
+            with replaced(folder / name) as temporary:
                 write(temporary)
-                os.replace(temporary, folder / name)
-            finally:
-                temporary.unlink(missing_ok=True)
+
+
+def _write_json(path: str, content: dict) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(json.dumps(content))

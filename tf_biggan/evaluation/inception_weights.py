@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import pathlib
 from collections.abc import Iterator, Sequence
 
@@ -19,6 +18,7 @@ from tf_biggan.evaluation.cache import cache_folder
 from tf_biggan.evaluation.inception import FoldedWeights, Inception
 from tf_biggan.evaluation.inception_sources import open_source
 from tf_biggan.model_store.safetensors_files import write_safetensors
+from tf_biggan.replaced_file import replaced
 
 # SHA-256 of the published files. The first eight digits of the first stand in that file's own
 # name; both are pinned in several public repositories, the second with the size that the member
@@ -99,12 +99,8 @@ def _store(path: pathlib.Path, weights: FoldedWeights, metadata: dict[str, str])
     tensors = {}
     for name, (kernel, bias) in weights.items():
         tensors |= {f"{name}/kernel": kernel, f"{name}/bias": bias}
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
+    with replaced(path) as temporary:
         write_safetensors(temporary, tensors, metadata)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _read(source_sha256: str) -> tuple[FoldedWeights, dict[str, str]] | None:

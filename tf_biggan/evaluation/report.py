@@ -13,6 +13,7 @@ import tensorflow as tf
 
 import tf_biggan
 from tf_biggan.evaluation.evaluator import Scores
+from tf_biggan.replaced_file import replaced
 
 STD = "_std"
 MOST_CLASSES = 20
@@ -82,11 +83,5 @@ def versions() -> dict[str, str]:
 def write_text(path: str, text: str) -> None:
     """Writes a file under a temporary name, then renames it; makes its folder."""
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
+    with replaced(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        file.write(text)

@@ -7,7 +7,6 @@ it is made of.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 
 import numpy as np
@@ -15,6 +14,8 @@ import numpy as np
 from tf_biggan import checks
 from tf_biggan.evaluation.frechet import FeatureStatistics
 from tf_biggan.evaluation.image_sets import read_npz
+from tf_biggan.json_files import field, parse_json
+from tf_biggan.replaced_file import replaced
 
 DESCRIPTION = "description"
 # What must be the same of both sets of images for a distance between them to mean anything.
@@ -29,15 +30,9 @@ def write_statistics(path: str, statistics: FeatureStatistics, description: Mapp
         the hash of the images as "sha256".
     """
     checks.require(path.endswith(".npz"), "a file of statistics must end in .npz", path=path)
-    temporary = f"{path}.{os.getpid()}.tmp"
     text = json.dumps({**description, "count": statistics.count})
-    try:
-        with open(temporary, "wb") as file:
-            np.savez(file, mu=statistics.mean, sigma=statistics.covariance, **{DESCRIPTION: text})
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
+    with replaced(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, mu=statistics.mean, sigma=statistics.covariance, **{DESCRIPTION: text})
 
 
 def read_statistics(path: str) -> tuple[FeatureStatistics, dict]:
@@ -68,9 +63,10 @@ def read_statistics(path: str) -> tuple[FeatureStatistics, dict]:
         "mu and sigma must be finite numbers",
         path=path,
     )
-    description = json.loads(str(arrays[DESCRIPTION])) if DESCRIPTION in arrays else {}
+    described = DESCRIPTION in arrays
+    description = parse_json(str(arrays[DESCRIPTION]), path) if described else {}
     # Where nothing says how many images it was, enough of them are assumed.
-    count = description.get("count", len(mean) + 1)
+    count = field(description, "count", "int", path, len(mean) + 1)
     return FeatureStatistics(mean, covariance, count), description
 
 

@@ -24,10 +24,11 @@ from tf_biggan.exporting.signatures import Endpoints, ExportedModule, ExportedPa
 from tf_biggan.exporting.statistics_table import TableDrawing, statistics_table
 from tf_biggan.exporting.warmup import write_warmup
 from tf_biggan.exporting.writer import check_writable, new_folder
-from tf_biggan.model_store.directory import check_new, load_network, read_directory
+from tf_biggan.model_store.directory import load_network, read_directory
 from tf_biggan.model_store.export_metadata import write_metadata
 from tf_biggan.open_model import OpenedModel, open_model
 from tf_biggan.progress import Progress
+from tf_biggan.replaced_file import check_new
 from tf_biggan.serving.versions import model_name
 from tf_biggan.training.restored import restore_network
 from tf_biggan.training.run_directory import read_initialization

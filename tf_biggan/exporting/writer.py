@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 from collections.abc import Iterator
 
 import tensorflow as tf
 
-from tf_biggan.model_store.directory import check_new
+from tf_biggan import replaced_file
 from tf_biggan.model_store.export_metadata import EXTRA_FOLDER
+from tf_biggan.replaced_file import check_new
 
 # What TensorFlow puts around the reason: the node before it, the operation after it.
 _KERNEL_NAMES = re.compile(r"^\{\{.*?\}\}\s*| \[Op:\w+\].*$")
@@ -28,30 +28,22 @@ def new_folder(path: str) -> Iterator[str]:
       OSError: it cannot be written.
     """
     check_new(path)
-    # TensorFlow Serving, which may be watching, takes only names that are numbers for versions.
-    temporary = f"{os.path.normpath(path)}.{os.getpid()}.tmp"
+    check_writable(path)
     try:
-        _make(os.path.join(temporary, EXTRA_FOLDER), path)
-        yield temporary
-        if os.path.isdir(path):
-            os.rmdir(path)
-        os.rename(temporary, path)
+        # TensorFlow Serving, which may be watching, takes only names that are numbers for versions.
+        with replaced_file.new_folder(path) as temporary:
+            os.mkdir(os.path.join(temporary, EXTRA_FOLDER))
+            yield temporary
     except tf.errors.OpError as error:
         reason = _KERNEL_NAMES.sub("", str(error).splitlines()[0])
         raise OSError(f"The SavedModel cannot be written: {path} ({reason})") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def check_writable(path: str) -> None:
     """Raises OSError unless a folder can be made beside `path`, before hours of work for it."""
-    probe = f"{os.path.normpath(path)}.{os.getpid()}.probe"
-    _make(probe, path)
-    os.rmdir(probe)
-
-
-def _make(folder: str, path: str) -> None:
     try:
-        os.makedirs(folder)
+        probe = replaced_file.temporary_name(os.path.normpath(path))
+        os.makedirs(probe)
+        os.rmdir(probe)
     except OSError as error:
         raise OSError(f"The SavedModel cannot be written: {path} ({error.strerror})") from error

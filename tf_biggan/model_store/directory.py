@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import shutil
 from collections.abc import Mapping
 
 import keras
@@ -16,11 +15,14 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from tf_biggan import checks
+from tf_biggan.json_files import field, read_json
 from tf_biggan.model_store.optimizer_slots import OptimizerSlots, write_optimizer_slots
 from tf_biggan.model_store.safetensors_files import write_safetensors
 from tf_biggan.models.discriminator import Discriminator
 from tf_biggan.models.generator import Generator
 from tf_biggan.models.variables import variables_by_path
+from tf_biggan.replaced_file import check_new, new_folder
+from tf_biggan.terminal import one_line
 
 CONFIG_FILE = "config.json"
 FORMAT = "tf_biggan model"
@@ -51,10 +53,14 @@ class ModelDirectory:
 
 
 def is_model_directory(path: str) -> bool:
-    """Whether a folder holds a config.json of this format."""
+    """Returns whether a folder holds a config.json of this format.
+
+    Raises:
+      ValueError: the folder has a config.json that is no JSON object.
+    """
     try:
-        return _read_config(path).get("format") == FORMAT
-    except (OSError, ValueError):
+        return read_json(os.path.join(path, CONFIG_FILE)).get("format") == FORMAT
+    except OSError:
         return False
 
 
@@ -62,14 +68,14 @@ def read_directory(path: str) -> ModelDirectory:
     """The description of a model's folder.
 
     Raises:
-      ValueError: it is no folder of a model, or one of another format version.
+      ValueError: it is no folder of a model, or one of another format version, or damaged; the
+        message names the file and the field.
     """
+    file = os.path.join(path, CONFIG_FILE)
     try:
-        config = _read_config(path)
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"A model's folder must have a readable {CONFIG_FILE}. Received: {path} ({error})."
-        ) from error
+        config = read_json(file)
+    except OSError as error:
+        raise ValueError(f"Cannot read {file}: {error.strerror}") from error
     checks.require(
         config.get("format") == FORMAT and config.get("format_version") == FORMAT_VERSION,
         f"the folder must be of format {FORMAT!r}, version {FORMAT_VERSION}; convert it again",
@@ -77,8 +83,10 @@ def read_directory(path: str) -> ModelDirectory:
         format=config.get("format"),
         version=config.get("format_version"),
     )
-    networks = {name: config[name] for name in NETWORKS if config.get(name)}
-    return ModelDirectory(path, networks, tuple(config["class_names"]), config["provenance"])
+    networks = {name: field(config, name, "dict", file) for name in NETWORKS if config.get(name)}
+    class_names = field(config, "class_names", "tuple[str, ...]", file)
+    provenance = field(config, "provenance", "dict", file)
+    return ModelDirectory(path, networks, tuple(class_names), provenance)
 
 
 def write_directory(
@@ -114,26 +122,13 @@ def write_directory(
         "class_names": list(class_names),
         "provenance": dict(provenance or {}),
     }
-    temporary = f"{os.path.normpath(path)}.{os.getpid()}.tmp"
-    try:
-        os.makedirs(temporary)
+    with new_folder(path) as temporary:
         for name, network in networks.items():
             write_safetensors(os.path.join(temporary, _weights_file(name)), _arrays(network))
         for name, state in (slots or {}).items():
             write_optimizer_slots(temporary, name, state)
         with open(os.path.join(temporary, CONFIG_FILE), "w", encoding="utf-8") as file:
             file.write(json.dumps(config, indent=2) + "\n")
-        if os.path.isdir(path):
-            os.rmdir(path)
-        os.rename(temporary, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def check_new(path: str) -> None:
-    """Raises ValueError unless `path` does not exist or is an empty folder."""
-    free = not os.path.exists(path) or (os.path.isdir(path) and not os.listdir(path))
-    checks.require(free, "the output must not exist, or be an empty folder", path=path)
 
 
 def load_network(directory: ModelDirectory, name: str, **overrides) -> keras.Model:
@@ -154,7 +149,7 @@ def load_network(directory: ModelDirectory, name: str, **overrides) -> keras.Mod
     )
     # The initial values are overwritten at once; "n02" is the cheapest to draw.
     config = {**directory.networks[name], "initializer": "n02", **overrides}
-    network = NETWORKS[name].from_config(config)
+    network = _new_network(directory, name, config)
     path = os.path.join(directory.path, _weights_file(name))
     try:
         with safe_open(path, framework="numpy") as stored:
@@ -166,12 +161,16 @@ def load_network(directory: ModelDirectory, name: str, **overrides) -> keras.Mod
     return network
 
 
-def _read_config(path) -> dict:
-    with open(os.path.join(path, CONFIG_FILE), encoding="utf-8") as file:
-        config = json.load(file)
-    if not isinstance(config, dict):
-        raise ValueError("no JSON object")
-    return config
+def _new_network(directory, name, config) -> keras.Model:
+    try:
+        return NETWORKS[name].from_config(config)
+    # What the arguments of a damaged file raise depends on which they are.
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        file = os.path.join(directory.path, CONFIG_FILE)
+        raise ValueError(
+            f"Cannot read {file}: the arguments of {name!r} make no network"
+            f" ({type(error).__name__}: {one_line(str(error))})"
+        ) from error
 
 
 def _weights_file(name: str) -> str:

@@ -6,9 +6,20 @@ import json
 import os
 from collections.abc import Mapping
 
+from tf_biggan.json_files import field, read_json
+
 EXTRA_FOLDER = "assets.extra"
 METADATA_FILE = "tf_biggan.json"
 FORMAT, FORMAT_VERSION = "tf_biggan export", 1
+# Kinds of the fields that are read.
+KINDS = {
+    "class_names": "tuple[str, ...]",
+    "truncation_mode": "str",
+    "truncation_grid": "list",
+    "provenance": "dict",
+    "config": "dict",
+    "max_batch": "int",
+}
 
 
 def write_metadata(folder: str, metadata: Mapping[str, object]) -> None:
@@ -19,12 +30,18 @@ def write_metadata(folder: str, metadata: Mapping[str, object]) -> None:
 
 
 def read_metadata(folder: str) -> dict:
-    """The description of the SavedModel in `folder`; {} where it has none that can be read."""
+    """Returns the description of the SavedModel in `folder`; {} if it has none of this format.
+
+    Raises:
+      ValueError: the description is damaged; the message names the file and the field.
+    """
     path = os.path.join(folder, EXTRA_FOLDER, METADATA_FILE)
     try:
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
-    except (OSError, ValueError):
+        content = read_json(path)
+    except OSError:
         return {}
-    is_ours = isinstance(content, dict) and content.get("format") == FORMAT
-    return content if is_ours else {}
+    if content.get("format") != FORMAT:
+        return {}
+    for name, kind in KINDS.items():
+        field(content, name, kind, path, None)
+    return content

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping
 
@@ -14,11 +13,11 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from tf_biggan import checks
+from tf_biggan.model_store.export_metadata import read_metadata
 from tf_biggan.plain_folder import PlainFolder
 from tf_biggan.serving.versions import SAVED_MODEL_FILE
 
 SERVE_TAG = "serve"
-METADATA_FILE = "assets.extra/tf_biggan.json"
 # What SavedModels store beside the signatures that can be asked for.
 INTERNAL_SIGNATURES = ("__saved_model_init_op", "__saved_model_train_op")
 
@@ -117,7 +116,7 @@ def load_saved_model(path: str) -> SavedModel:
         for name, definition in stored.items()
     }
     definitions = {name: _as_json(definition) for name, definition in stored.items()}
-    return SavedModel(signatures, definitions, _metadata(path), loaded)
+    return SavedModel(signatures, definitions, read_metadata(path), loaded)
 
 
 def _stored_signatures(path: str) -> dict[str, meta_graph_pb2.SignatureDef]:
@@ -150,12 +149,3 @@ def _as_json(definition: meta_graph_pb2.SignatureDef) -> dict:
     return json_format.MessageToDict(
         definition, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
-
-
-def _metadata(path: str) -> dict:
-    try:
-        with open(os.path.join(path, METADATA_FILE), encoding="utf-8") as file:
-            metadata = json.load(file)
-    except (OSError, ValueError):
-        return {}
-    return metadata if isinstance(metadata, dict) else {}

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tf_biggan import checks
+from tf_biggan.json_files import parse_json
 from tf_biggan.open_model import OpenedModel
 from tf_biggan.replaced_file import replaced
 from tf_biggan.synthesis.wanted_images import WantedImages
@@ -60,7 +61,7 @@ class ImageArchive:
             return None
         try:
             with np.load(self.path, allow_pickle=False) as stored:
-                return json.loads(str(stored[DESCRIPTION]))
+                return parse_json(str(stored[DESCRIPTION]), self.path)
         except (OSError, KeyError, EOFError, ValueError, zipfile.BadZipFile, zlib.error):
             rule = "`output` must be new, or what this command wrote; remove it"
             checks.require(False, rule, output=self.path)

@@ -10,6 +10,7 @@ import numpy as np
 
 from tf_biggan import checks
 from tf_biggan.evaluation.image_sets import read_npz
+from tf_biggan.json_files import parse_json
 from tf_biggan.replaced_file import replaced
 
 ENDING = ".npz"
@@ -76,7 +77,6 @@ def read_inverted(path: str) -> InvertedImage:
 
 def _description(arrays) -> dict[str, object]:
     try:
-        described = json.loads(str(arrays.get("description")))
+        return parse_json(str(arrays.get("description")), "description")
     except ValueError:
         return {}
-    return described if isinstance(described, dict) else {}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 
 from tf_biggan import checks
+from tf_biggan.json_files import read_json
 from tf_biggan.replaced_file import replaced
 
 SUFFIX = ".unfinished"
@@ -15,6 +17,7 @@ REQUEST_FILE = "request.json"
 # Where a model lies or what wrote the images does not change them.
 UNSEEN = ("software", "model")
 LONGEST = 60
+_OF_A_START = re.compile(rf"{re.escape(REQUEST_FILE)}\.\d+\.tmp")
 
 
 def unfinished_folder(output: str) -> str:
@@ -34,26 +37,43 @@ def begin(output: str, request: Mapping[str, object]) -> str:
         require_same(there, request, folder)
         return folder
     os.makedirs(folder, exist_ok=True)
+    # A command that was killed before it had a request left a temporary file of it at most.
+    others = [name for name in os.listdir(folder) if not _OF_A_START.fullmatch(name)]
     checks.require(
-        not os.listdir(folder), "the folder must be an interrupted command's, or empty", path=folder
+        not others,
+        "the folder must be an interrupted command's, or empty",
+        path=folder,
+        holds=sorted(others)[:3],
     )
     write_request(folder, request)
     return folder
 
 
 def discard(output: str) -> None:
-    """Removes the folder in which `output` was made."""
-    shutil.rmtree(unfinished_folder(output), ignore_errors=True)
+    """Removes the folder in which `output` was made.
+
+    The request goes last: until then the folder says what it is.
+    """
+    folder = unfinished_folder(output)
+    for name in os.listdir(folder) if os.path.isdir(folder) else ():
+        path = os.path.join(folder, name)
+        if os.path.isdir(path):
+            shutil.rmtree(path, ignore_errors=True)
+        elif name != REQUEST_FILE:
+            os.remove(path)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def read_request(folder: str) -> dict | None:
-    """The request that a folder belongs to; None where it tells of none."""
+    """Returns the request that a folder belongs to; None if it has none.
+
+    Raises:
+      ValueError: the request is damaged; the message names the file.
+    """
     try:
-        with open(os.path.join(folder, REQUEST_FILE), encoding="utf-8") as file:
-            content = json.load(file)
-    except (OSError, ValueError):
+        return read_json(os.path.join(folder, REQUEST_FILE))
+    except OSError:
         return None
-    return content if isinstance(content, dict) else None
 
 
 def write_request(folder: str, request: Mapping[str, object]) -> None:

@@ -15,12 +15,12 @@ entry names. In a file, lines that begin with # are comments.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 
 from tf_biggan import checks
 from tf_biggan.classes import BY_INDEX, ClassLookup
+from tf_biggan.json_files import parse_json
 from tf_biggan.text_files import read_text
 
 FRESH = "fresh"
@@ -135,10 +135,7 @@ def _sources_of(value, source) -> tuple[int, ...]:
 
 
 def _from_json(text) -> dict:
-    try:
-        return dict(json.loads(text, object_pairs_hook=_once))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"A class map in JSON must be one object. Received: {error}.") from error
+    return dict(parse_json(text, "the class map", "dict", pairs=_once))
 
 
 def _from_text(text) -> dict:

@@ -20,8 +20,9 @@ from tf_biggan.evaluation.image_sets import SourceImages
 from tf_biggan.evaluation.metrics import Reference, score_name
 from tf_biggan.evaluation.networks import named_network
 from tf_biggan.evaluation.protocol import DEFAULT
+from tf_biggan.json_files import field
 from tf_biggan.training.checkpoints import Checkpoints
-from tf_biggan.training.logs import read_metrics
+from tf_biggan.training.logs import METRICS_FILE, read_metrics
 from tf_biggan.training.run_directory import (
     read_data_identity,
     read_initialization,
@@ -169,11 +170,12 @@ def _best_until(
 ) -> dict[str, float]:
     """The best scores that were logged up to an iteration and measured in one way, by name."""
     best: dict[str, float] = {}
+    place = os.path.join(run_dir, METRICS_FILE)
     for entry in read_metrics(run_dir):
         if entry["iteration"] > iteration or entry.get(SCORED_AS) != scored_as:
             continue
         for name, less in names.items():
-            value = entry.get(name)
+            value = field(entry, name, "float | None", place, None)
             if value is not None and _is_better(value, best.get(name), less):
                 best[name] = value
     return best

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 
-import tensorflow as tf
-
+from tf_biggan.json_files import NotJson, field, parse_json, require_kind
 from tf_biggan.progress import Progress
+from tf_biggan.replaced_file import replaced
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -20,16 +21,16 @@ class MetricsLog:
     that was cut off. One process of a run makes one.
 
     Args:
-      run_dir: folder of the run; made where it does not exist. Local or remote.
+      run_dir: folder of the run; made where it does not exist.
       iteration: the last iteration that is kept; 0 for a new run.
     """
 
     def __init__(self, run_dir: str, iteration: int = 0):
-        tf.io.gfile.makedirs(run_dir)
-        self._path = tf.io.gfile.join(run_dir, METRICS_FILE)
-        if tf.io.gfile.exists(self._path):
+        os.makedirs(run_dir, exist_ok=True)
+        self._path = os.path.join(run_dir, METRICS_FILE)
+        if os.path.exists(self._path):
             _keep_until(self._path, iteration)
-        self._file = tf.io.gfile.GFile(self._path, "a")
+        self._file = open(self._path, "a", encoding="utf-8")
 
     def write(self, iteration: int, values: Mapping[str, float | str]) -> None:
         """Appends a line: the iteration, then the values by name.
@@ -86,37 +87,52 @@ class TrainingProgress:
 
 
 def read_metrics(run_dir: str) -> list[dict]:
-    """The lines of RUN/metrics.jsonl in order, without one that was cut off; [] where none is."""
-    path = tf.io.gfile.join(run_dir, METRICS_FILE)
-    return [entry for _, entry in _entries(path)] if tf.io.gfile.exists(path) else []
+    """Returns the lines of RUN/metrics.jsonl in order, without one that was cut off.
+
+    Returns:
+      [] if there is no such file.
+
+    Raises:
+      ValueError: a line that is whole has no iteration, or a value of a type that is not written;
+        the message names the file, the line and the field.
+    """
+    path = os.path.join(run_dir, METRICS_FILE)
+    return [entry for _, entry in _entries(path)] if os.path.exists(path) else []
 
 
 def _keep_until(path: str, iteration: int) -> None:
-    with tf.io.gfile.GFile(path) as file:
+    with open(path, "rb") as file:
         before = file.read()
     kept = [line for line, entry in _entries(path) if entry["iteration"] <= iteration]
-    text = "".join(f"{line}\n" for line in kept)
-    if text == before:
+    content = b"".join(line + b"\n" for line in kept)
+    if content == before:
         return
-    temporary = f"{path}.tmp"
-    with tf.io.gfile.GFile(temporary, "w") as file:
-        file.write(text)
-    tf.io.gfile.rename(temporary, path, overwrite=True)
+    with replaced(path) as temporary, open(temporary, "wb") as file:
+        file.write(content)
 
 
-def _entries(path: str) -> list[tuple[str, dict]]:
-    with tf.io.gfile.GFile(path) as file:
-        lines = file.read().splitlines()
+def _entries(path: str) -> list[tuple[bytes, dict]]:
+    with open(path, "rb") as file:
+        lines = file.read().split(b"\n")
     entries = []
-    for line in lines:
+    for number, line in enumerate(lines, 1):
+        place = f"{path}, line {number}"
         try:
-            entry = json.loads(line)
-        except ValueError:
+            entry = parse_json(line, place, None)
+        except NotJson:
             continue
         # A line may be cut off after its first digits and still be JSON: a number, not an object.
-        if isinstance(entry, dict) and "iteration" in entry:
+        if isinstance(entry, dict):
+            _check_entry(entry, place)
             entries.append((line, entry))
     return entries
+
+
+def _check_entry(entry: dict, place: str) -> None:
+    field(entry, "iteration", "int", place)
+    for name, value in entry.items():
+        if value is not None and not isinstance(value, str):
+            require_kind(value, "float", place, name)
 
 
 def _json_number(value) -> float | int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 
 from tf_biggan import checks
@@ -12,6 +13,7 @@ from tf_biggan.classes import complete_names
 from tf_biggan.config import TrainConfig
 from tf_biggan.data.identity import DataIdentity
 from tf_biggan.json_files import read_json
+from tf_biggan.replaced_file import remove_leftovers, replaced
 
 CONFIG_FILE = "config.json"
 CLASSES_FILE = "classes.json"
@@ -19,6 +21,7 @@ DATA_FILE = "data.json"
 INITIALIZATION_FILE = "initialization.json"
 # The groups that a run's config.json has, and no other config.json.
 GROUPS = {"model", "data", "step", "run"}
+_OF_A_START = re.compile(r"(config|classes)\.json(\.\d+)?\.tmp")
 
 
 def check_run(run_dir: str, config: TrainConfig) -> None:
@@ -36,10 +39,13 @@ def check_run(run_dir: str, config: TrainConfig) -> None:
     if os.path.exists(path):
         _require_same_run(run_dir, read_config(run_dir), config)
     elif os.path.isdir(run_dir):
+        # A start that was killed before it wrote config.json left nothing but temporary files.
+        others = [name for name in os.listdir(run_dir) if not _OF_A_START.fullmatch(name)]
         checks.require(
-            not os.listdir(run_dir),
+            not others,
             f"`run_dir` must be new, empty or a run (with {CONFIG_FILE})",
             run_dir=run_dir,
+            holds=sorted(others)[:3],
         )
 
 
@@ -51,6 +57,8 @@ def write_config(
 ) -> None:
     """Makes the folder where it does not exist; writes config.json, classes.json and data.json.
 
+    config.json comes first: with it the folder is a run, which the same command goes on with.
+
     Args:
       run_dir: folder of the run.
       config: of the run.
@@ -58,10 +66,11 @@ def write_config(
       identity: of the data; None to write no data.json.
     """
     os.makedirs(run_dir, exist_ok=True)
+    remove_leftovers(run_dir)
+    _write(run_dir, CONFIG_FILE, config.to_json())
     _write(run_dir, CLASSES_FILE, json.dumps(list(class_names), indent=2) + "\n")
     if identity is not None:
         _write(run_dir, DATA_FILE, json.dumps(dataclasses.asdict(identity)) + "\n")
-    _write(run_dir, CONFIG_FILE, config.to_json())
 
 
 def write_initialization(run_dir: str, record: Mapping[str, object]) -> None:
@@ -80,11 +89,14 @@ def read_initialization(run_dir: str) -> dict | None:
 
 
 def is_run(path: str) -> bool:
-    """Whether a folder holds the config.json of a run."""
+    """Returns whether a folder holds the config.json of a run, complete or not.
+
+    Raises:
+      ValueError: the folder has a config.json that is no JSON object.
+    """
     try:
-        with open(os.path.join(path, CONFIG_FILE), encoding="utf-8") as file:
-            return set(json.load(file)) == GROUPS
-    except (OSError, TypeError, ValueError):
+        return bool(GROUPS & set(read_json(os.path.join(path, CONFIG_FILE))))
+    except OSError:
         return False
 
 
@@ -118,24 +130,23 @@ def read_config(run_dir: str) -> TrainConfig:
     """The configuration of a run.
 
     Raises:
-      ValueError: `run_dir` is no run, or its configuration cannot be read.
+      ValueError: `run_dir` is no run, or its configuration cannot be read; the message names the
+        file and the field.
     """
     path = os.path.join(run_dir, CONFIG_FILE)
     try:
-        with open(path, encoding="utf-8") as file:
-            return TrainConfig.from_json(file.read())
-    except (OSError, AttributeError, ValueError) as error:
-        raise ValueError(
-            f"A run directory must have a readable {CONFIG_FILE}. Received: {run_dir} ({error})."
-        ) from error
+        groups = read_json(path)
+    except OSError as error:
+        raise ValueError(f"Cannot read {path}: {error.strerror}") from error
+    return TrainConfig.from_groups(groups, path)
 
 
 def _write(run_dir, name, text):
-    path = os.path.join(run_dir, name)
-    temporary = f"{path}.tmp"
-    with open(temporary, "w", encoding="utf-8") as file:
+    with (
+        replaced(os.path.join(run_dir, name)) as temporary,
+        open(temporary, "w", encoding="utf-8") as file,
+    ):
         file.write(text)
-    os.replace(temporary, path)
 
 
 def _require_same_run(run_dir, stored, given):

@@ -10,6 +10,7 @@ from PIL import Image
 
 from tf_biggan import images
 from tf_biggan.models.generator import Generator
+from tf_biggan.replaced_file import remove_leftovers
 
 COLUMNS = 10
 MAX_ROWS = 10
@@ -29,6 +30,7 @@ class SampleSheets:
     def __init__(self, generator: Generator, run_dir: str, class_names: tuple[str, ...], seed: int):
         self._generator = generator
         self._folder = os.path.join(run_dir, FOLDER)
+        remove_leftovers(self._folder)
         rows = min(MAX_ROWS, len(class_names)) or MAX_ROWS
         classes = np.linspace(0, max(0, len(class_names) - 1), rows).round().astype(np.int32)
         self._row_labels = [class_names[index] for index in classes] if class_names else None
