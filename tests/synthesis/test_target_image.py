@@ -43,3 +43,10 @@ def test_what_is_no_image_is_refused(tmp_path):
         read_target(str(tmp_path / "a.png"), (8, 8), 3)
     with pytest.raises(ValueError, match="The image does not exist"):
         read_target(str(tmp_path / "b.png"), (8, 8), 3)
+
+
+def test_a_name_that_is_no_utf_8_is_told_in_one_line(tmp_path):
+    path = tmp_path / "\udce9.png"  # the byte E9, a Latin-1 letter, as Python reads it
+    Image.new("RGB", (4, 4)).save(path)
+    with pytest.raises(ValueError, match=r"must be UTF-8; rename .*\\xe9\.png"):
+        read_target(str(path), (4, 4), 3)

@@ -20,8 +20,9 @@ def read_target(path: str, image_size: tuple[int, int], channels: int) -> tuple[
       (uint8 [height, width, channels], the line).
 
     Raises:
-      ValueError: it is no complete JPEG, PNG, BMP or WebP file.
+      ValueError: it is no complete JPEG, PNG, BMP or WebP file, or its name is no UTF-8.
     """
+    checks.require_utf8(path)
     checks.require_existing("image", path, "a JPEG, PNG, BMP or WebP file")
     checks.require(os.path.isfile(path), "`image` must be a file", image=path)
     with open(path, "rb") as file:
