@@ -14,7 +14,7 @@ from tests.models.golden_models import AUTHORS, authors_discriminator, authors_g
 from tf_biggan.conversion import biggan_pytorch
 from tf_biggan.conversion.biggan_pytorch_arguments import argument_lines, constructor_arguments
 from tf_biggan.conversion.readers import read_tensors
-from tf_biggan.conversion.to_biggan_pytorch import state_dict
+from tf_biggan.conversion.to_biggan_pytorch import state_dict, write_checkpoints
 from tf_biggan.model_store.directory import write_directory
 from tf_biggan.models.discriminator import Discriminator
 from tf_biggan.models.generator import Generator
@@ -145,10 +145,22 @@ def test_without_pytorch_the_other_format_is_named(model, tmp_path, monkeypatch)
     assert not (tmp_path / "there").exists()
 
 
+def test_networks_without_spectral_norm_go_there_and_come_back(tmp_path):
+    """As BigGAN-PyTorch has them with --G_param=None and --D_param=None."""
+    settings = {**SMALL, "spectral_norm": False}
+    networks = {"generator": Generator(**settings), "discriminator": Discriminator(**settings)}
+    assert constructor_arguments(networks["generator"], "generator")["G_param"] == "None"
+    write_checkpoints(networks, str(tmp_path / "there"), "npz")
+    back, _ = converted(tmp_path / "there", tmp_path / "back")
+    for name, network in networks.items():
+        assert not back[name].factory.spectral_norm
+        for one, two in zip(network.variables, back[name].variables, strict=True):
+            np.testing.assert_array_equal(one, two, err_msg=one.path)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (dict(spectral_norm=False), "sigma folded into its kernels cannot go back"),
         (dict(num_statistics=51), "keeps one set of statistics"),
         (dict(num_classes=0), "networks have classes"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import zipfile
 
 import numpy as np
 import pytest
@@ -167,6 +168,9 @@ def test_an_archive_is_read_by_name_and_holds_its_description(tmp_path):
         assert stored["arr_1"].tolist() == (np.arange(COUNT) % 3).tolist()
         told = json.loads(str(stored["description"]))
     assert told["truncation"] == 0.5 and told["num_images"] == COUNT
+    # Others may read what is unpacked.
+    with zipfile.ZipFile(tmp_path / "set.npz") as archive:
+        assert {member.external_attr >> 16 for member in archive.infolist()} == {0o644}
 
 
 def test_a_folder_names_classes_so_that_they_sort_and_seeds_in_full(tmp_path):

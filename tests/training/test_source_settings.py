@@ -117,3 +117,14 @@ def test_an_architecture_of_ones_own_is_refused():
     )
     with pytest.raises(ValueError, match=r"a row of the architecture table.*architecture='mine'"):
         with_settings(ModelConfig(), source(own, dict(base_channels=2), None))
+
+
+def test_a_generator_that_never_had_a_spectral_norm_is_not_trained_with_one():
+    architecture, of_g, _ = ROWS["other z"]
+    model = source(architecture, {**of_g, "spectral_norm": False}, None)
+    told = {"path": "models/x", "provenance": {"family": "biggan_pytorch"}}
+    with pytest.raises(ValueError, match=r"trained without it \(--G_param .*, but not trained"):
+        with_settings(ModelConfig(), dataclasses.replace(model, description=told))
+    # Where sigma is folded in, the spectral norm changes nothing.
+    told = {"path": "models/x", "provenance": {"family": "huggingface"}}
+    assert with_settings(ModelConfig(), dataclasses.replace(model, description=told))

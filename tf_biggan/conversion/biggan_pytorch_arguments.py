@@ -79,6 +79,8 @@ def constructor_arguments(network: keras.Model, side: str) -> dict[str, object]:
             "norm_style": "bn",
             "BN_eps": config["bn_epsilon"],
         }
+    if not config["spectral_norm"]:
+        return made | {f"{prefix}_param": "None"}
     made["SN_eps"] = config["sn_epsilon"]
     return made | {f"{prefix}_param": "SN", f"num_{prefix}_SVs": 1, f"num_{prefix}_SV_itrs": 1}
 

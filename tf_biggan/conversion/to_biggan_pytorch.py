@@ -38,13 +38,14 @@ def state_dict(network: keras.Model, kind: str) -> dict[str, np.ndarray]:
     `sv0`, its log of the last training call's sigma, is 1, as before the first call.
 
     Args:
-      network: one with spectral norm and a single row of statistics.
+      network: one with a single row of statistics. Without spectral norm there is no "u0", as
+        with BigGAN-PyTorch's `--G_param=None`.
       kind: "generator", "raw_generator" or "discriminator".
 
     Raises:
       ValueError: BigGAN-PyTorch has no such network.
     """
-    _check(network, kind)
+    _check(network)
     rules = _inverse_rules(network, kind)
     variables = variables_by_path(network)
     unknown = sorted(set(variables) - {rule.target for rule in rules})
@@ -92,13 +93,7 @@ def write_checkpoints(
     return [os.path.join(output, f"{name}.{file_format}") for name in dictionaries]
 
 
-def _check(network, kind):
-    checks.require(
-        network.factory.spectral_norm,
-        f"a {kind} with sigma folded into its kernels cannot go back: BigGAN-PyTorch would divide"
-        " by sigma once more",
-        spectral_norm=network.factory.spectral_norm,
-    )
+def _check(network):
     checks.require(
         network.factory.num_statistics == 1,
         "BigGAN-PyTorch keeps one set of statistics, not a table over truncation",

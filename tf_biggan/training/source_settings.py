@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from tf_biggan import checks
 from tf_biggan.architectures import ARCHITECTURES, Architecture
 from tf_biggan.config import ModelConfig
+from tf_biggan.conversion.names import BIGGAN_PYTORCH
 from tf_biggan.training.source_model import SourceModel
 
 # Argument of a network to the setting of a run.
@@ -46,6 +47,7 @@ def settings_of_source(source: SourceModel) -> Mapping[str, object]:
         together.
     """
     g, d = source.generator.config, source.discriminator and source.discriminator.config
+    _check_normalized(g, source.description)
     row = _row_of(g, d)
     settings = dict(zip(ROW, (row.variant, row.resolution, row.name), strict=True))
     settings |= {name: g[argument] for argument, name in GENERATOR.items()}
@@ -119,6 +121,17 @@ def _same_widths(row, variant, generator, discriminator) -> bool:
     pairs = ((row.generator, generator), (row.discriminator, discriminator))
     return row.variant == variant and all(
         (mine.widths, mine.resample) == (other.widths, other.resample) for mine, other in pairs
+    )
+
+
+def _check_normalized(g, description):
+    """A kernel with sigma folded in keeps its function under a spectral norm; no other does."""
+    family = description.get("provenance", {}).get("family")
+    checks.require(
+        g["spectral_norm"] or family != BIGGAN_PYTORCH,
+        "a run's networks have spectral norm; a generator that was trained without it (--G_param of"
+        " BigGAN-PyTorch) can be sampled, evaluated and exported, but not trained further",
+        init_from=description["path"],
     )
 
 

@@ -118,7 +118,8 @@ class RestrictedUnpickler(pickle.Unpickler):
             return Inert
         raise ValueError(
             "A PyTorch file may only hold tensors, plain values and known bookkeeping; nothing of"
-            f" it was executed. Received: one that names {module}.{name}."
+            f" it was executed. Received: one that names {module}.{name}. Of a whole network that"
+            " was saved, save its state_dict() instead."
         )
 
     def persistent_load(self, pid: Any) -> Any:
