@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import functools
 import json
 import shutil
@@ -15,7 +16,8 @@ from PIL import Image
 
 from tests.training.test_loop import config as run_config
 from tf_biggan import scoring
-from tf_biggan.evaluation import classifier
+from tf_biggan.evaluation import classifier, inception_weights
+from tf_biggan.evaluation.generated import GeneratedImages
 from tf_biggan.evaluation.settings import EvaluateConfig
 from tf_biggan.scoring import evaluate
 from tf_biggan.training.checkpoints import Checkpoints
@@ -148,8 +150,8 @@ def some_digits(folders, pixels):
     return folders / "some"
 
 
-def test_labels_as_in_the_data_are_matched_by_name(run, some_digits, network, tmp_path):
-    settings = dict(model=run, extractor=network, label_sampling="data", num_images=40)
+def test_labels_as_in_the_data_are_matched_by_name(run, some_digits, tmp_path):
+    settings = dict(model=run, label_sampling="data", num_images=40)
     found = scoring._Evaluation(EvaluateConfig(**settings, reference=str(some_digits)))
     labels = found._generated(None).labels
     assert np.bincount(labels).argmax() == 1 and set(labels) == {1, 7}
@@ -158,9 +160,8 @@ def test_labels_as_in_the_data_are_matched_by_name(run, some_digits, network, tm
     strange = tmp_path / "strange"
     shutil.copytree(some_digits, strange)
     (strange / "7").rename(strange / "ant")
-    found = scoring._Evaluation(EvaluateConfig(**settings, reference=str(strange)))
     with pytest.raises(ValueError, match=r"the model must have them; .*in the reference: 'ant'"):
-        found._generated(None)
+        scoring._Evaluation(EvaluateConfig(**settings, reference=str(strange)))
 
 
 def test_one_image_has_a_kernel_distance_of_nothing_and_says_so(tmp_path, network, pixels):
@@ -192,6 +193,9 @@ def test_statistics_in_a_file_give_the_same_distance(npz, network, tmp_path, fol
     assert again.reference["count"] == 60 and again.reference["images"] == "digits"
     with pytest.raises(ValueError, match="needs the reference's images, not only their statistics"):
         scores_of(**settings, metrics="kid")
+    some = scores_of(**settings, metrics="kid,fid,accuracy")
+    assert set(some.values) == {"extractor_fid"}
+    assert "No accuracy: needs the classifier, which is trained on a reference" in some.notes[1]
     layer = keras.models.load_model(network).layers[-2].name
     with pytest.raises(ValueError, match="features of the same size"):
         scores_of(**settings, metrics="fid", layer=layer)
@@ -208,6 +212,116 @@ def test_a_curve_has_a_file_and_a_chart(run, network, tmp_path, capsys):
     assert set(curve["columns"]) == {"no truncation", "min FID", "FID at valid IS", "max IS"}
     assert Image.open(tmp_path / "curve.png").format == "PNG"
     assert "no truncation: " in capsys.readouterr().out
+
+
+def test_other_scores_along_a_curve(run, tmp_path, capsys):
+    output = str(tmp_path / "curve.json")
+    metrics = "classifier_fid,precision_recall,accuracy"
+    settings = dict(truncation="0.5:1.0:0.5", num_images=20, extractor="classifier")
+    found = scores_of(model=run, output=output, metrics=metrics, **settings)
+    with open(output, encoding="utf-8") as file:
+        curve = json.load(file)["curve"]
+    names = {"classifier_fid", "classifier_precision", "classifier_recall", "accuracy"}
+    for point in curve["points"]:
+        assert names < set(point) and np.isfinite(list(found.values.values())).all()
+    assert curve["points"][-1] == {"truncation": None, **found.values}
+    assert curve["names"] == [] and curve["columns"] == {}
+    with open(tmp_path / "curve.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["truncation"] for row in rows] == ["0.5", "1.0", ""]
+    assert names < set(rows[0]) and Image.open(tmp_path / "curve.png").width == 1440
+    assert "classifier_precision" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="`valid_score` needs the metrics fid and is"):
+        scores_of(model=run, metrics="accuracy", truncation="0.5:1.0:0.5", valid_score=1.0)
+
+
+@pytest.fixture
+def no_images(monkeypatch):
+    """Fails where an image is generated."""
+
+    def batches(self, size):
+        raise AssertionError("images were generated")
+
+    monkeypatch.setattr(GeneratedImages, "batches", batches)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        (dict(metrics="classifier_precision_recall", num_images=3), r"4 generated.* 3 \(--num_im"),
+        (dict(metrics="classifier_intra_fid", num_images=2), r"2 generated and 2 reference images"),
+        (
+            dict(metrics="classifier_score", num_images=9),
+            r"10 generated images, one for each split",
+        ),
+        (dict(metrics="classifier_fid_infinity"), r"ten times as many as the 64 features"),
+        (
+            dict(metrics="kid", extractor="classifier", num_images=1),
+            r"2 generated images, and there",
+        ),
+        (
+            dict(metrics="density_coverage", extractor="classifier", reference_images=5),
+            r"6 reference images.* 5 \(--reference_images\)",
+        ),
+        (
+            dict(metrics="fid,precision_recall"),
+            r"No fid, precision_recall: .*--extractor=classifier",
+        ),
+        (
+            dict(metrics="kid", protocol="torch_fidelity", num_images=500),
+            r"at least 1,000 generated",
+        ),
+        (dict(metrics="fid,accuracy", reference="{plain}"), r"No accuracy: .*two classes"),
+    ],
+)
+def test_metrics_that_cannot_be_computed_are_refused_before_images_are_generated(
+    settings, reason, run, plain, no_images, monkeypatch, tmp_path
+):
+    if "fid" in settings["metrics"].split(","):
+        monkeypatch.setenv("TF_BIGGAN_CACHE", str(tmp_path))
+    settings = {k: v.format(plain=plain) if k == "reference" else v for k, v in settings.items()}
+    with pytest.raises(ValueError, match=reason) as refused:
+        scores_of(model=run, output=str(tmp_path / "s.json"), **settings)
+    assert "\n" not in str(refused.value) and not (tmp_path / "s.json").exists()
+
+
+def test_metrics_that_can_be_computed_are_kept(run, tmp_path, capsys, monkeypatch):
+    output = str(tmp_path / "s.json")
+    metrics = "fid,accuracy,precision_recall,classifier_fid,classifier_precision_recall"
+    monkeypatch.setattr(inception_weights, "cache_folder", lambda: tmp_path)
+    found = scores_of(model=run, metrics=metrics, num_images=3, output=output)
+    assert set(found.values) == {
+        *("accuracy", "held_out_accuracy", "classifier_fid"),
+        *("classifier_kid", "classifier_kid_std"),
+    }
+    few = "No precision_recall, classifier_precision_recall: needs at least 4 generated images"
+    assert found.notes[0].startswith(few)
+    assert found.notes[1].startswith("No fid: The weights of the Inception")
+    # What is left out is told before the work begins.
+    assert capsys.readouterr().out.startswith(f"Note: {few}")
+    with open(output, encoding="utf-8") as file:
+        assert json.load(file)["notes"][:2] == found.notes[:2]
+
+
+def test_a_second_evaluation_keeps_the_scores_of_the_first(run, tmp_path, capsys):
+    path = tmp_path / "scores.json"
+    settings = dict(model=run, metrics="classifier_fid", output=str(path))
+    scores_of(**settings)
+    first = path.read_bytes()
+    scores_of(**settings)
+    assert path.read_bytes() == first and "Earlier" not in capsys.readouterr().out
+    scores_of(**settings, iteration=1)
+    assert (tmp_path / "scores-1.json").read_bytes() == first
+    assert (tmp_path / "scores-1.csv").exists() and path.read_bytes() != first
+    assert f"Earlier scores are kept: {path} is now" in capsys.readouterr().out
+
+
+@pytest.fixture
+def plain(tmp_path, pixels):
+    """A folder of one image without a class."""
+    (tmp_path / "plain").mkdir()
+    Image.fromarray(pixels[0]).save(tmp_path / "plain" / "a.png")
+    return tmp_path / "plain"
 
 
 FAULTS = {
@@ -227,10 +341,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("settings, message", FAULTS.values(), ids=FAULTS)
-def test_bad_input_is_one_sentence(settings, message, run, npz, tmp_path, pixels):
-    plain = tmp_path / "plain"
-    plain.mkdir()
-    Image.fromarray(pixels[0]).save(plain / "a.png")
+def test_bad_input_is_one_sentence(settings, message, run, npz, tmp_path, plain):
     places = dict(tmp=tmp_path, run=run, npz=npz, plain=plain)
     with pytest.raises(ValueError) as error:
         scores_of(**{name: value.format(**places) for name, value in settings.items()})

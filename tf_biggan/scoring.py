@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,19 +12,27 @@ from tf_biggan.classes import match_classes, name_differences
 from tf_biggan.data.source import Source
 from tf_biggan.evaluation import report
 from tf_biggan.evaluation.cache import ArrayCache
-from tf_biggan.evaluation.curve_chart import chart
+from tf_biggan.evaluation.classifier import training_images
 from tf_biggan.evaluation.evaluator import Evaluator, Scores
-from tf_biggan.evaluation.extractors import Extractor
 from tf_biggan.evaluation.generated import Drawing, GeneratedImages
 from tf_biggan.evaluation.image_sets import ImageSet, PilResized, SourceImages, open_images
-from tf_biggan.evaluation.metrics import BY_INDEX, Reference, score_name
+from tf_biggan.evaluation.inception_weights import NoWeightsError
+from tf_biggan.evaluation.matched_labels import BY_INDEX
+from tf_biggan.evaluation.metrics import Reference, score_name
 from tf_biggan.evaluation.networks import named_network
 from tf_biggan.evaluation.protocol import get_protocol
+from tf_biggan.evaluation.requirements import (
+    Prospect,
+    Side,
+    computable,
+    network_named,
+    side_of,
+)
+from tf_biggan.evaluation.score_files import write_scores
 from tf_biggan.evaluation.selection import select
 from tf_biggan.evaluation.settings import OTHER_IMAGES, EvaluateConfig
-from tf_biggan.evaluation.truncation_curve import Point, columns
-from tf_biggan.evaluation.truncation_curve import table as curve_table
-from tf_biggan.images import save_png
+from tf_biggan.evaluation.statistics_files import read_statistics
+from tf_biggan.evaluation.truncation_curve import Curve, Point
 from tf_biggan.open_model import OpenedModel, open_model
 from tf_biggan.reference import ReferenceChoice, cache_of
 from tf_biggan.training.distribution import create_strategy, is_chief
@@ -37,44 +45,33 @@ FEATURES_FOLDER = "features"
 
 
 def evaluate(config: EvaluateConfig) -> Scores:
-    """Scores what the settings name, prints a table and writes the file.
+    """Scores what the settings name, prints a table and writes the files.
+
+    Returns:
+      The scores; of a truncation curve those without truncation.
 
     Raises:
-      ValueError: something is missing, damaged or does not fit; nothing is written.
+      ValueError: something is missing, damaged or does not fit, or no metric can be computed;
+        nothing is written.
     """
     output = _output(config)
     evaluation = _Evaluation(config)
+    chief = is_chief(evaluation.strategy)
+    for note in evaluation.notes if chief else ():
+        print(f"Note: {note}", flush=True)
+    curve = None
     if len(config.truncations()) > 1:
-        return evaluate_curve(evaluation, output)
-    scores = evaluation.scores()
-    if not is_chief(evaluation.strategy):
+        curve, scores = evaluation.curve()
+    else:
+        scores = evaluation.scores(config.truncations()[0])
+    if not chief:
         return scores
-    print(evaluation.title(scores), *report.table(scores, evaluation.protocol.decimals), sep="\n")
+    title = evaluation.title(scores)
+    decimals = evaluation.protocol.decimals
+    lines = report.table(scores, decimals) if curve is None else curve.table()
+    print(title, *lines, sep="\n")
     if output:
-        report.write_text(output, report.to_json(scores, evaluation.description()))
-        print(f"Written: {output}")
-    return scores
-
-
-def evaluate_curve(evaluation: _Evaluation, output: str | None) -> Scores:
-    """Scores along the truncations: a table, a JSON file, and a chart beside it."""
-    curve, scores, names, valid = evaluation.curve()
-    found = columns(curve, valid)
-    if not is_chief(evaluation.strategy):
-        return scores
-    print(evaluation.title(scores), *curve_table(curve, found, names), sep="\n")
-    if output:
-        points = {name: point and dataclasses.asdict(point) for name, point in found.items()}
-        along = {
-            "names": names,
-            "valid_score": valid,
-            "points": [dataclasses.asdict(point) for point in curve],
-            "columns": points,
-        }
-        report.write_text(output, report.to_json(scores, evaluation.description(), along))
-        picture = f"{os.path.splitext(output)[0]}.png"
-        save_png(chart(curve, names, str(evaluation.title(scores))), picture)
-        print(f"Written: {output}, {picture}")
+        print(*write_scores(output, scores, evaluation.description(), title, curve), sep="\n")
     return scores
 
 
@@ -106,21 +103,98 @@ class _Evaluation:
         self._images = None if config.images is None else self._open_images()
         self._source = self._open_reference()
         self._reference = self._reference_images()
+        self._evaluators: dict[str, Evaluator] = {}
+        self._references: dict[str, Reference] = {}
+        self.notes: list[str] = []
+        self._metrics = self._computable()
 
-    def scores(self) -> Scores:
-        """All scores of all networks."""
-        scores = Scores()
-        for kind, names in self._selected.by_extractor.items():
-            evaluator = self._evaluator(self._extractor(kind))
-            images = self._images or self._generated(self._config.truncations()[0])
-            reference = self._against(evaluator, images)
+    def scores(self, truncation: float | None) -> Scores:
+        """All scores of all networks at one truncation."""
+        scores = Scores(notes=list(self.notes))
+        images = self._images or self._generated(truncation)
+        for kind, names in self._metrics.items():
+            evaluator = self._evaluator(kind)
+            reference = self._against(kind, images)
             for variant, some in self._variants(images, names):
-                found = evaluator.scores(variant, reference, some, self._selected.explicit)
-                scores.join(found)
+                scores.join(evaluator.scores(variant, reference, some))
             if self._saves_statistics and kind == self._selected.primary:
                 evaluator.save_statistics(self._config.save_statistics, reference)
         scores.notes += self._left_out() + self._notes_on_classes()
         return scores
+
+    def curve(self) -> tuple[Curve, Scores]:
+        """(the curve of all scores, the scores without truncation)."""
+        config, primary = self._config, self._selected.primary
+        names = self._names_of_paper()
+        checks.require(
+            names is not None or config.valid_score is None,
+            "`valid_score` needs the metrics fid and is",
+            valid_score=config.valid_score,
+            metrics=config.metrics,
+        )
+        points = []
+        for truncation in (*config.truncations(), None):
+            scores = self.scores(truncation)
+            points.append(Point(truncation, scores.values))
+        valid = config.valid_score
+        if names and valid is None and self._references[primary].features is not None:
+            valid = self._evaluator(primary).score_of(self._references[primary])
+        return Curve(points, names, valid), scores
+
+    def _names_of_paper(self) -> tuple[str, str] | None:
+        """What the distance and the score of the paper's columns are called; None without both."""
+        primary = self._selected.primary
+        if not {"fid", "is"} <= set(self._metrics.get(primary, ())):
+            return None
+        prefix = self._evaluator(primary).extractor.prefix
+        return score_name(prefix, "fid"), score_name(prefix, "is")
+
+    def _computable(self) -> dict[str, tuple[str, ...]]:
+        """The metrics that can be computed, by network; `notes` tells why the others cannot.
+
+        Raises:
+          ValueError: none can be computed, or statistics are to be saved that are not taken.
+        """
+        images = self._images or self._generated(self._config.truncations()[0])
+        found: dict[str, tuple[str, ...]] = {}
+        names_of: dict[str, list[str]] = {}
+        for kind, names in self._selected.by_extractor.items():
+            kept, reasons = self._computable_by(kind, names, images)
+            if kept:
+                found[kind] = kept
+            for name, reason in reasons.items():
+                names_of.setdefault(reason, []).append(self._selected.asked_as(kind, name))
+        self.notes = [f"No {', '.join(names)}: {why}." for why, names in names_of.items()]
+        if not found or (self._saves_statistics and self._selected.primary not in found):
+            raise ValueError(" ".join(self.notes))
+        return found
+
+    def _computable_by(
+        self, kind: str, names: Sequence[str], images: ImageSet
+    ) -> tuple[tuple[str, ...], dict[str, str]]:
+        """(the metrics that a network can compute, why it cannot compute the others)."""
+        sides = self._sides(images)
+        trained_on = self._reference and training_images(self._source, self._reference)
+        network = network_named(kind, trained_on)
+        names, left_out = computable(Prospect(*sides, network, self.protocol), names)
+        if not names:
+            return (), left_out
+        try:
+            network = self._evaluator(kind).network(images.image_shape)
+        except NoWeightsError as error:
+            return (), left_out | dict.fromkeys(names, str(error).removesuffix("."))
+        names, more = computable(Prospect(*sides, network, self.protocol), names)
+        return names, left_out | more
+
+    def _sides(self, images: ImageSet) -> tuple[Side, Side]:
+        """What is known of both sides before features are taken."""
+        config = self._config
+        ours = side_of(images, "--num_images" if config.images is None else "--images")
+        if self._reference is not None:
+            taken = "--reference" if config.reference_images is None else "--reference_images"
+            return ours, side_of(self._reference, taken)
+        _, stored = read_statistics(config.reference)
+        return ours, Side(stored.get("count"), None, (), False, "--reference")
 
     def _left_out(self) -> list[str]:
         """Notes on folders of which not every file was taken."""
@@ -132,28 +206,8 @@ class _Evaluation:
         if self.protocol.is_resize == "tf1" or "is" not in names:
             return [(images, names)]
         others = tuple(name for name in names if name != "is")
-        return [(PilResized(images, INPUT_SIZE), ("is",)), (images, others)]
-
-    def curve(self) -> tuple[list[Point], Scores, tuple[str, str], float | None]:
-        """(points, scores without truncation, names of the two scores, the valid score)."""
-        config, primary = self._config, self._selected.primary
-        checks.require(
-            config.model is not None, "a truncation curve needs --model", images=config.images
-        )
-        evaluator = self._evaluator(self._extractor(primary))
-        prefix = evaluator.extractor.prefix
-        names = score_name(prefix, "fid"), score_name(prefix, "is")
-        points, reference = [], None
-        for truncation in (*config.truncations(), None):
-            images = self._generated(truncation)
-            reference = reference or self._against(evaluator, images)
-            scores = evaluator.scores(images, reference, ("fid", "is"))
-            points.append(Point(truncation, *(scores.values[name] for name in names)))
-        valid = config.valid_score
-        if valid is None and reference.features is not None:
-            valid = evaluator.score_of(reference)
-        scores.notes += self._left_out() + self._notes_on_classes()
-        return points, scores, names, valid
+        resized = (PilResized(images, INPUT_SIZE), ("is",))
+        return [resized, (images, others)] if others else [resized]
 
     @property
     def _saves_statistics(self) -> bool:
@@ -216,10 +270,16 @@ class _Evaluation:
             shape = self._images.image_shape
         return SourceImages(self._source, shape[:2], shape[2], self._config.reference_images)
 
-    def _against(self, evaluator: Evaluator, images: ImageSet) -> Reference:
-        if self._reference is None:
-            return evaluator.reference_from_file(self._config.reference, images)
-        return evaluator.reference(self._reference)
+    def _against(self, kind: str, images: ImageSet) -> Reference:
+        """The reference by a network's features; taken once."""
+        if kind not in self._references:
+            evaluator = self._evaluator(kind)
+            self._references[kind] = (
+                evaluator.reference_from_file(self._config.reference, images)
+                if self._reference is None
+                else evaluator.reference(self._reference)
+            )
+        return self._references[kind]
 
     def _generated(self, truncation: float | None) -> ImageSet:
         config, opened = self._config, self._opened
@@ -280,30 +340,26 @@ class _Evaluation:
         difference = name_differences(ours, theirs, "the model", "the reference")
         return [f"The model and the reference have other classes; {difference}."] * bool(difference)
 
-    def _extractor(self, kind: str) -> Extractor:
-        checks.require(
-            kind != "classifier" or self._reference is not None,
-            "the classifier needs the images of the reference, not only their statistics",
-            reference=self._config.reference,
-        )
-        return named_network(
-            kind,
-            self._source,
-            self._reference,
-            self.strategy,
-            cache=self._folder,
-            layer=self._config.layer,
-            inception_weights=self._config.inception_weights,
-            bias=self.protocol.bias,
-        )
-
-    def _evaluator(self, extractor: Extractor) -> Evaluator:
-        config = self._config
-        return Evaluator(
-            extractor,
-            self.strategy,
-            config.batch_size,
-            self._cache,
-            self.protocol,
-            config.bootstrap,
-        )
+    def _evaluator(self, kind: str) -> Evaluator:
+        """What scores by a network, which is opened once."""
+        if kind not in self._evaluators:
+            config = self._config
+            extractor = named_network(
+                kind,
+                self._source,
+                self._reference,
+                self.strategy,
+                cache=self._folder,
+                layer=config.layer,
+                inception_weights=config.inception_weights,
+                bias=self.protocol.bias,
+            )
+            self._evaluators[kind] = Evaluator(
+                extractor,
+                self.strategy,
+                config.batch_size,
+                self._cache,
+                self.protocol,
+                config.bootstrap,
+            )
+        return self._evaluators[kind]

@@ -8,6 +8,7 @@ import pytest
 
 from tf_biggan.evaluation import report
 from tf_biggan.evaluation.evaluator import Scores
+from tf_biggan.evaluation.truncation_curve import Curve, Point
 
 
 def scores(**more):
@@ -33,10 +34,11 @@ def test_many_classes_are_summed_up():
 
 def test_the_file_says_how_scores_were_made(tmp_path):
     made = scores(images={"count": 5}, reference={"images": "digits"})
-    text = report.to_json(made, {"name": "paper"}, {"points": []})
+    curve = Curve([Point(None, made.values)], None)
+    text = report.to_json(made, {"name": "paper"}, curve)
     content = json.loads(text)
     assert content["scores"] == made.values and content["intervals"] == {"fid": [12.0, 13.0]}
-    assert content["curve"] == {"points": []} and content["notes"] == ["Few."]
+    assert content["curve"] == curve.to_dict() and content["notes"] == ["Few."]
     protocol = content["protocol"]
     assert protocol["images"] == {"count": 5} and protocol["name"] == "paper"
     assert {"tensorflow", "keras", "numpy", "python", "tf_biggan"} == set(protocol["versions"])

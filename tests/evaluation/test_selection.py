@@ -44,6 +44,12 @@ CASES = {
         "inception_bfloat16",
         {"inception_bfloat16": ("fid", "is", "kid")},
     ),
+    "a curve": (dict(truncation="0.2:1:0.4"), "classifier", {"classifier": ("fid", "is")}),
+    "a curve of others": (
+        dict(truncation="0.2:1:0.4", extractor="classifier", metrics="precision_recall"),
+        "classifier",
+        {"classifier": ("precision_recall",)},
+    ),
     "protocol": (dict(protocol="torch_fidelity"), "inception", {"inception": ("fid", "is", "kid")}),
 }
 
@@ -53,7 +59,6 @@ def test_metrics_find_their_network(settings, primary, by_extractor):
     config = EvaluateConfig(model="m", **settings)
     found = select(config, get_protocol(config.protocol))
     assert (found.primary, found.by_extractor) == (primary, by_extractor)
-    assert found.explicit == ("metrics" in settings)
     assert found.has_inception == any("inception" in name for name in by_extractor)
 
 
@@ -113,6 +118,8 @@ def test_truncations_are_a_number_or_a_range():
         (dict(truncation="0.1:inf:0.1"), "must be a number or FROM:TO:STEP"),
         (dict(truncation="nan"), "must be a number or FROM:TO:STEP"),
         (dict(truncation="0.1:1:0.1", bootstrap=5), "no effect on a truncation curve.*bootstrap=5"),
+        (dict(valid_score=3.0), "no effect on anything but a truncation curve.*valid_score=3.0"),
+        (dict(output="scores.csv"), "`output` is the JSON file"),
         (dict(bootstrap=1), "must be 0 or at least 2 resamples"),
         (dict(truncation_mode="resample"), "says what a truncation means; give one too"),
         (dict(model=None, images="x", truncation_mode="resample"), "no effect on --images"),

@@ -2,46 +2,80 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from tf_biggan.evaluation.curve_chart import SIZE, chart
-from tf_biggan.evaluation.truncation_curve import COLUMNS, Point, columns, table
+from tf_biggan.evaluation.curve_chart import LINE, SIZE, chart
+from tf_biggan.evaluation.truncation_curve import COLUMNS, Curve, Point
 
 # As truncation grows stronger the score rises; the distance falls, then rises.
-CURVE = [
-    Point(0.2, 25.0, 200.0),
-    Point(0.4, 9.0, 180.0),
-    Point(0.8, 7.5, 120.0),
-    Point(None, 8.5, 100.0),
+VALUES = [(0.2, 25.0, 200.0), (0.4, 9.0, 180.0), (0.8, 7.5, 120.0), (None, 8.5, 100.0)]
+POINTS = [Point(t, {"fid": fid, "is": score, "is_std": 1.0}) for t, fid, score in VALUES]
+CURVE = Curve(POINTS, ("fid", "is"), 150.0)
+PRECISION = [
+    Point(p.truncation, {"precision": p.scores["is"] / 200, "recall": p.scores["fid"] / 25})
+    for p in POINTS
 ]
-NAMES = ("fid", "is")
+
+
+def with_valid(score):
+    return dataclasses.replace(CURVE, valid_score=score)
 
 
 def test_four_columns():
-    found = columns(CURVE, 150.0)
+    found = CURVE.columns()
     assert tuple(found) == COLUMNS
-    assert found["no truncation"] == CURVE[3] and found["min FID"] == CURVE[2]
-    assert found["max IS"] == CURVE[0]
+    assert found["no truncation"] == POINTS[3] and found["min FID"] == POINTS[2]
+    assert found["max IS"] == POINTS[0]
     # Half way from 120 to 180.
     middle = found["FID at valid IS"]
-    assert middle.truncation == pytest.approx(0.6) and middle.score == 150
-    assert middle.fid == pytest.approx((7.5 + 9.0) / 2)
+    assert middle.truncation == pytest.approx(0.6) and middle.scores["is"] == 150
+    assert middle.scores["fid"] == pytest.approx((7.5 + 9.0) / 2)
 
 
 def test_the_valid_score_may_lie_beside_the_curve_or_be_unknown():
-    assert columns(CURVE, 300.0)["FID at valid IS"] is None
-    assert columns(CURVE, None)["FID at valid IS"] is None
+    assert with_valid(300.0).columns()["FID at valid IS"] is None
+    assert with_valid(None).columns()["FID at valid IS"] is None
     # Between no truncation and the weakest one there is no number to go between.
-    assert columns(CURVE, 110.0)["FID at valid IS"].truncation == 0.8
-    lines = list(table(CURVE, columns(CURVE, 300.0), NAMES))
+    assert with_valid(110.0).columns()["FID at valid IS"].truncation == 0.8
+    lines = list(with_valid(300.0).table())
     assert len(lines) == 1 + 4 + 4 and "fid at valid is: not on the curve" in lines
     assert "min fid: 7.5000/120.0000 (truncation 0.8)" in lines
 
 
-@pytest.mark.parametrize("curve", [CURVE, CURVE[:1]], ids=["four points", "one point"])
-def test_a_chart(curve):
-    page = chart(curve, NAMES, "model")
-    assert page.size == SIZE and page.mode == "RGB"
-    colours = {tuple(c) for c in np.asarray(page).reshape(-1, 3)}
-    assert (31, 95, 168) in colours and (255, 255, 255) in colours
+def test_other_scores_have_columns_and_no_operating_points():
+    curve = Curve(PRECISION, None)
+    assert curve.columns() == {} and curve.to_dict()["columns"] == {}
+    lines = list(curve.table())
+    assert lines[0].split() == ["truncation", "precision", "recall"]
+    assert lines[1].split() == ["0.2", "1.0000", "1.0000"] and len(lines) == 5
+
+
+@pytest.mark.parametrize(
+    ("curve", "panels"),
+    [
+        (CURVE, (1, 1)),
+        (dataclasses.replace(CURVE, points=POINTS[:1]), (1, 1)),
+        (Curve(PRECISION, None), (2, 1)),
+        (Curve(PRECISION[-1:], None), (2, 1)),
+        (Curve([Point(1.0, {"accuracy": 0.5, "held_out_accuracy": 0.9})], None), (1, 1)),
+        (
+            Curve(
+                [
+                    Point(a.truncation, {**a.scores, **b.scores})
+                    for a, b in zip(POINTS, PRECISION, strict=True)
+                ],
+                ("fid", "is"),
+            ),
+            (2, 2),
+        ),
+    ],
+    ids=["paper", "one point", "two others", "no truncation", "constant", "all"],
+)
+def test_a_chart(curve, panels):
+    page = chart(curve, "model")
+    assert page.size == (SIZE[0] * panels[0], SIZE[1] * panels[1]) and page.mode == "RGB"
+    pixels = np.asarray(page)
+    assert all(np.all(pixels == colour, axis=-1).any() for colour in (LINE, (255, 255, 255)))

@@ -14,7 +14,7 @@ from PIL import Image
 from tf_biggan.data.sources import open_source
 from tf_biggan.evaluation import classifier
 from tf_biggan.evaluation.image_sets import ArrayImages, SourceImages
-from tf_biggan.evaluation.metrics import BY_INDEX
+from tf_biggan.evaluation.matched_labels import BY_INDEX
 from tf_biggan.images import to_uint8
 from tf_biggan.open_model import open_model
 from tf_biggan.synthesis import neighbour_picture

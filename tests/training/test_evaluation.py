@@ -31,8 +31,8 @@ def state():
     return create_state(config(num_classes=10))
 
 
-def evaluation_of(state, run_dir, iteration=0):
-    settings = config(num_classes=10, eval_every=1, **SETTINGS)
+def evaluation_of(state, run_dir, iteration=0, **changes):
+    settings = config(num_classes=10, eval_every=1, **{**SETTINGS, **changes})
     strategy = tf.distribute.get_strategy()
     source = open_source("digits")
     return RunEvaluation(settings, str(run_dir), strategy, source, state, iteration, True)
@@ -74,6 +74,23 @@ def test_what_was_best_before_a_restart_stays_the_best(state, tmp_path, monkeypa
         assert {path.name for path in tmp_path.glob("best-*")} == {
             f"best-classifier_{name}" for name in kept
         }
+
+
+def test_what_is_left_out_is_told_before_training(state, tmp_path):
+    notes = evaluation_of(state, tmp_path, eval_images=9).notes
+    assert notes == (
+        "No is during training: needs at least 10 generated images, one for each split, and there"
+        " are 9 (--eval_images).",
+    )
+    assert evaluation_of(state, tmp_path).notes == ()
+
+
+def test_a_reference_that_does_not_exist_ends_the_run_before_a_classifier_is_trained(
+    state, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(classifier, "classifier_of", None)
+    with pytest.raises(ValueError, match=r"does not exist: 'nowhere\.npz'"):
+        evaluation_of(state, tmp_path, eval_reference="nowhere.npz")
 
 
 def test_what_cannot_be_scored_ends_the_run_before_it_begins(tmp_path):

@@ -101,7 +101,10 @@ class Classifier:
             )
 
         facts = {"held_out_accuracy": self.held_out_accuracy}
-        return Extractor("classifier", PREFIX, identity, build, self.num_classes, facts)
+        num_features = self.weights["logits/kernel"].shape[0]
+        return Extractor(
+            "classifier", PREFIX, identity, build, self.num_classes, facts, num_features
+        )
 
     @property
     def num_classes(self) -> int:

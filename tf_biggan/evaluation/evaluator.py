@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
-from tf_biggan import checks
 from tf_biggan.evaluation import metrics, statistics_files
 from tf_biggan.evaluation.cache import ArrayCache
 from tf_biggan.evaluation.extractors import Extractor
@@ -17,6 +16,7 @@ from tf_biggan.evaluation.image_sets import ImageSet
 from tf_biggan.evaluation.inception_score import inception_score
 from tf_biggan.evaluation.metrics import METRICS, Reference
 from tf_biggan.evaluation.protocol import Protocol
+from tf_biggan.evaluation.requirements import Network, network_of
 
 UNKNOWN_ORIGIN = (
     "The file of statistics does not say how its images were cropped and resized; pytorch-fid, for"
@@ -114,7 +114,7 @@ class Evaluator:
             stored,
             images.description,
             self.extractor.identity,
-            self._extraction.of(images).features.shape[1],
+            self._extraction.num_features(images.image_shape),
         )
         return Reference(statistics, None, (), {"statistics": path, **stored})
 
@@ -123,14 +123,18 @@ class Evaluator:
         description = {**reference.description, "extractor": dict(self.extractor.identity)}
         statistics_files.write_statistics(path, reference.statistics, description)
 
-    def scores(
-        self, images: ImageSet, reference: Reference, names: Sequence[str], strict: bool = True
-    ) -> Scores:
+    def network(self, image_shape: tuple[int, int, int]) -> Network:
+        """The extractor as the requirements of metrics see it."""
+        size = self._extraction.num_features(image_shape)
+        return dataclasses.replace(network_of(self.extractor), num_features=size)
+
+    def scores(self, images: ImageSet, reference: Reference, names: Sequence[str]) -> Scores:
         """Scores of a set of images.
 
         Args:
-          names: of `METRICS`.
-          strict: whether a metric that cannot be computed is an error instead of a note.
+          images: the generated side.
+          reference: the real side.
+          names: of `METRICS`; `requirements.computable` tells which of them can be computed.
 
         Raises:
           ValueError: a metric needs what is not there.
@@ -146,21 +150,15 @@ class Evaluator:
         )
         names = [*names, *metrics.beside_small_samples(context, names, scores.notes)]
         for name in names:
-            checks.require_choice("metrics", name, tuple(METRICS))
-            missing = metrics.missing(context, name)
-            if missing is None:
-                self._add(scores, METRICS[name].compute(context))
-                continue
-            checks.require(not strict, f"{name} {missing}", images=images.name)
-            scores.notes.append(f"No {name}: it {missing}.")
+            self._add(scores, METRICS[name](context))
         return scores
 
     def score_of(self, reference: Reference) -> float | None:
-        """The inception score of the reference's own images; None without logits."""
-        logits = reference.features.logits
-        if logits is None:
+        """The inception score of the reference's own images; None without logits or with fewer
+        images than splits."""
+        logits, splits = reference.features.logits, self.protocol.splits
+        if logits is None or len(logits) < splits:
             return None
-        splits = min(self.protocol.splits, len(logits))
         return inception_score(logits, splits, self.protocol.shuffle_seed)[0]
 
     def _add(self, scores, result):

@@ -30,6 +30,7 @@ class Extractor:
         {"features": [N, D], "logits": [N, K]}, the latter where there are any.
       num_classes: K; 0 without logits.
       facts: numbers about it that are reported beside the accuracy.
+      num_features: D; None where only an image can tell it.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Extractor:
     build: Callable[[], Callable[[tf.Tensor], dict[str, tf.Tensor]]]
     num_classes: int = 0
     facts: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    num_features: int | None = None
 
 
 def open_extractor(path: str, layer: str | None = None) -> Extractor:

@@ -13,7 +13,7 @@ from tf_biggan import checks
 from tf_biggan.evaluation.cache import ArrayCache, key_of
 from tf_biggan.evaluation.extractors import FEATURES, LOGITS, Extractor
 from tf_biggan.evaluation.float32_precision import full_float32_products
-from tf_biggan.evaluation.image_sets import ImageSet
+from tf_biggan.evaluation.image_sets import ArrayImages, ImageSet
 from tf_biggan.evaluation.replicas import ReplicaMap
 from tf_biggan.progress import Progress
 
@@ -96,6 +96,13 @@ class FeatureExtraction:
         return Features(
             arrays[FEATURES], arrays.get(LOGITS), images.labels, digests=arrays[DIGESTS]
         )
+
+    def num_features(self, image_shape: tuple[int, int, int]) -> int:
+        """D, which a network of the user's tells only of an image."""
+        if self.extractor.num_features is not None:
+            return self.extractor.num_features
+        black = ArrayImages("a black image", np.zeros((1, *image_shape), np.uint8))
+        return self._extracted(black)[FEATURES].shape[1]
 
     def _key(self, images):
         if not (self._cache.keeps and images.cached):

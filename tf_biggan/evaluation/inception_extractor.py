@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from tf_biggan.evaluation.extractors import FEATURES, LOGITS, Extractor
+from tf_biggan.evaluation.inception_architecture import NUM_CLASSES, NUM_FEATURES
 from tf_biggan.evaluation.inception_weights import load_inception
 
 FEATURE_TAP = "2048"
@@ -48,4 +49,6 @@ def inception_extractor(path: str | None, bias: bool = False, dtype: str = FLOAT
         identity["precision"] = dtype
         name, prefix = f"Inception in {dtype}", f"{dtype}_"
     prefix += "" if inception.is_reference else OTHER_PREFIX
-    return Extractor(name, prefix, identity, lambda: function, 1008)
+    return Extractor(
+        name, prefix, identity, lambda: function, NUM_CLASSES, num_features=NUM_FEATURES
+    )

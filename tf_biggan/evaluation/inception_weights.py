@@ -36,10 +36,16 @@ MISSING = (
     " inception-2015-12-05.tgz of download.tensorflow.org/models/image/imagenet (or the"
     " classify_image_graph_def.pb in it), or pt_inception-2015-12-05-6726825d.pth of the releases"
     " of mseitzer/pytorch-fid, or the downloaded folder of TF-GAN's TF-Hub module"
-    " tensorflow/tfgan/eval/inception/1. Received: no path, and none in {folder}."
+    " tensorflow/tfgan/eval/inception/1. Without a download, --extractor=classifier (of train:"
+    " --eval_extractor=classifier) scores by a classifier of the data. Received: no path, and none"
+    " in {folder}."
 )
 FORMAT = "inception-2015-12-05-folded-1"
 SOURCE, CONTENT = "source_sha256", "weights_sha256"
+
+
+class NoWeightsError(ValueError):
+    """No weights of Inception are named, and the cache holds none."""
 
 
 def load_inception(
@@ -56,7 +62,8 @@ def load_inception(
       taps, dtype: outputs that are asked for, and their precision (see `Inception`).
 
     Raises:
-      ValueError: there are no weights, or they cannot be read; or a tap is unknown.
+      NoWeightsError: no path is given, and the cache holds no weights.
+      ValueError: the weights cannot be read, or a tap is unknown.
     """
     if path is None:
         weights, metadata = _cached_reference()
@@ -73,7 +80,7 @@ def _cached_reference():
         found = _read(sha256)
         if found:
             return found
-    raise ValueError(MISSING.format(folder=cache_folder()))
+    raise NoWeightsError(MISSING.format(folder=cache_folder()))
 
 
 def _convert(source):

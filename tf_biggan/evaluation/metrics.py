@@ -1,4 +1,4 @@
-"""Every score as a row: what it needs, how it is computed from features, what it is called."""
+"""Every score as a row: how it is computed from features, and what it is called."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from tf_biggan.classes import match_classes, name_differences
 from tf_biggan.evaluation.classifier import accuracy
 from tf_biggan.evaluation.extractors import Extractor
 from tf_biggan.evaluation.features import Features
@@ -18,17 +17,14 @@ from tf_biggan.evaluation.inception_score import inception_score
 from tf_biggan.evaluation.intervals import frechet_interval, inception_interval, kernel_interval
 from tf_biggan.evaluation.intra_class import intra_class_distance
 from tf_biggan.evaluation.kernel_distance import kernel_distance, largest_subset_size
+from tf_biggan.evaluation.matched_labels import how_classes_were_matched, matched_labels
 from tf_biggan.evaluation.neighbours import density_coverage, precision_recall
 from tf_biggan.evaluation.protocol import CONTENT, Protocol
+from tf_biggan.evaluation.requirements import smallest_subset
 
 # Scores that carry no network's name: they are about the classes asked for.
 UNPREFIXED = ("accuracy", "held_out_accuracy")
 # What the inception score is called where the network is not Inception.
-BY_INDEX = (
-    "The images or the reference have no class names: labels of both are taken to mean the same"
-    " classes by their index."
-)
-BY_NAME = "Classes of the images and of the reference differ in number or order: matched by name."
 HONEST_NAMES = {"is": "score", "is_std": "score_std"}
 
 
@@ -67,37 +63,12 @@ class Context:
 
     @functools.cached_property
     def labels(self) -> np.ndarray | None:
-        """Labels of the generated images as the reference counts its classes; by name.
-
-        None where an image is of a class that the reference lacks. Where one side has no names,
-        labels mean the same indices on both.
-        """
-        ours, theirs = self.class_names, self.reference.class_names
-        labels = self.generated.labels
-        if ours and theirs:
-            matched = np.array(match_classes(ours, theirs), np.int32)
-            inside = labels.min() >= 0 and labels.max() < len(ours)
-            labels = matched[labels] if inside else np.full_like(labels, -1)
-        limit = len(theirs) or np.iinfo(np.int32).max
-        return labels if labels.min() >= 0 and labels.max() < limit else None
+        """Labels of the generated images as the reference counts its classes."""
+        return matched_labels(self.generated.labels, self.class_names, self.reference.class_names)
 
     def how_classes_were_matched(self) -> tuple[str, ...]:
         """A note where classes were not simply the same; () where they were."""
-        ours, theirs = tuple(self.class_names), tuple(self.reference.class_names)
-        if not (ours and theirs):
-            return (BY_INDEX,)
-        if ours != theirs and match_classes(ours, theirs) != tuple(range(len(theirs))):
-            return (BY_NAME,)
-        return ()
-
-    def why_classes_differ(self) -> str:
-        """The end of the sentence about a metric that needs classes of the reference."""
-        ours, theirs = self.class_names, self.reference.class_names
-        sentence = "needs images of the reference's classes"
-        if not (ours and theirs):
-            return sentence
-        difference = name_differences(ours, theirs, "these images", "the reference")
-        return f"{sentence} ({difference})" if difference else sentence
+        return how_classes_were_matched(self.class_names, self.reference.class_names)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,14 +81,6 @@ class Result:
     notes: Sequence[str] = ()
 
 
-@dataclasses.dataclass(frozen=True)
-class Metric:
-    """One row: the names of its `NEEDS`, and from a `Context` to a `Result`."""
-
-    needs: tuple[str, ...]
-    compute: Callable[[Context], Result]
-
-
 def ordered(features: Features, protocol: Protocol) -> Features:
     """Rows in the order of a protocol."""
     return features.by_content() if protocol.order == CONTENT else features
@@ -128,15 +91,6 @@ def score_name(prefix: str, name: str) -> str:
     if not prefix or name in UNPREFIXED:
         return name
     return prefix + HONEST_NAMES.get(name, name)
-
-
-def missing(context: Context, name: str) -> str | None:
-    """What a metric lacks, as the end of a sentence; None where it can be computed."""
-    lacking = next((need for need in METRICS[name].needs if not NEEDS[need][0](context)), None)
-    if lacking is None:
-        return None
-    sentence = NEEDS[lacking][1]
-    return sentence if isinstance(sentence, str) else sentence(context)
 
 
 def beside_small_samples(
@@ -156,7 +110,9 @@ def beside_small_samples(
         f"{listed} do not fill {size:,} dimensions: the covariance is singular and the Fréchet"
         " distance far too large; see the kernel distance beside it."
     )
-    added = "kid" not in names and missing(context, "kid") is None
+    real = context.reference.features
+    fewest = 0 if real is None else min(len(real.features), counts["generated"])
+    added = "kid" not in names and fewest >= smallest_subset(context.protocol)
     return ("kid",) if added else ()
 
 
@@ -176,7 +132,7 @@ def _fid_infinity(context):
 
 def _is(context):
     logits, protocol = context.generated.logits, context.protocol
-    cut = {"splits": min(protocol.splits, len(logits)), "shuffle_seed": protocol.shuffle_seed}
+    cut = {"splits": protocol.splits, "shuffle_seed": protocol.shuffle_seed}
     mean, std = inception_score(logits, **cut)
     values = {"is": mean, "is_std": std}
     if not context.bootstrap:
@@ -241,48 +197,13 @@ def _named(by_class, names):
     return {names[label] if names else str(label): value for label, value in by_class.items()}
 
 
-# Whether a need is met, and the end of the sentence that tells that it is not.
-NEEDS = {
-    "reference features": (
-        lambda context: context.reference.features is not None,
-        "needs the reference's images, not only their statistics",
-    ),
-    "logits": (
-        lambda context: context.generated.logits is not None,
-        "needs an extractor with logits",
-    ),
-    "classifier": (
-        lambda context: context.extractor.identity["kind"] == "classifier",
-        "needs the classifier as extractor",
-    ),
-    "labels": (
-        lambda context: context.generated.labels is not None,
-        "needs images whose classes are known",
-    ),
-    "reference labels": (
-        lambda context: context.reference.features.labels is not None,
-        "needs a reference whose classes are known",
-    ),
-    "enough for a line": (
-        lambda context: (
-            len(context.generated.features) // 10 > len(context.reference.statistics.mean)
-        ),
-        "needs ten times as many images as there are features",
-    ),
-    "agreeing classes": (
-        lambda context: context.labels is not None,
-        lambda context: context.why_classes_differ(),
-    ),
-}
-BOTH_SIDES = ("reference features",)
-CLASSES = ("labels", "agreeing classes")
-METRICS = {
-    "fid": Metric((), _fid),
-    "is": Metric(("logits",), _is),
-    "kid": Metric(BOTH_SIDES, _kid),
-    "precision_recall": Metric(BOTH_SIDES, _precision_recall),
-    "density_coverage": Metric(BOTH_SIDES, _density_coverage),
-    "fid_infinity": Metric(("enough for a line",), _fid_infinity),
-    "intra_fid": Metric((*BOTH_SIDES, "reference labels", *CLASSES), _intra_fid),
-    "accuracy": Metric(("classifier", *CLASSES), _accuracy),
+METRICS: Mapping[str, Callable[[Context], Result]] = {
+    "fid": _fid,
+    "is": _is,
+    "kid": _kid,
+    "precision_recall": _precision_recall,
+    "density_coverage": _density_coverage,
+    "fid_infinity": _fid_infinity,
+    "intra_fid": _intra_fid,
+    "accuracy": _accuracy,
 }

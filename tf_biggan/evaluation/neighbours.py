@@ -13,6 +13,7 @@ import numpy as np
 from tf_biggan.checks import require, require_integer
 from tf_biggan.evaluation.feature_matrix import blocks, checked_pair
 
+DENSITY_NEIGHBOURS = 5
 # Distances held at a time: 128 MiB in float64.
 DISTANCES_AT_ONCE = 2**24
 # A squared distance is a difference of numbers of the size of the squared norms: what lies below
@@ -38,7 +39,7 @@ def precision_recall(generated, real, k: int = 3) -> tuple[float, float]:
     return _inside(generated, real, k), _inside(real, generated, k)
 
 
-def density_coverage(generated, real, k: int = 5) -> tuple[float, float]:
+def density_coverage(generated, real, k: int = DENSITY_NEIGHBOURS) -> tuple[float, float]:
     """Density: neighbourhoods of real images an average generated one lies in, divided by k.
     Coverage: part of the real images with a generated one in their neighbourhood.
 

@@ -1,7 +1,9 @@
-"""Scores for people and for programs: a table, and a JSON file with the whole protocol."""
+"""Scores for people and for programs: a table, a JSON file with the whole protocol, a CSV file."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import platform
@@ -13,10 +15,12 @@ import tensorflow as tf
 
 import tf_biggan
 from tf_biggan.evaluation.evaluator import Scores
+from tf_biggan.evaluation.truncation_curve import STD, Curve
 from tf_biggan.replaced_file import replaced
 
-STD = "_std"
 MOST_CLASSES = 20
+# What the CSV file says about how images were generated.
+DRAWING = ("seed", "truncation", "truncation_mode", "bn", "label_sampling")
 
 
 def table(scores: Scores, decimals: int) -> Iterator[str]:
@@ -48,16 +52,14 @@ def _by_class(values: Mapping[str, float]) -> str:
     )
 
 
-def to_json(
-    scores: Scores, protocol: Mapping[str, object], curve: Mapping[str, object] | None = None
-) -> str:
+def to_json(scores: Scores, protocol: Mapping[str, object], curve: Curve | None = None) -> str:
     """The text of scores.json: scores, intervals, classes, notes, and how they were made."""
     content = {
         "scores": scores.values,
         "intervals": {name: list(pair) for name, pair in scores.intervals.items()},
         "per_class": scores.per_class,
         "notes": scores.notes,
-        **({} if curve is None else {"curve": curve}),
+        **({} if curve is None else {"curve": curve.to_dict()}),
         "protocol": {
             "images": scores.images,
             "reference": scores.reference,
@@ -67,6 +69,50 @@ def to_json(
         },
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def to_csv(scores: Scores, protocol: Mapping[str, object], curve: Curve | None = None) -> str:
+    """The text of scores.csv: a row for every score, or of a curve for every truncation.
+
+    The columns after the scores say what was scored and how; the JSON file has the rest.
+    """
+    how = _main_choices(scores, protocol)
+    if curve is None:
+        rows = [
+            {
+                "score": name,
+                "value": value,
+                "std": scores.values.get(name + STD),
+                **dict(zip(("low", "high"), scores.intervals.get(name, (None, None)), strict=True)),
+                **how,
+            }
+            for name, value in scores.values.items()
+            if not name.endswith(STD)
+        ]
+    else:
+        rows = [{**how, "truncation": p.truncation, **p.scores} for p in curve.points]
+        rows = [{n: row[n] for n in ("truncation", *curve.score_names)} | row for row in rows]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _main_choices(scores: Scores, protocol: Mapping[str, object]) -> dict[str, object]:
+    images, reference = scores.images, scores.reference
+    model = images.get("model", {})
+    return {
+        "model": model.get("path", images.get("images")),
+        "weights": model.get("weights"),
+        "iteration": model.get("iteration"),
+        "images": images.get("count"),
+        **{name: images.get(name) for name in DRAWING},
+        "reference": reference.get("statistics") or reference.get("images"),
+        "reference_images": reference.get("count"),
+        "protocol": protocol.get("name"),
+        "tf_biggan": tf_biggan.__version__,
+    }
 
 
 def versions() -> dict[str, str]:

@@ -15,6 +15,7 @@ CLASSIFIER_PREFIX, EXTRACTOR_PREFIX = "classifier_", "extractor_"
 ACCURACY = "accuracy"
 USUAL = {CLASSIFIER: ("fid", ACCURACY), **dict.fromkeys(INCEPTION_DTYPES, ("fid", "is", "kid"))}
 USUAL_OF_OTHERS = ("fid", "kid")
+USUAL_OF_CURVES = ("fid", "is")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,17 +25,20 @@ class Selection:
     Attributes:
       primary: of `INCEPTION_DTYPES`, "classifier" or the path of a network.
       by_extractor: names of metrics, by the same.
-      explicit: whether the metrics were asked for by name.
     """
 
     primary: str
     by_extractor: Mapping[str, tuple[str, ...]]
-    explicit: bool
 
     @property
     def has_inception(self) -> bool:
         """Whether Inception takes part."""
         return not INCEPTION_DTYPES.keys().isdisjoint(self.by_extractor)
+
+    def asked_as(self, kind: str, metric: str) -> str:
+        """What `--metrics` calls a metric of a network."""
+        plain = kind == self.primary or metric == ACCURACY
+        return metric if plain else CLASSIFIER_PREFIX + metric
 
 
 def select(config: EvaluateConfig, protocol: Protocol) -> Selection:
@@ -59,7 +63,9 @@ def select(config: EvaluateConfig, protocol: Protocol) -> Selection:
         usual = USUAL.get(primary, USUAL_OF_OTHERS)
         if protocol.name != "tf_biggan":
             usual = tuple(name for name in protocol.metrics if name != ACCURACY)
-        return Selection(primary, {primary: usual}, False)
+        if len(config.truncations()) > 1:
+            usual = USUAL_OF_CURVES
+        return Selection(primary, {primary: usual})
     found: dict[str, tuple[str, ...]] = {}
     for name in asked:
         kind, metric = _placed(name, primary)
@@ -76,7 +82,7 @@ def select(config: EvaluateConfig, protocol: Protocol) -> Selection:
             metric=name,
         )
         found[kind] = (*found.get(kind, ()), metric)
-    return Selection(primary, found, True)
+    return Selection(primary, found)
 
 
 def _default_primary(config, protocol, asked):

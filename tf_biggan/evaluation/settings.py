@@ -12,6 +12,7 @@ from tf_biggan.home_folder import ONE_PATH
 
 OTHER_IMAGES = 5_000
 STATISTICS_ENDING = ".npz"
+OF_OUTPUT = (".csv", ".png")
 # Flags that say how images of a model are made, and those about a folder of images.
 OF_MODELS = (
     "raw",
@@ -23,7 +24,8 @@ OF_MODELS = (
     "valid_score",
 )
 OF_FOLDERS = ("resolution", "image_channels")
-OF_ONE_SCORE = ("metrics", "bootstrap", "save_statistics")
+OF_ONE_SCORE = ("bootstrap", "save_statistics")
+OF_CURVES = ("valid_score",)
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ class EvaluateConfig:
     metrics: str | None = setting(
         None,
         "with commas, of fid, is, kid, precision_recall, density_coverage, fid_infinity, intra_fid,"
-        " accuracy; default: fid, is and kid by Inception, else fid and accuracy",
+        " accuracy; default: fid, is and kid by Inception, else fid and accuracy; for a curve fid"
+        " and is",
     )
     extractor: str | None = setting(
         None,
@@ -128,7 +131,10 @@ class EvaluateConfig:
         path=ONE_PATH,
     )
     output: str | None = setting(
-        None, "JSON file of the scores; default: scores.json in the folder of a run", path=ONE_PATH
+        None,
+        "JSON file of the scores, with a CSV file beside it; default: scores.json in the folder of"
+        " a run; earlier scores there are kept as scores-1.json and so on",
+        path=ONE_PATH,
     )
 
     def __post_init__(self):
@@ -144,11 +150,18 @@ class EvaluateConfig:
             self._refuse(OF_FOLDERS, "anything but a folder of images")
         truncations = self.truncations()
         if len(truncations) > 1:
-            self._refuse(OF_ONE_SCORE, "a truncation curve, which is of fid and is")
+            self._refuse(OF_ONE_SCORE, "a truncation curve")
+        else:
+            self._refuse(OF_CURVES, "anything but a truncation curve")
         checks.require(
             self.bootstrap != 1,
             "`bootstrap` must be 0 or at least 2 resamples",
             bootstrap=self.bootstrap,
+        )
+        checks.require(
+            not (self.output or "").endswith(OF_OUTPUT),
+            "`output` is the JSON file; files that end in .csv and .png are written beside it",
+            output=self.output,
         )
         checks.require(
             (self.save_statistics or STATISTICS_ENDING).endswith(STATISTICS_ENDING),

@@ -15,7 +15,7 @@ from tf_biggan.evaluation.cache import ArrayCache
 from tf_biggan.evaluation.extractors import pixel_extractor
 from tf_biggan.evaluation.features import FeatureExtraction
 from tf_biggan.evaluation.image_sets import ImageSet, SourceImages
-from tf_biggan.evaluation.metrics import BY_INDEX
+from tf_biggan.evaluation.matched_labels import BY_INDEX
 from tf_biggan.evaluation.networks import named_network
 from tf_biggan.evaluation.report import write_text
 from tf_biggan.images import save_png, sheet

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
+from tf_biggan import checks
 from tf_biggan.classes import complete_names
 from tf_biggan.config import TrainConfig
 from tf_biggan.data.source import Source
@@ -20,6 +21,14 @@ from tf_biggan.evaluation.image_sets import SourceImages
 from tf_biggan.evaluation.metrics import Reference, score_name
 from tf_biggan.evaluation.networks import named_network
 from tf_biggan.evaluation.protocol import DEFAULT
+from tf_biggan.evaluation.requirements import (
+    Prospect,
+    Side,
+    computable,
+    network_named,
+    side_of,
+)
+from tf_biggan.evaluation.statistics_files import read_statistics
 from tf_biggan.json_files import field
 from tf_biggan.training.checkpoints import Checkpoints
 from tf_biggan.training.logs import METRICS_FILE, read_metrics
@@ -57,7 +66,8 @@ class RunEvaluation:
       writes: whether this process is the one whose files count.
 
     Raises:
-      ValueError: the extractor or its reference does not fit the data.
+      ValueError: the extractor or its reference does not fit the data, or no metric can be
+        computed.
     """
 
     def __init__(
@@ -76,11 +86,6 @@ class RunEvaluation:
         self._class_names = complete_names(source.class_names, config.model.num_classes)
         shape = (*generator.image_size, generator.image_channels)
         data = SourceImages(source, shape[:2], shape[2])
-        cache = cache_folder()
-        extractor = _extractor(config, source, data, cache, strategy)
-        self._evaluator = Evaluator(
-            extractor, strategy, BATCH_SIZE, ArrayCache(cache / FEATURES_FOLDER), DEFAULT
-        )
         drawing = Drawing(settings.eval_images, settings.seed, label_sampling=_labels(config))
         self._images = GeneratedImages(
             generator,
@@ -93,6 +98,13 @@ class RunEvaluation:
             if config.model.num_classes
             else None,
             trains=True,
+        )
+        reference = _reference_side(settings.eval_reference, data)
+        self._metrics, self.notes = _computable(config, self._images, reference, data)
+        cache = cache_folder()
+        extractor = _extractor(config, source, data, cache, strategy)
+        self._evaluator = Evaluator(
+            extractor, strategy, BATCH_SIZE, ArrayCache(cache / FEATURES_FOLDER), DEFAULT
         )
         self._reference = self._open_reference(settings.eval_reference, data)
         self._noted: set[str] = set()
@@ -110,7 +122,7 @@ class RunEvaluation:
 
         Keeps the checkpoint where it is the best.
         """
-        found = self._evaluator.scores(self._images, self._reference, METRICS, strict=False)
+        found = self._evaluator.scores(self._images, self._reference, self._metrics)
         values = found.values
         for name, less in self._less_is_better.items():
             if name in values and _is_better(values[name], self._best.get(name), less):
@@ -159,6 +171,27 @@ def _extractor(config: TrainConfig, source, data: SourceImages, cache, strategy)
         inception_weights=config.run.inception_weights,
         bias=DEFAULT.bias,
     )
+
+
+def _reference_side(path: str | None, data: SourceImages) -> Side:
+    """What is known of the reference; a file of statistics is read here to fail early."""
+    if path is None:
+        return side_of(data, "--dataset")
+    _, stored = read_statistics(path)
+    return Side(stored.get("count"), None, (), False, "--eval_reference")
+
+
+def _computable(
+    config: TrainConfig, images: GeneratedImages, reference: Side, data: SourceImages
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(the metrics that can be computed, sentences on why the others cannot)."""
+    name = config.run.eval_extractor
+    network = network_named(name, data)
+    prospect = Prospect(side_of(images, "--eval_images"), reference, network, DEFAULT)
+    kept, reasons = computable(prospect, METRICS)
+    notes = tuple(f"No {metric} during training: {why}." for metric, why in reasons.items())
+    checks.require(bool(kept), f"no score can be computed. {' '.join(notes)}", eval_extractor=name)
+    return kept, notes
 
 
 def _labels(config: TrainConfig) -> str:

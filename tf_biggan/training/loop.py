@@ -180,6 +180,8 @@ class _Run:
             if settings.eval_every and self._iteration < settings.num_iterations
             else None
         )
+        for note in self._evaluation.notes if self._evaluation else ():
+            self._say(note)
         self._batches = self._open_data(strategy, source)
         self._log = MetricsLog(run_dir, self._iteration) if writes else None
         self._events = TensorBoardLog(run_dir, self._iteration) if writes else None
