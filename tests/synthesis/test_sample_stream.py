@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.killed_files import Killed, KilledFiles, every_moment
 from tf_biggan.images import to_uint8
 from tf_biggan.open_model import OpenedModel
 from tf_biggan.synthesis.image_archive import ImageArchive
 from tf_biggan.synthesis.image_folder import ImageFolder
 from tf_biggan.synthesis.sample_stream import stream
+from tf_biggan.synthesis.unfinished import discard
 from tf_biggan.synthesis.wanted_images import WantedImages
 
 COUNT, ROWS, SHAPE = 11, 3, (4, 5, 3)
@@ -115,6 +117,38 @@ def test_halves_of_writes_that_were_killed_are_made_again(path):
         assert len(list(path.rglob("*.png"))) == COUNT
     else:
         np.testing.assert_array_equal(np.load(path)["arr_0"][5], to_uint8(pixels([5], [2]))[0])
+
+
+def test_a_command_killed_at_any_change_of_a_file_goes_on(path):
+    whole = path.parent / "whole"
+    whole.mkdir()
+    run(whole / path.name)
+    place = lambda moment: path.parent / str(moment) / path.name  # noqa: E731
+
+    def killed(moment):
+        place(moment).parent.mkdir()
+        run(place(moment))
+
+    count = 0
+    for moment in every_moment(killed):
+        run(place(moment))
+        assert content(place(moment)) == content(whole / path.name), moment
+        assert os.listdir(place(moment).parent) == [path.name], moment
+        count += 1
+    assert count > 20
+
+
+def test_what_a_killed_discard_left_is_nobody_elses(path):
+    """The request goes last, so that the folder stays recognisable."""
+    with pytest.raises(KeyboardInterrupt):
+        run(path, Maker(2))
+    folder = f"{path}.unfinished"
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        KilledFiles(patch, 1)
+        discard(str(path))
+    assert os.path.exists(os.path.join(folder, "request.json"))
+    run(path)
+    assert os.listdir(path.parent) == [path.name]
 
 
 def test_another_request_is_told_apart_before_and_after(path):

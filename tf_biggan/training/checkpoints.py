@@ -18,11 +18,13 @@ from collections.abc import Callable, Iterable
 import tensorflow as tf
 
 from tf_biggan.plain_folder import PlainFolder
+from tf_biggan.replaced_file import remove_leftovers, replaced
 from tf_biggan.terminal import one_line
 from tf_biggan.training.state import TrainState
 
 FOLDER = "checkpoints"
 PREFIX = "iteration"
+LIST_FILE = "checkpoint"
 # What TensorFlow raises for files that are cut off, garbled, missing or of another model.
 UNREADABLE = (tf.errors.OpError, AssertionError, IndexError, OSError, RuntimeError, ValueError)
 _FILE = re.compile(rf"{PREFIX}-(0|[1-9]\d*)\.(index|data-\d+-of-\d+)")
@@ -149,6 +151,9 @@ class Checkpoints:
             return 0
         iteration, unreadable = read_newest(self._run_dir, self._read, say)
         self._stored_iteration, self._unreadable = iteration, set(unreadable)
+        if self._writes:
+            # An earlier process may have been killed between writing and removing.
+            self._prune()
         return iteration
 
     def _read(self, prefix):
@@ -170,8 +175,7 @@ class Checkpoints:
         kept = good[-self._keep :]
         for iteration in sorted(found - set(kept) - later):
             _remove(self._target, iteration)
-        paths = [os.path.join(self._target, _name(iteration)) for iteration in kept]
-        tf.compat.v1.train.update_checkpoint_state(self._target, paths[-1], paths)
+        _write_list(self._target, kept)
 
 
 def _name(iteration: int) -> str:
@@ -191,7 +195,19 @@ def _remove(folder: str, iteration: int) -> None:
             os.remove(os.path.join(folder, name))
 
 
+def _write_list(folder: str, iterations: list[int]) -> None:
+    """Writes TensorFlow's list of checkpoints, for its `latest_checkpoint` and other programs."""
+    names = [f'all_model_checkpoint_paths: "{_name(iteration)}"' for iteration in iterations]
+    lines = [f'model_checkpoint_path: "{_name(iterations[-1])}"', *names]
+    with (
+        replaced(os.path.join(folder, LIST_FILE)) as temporary,
+        open(temporary, "w", encoding="utf-8") as file,
+    ):
+        file.write("".join(f"{line}\n" for line in lines))
+
+
 def _remove_strays(folder: str) -> None:
+    remove_leftovers(folder)
     names = os.listdir(folder) if os.path.isdir(folder) else []
     for path in (os.path.join(folder, name) for name in names if _STRAY.fullmatch(name)):
         if os.path.isdir(path):
