@@ -147,6 +147,7 @@ def some_digits(folders, pixels):
         place = folders / "some" / name
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels[number]).save(place / f"{number}.png")
+    (folders / "some" / "1" / "left out.gif").write_bytes(b"")
     return folders / "some"
 
 
@@ -155,6 +156,7 @@ def test_labels_as_in_the_data_are_matched_by_name(run, some_digits, tmp_path):
     found = scoring._Evaluation(EvaluateConfig(**settings, reference=str(some_digits)))
     labels = found._generated(None).labels
     assert np.bincount(labels).argmax() == 1 and set(labels) == {1, 7}
+    assert "Left out of" in found._left_out()[0] and "1 .gif" in found._left_out()[0]
     (note,) = found._notes_on_classes()
     assert "only in the model: '0', '2', '3', '4', '5' and 3 more" in note
     strange = tmp_path / "strange"
