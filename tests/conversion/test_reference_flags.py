@@ -27,7 +27,7 @@ def _plan(choices=None, settings=None, **shapes):
 
 def _check_nothing_left_over(plan, name):
     tensors = plan.prepared[name].tensors
-    ignored = FAMILIES["biggan_pytorch"].tables.ignored
+    ignored = FAMILIES[plan.source.family].tables.ignored
     with shapes_only():
         network = new_network(name, plan.arguments[name])
         shapes = {path: tuple(v.shape) for path, v in variables_by_path(network).items()}
@@ -77,6 +77,7 @@ def test_without_spectral_norm_and_across_replicas_images_are_the_references(tmp
     assert "sn_epsilon" not in said["not_in_the_file"]
     assert "--cross_replica" in said["changes"]["generator"][0]
     assert "its training on one GPU add the gain instead" in said["warnings"][0]
+    assert len(said["warnings"]) == 3
 
 
 def test_one_network_alone_may_have_a_spectral_norm():
@@ -87,8 +88,29 @@ def test_one_network_alone_may_have_a_spectral_norm():
     assert norms == {"generator": True, "discriminator": False}
     assert "sn_epsilon" in plan.chosen
     _check_nothing_left_over(plan, "discriminator")
+    (warning,) = plan.warnings
+    assert warning.startswith("the discriminator's tensors have no singular vectors (u0)")
+    # Weights that were saved without their buffers are not such ones.
+    settings = {"flags": CONFIG | {"D_param": "SN"}, "flags_file": "state_dict.pth"}
+    with pytest.raises(ValueError, match=r"saved with its buffers.*state_dict\.pth has --D_param"):
+        _plan(settings=settings, discriminator=without)
     with pytest.raises(ValueError, match="`--sn_epsilon` has no effect on networks without a"):
         _plan(Choices(sn_epsilon=1e-6), discriminator=without)
+
+
+@pytest.mark.parametrize("name", ["mm_G32", "mm_Ddeep32", "sg_C10_G"])
+def test_other_code_bases_may_be_without_spectral_norm_too(name):
+    family = {"mm": "mmagic", "sg": "studiogan"}[name[:2]]
+    shapes = {}
+    for key, shape in tensors_of(name).shapes.items():
+        if not key.endswith((".u0", ".sv0", ".weight_u", ".weight_v")):
+            shapes[key.replace(".weight_orig", ".weight")] = shape
+    network = "generator" if "_G" in name else "discriminator"
+    choices = Choices(channel_order="rgb", rectified_shortcuts=False)
+    source = Source("x", family, {network: of_shapes(shapes)}, ())
+    plan = plan_conversion(source, choices if family == "mmagic" else Choices())
+    assert not plan.arguments[network]["spectral_norm"]
+    _check_nothing_left_over(plan, network)
 
 
 def test_a_generator_of_another_norm_is_refused_by_name():

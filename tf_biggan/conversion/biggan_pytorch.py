@@ -155,11 +155,6 @@ def with_statistics_names(tensors: Tensors) -> tuple[Tensors, tuple[str, ...]]:
     return Tensors(entries), ("running statistics of --cross_replica taken as batch norms have it",)
 
 
-def is_normalized(tensors: Tensors) -> bool:
-    """Whether a network has the vectors of a spectral norm; not without `--G_param=SN`."""
-    return any(key.endswith(".u0") for key in tensors)
-
-
 def check_norm_style(tensors: Tensors) -> None:
     """Raises ConversionError if a generator's blocks have no statistics."""
     with_statistics = any(re.search(r"^blocks\..*\.(stored|running)_mean$", k) for k in tensors)

@@ -73,6 +73,7 @@ RUN_FLAGS = (
         "the generator was trained on latents of the flag's standard deviation",
     ),
 )
+PARAMETERIZATIONS = {GENERATOR: "G_param", DISCRIMINATOR: "D_param"}
 # Arguments of our networks that the reference has flags for.
 EPSILONS = {"sn_epsilon": "SN_eps", "bn_epsilon": "BN_eps"}
 
@@ -129,6 +130,22 @@ def check_flags(settings: Mapping[str, Any], networks: Sequence[str]) -> tuple[s
             )
         warnings.append(f"{flag}: networks here have {row.here}; {row.warning}")
     return tuple(warnings)
+
+
+def check_buffers(settings: Mapping[str, Any], normalized: Mapping[str, bool]) -> None:
+    """Raises ConversionError if a run's spectral norm has left no vectors in the weights.
+
+    Args:
+      settings: settings of a source, as `flags_in` returns them.
+      normalized: whether a network has the vectors of a spectral norm, by its name.
+    """
+    flags = settings.get(FLAGS, {})
+    for network, flag in PARAMETERIZATIONS.items():
+        if not normalized.get(network, True) and flags.get(flag) == "SN":
+            raise ConversionError(
+                f"A {network} with spectral norm must be saved with its buffers, as state_dict()"
+                f" does. Received: one without u0, where {settings[FLAGS_FILE]} has --{flag}=SN."
+            )
 
 
 def assumed_flags(networks: Sequence[str]) -> str:

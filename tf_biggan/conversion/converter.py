@@ -19,8 +19,10 @@ from tf_biggan.conversion.detection import (
     generator_arguments,
 )
 from tf_biggan.conversion.families import FAMILIES, Choices, Prepared, check_choices
+from tf_biggan.conversion.names import FOLDED
 from tf_biggan.conversion.rules import Rule, load
 from tf_biggan.conversion.sources import DISCRIMINATOR, GENERATOR, RAW_GENERATOR, Source
+from tf_biggan.conversion.spectral_norm_styles import is_normalized
 from tf_biggan.conversion.structure import Structure, find_structure
 from tf_biggan.models.discriminator import Discriminator
 from tf_biggan.models.generator import Generator
@@ -96,7 +98,11 @@ def plan_conversion(source: Source, choices: Choices) -> Plan:
         found = find(part.tensors.shapes, family.tables, structures[name], match)
         _check_classes(name, found, choices)
         shared = shared if side == DISCRIMINATOR else bool(found["embedding_dim"])
-        arguments[name] = {**found, **family.arguments(source, choices).get(side, {})}
+        arguments[name] = {
+            **found,
+            **family.arguments(source, choices).get(side, {}),
+            "spectral_norm": is_normalized(part.tensors),
+        }
     bottom, assumed = _bottom_size(arguments, choices.resolution)
     if DISCRIMINATOR in arguments:
         arguments[DISCRIMINATOR]["bottom_size"] = bottom
@@ -104,7 +110,8 @@ def plan_conversion(source: Source, choices: Choices) -> Plan:
     for name, part in prepared.items():
         arguments[name] |= _arguments_of_norms(name, arguments[name], epsilons, part)
     chosen |= {**assumed, **family.assumptions(source)}
-    return Plan(source, prepared, arguments, chosen, family.warnings(source))
+    warnings = (*family.warnings(source), *_not_normalized(source, arguments))
+    return Plan(source, prepared, arguments, chosen, warnings)
 
 
 def build_networks(plan: Plan) -> dict[str, keras.Model]:
@@ -207,6 +214,16 @@ def _bottom_size(arguments, resolution) -> tuple[tuple[int, int], dict[str, str]
     return (4, 4), {"resolution": text}
 
 
+def _not_normalized(source, arguments) -> list[str]:
+    """Warnings about networks without spectral norm; folded kernels show theirs."""
+    return [
+        f"the {name}'s tensors have no singular vectors (u0), so it is taken as trained without"
+        " spectral norm"
+        for name, found in arguments.items()
+        if source.family not in FOLDED and not found["spectral_norm"]
+    ]
+
+
 def _check_classes(name, found, choices):
     checks.require(
         choices.num_classes in (None, found["num_classes"]),
@@ -219,7 +236,7 @@ def _epsilons(family, shared, source, choices, arguments):
     """Values of the epsilons, and where each is from; the command line goes first."""
     published, values, chosen = dict(family.epsilons(shared)), {}, {}
     said = family.said_epsilons(source.settings)
-    if not any(found.get("spectral_norm", True) for found in arguments.values()):
+    if not any(found["spectral_norm"] for found in arguments.values()):
         published.pop("sn_epsilon", None)
         checks.require(
             choices.sn_epsilon is None,

@@ -28,7 +28,7 @@ from tf_biggan.conversion.readers.tensorflow import Graph
 from tf_biggan.conversion.readers.tensors import Tensors
 from tf_biggan.conversion.rules import Rule
 from tf_biggan.conversion.sources import DISCRIMINATOR, GENERATOR, RAW_GENERATOR, Source
-from tf_biggan.conversion.spectral_norm_styles import with_authors_keys
+from tf_biggan.conversion.spectral_norm_styles import is_normalized, with_authors_keys
 from tf_biggan.conversion.tables import Tables
 
 IMAGENET_SN, CIFAR_SN = 1e-6, 1e-8
@@ -102,18 +102,12 @@ def _prepare_authors(source, network, choices):
     return Prepared(tensors, (*renamed, *averaged))
 
 
-def _authors_arguments(source, choices):
-    return {
-        side: {"spectral_norm": biggan_pytorch.is_normalized(tensors)}
-        for side, tensors in source.networks.items()
-        if side in (GENERATOR, DISCRIMINATOR)
-    }
-
-
 def _authors_warnings(source):
-    warnings = biggan_pytorch_flags.check_flags(source.settings, tuple(source.networks))
-    networks = source.networks.values()
-    added = any(biggan_pytorch.is_cross_replica(tensors) for tensors in networks)
+    networks = source.networks
+    warnings = biggan_pytorch_flags.check_flags(source.settings, tuple(networks))
+    normalized = {name: is_normalized(tensors) for name, tensors in networks.items()}
+    biggan_pytorch_flags.check_buffers(source.settings, normalized)
+    added = any(biggan_pytorch.is_cross_replica(tensors) for tensors in networks.values())
     return (*warnings, biggan_pytorch.ADDED_GAIN) if added else warnings
 
 
@@ -217,10 +211,6 @@ def _port_rules(generator, tensors):
     return huggingface.generator_rules(generator)
 
 
-def _folded(source, choices):
-    return {"generator": {"spectral_norm": False}}
-
-
 FAMILIES = {
     BIGGAN_PYTORCH: Family(
         biggan_pytorch.TABLES,
@@ -231,10 +221,9 @@ FAMILIES = {
         lambda model, tensors: biggan_pytorch.discriminator_rules(model),
         # Its flag for batch norms does not reach the last one.
         lambda shared: {**_authors_epsilons(shared), "output_bn_epsilon": 1e-5},
-        _authors_arguments,
-        biggan_pytorch_flags.epsilons,
-        _authors_warnings,
-        _authors_assumptions,
+        said_epsilons=biggan_pytorch_flags.epsilons,
+        warnings=_authors_warnings,
+        assumptions=_authors_assumptions,
     ),
     HUGGINGFACE: Family(
         huggingface.TABLES,
@@ -242,8 +231,7 @@ FAMILIES = {
         _port_rules,
         None,
         _hub_epsilons,
-        _folded,
-        lambda settings: {"bn_epsilon": settings["eps"]} if "eps" in settings else {},
+        said_epsilons=lambda settings: {"bn_epsilon": settings["eps"]} if "eps" in settings else {},
         no_choices=("sn_epsilon",),
     ),
     MMAGIC: Family(
@@ -269,7 +257,6 @@ FAMILIES = {
         _port_rules,
         None,
         _hub_epsilons,
-        _folded,
         own_choices=("attention_block",),
         no_choices=("sn_epsilon",),
     ),

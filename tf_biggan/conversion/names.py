@@ -13,3 +13,5 @@ FAMILIES = {
     STUDIOGAN: "PyTorch-StudioGAN: model=G_ema-best-weights-step=N.pth, or its folder",
     TFHUB: "DeepMind's TF-Hub modules biggan-* and biggan-deep-*: the folder",
 }
+# Code bases whose spectral norm is folded into the kernels that are converted.
+FOLDED = (HUGGINGFACE, TFHUB)

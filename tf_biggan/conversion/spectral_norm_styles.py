@@ -20,6 +20,11 @@ MARGIN, ROUNDING, MAX_STEPS = 1.5, 1e-12, 100
 WEIGHT, U, V = ".weight_orig", ".weight_u", ".weight_v"
 
 
+def is_normalized(tensors: Tensors) -> bool:
+    """Whether a network under BigGAN-PyTorch's keys has the vectors of a spectral norm."""
+    return any(key.endswith(".u0") for key in tensors)
+
+
 def with_authors_keys(tensors: Tensors) -> tuple[Tensors, tuple[str, ...]]:
     """Every (weight_orig, weight_u, weight_v) as (weight, u0); all else as it is.
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from tf_biggan import checks
 from tf_biggan.architectures import ARCHITECTURES, Architecture
 from tf_biggan.config import ModelConfig
-from tf_biggan.conversion.names import BIGGAN_PYTORCH
+from tf_biggan.conversion.names import FOLDED
 from tf_biggan.training.source_model import SourceModel
 
 # Argument of a network to the setting of a run.
@@ -128,7 +128,7 @@ def _check_normalized(g, description):
     """A kernel with sigma folded in keeps its function under a spectral norm; no other does."""
     family = description.get("provenance", {}).get("family")
     checks.require(
-        g["spectral_norm"] or family != BIGGAN_PYTORCH,
+        g["spectral_norm"] or family is None or family in FOLDED,
         "a run's networks have spectral norm; a generator that was trained without it (--G_param of"
         " BigGAN-PyTorch) can be sampled, evaluated and exported, but not trained further",
         init_from=description["path"],
