@@ -67,9 +67,8 @@ def evaluate(config: EvaluateConfig) -> Scores:
     if not chief:
         return scores
     title = evaluation.title(scores)
-    decimals = evaluation.protocol.decimals
-    lines = report.table(scores, decimals) if curve is None else curve.table()
-    print(title, *lines, sep="\n")
+    table = report.table(scores, evaluation.protocol.decimals) if curve is None else curve.table()
+    print(title, *table, *(f"Note: {note}" for note in scores.notes), sep="\n")
     if output:
         print(*write_scores(output, scores, evaluation.description(), title, curve), sep="\n")
     return scores
@@ -139,7 +138,7 @@ class _Evaluation:
         valid = config.valid_score
         if names and valid is None and self._references[primary].features is not None:
             valid = self._evaluator(primary).score_of(self._references[primary])
-        return Curve(points, names, valid), scores
+        return Curve(points, names, valid, config.truncation_mode), scores
 
     def _names_of_paper(self) -> tuple[str, str] | None:
         """What the distance and the score of the paper's columns are called; None without both."""

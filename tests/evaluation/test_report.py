@@ -22,7 +22,6 @@ def test_the_table_has_a_line_for_a_score():
         "fid     12.35  (95 %: 12.00 to 13.00)",
         "is      8.00 +- 0.25",
         "accuracy by class: cat 0.500, dog 1.000",
-        "Note: Few.",
     ]
 
 

@@ -52,7 +52,7 @@ def curve(names):
     points = [
         Point(t, {"fid": 5.0, "is": v, "precision": v / 10}) for t, v in ((0.5, 3.0), (None, 2.0))
     ]
-    return Curve(points, names)
+    return Curve(points, names, None, "resample")
 
 
 def test_a_row_for_every_truncation_of_a_curve(tmp_path):
@@ -61,9 +61,10 @@ def test_a_row_for_every_truncation_of_a_curve(tmp_path):
     first, last = rows(tmp_path / "scores.csv")
     assert list(first)[:4] == ["truncation", "fid", "is", "precision"]
     assert (first["truncation"], first["precision"], last["truncation"]) == ("0.5", "0.3", "")
+    assert (first["truncation_mode"], last["truncation_mode"]) == ("resample", "")
     stored = json.loads(path.read_text())["curve"]
     assert stored["points"][0] == {"truncation": 0.5, "fid": 5.0, "is": 3.0, "precision": 0.3}
-    assert stored["columns"]["max IS"]["is"] == 3.0
+    assert stored["columns"]["max IS"]["is"] == 3.0 and stored["truncation_mode"] == "resample"
     # One panel of distance over score, one of precision over truncation.
     assert Image.open(tmp_path / "scores.png").size == (1440, 480)
     assert names(tmp_path) == {"scores.json", "scores.csv", "scores.png"}

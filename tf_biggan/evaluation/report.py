@@ -24,7 +24,7 @@ DRAWING = ("seed", "truncation", "truncation_mode", "bn", "label_sampling")
 
 
 def table(scores: Scores, decimals: int) -> Iterator[str]:
-    """Lines for a terminal: a score each, with its spread and interval, then classes and notes."""
+    """Lines for a terminal: a score each, with its spread and interval, then classes."""
     width = max(map(len, scores.values), default=0)
     for name, value in scores.values.items():
         if name.endswith(STD):
@@ -38,7 +38,6 @@ def table(scores: Scores, decimals: int) -> Iterator[str]:
         yield line
     for name, by_class in scores.per_class.items():
         yield f"{name} by class: {_by_class(by_class)}"
-    yield from (f"Note: {note}" for note in scores.notes)
 
 
 def _by_class(values: Mapping[str, float]) -> str:
@@ -77,26 +76,37 @@ def to_csv(scores: Scores, protocol: Mapping[str, object], curve: Curve | None =
     The columns after the scores say what was scored and how; the JSON file has the rest.
     """
     how = _main_choices(scores, protocol)
-    if curve is None:
-        rows = [
-            {
-                "score": name,
-                "value": value,
-                "std": scores.values.get(name + STD),
-                **dict(zip(("low", "high"), scores.intervals.get(name, (None, None)), strict=True)),
-                **how,
-            }
-            for name, value in scores.values.items()
-            if not name.endswith(STD)
-        ]
-    else:
-        rows = [{**how, "truncation": p.truncation, **p.scores} for p in curve.points]
-        rows = [{n: row[n] for n in ("truncation", *curve.score_names)} | row for row in rows]
+    rows = _rows_of_scores(scores, how) if curve is None else _rows_of_curve(curve, how)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
+
+
+def _rows_of_scores(scores: Scores, how: Mapping[str, object]) -> list[dict]:
+    rows = []
+    for name, value in scores.values.items():
+        if not name.endswith(STD):
+            low, high = scores.intervals.get(name, (None, None))
+            std = scores.values.get(name + STD)
+            rows.append(
+                {"score": name, "value": value, "std": std, "low": low, "high": high, **how}
+            )
+    return rows
+
+
+def _rows_of_curve(curve: Curve, how: Mapping[str, object]) -> list[dict]:
+    how = {name: value for name, value in how.items() if name != "truncation"}
+    return [
+        {
+            "truncation": point.truncation,
+            **point.scores,
+            **how,
+            "truncation_mode": None if point.truncation is None else curve.mode,
+        }
+        for point in curve.points
+    ]
 
 
 def _main_choices(scores: Scores, protocol: Mapping[str, object]) -> dict[str, object]:

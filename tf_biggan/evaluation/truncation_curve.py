@@ -26,11 +26,13 @@ class Curve:
       points: one a truncation, the last one without truncation.
       names: what the Fréchet distance and the inception score are called; None without both.
       valid_score: the inception score of validation images; None if it is not known.
+      mode: what a truncation means, see `tf_biggan.truncation`.
     """
 
     points: Sequence[Point]
     names: tuple[str, str] | None
     valid_score: float | None = None
+    mode: str = "scale"
 
     @property
     def score_names(self) -> tuple[str, ...]:
@@ -83,6 +85,7 @@ class Curve:
         return {
             "names": list(self.names or ()),
             "valid_score": self.valid_score,
+            "truncation_mode": self.mode,
             "points": [_flat(point) for point in self.points],
             "columns": columns,
         }
