@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Iterator
 
@@ -13,7 +14,7 @@ from tf_biggan import checks
 from tf_biggan.evaluation.cache import ArrayCache, key_of
 from tf_biggan.evaluation.extractors import FEATURES, LOGITS, Extractor
 from tf_biggan.evaluation.float32_precision import full_float32_products
-from tf_biggan.evaluation.image_sets import ArrayImages, ImageSet
+from tf_biggan.evaluation.image_sets import ImageSet
 from tf_biggan.evaluation.replicas import ReplicaMap
 from tf_biggan.progress import Progress
 
@@ -78,7 +79,12 @@ class FeatureExtraction:
         self._strategy, self._batch_size = strategy, batch_size
         # All machines must take part in the same batches, whatever each of them remembers.
         self._cache = ArrayCache(None) if _on_several_machines(strategy) else cache
-        self._map: ReplicaMap | None = None
+
+    @functools.cached_property
+    def _map(self) -> ReplicaMap:
+        with self._strategy.scope():
+            function = self.extractor.build()
+        return ReplicaMap(self._strategy, function, self._batch_size)
 
     def of(self, images: ImageSet) -> Features:
         """The features of all images.
@@ -101,8 +107,7 @@ class FeatureExtraction:
         """D, which a network of the user's tells only of an image."""
         if self.extractor.num_features is not None:
             return self.extractor.num_features
-        black = ArrayImages("a black image", np.zeros((1, *image_shape), np.uint8))
-        return self._extracted(black)[FEATURES].shape[1]
+        return self._made(np.zeros((1, *image_shape), np.uint8))[FEATURES].shape[1]
 
     def _key(self, images):
         if not (self._cache.keeps and images.cached):
@@ -116,10 +121,6 @@ class FeatureExtraction:
         Raises:
           ValueError: as `of`.
         """
-        if self._map is None:
-            with self._strategy.scope():
-                function = self.extractor.build()
-            self._map = ReplicaMap(self._strategy, function, self._batch_size)
         progress = Progress(f"{self.extractor.name}, {images.name}", images.count)
         for batch in images.batches(self._map.rows):
             made = self._made(batch)
