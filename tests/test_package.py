@@ -34,7 +34,7 @@ LEVELS = [
         "tf_biggan.named_objects",
         "tf_biggan.replaced_file",
     },
-    {"tf_biggan.losses"},
+    {"tf_biggan.augmentation", "tf_biggan.losses"},
     {
         "tf_biggan.animation",
         "tf_biggan.block_specs",

@@ -144,6 +144,11 @@ class StepConfig:
         choices=("hinge", "nonsaturating", "wasserstein"),
         extensible=True,
     )
+    augmentation: str | None = setting(
+        None,
+        "function of real and generated images before D, MODULE:ATTRIBUTE of your own",
+        extensible=True,
+    )
     g_learning_rate: float = setting(2e-4, "of G's Adam", minimum=0.0)
     d_learning_rate: float = setting(2e-4, "of D's Adam", minimum=0.0)
     g_beta_1: float = setting(0.0, "of G's Adam", minimum=0.0, maximum=1.0)
@@ -352,9 +357,9 @@ def _check_field(field, value):
         f"`{field.name}` must be {json_files.words(str(field.type))}",
         **{field.name: value},
     )
-    if limits["choices"] and not (limits["extensible"] and is_object_name(value)):
-        own = (FORM,) if limits["extensible"] else ()
-        checks.require_choice(field.name, value, (*limits["choices"], *own))
+    choices = (*(limits["choices"] or ()), *((FORM,) if limits["extensible"] else ()))
+    if choices and not (limits["extensible"] and is_object_name(value)):
+        checks.require_choice(field.name, value, choices)
     for bound, word, fails in (
         ("minimum", "at least", lambda v, b: v < b),
         ("maximum", "at most", lambda v, b: v > b),

@@ -194,11 +194,9 @@ def run(
 
 
 def _parser(kind: str, limits: Mapping[str, object]) -> absl_flags.ArgumentParser:
-    if limits["choices"]:
-        return (_ExtensibleChoice if limits["extensible"] else absl_flags.EnumParser)(
-            limits["choices"]
-        )
-    return PARSERS[kind](limits)
+    if limits["extensible"]:
+        return _ExtensibleChoice(limits["choices"] or ())
+    return absl_flags.EnumParser(limits["choices"]) if limits["choices"] else PARSERS[kind](limits)
 
 
 def _help(limits: dict) -> str:

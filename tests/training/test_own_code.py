@@ -7,14 +7,16 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.readme_blocks import readme_block
+from tf_biggan.augmentation import get_augmentation
 from tf_biggan.config import StepConfig, TrainConfig
 from tf_biggan.losses import LOSSES, get_loss
 from tf_biggan.open_model import open_model
 from tf_biggan.training.logs import read_metrics
 from tf_biggan.training.loop import train
-from tf_biggan.training.own_code import check_loss
+from tf_biggan.training.own_code import check_augmentation, check_loss
 from tf_biggan.training.run_directory import read_config
 
 SETTINGS = dict(
@@ -45,15 +47,24 @@ def module(tmp_path, monkeypatch):
         return name
 
     yield write
-    for name in ("mine", "my_losses"):
+    for name in ("mine", "my_gan"):
         sys.modules.pop(name, None)
 
 
+@pytest.fixture
+def eagerly():
+    """The loop without its graph, which the checks trace anyway."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 def test_the_example_of_the_readme_trains_and_its_run_needs_the_module_to_resume(
-    module, tmp_path, monkeypatch
+    module, tmp_path, monkeypatch, eagerly
 ):
-    module(readme_block("my_losses.py"), "my_losses")
-    config = TrainConfig.from_flat({**SETTINGS, "loss": "my_losses:lsgan"})
+    module(readme_block("my_gan.py"), "my_gan")
+    own = dict(loss="my_gan:lsgan", augmentation="my_gan:brightness")
+    config = TrainConfig.from_flat({**SETTINGS, **own})
     run_dir = str(tmp_path / "run")
     assert train(config, run_dir)
     line = read_metrics(run_dir)[0]
@@ -61,12 +72,13 @@ def test_the_example_of_the_readme_trains_and_its_run_needs_the_module_to_resume
     assert line["d_loss_fake"] >= line["d_fake"] ** 2 and line["g_loss"] >= 0
     assert line["d_loss_real"] >= (line["d_real"] - 1) ** 2
     assert abs(line["d_loss_fake"] - 1 - line["d_fake"]) > 0.5
-    (tmp_path / "my_losses.py").unlink()
-    monkeypatch.delitem(sys.modules, "my_losses")
-    assert read_config(run_dir).step.loss == "my_losses:lsgan"
+    (tmp_path / "my_gan.py").unlink()
+    monkeypatch.delitem(sys.modules, "my_gan")
+    stored = read_config(run_dir).step
+    assert dict(loss=stored.loss, augmentation=stored.augmentation) == own
     assert open_model(run_dir).kind == "run"
-    longer = TrainConfig.from_flat({**SETTINGS, "loss": "my_losses:lsgan", "num_iterations": 2})
-    with pytest.raises(ValueError, match=r"Cannot load --loss=my_losses:lsgan: .* no module my_l"):
+    longer = TrainConfig.from_flat({**SETTINGS, **own, "num_iterations": 2})
+    with pytest.raises(ValueError, match=r"Cannot load --loss=my_gan:lsgan: .* no module my_g"):
         train(longer, run_dir)
 
 
@@ -124,6 +136,58 @@ def test_losses_that_cannot_be_trained_with_are_told_in_one_line(module, d, g, m
         check_loss("mine:loss")
     assert str(raised.value).startswith("Cannot use --loss=mine:loss: ")
     assert "\n" not in str(raised.value)
+
+
+SEEDED = "from tf_biggan.sampling import uniform_for_each\n"
+UNUSABLE_AUGMENTATIONS = {
+    "arguments": ("lambda images: images", r"augment\(images, seeds\) fails with TypeError"),
+    "shape": ("lambda x, s: x[:, 1:]", r"must return images float32 \[3, 8, 8, 1\], and returns"),
+    "dtype": ("lambda x, s: tf.cast(x, 'float16')", "and returns float16"),
+    "two": ("lambda x, s: (x, x)", "must return images"),
+    "nothing": ("lambda x, s: None", "fails with ValueError"),
+    "not finite": ("lambda x, s: tf.sqrt(x)", "must return finite numbers"),
+    "no gradient": ("lambda x, s: tf.round(x)", "gradient of augment.* is 0 everywhere"),
+    "eager only": ("lambda x, s: tf.constant(x.numpy())", "fails with .*numpy"),
+    "own numbers": ("lambda x, s: x + tf.random.uniform([])", "the same for the same seeds"),
+    "of the batch": ("lambda x, s: x - tf.reduce_mean(x)", "treat each image by itself"),
+    "of the first": (
+        "lambda x, s: x + tf.random.stateless_uniform([len(x), 1, 1, 1], s[-1])",
+        "treat each image by itself",
+    ),
+    "one size": ("lambda x, s: tf.ensure_shape(x, [3, 8, 8, 1])", "fails with"),
+    "no function": ("3", "it is not a function"),
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), UNUSABLE_AUGMENTATIONS.values(), ids=UNUSABLE_AUGMENTATIONS
+)
+def test_augmentations_that_cannot_be_used_are_told_in_one_line(module, text, message):
+    module(f"{HEAD}augment = {text}")
+    with pytest.raises(ValueError, match=message) as raised:
+        check_augmentation("mine:augment", (8, 8, 1))
+    assert str(raised.value).startswith("Cannot use --augmentation=mine:augment: ")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "lambda x, s: x",
+        "lambda x, s: x * tf.cast(uniform_for_each(s, (1, 1, 1)), x.dtype)",
+        # The sum of its output is constant.
+        "lambda x, s: x - tf.reduce_mean(x, axis=[1, 2, 3], keepdims=True)",
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_augmentations_that_can_be_used(module, text, dtype):
+    module(f"{HEAD}{SEEDED}augment = {text}")
+    check_augmentation("mine:augment", (8, 8, 1), dtype)
+
+
+def test_without_an_augmentation_there_is_nothing_to_check():
+    check_augmentation(None, (8, 8, 1))
+    assert StepConfig().augmentation is None and get_augmentation(None) is None
 
 
 def test_a_run_with_an_unusable_loss_is_refused_before_its_folder_is_made(module, tmp_path):

@@ -98,6 +98,8 @@ def endless(images, labels):
 
 @pytest.mark.parametrize("config, iterations", [(CONFIG, 2), (ACCUMULATING, 1)])
 def test_two_replicas_run_like_one(mirrored_strategy, config, iterations):
+    # With an augmentation, so that its seeds are shared as latents and labels are.
+    config = dataclasses.replace(config, augmentation="tests.training.augmentations:shifted")
     count = 4
     images, labels = batches_of(count, 8)
     alone = make_state()
@@ -120,8 +122,10 @@ def test_two_replicas_run_like_one(mirrored_strategy, config, iterations):
 
 def test_replicas_draw_the_parts_of_one_draw(mirrored_strategy):
     state = make_state()
-    alone = stateless_drawing(state, CONFIG, 7, UNIFORM, 1)(1, 0)
-    drawing = stateless_drawing(state, CONFIG, 7, UNIFORM, 2)
+    # With seeds for an augmentation, which is not called here.
+    config = dataclasses.replace(CONFIG, augmentation="any:function")
+    alone = stateless_drawing(state, config, 7, UNIFORM, 1)(1, 0)
+    drawing = stateless_drawing(state, config, 7, UNIFORM, 2)
     draws = mirrored_strategy.run(lambda: tuple(drawing(1, 0)))
     parts = [mirrored_strategy.experimental_local_results(part) for part in draws]
     for part, whole in zip(parts, alone, strict=True):

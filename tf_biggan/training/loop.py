@@ -33,7 +33,7 @@ from tf_biggan.training.evaluation import SCORED_AS, RunEvaluation
 from tf_biggan.training.freezing import freeze_blocks
 from tf_biggan.training.initialization import Initialization, begin
 from tf_biggan.training.logs import MetricsLog, TrainingProgress
-from tf_biggan.training.own_code import check_loss, logits_dtype
+from tf_biggan.training.own_code import check_own_code
 from tf_biggan.training.run_data import data_of_run
 from tf_biggan.training.run_directory import check_run, write_config, write_initialization
 from tf_biggan.training.samples import SampleSheets
@@ -60,7 +60,6 @@ def train(config: TrainConfig, run_dir: str) -> bool:
     """
     strategy = create_strategy(config.run.strategy, config.run.tpu, config.run.cpu_replicas)
     require_whole_cluster(strategy)
-    check_loss(config.step.loss, logits_dtype(config.model.precision))
     writes = is_chief(strategy)
     data = config.data
     source = open_source(
@@ -69,6 +68,7 @@ def train(config: TrainConfig, run_dir: str) -> bool:
     source, identity = data_of_run(run_dir, source, config, print if writes else _silent)
     config = with_classes_of(config, source)
     config, initialization = begin(config, run_dir, source.class_names)
+    check_own_code(config)
     plan = batch_plan(config.step, strategy.num_replicas_in_sync)
     check_run(run_dir, config)
     with strategy.scope():

@@ -1,4 +1,4 @@
-"""Checks of the user's own loss, before a run does anything else."""
+"""Checks of the user's own loss and augmentation, before a run does anything else."""
 
 from __future__ import annotations
 
@@ -7,11 +7,18 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
+from tf_biggan.augmentation import get_augmentation
+from tf_biggan.config import TrainConfig
 from tf_biggan.losses import get_loss
+from tf_biggan.models.from_config import architecture_from
 from tf_biggan.named_objects import is_object_name, reason
+from tf_biggan.sampling import FAKE_SEEDS, augmentation_seeds
 
+NUM_IMAGES = 3
 # Logits of both signs, small and large, and 0.
 LOGITS = (-10.0, -1.5, -0.5, 0.0, 0.25, 1.0, 10.0)
+
+AUGMENT = "augment(images, seeds)"
 
 
 class UnusableError(Exception):
@@ -41,8 +48,67 @@ def check_loss(name: str, dtype: str = "float32") -> None:
         raise ValueError(f"Cannot use --loss={name}: {error}.") from error
 
 
-def logits_dtype(precision: str) -> str:
-    """Returns the dtype of the logits of a run with that `precision`."""
+def check_augmentation(name: str | None, shape: tuple[int, int, int], dtype="float32") -> None:
+    """Checks that a function is an augmentation as `tf_biggan.augmentation` describes it.
+
+    Args:
+      name: As for `tf_biggan.augmentation.get_augmentation`.
+      shape: (height, width, channels) of the images.
+      dtype: The dtype of the images.
+
+    Raises:
+      ValueError: The function cannot be used. The message is one line.
+    """
+    augment = get_augmentation(name)
+    if augment is None:
+        return
+    images = tf.random.stateless_uniform((NUM_IMAGES, *shape), (0, 0), -1, 1, dtype)
+    seeds = augmentation_seeds(0, 0, NUM_IMAGES, FAKE_SEEDS)
+    try:
+        _check_augment(lambda some: augment(some, seeds), images)
+        _check_repeatable(augment, images, seeds)
+    except UnusableError as error:
+        raise ValueError(f"Cannot use --augmentation={name}: {error}.") from error
+
+
+def check_own_code(config: TrainConfig) -> None:
+    """Checks the loss and the augmentation of a run whose networks are known.
+
+    Raises:
+      ValueError: One of them cannot be used.
+    """
+    model, dtype = config.model, wide_dtype_of(config.model.precision)
+    size = architecture_from(model).resolution
+    check_loss(config.step.loss, dtype)
+    check_augmentation(config.step.augmentation, (size, size, model.image_channels), dtype)
+
+
+def _check_augment(function, images) -> None:
+    outputs, (gradient,) = _differentiated(AUGMENT, function, [images])
+    made = tf.nest.flatten(outputs)
+    if [_kind(image) for image in made] != [_kind(images)]:
+        returned = ", ".join(map(_kind, made)) or "nothing"
+        raise UnusableError(f"{AUGMENT} must return images {_kind(images)}, and returns {returned}")
+    _require_finite(AUGMENT, made)
+    _require_gradient(f"{AUGMENT} by images", gradient)
+
+
+def _check_repeatable(augment, images, seeds) -> None:
+    whole, again = (_called(AUGMENT, augment, images, seeds) for _ in range(2))
+    if not np.array_equal(whole, again):
+        raise UnusableError(
+            f"{AUGMENT} must return the same for the same seeds; draw with"
+            " tf_biggan.sampling.uniform_for_each(seeds)"
+        )
+    alone = _called(AUGMENT, augment, images[:1], seeds[:1])
+    if not np.allclose(alone, whole[:1], rtol=1e-4, atol=1e-4):
+        raise UnusableError(
+            f"{AUGMENT} must treat each image by itself; an image comes out different in a batch"
+        )
+
+
+def wide_dtype_of(precision: str) -> str:
+    """Returns the dtype of images and logits of a run with that `precision`."""
     return "float64" if precision == "float64" else "float32"
 
 
@@ -72,23 +138,33 @@ def _differentiated(said: str, function: Callable, inputs: Sequence[tf.Tensor]):
     Raises:
       UnusableError: The function fails, at once or while it is traced for a graph.
     """
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        outputs = _called(said, function, *inputs)
+        # Weights, because the plain sum of an output may be constant.
+        sums = [
+            tf.reduce_sum(x * tf.random.stateless_uniform(x.shape, (1, 2), 0.5, 1.5, x.dtype))
+            for x in tf.nest.flatten(outputs)
+            if x.dtype.is_floating
+        ]
+    graph = tf.function(function)
+    _called(said, graph.get_concrete_function, *[tf.TensorSpec(x.shape, x.dtype) for x in inputs])
+    return outputs, tape.gradient(sums, list(inputs)) if sums else [None] * len(inputs)
+
+
+def _called(said: str, function: Callable, *arguments):
     try:
-        with tf.GradientTape() as tape:
-            tape.watch(inputs)
-            outputs = tf.nest.map_structure(tf.convert_to_tensor, function(*inputs))
-            sums = [tf.reduce_sum(output) for output in tf.nest.flatten(outputs)]
-        tf.function(function).get_concrete_function(
-            *[tf.TensorSpec(x.shape, x.dtype) for x in inputs]
-        )
+        made = function(*arguments)
+        # A traced function is no tensor.
+        return made if callable(made) else tf.nest.map_structure(tf.convert_to_tensor, made)
     except Exception as error:
         raise UnusableError(f"{said} fails with {reason(error)}") from error
-    return outputs, tape.gradient(sums, list(inputs))
 
 
 def _require_finite(said: str, outputs: Sequence[tf.Tensor]) -> None:
     """Raises UnusableError unless every output is finite."""
     if not all(np.isfinite(output).all() for output in outputs):
-        raise UnusableError(f"{said} must return finite numbers, also for logits like {LOGITS}")
+        raise UnusableError(f"{said} must return finite numbers")
 
 
 def _require_gradient(said: str, gradient: tf.Tensor | None) -> None:

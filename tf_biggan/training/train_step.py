@@ -15,7 +15,13 @@ import tensorflow as tf
 from tf_biggan import checks
 from tf_biggan.config import StepConfig
 from tf_biggan.layers.precision import wide_dtype
-from tf_biggan.sampling import class_labels, normal_latents
+from tf_biggan.sampling import (
+    FAKE_SEEDS,
+    REAL_SEEDS,
+    augmentation_seeds,
+    class_labels,
+    normal_latents,
+)
 from tf_biggan.training.ema import ema_decay, update_ema
 from tf_biggan.training.loops import repeat
 from tf_biggan.training.state import TrainState
@@ -119,9 +125,11 @@ def stateless_drawing(
         step, index = (tf.cast(number, tf.int64) for number in (step, index))
         draw = (state.iteration * (config.num_d_steps + 1) + step) * passes + index
         z = own(normal_latents(seed, draw, count, state.generator.latent_dim))
-        if probabilities is None:
-            return Draw(z, None)
-        return Draw(z, own(class_labels(seed, draw, count, probabilities)))
+        y = None if probabilities is None else own(class_labels(seed, draw, count, probabilities))
+        if config.augmentation is None:
+            return Draw(z, y)
+        seeds = (augmentation_seeds(seed, draw, count, s) for s in (FAKE_SEEDS, REAL_SEEDS))
+        return Draw(z, y, *map(own, seeds))
 
     return drawing
 

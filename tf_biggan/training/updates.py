@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from tf_biggan.augmentation import get_augmentation
 from tf_biggan.config import StepConfig
 from tf_biggan.losses import get_loss
 from tf_biggan.regularizers import (
@@ -27,10 +28,15 @@ G_METRICS = ("g_loss",)
 
 
 class Draw(NamedTuple):
-    """Latents [N, latent_dim] and labels [N] (None if unconditional) of one pass."""
+    """Latents [N, latent_dim] and labels [N] (None if unconditional) of one pass.
+
+    The seeds [N, 2] of generated and of real images are given if there is an augmentation.
+    """
 
     latents: tf.Tensor
     labels: tf.Tensor | None
+    fake_seeds: tf.Tensor | None = None
+    real_seeds: tf.Tensor | None = None
 
 
 class Reals(NamedTuple):
@@ -94,6 +100,8 @@ def _discriminator_pass(discriminator, config, real, fake, draw):
 
 
 def _logits(discriminator, config, images, fake, real, draw):
+    fake = _augmented(config, fake, draw.fake_seeds)
+    images = _augmented(config, images, draw.real_seeds)
     if config.split_d:
         fake_logits = discriminator(fake, draw.labels, training=True)
         return discriminator(images, real.labels, training=True), fake_logits
@@ -101,6 +109,11 @@ def _logits(discriminator, config, images, fake, real, draw):
     labels = None if draw.labels is None else tf.concat([draw.labels, real.labels], axis=0)
     logits = discriminator(both, labels, training=True)
     return logits[fake.shape[0] :], logits[: fake.shape[0]]
+
+
+def _augmented(config, images, seeds):
+    augment = get_augmentation(config.augmentation)
+    return images if augment is None else augment(images, seeds)
 
 
 def generator_gradients(
@@ -114,6 +127,7 @@ def generator_gradients(
     """
     with tf.GradientTape() as tape:
         images = state.generator(draw.latents, draw.labels, training=True)
+        images = _augmented(config, images, draw.fake_seeds)
         logits = state.discriminator(images, draw.labels, training=True)
         loss = tf.reduce_mean(get_loss(config.loss).generator(logits))
         total = loss / (config.g_accumulations * replicas)
