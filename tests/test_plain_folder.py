@@ -16,7 +16,7 @@ import tensorflow as tf
 from tf_biggan.conversion.sources import open_source
 from tf_biggan.evaluation.extractors import open_extractor
 from tf_biggan.open_model import open_model
-from tf_biggan.plain_folder import PlainFolder
+from tf_biggan.plain_folder import PlainFolder, pattern_note
 from tf_biggan.serving.saved_model import load_saved_model
 
 FIXTURES = pathlib.Path(__file__).parent / "version_0_1"
@@ -42,6 +42,12 @@ def test_the_link_leads_to_the_folder_and_goes_away(tmp_path, name):
 def test_a_plain_path_is_its_own(tmp_path):
     with PlainFolder(str(tmp_path)) as folder:
         assert folder == str(tmp_path)
+
+
+def test_what_others_cannot_open_is_told_of(tmp_path):
+    assert pattern_note(str(tmp_path / "a*b?" / "1")) is None
+    note = pattern_note(str(tmp_path / "abc[v2]" / "1"))
+    assert "take [ ] in a path for a pattern" in note and "\n" not in note
 
 
 def test_relative_paths_and_brackets_in_the_folder_for_temporary_files(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tf_biggan import flags
 from tf_biggan.exporting.settings import ExportConfig
+from tf_biggan.plain_folder import pattern_note
 from tf_biggan.terminal import quiet_tensorflow
 
 
@@ -27,8 +28,9 @@ def main() -> int:
         from tf_biggan.exporting.exporter import export
         from tf_biggan.exporting.serving_files import version_note
 
-        if note := version_note(config.output):
-            print(note, flush=True)
+        for note in (version_note(config.output), pattern_note(config.output)):
+            if note:
+                print(note, flush=True)
         lines = export(config)
         print(f"written: {config.output}", *lines, sep="\n")
     return 0

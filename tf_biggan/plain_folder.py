@@ -14,6 +14,18 @@ import weakref
 PATTERN_CHARACTERS = frozenset("[]*?\\") - {os.sep}
 
 
+def pattern_note(path: str) -> str | None:
+    """Returns one line if TensorFlow's own loaders cannot open what lies at `path`, else None."""
+    found = [character for character in "[]\\" if character in os.path.abspath(path)]
+    if not found:
+        return None
+    return (
+        f"Note: hub.load and TensorFlow Serving will not open {path}, because they take"
+        f" {' '.join(found)} in a path for a pattern; the commands of tf_biggan will. Move the"
+        " folder to a path without them."
+    )
+
+
 class PlainFolder:
     """A folder by its own path, or through a link if the path has a character of a pattern.
 

@@ -1,11 +1,14 @@
 """What is found in folders and in the digits, how it is described, and what is refused."""
 
+import shutil
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
 from tf_biggan.data import images
+from tf_biggan.data.prepare import prepare
 from tf_biggan.data.source import Source, check_labels, describe
 from tf_biggan.data.sources import open_source
 
@@ -41,6 +44,15 @@ def test_folder_without_sub_folders_has_no_classes(image_folder, folder_pixels):
     assert (source.num_classes, source.num_images) == (0, 7)
     assert not source.labels.any()
     np.testing.assert_array_equal(load_all(source), folder_pixels[7:14])
+
+
+def test_brackets_in_the_path(image_folder, folder_pixels, tmp_path):
+    shutil.copytree(image_folder, tmp_path / "a[b]*" / "images")
+    source = open_source(f"folder:{tmp_path / 'a[b]*' / 'images'}")
+    np.testing.assert_array_equal(load_all(source), folder_pixels)
+    records = str(tmp_path / "a[b]*" / "records")
+    prepare(source, records, image_size=folder_pixels.shape[1], num_shards=2)
+    np.testing.assert_array_equal(load_all(open_source(f"tfrecord:{records}")), folder_pixels)
 
 
 def test_split_is_a_sub_folder(image_folder):

@@ -134,7 +134,11 @@ def _limits_of_versions(base: str) -> Iterator[int]:
     except ValueError:
         return
     for folder in folders:
-        limit = read_metadata(folder).get("max_batch")
+        try:
+            limit = read_metadata(folder).get("max_batch")
+        except ValueError:
+            # What is damaged in another version does not end the export of this one.
+            continue
         if isinstance(limit, int) and limit > 0:
             yield limit
 

@@ -63,7 +63,7 @@ class ImageArchive:
             with np.load(self.path, allow_pickle=False) as stored:
                 return parse_json(str(stored[DESCRIPTION]), self.path)
         except (OSError, KeyError, EOFError, ValueError, zipfile.BadZipFile, zlib.error):
-            rule = "`output` must be new, or what this command wrote; remove it"
+            rule = "`output` must be new, or what this command wrote; choose another"
             checks.require(False, rule, output=self.path)
 
     def done(self, folder):

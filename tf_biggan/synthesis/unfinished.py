@@ -97,7 +97,8 @@ def require_same(there: Mapping[str, object], asked: Mapping[str, object], path:
     ]
     checks.require(
         not differing,
-        "these are images of another request; remove them, or choose another `output`",
+        "these are images of another request, which goes on with its own settings; choose another"
+        " `output`",
         path=path,
         differing="; ".join(differing),
     )
