@@ -21,7 +21,12 @@ from tf_biggan.training.class_map import read_class_map
 from tf_biggan.training.evaluation import _best_until
 from tf_biggan.training.initialization import begin
 from tf_biggan.training.logs import MetricsLog, read_metrics
-from tf_biggan.training.run_directory import check_run, read_class_names
+from tf_biggan.training.run_directory import (
+    check_run,
+    read_class_names,
+    read_data_identity,
+    read_initialization,
+)
 
 FIXTURES = pathlib.Path(__file__).parents[1] / "version_0_1"
 DEEP = "[" * 100_000
@@ -89,6 +94,23 @@ def test_config_json_in_train_and_in_other_commands(run, text, reason):
 def test_classes_json(run, content):
     (run / "classes.json").write_text(content)
     refused(lambda: read_class_names(str(run)), f"Cannot read {run / 'classes.json'}: it")
+
+
+@pytest.mark.parametrize("content", ["null", "3", "[1]", "{", DEEP])
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [("initialization.json", read_initialization), ("data.json", read_data_identity)],
+)
+def test_initialization_json_and_data_json(run, content, name, read):
+    (run / name).write_text(content)
+    refused(lambda: read(str(run)), f"Cannot read {run / name}: it")
+
+
+@pytest.mark.parametrize("field", ["num_images", "images_per_class", "index_sha256"])
+def test_fields_of_data_json(run, field):
+    content = {"num_images": 3, "images_per_class": [3], "index_sha256": "a", field: {}}
+    (run / "data.json").write_text(json.dumps(content))
+    refused(lambda: read_data_identity(str(run)), f"{run / 'data.json'}: the field {field!r} must")
 
 
 @pytest.mark.parametrize(
