@@ -21,6 +21,7 @@ LEVELS = [
     {"tf_biggan"},
     {
         "tf_biggan.checks",
+        "tf_biggan.hardware",
         "tf_biggan.json_files",
         "tf_biggan.plain_folder",
         "tf_biggan.progress",

@@ -17,9 +17,10 @@ def main() -> int:
     """Runs the command; returns its exit code."""
     config = flags.parsed(TrainConfig)
     quiet_tensorflow()
+    from tf_biggan.training.interruption import leave_at_once
     from tf_biggan.training.loop import train
 
-    train(config, _RUN_DIR.value)
+    train(config, _RUN_DIR.value, leave=leave_at_once)
     return 0
 
 

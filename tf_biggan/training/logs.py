@@ -12,6 +12,10 @@ from tf_biggan.progress import Progress
 from tf_biggan.replaced_file import replaced
 
 METRICS_FILE = "metrics.jsonl"
+# Entries of every line: how long the run has trained, without the pauses between its processes, and
+# how many real images D has seen.
+SECONDS = "seconds"
+IMAGES_SEEN = "images_seen"
 
 
 class MetricsLog:
@@ -84,6 +88,13 @@ class TrainingProgress:
     def close(self) -> None:
         """Draws the last state."""
         self._bar.close()
+
+
+def seconds_until(run_dir: str, iteration: int) -> float:
+    """Returns how long a run has trained up to an iteration, by the newest line that says so."""
+    found = (entry for entry in reversed(read_metrics(run_dir)) if entry["iteration"] <= iteration)
+    values = (entry.get(SECONDS) for entry in found)
+    return next((value for value in values if isinstance(value, (int, float))), 0.0)
 
 
 def read_metrics(run_dir: str) -> list[dict]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import signal
-import threading
+import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -23,16 +22,27 @@ from tf_biggan.layers.spectral_norm import normalized_layers
 from tf_biggan.models.from_config import discriminator_from, generator_from
 from tf_biggan.training.checkpoints import Checkpoints
 from tf_biggan.training.distribution import (
+    any_process,
     create_strategy,
     is_chief,
     may_compile,
     require_same_iteration,
     require_whole_cluster,
+    spans_processes,
 )
+from tf_biggan.training.environment import describe_start, record_environment, warnings_at_start
 from tf_biggan.training.evaluation import SCORED_AS, RunEvaluation
 from tf_biggan.training.freezing import freeze_blocks
 from tf_biggan.training.initialization import Initialization, begin
-from tf_biggan.training.logs import MetricsLog, TrainingProgress
+from tf_biggan.training.interruption import StopRequest
+from tf_biggan.training.logs import (
+    IMAGES_SEEN,
+    SECONDS,
+    MetricsLog,
+    TrainingProgress,
+    read_metrics,
+    seconds_until,
+)
 from tf_biggan.training.own_code import check_own_code
 from tf_biggan.training.run_data import data_of_run
 from tf_biggan.training.run_directory import check_run, write_config, write_initialization
@@ -42,7 +52,7 @@ from tf_biggan.training.tensorboard import TensorBoardLog
 from tf_biggan.training.train_step import batch_plan, compile_iterations, stateless_drawing
 
 
-def train(config: TrainConfig, run_dir: str) -> bool:
+def train(config: TrainConfig, run_dir: str, leave: Callable[[], None] | None = None) -> bool:
     """Trains until `num_iterations`, or until SIGINT or SIGTERM, and saves.
 
     Called again with the same directory it goes on from the newest checkpoint.
@@ -50,6 +60,7 @@ def train(config: TrainConfig, run_dir: str) -> bool:
     Args:
       config: of the run.
       run_dir: folder of the run; made where it does not exist.
+      leave: is called, in a thread, at a second Ctrl-C; None to ignore it.
 
     Returns:
       Whether the run is complete; False where a signal ended it.
@@ -58,6 +69,7 @@ def train(config: TrainConfig, run_dir: str) -> bool:
       ValueError: the configuration contradicts itself, the data, the devices or the folder; or a
         loss is no longer finite.
     """
+    began = time.monotonic()
     strategy = create_strategy(config.run.strategy, config.run.tpu, config.run.cpu_replicas)
     require_whole_cluster(strategy)
     writes = is_chief(strategy)
@@ -79,10 +91,13 @@ def train(config: TrainConfig, run_dir: str) -> bool:
         if initialization is not None:
             write_initialization(run_dir, initialization.record())
             print(*initialization.describe(), sep="\n")
-        print(*describe(source), *_plan_lines(config, strategy, plan), sep="\n", flush=True)
-    run = _Run(config, run_dir, strategy, source, state, writes)
+        print(*describe(source), *describe_start(config, run_dir, strategy, state), sep="\n")
+        print(*_plan_lines(config, strategy, plan), sep="\n", flush=True)
+        for warning in warnings_at_start(config, strategy):
+            print(warning, file=sys.stderr, flush=True)
     with naming_unreadable():
-        return run.to_the_end()
+        run = _Run(config, run_dir, strategy, source, state, writes, began)
+        return run.to_the_end(leave)
 
 
 def with_classes_of(config: TrainConfig, source: Source) -> TrainConfig:
@@ -152,9 +167,11 @@ def _plan_lines(config, strategy, plan):
 class _Run:
     """The parts of a run that is under way."""
 
-    def __init__(self, config, run_dir, strategy, source, state, writes):
+    def __init__(self, config, run_dir, strategy, source, state, writes, began):
         settings = config.run
-        self._config, self._state, self._writes = config, state, writes
+        self._config, self._strategy, self._state = config, strategy, state
+        self._writes = writes
+        self._progress: TrainingProgress | None = None
         self._checkpoints = Checkpoints(state, run_dir, settings.keep_checkpoints, writes)
         self._iteration = self._checkpoints.restore(self._say)
         require_same_iteration(strategy, self._iteration, run_dir)
@@ -162,6 +179,7 @@ class _Run:
             self._say(f"Going on from iteration {self._iteration}.")
         names = complete_names(source.class_names, config.model.num_classes)
         self._sheets = SampleSheets(state.average, run_dir, names, settings.seed)
+        self._sampled, self._scored = self._done_before(run_dir)
         self._step = compile_iterations(
             strategy,
             state,
@@ -175,34 +193,89 @@ class _Run:
             ),
             may_compile(strategy) if settings.jit is None else settings.jit,
         )
+        scores = self._wants(settings.eval_every, self._scored)
         self._evaluation = (
             RunEvaluation(config, run_dir, strategy, source, state, self._iteration, writes)
-            if settings.eval_every and self._iteration < settings.num_iterations
+            if scores or (settings.eval_every and self._iteration < settings.num_iterations)
             else None
         )
         for note in self._evaluation.notes if self._evaluation else ():
             self._say(note)
         self._batches = self._open_data(strategy, source)
+        self._began = began - seconds_until(run_dir, self._iteration)
+        if writes:
+            record_environment(run_dir, self._iteration, strategy)
+            if settings.sample_every:
+                self._sheets.draw_reals(source, settings.seed)
         self._log = MetricsLog(run_dir, self._iteration) if writes else None
         self._events = TensorBoardLog(run_dir, self._iteration) if writes else None
-        images = config.step.global_batch_size * config.step.num_d_steps
-        self._progress = TrainingProgress(settings.num_iterations, self._iteration, images)
         self._clock = (time.monotonic(), self._iteration)
 
-    def to_the_end(self) -> bool:
+    def _done_before(self, run_dir) -> tuple[int | None, int | None]:
+        """(iteration that has a sheet, iteration that has scores), as far as it is this one."""
+        scored = any(
+            entry["iteration"] == self._iteration and SCORED_AS in entry
+            for entry in read_metrics(run_dir)
+        )
+        done = (self._sheets.is_drawn(self._iteration), scored)
+        # All processes do the same, so they go by what the one that writes has found.
+        agreed = [any_process(self._strategy, self._writes and found) for found in done]
+        return tuple(self._iteration if found else None for found in agreed)
+
+    def to_the_end(self, leave: Callable[[], None] | None) -> bool:
         """Runs the remaining iterations; returns whether the run is complete."""
         settings, metrics = self._config.run, {}
-        with _signals_noted() as stop:
-            while self._iteration < settings.num_iterations and not stop.is_set():
-                count = self._iterations_of_a_call()
-                metrics = self._step(self._batches, tf.constant(count))
-                self._iteration += count
+        longest = min(settings.iterations_per_call, *filter(None, self._periods()))
+        with StopRequest(_stop_answer(longest, leave is not None), leave) as self._stop:
+            self._stopping = False
+            self._draw_samples()
+            self._evaluate()
+            while self._iteration < settings.num_iterations and not self._is_asked_to_stop():
+                metrics = self._call()
+                self._is_asked_to_stop()
                 self._after(metrics)
-        # A signal may end the run between two things that are due, and so before they look.
-        _require_finite(_means(metrics), self._iteration)
-        complete = self._iteration >= settings.num_iterations
-        self._finish(complete)
+            # A signal may end the run between two things that are due, and so before they look.
+            _require_finite(_means(metrics), self._iteration)
+            complete = self._iteration >= settings.num_iterations
+            self._finish(complete)
         return complete
+
+    def _is_asked_to_stop(self) -> bool:
+        self._stopping = any_process(self._strategy, self._stop.is_set())
+        return self._stopping
+
+    def _unless_stopped(self, work: Callable[[], None], name: str) -> bool:
+        """Does what a stop leaves out; returns whether it was done."""
+        if spans_processes(self._strategy):
+            # The other processes take part in it, so it cannot be ended in this one alone.
+            done = not self._stopping
+            if done:
+                work()
+        else:
+            done = self._stop.run_unless_asked(work)
+        if not done:
+            self._say(f"{name} of iteration {self._iteration} wait until the run goes on.")
+        return done
+
+    def _call(self):
+        if self._progress is not None:
+            count = self._iterations_of_a_call()
+            metrics = self._step(self._batches, tf.constant(count))
+            self._iteration += count
+            return metrics
+        self._say("Compiling the training step ...")
+        began = time.monotonic()
+        metrics = self._step(self._batches, tf.constant(1))
+        self._iteration += 1
+        _means(metrics)  # waits for a GPU
+        self._say(f"Compiled in {time.monotonic() - began:.0f} s, with the first iteration.")
+        self._clock = (time.monotonic(), self._iteration)
+        total, images = self._config.run.num_iterations, self._images_per_iteration()
+        self._progress = TrainingProgress(total, self._iteration, images)
+        return metrics
+
+    def _images_per_iteration(self):
+        return self._config.step.global_batch_size * self._config.step.num_d_steps
 
     def _open_data(self, strategy, source) -> Iterator:
         config, step = self._config, self._config.step
@@ -240,22 +313,28 @@ class _Run:
     def _due(self, period):
         return period and self._iteration % period == 0
 
+    def _wants(self, period, done) -> bool:
+        """Whether a sheet or scores are due, or the last ones, and this iteration has none."""
+        last = self._iteration >= self._config.run.num_iterations
+        due = period and self._iteration and (last or self._iteration % period == 0)
+        return bool(due) and done != self._iteration
+
     def _after(self, metrics):
         settings = self._config.run
-        if any(self._due(period) for period in self._periods()):
-            means = _means(metrics)
-            _require_finite(means, self._iteration)
-            self._show(means)
-            if self._due(settings.log_every):
-                self._write(self._with_rate(means))
-            if self._due(settings.sigma_every):
-                self._write(_sigmas(self._state))
-            if self._due(settings.sample_every):
-                self._draw_samples()
-            if self._due(settings.eval_every):
-                self._evaluate()
-            if self._due(settings.save_every):
-                self._checkpoints.save()
+        last = self._iteration >= settings.num_iterations
+        if not last and not any(self._due(period) for period in self._periods()):
+            return
+        means = _means(metrics)
+        _require_finite(means, self._iteration)
+        self._show(means)
+        if self._due(settings.log_every):
+            self._write(self._with_rate(means))
+        if self._due(settings.sigma_every):
+            self._write(_sigmas(self._state))
+        self._draw_samples()
+        self._evaluate()
+        if self._due(settings.save_every):
+            self._checkpoints.save()
 
     def _show(self, means):
         if self._writes:
@@ -265,47 +344,66 @@ class _Run:
     def _with_rate(self, means):
         then, iterations = self._clock
         self._clock = (time.monotonic(), self._iteration)
-        step = self._config.step
-        images = (self._iteration - iterations) * step.global_batch_size * step.num_d_steps
+        if self._iteration == iterations:
+            return means  # the iteration that was compiled has no rate of its own
+        images = (self._iteration - iterations) * self._images_per_iteration()
         return {**means, "images_per_second": images / (self._clock[0] - then)}
 
-    def _write(self, values):
+    def _write(self, values, texts=None):
         if self._writes:
-            self._log.write(self._iteration, values)
+            so_far = {
+                SECONDS: round(time.monotonic() - self._began, 3),
+                IMAGES_SEEN: self._iteration * self._images_per_iteration(),
+            }
+            self._log.write(self._iteration, {**so_far, **values, **(texts or {})})
             self._events.scalars(self._iteration, values)
 
     def _draw_samples(self):
-        if self._writes:
-            path, sheet = self._sheets.draw(self._iteration)
-            self._events.image(self._iteration, "samples", sheet)
-            self._progress.message(f"Samples: {path}")
+        def draw():
+            if self._writes:
+                path, sheet = self._sheets.draw(self._iteration)
+                self._events.image(self._iteration, "samples", sheet)
+                self._say(f"Samples: {path}")
+
+        wanted = self._wants(self._config.run.sample_every, self._sampled)
+        if wanted and self._unless_stopped(draw, "Samples"):
+            self._sampled = self._iteration
 
     def _evaluate(self):
-        scores, notes = self._evaluation.scores()
-        if self._writes:
-            how = {SCORED_AS: self._evaluation.scored_as}
-            self._log.write(self._iteration, {**scores, **how})
-            self._events.scalars(self._iteration, scores)
+        def score():
+            scores, notes = self._evaluation.scores()
+            self._write(scores, {SCORED_AS: self._evaluation.scored_as})
             for line in (self._evaluation.line(self._iteration, scores), *notes):
-                self._progress.message(line)
-        # The time of an evaluation is not one of training.
-        self._clock = (time.monotonic(), self._iteration)
+                self._say(line)
+
+        wanted = self._wants(self._config.run.eval_every, self._scored)
+        if wanted and self._unless_stopped(score, "Scores"):
+            self._scored = self._iteration
+            # The time of an evaluation is not one of training.
+            self._clock = (time.monotonic(), self._iteration)
 
     def _finish(self, complete):
-        sample_every = self._config.run.sample_every
-        if self._iteration and sample_every and not self._due(sample_every):
-            self._draw_samples()
         path = self._checkpoints.save()
-        self._progress.close()
         if self._writes:
             self._log.close()
             self._events.close()
+        if self._progress is not None:
+            self._progress.close()
         state = "Complete" if complete else "Stopped; the same command goes on"
         self._say(f"{state} at iteration {self._iteration}. Checkpoint: {path}")
 
     def _say(self, text):
-        if self._writes:
+        if self._writes and self._progress is not None:
+            self._progress.message(text)
+        elif self._writes:
             print(text, flush=True)
+
+
+def _stop_answer(longest_call: int, may_leave: bool) -> str:
+    """What is said at a request to stop, given how many iterations may be under way."""
+    after = "this iteration" if longest_call == 1 else f"at most {longest_call} iterations"
+    again = "; press Ctrl-C again to leave without saving" if may_leave else ""
+    return f"Stopping after {after}{again}."
 
 
 def _means(metrics) -> dict[str, float]:
@@ -327,19 +425,3 @@ def _sigmas(state) -> dict[str, float]:
     """The largest singular value of every spectrally normalised kernel, by path."""
     layers = normalized_layers(state.generator) + normalized_layers(state.discriminator)
     return {f"sigma/{layer.path}": float(layer.estimate_sigma()[0]) for layer in layers}
-
-
-class _signals_noted:  # noqa: N801
-    """Within it, SIGINT and SIGTERM set the event that it gives, and end nothing."""
-
-    def __enter__(self) -> threading.Event:
-        event = threading.Event()
-        self._before: dict[int, Callable] = {}
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, lambda *_: event.set())
-        return event
-
-    def __exit__(self, *_) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)

@@ -1,0 +1,67 @@
+"""What this machine has: its processor, signs of a GPU, and warnings that follow. No TensorFlow."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+
+CPU_INFO = "/proc/cpuinfo"
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
+NVIDIA_SIGNS = ("/dev/nvidia0", "/proc/driver/nvidia/version")
+NVIDIA_COMMAND = "nvidia-smi"
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+
+
+def cpu_info(path: str = CPU_INFO) -> dict[str, str]:
+    """Returns what Linux tells about the first processor, by name; {} on other systems."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            first = file.read().split("\n\n")[0]
+    except OSError:
+        return {}
+    pairs = (line.partition(":")[::2] for line in first.splitlines())
+    return {name.strip(): value.strip() for name, value in pairs}
+
+
+def slow_bfloat16(flag: str, info: dict[str, str] | None = None) -> tuple[str, ...]:
+    """Returns a warning if bfloat16 is slow on this CPU, else ().
+
+    Args:
+      flag: what asks for bfloat16, such as "--precision=mixed_bfloat16".
+      info: of the processor, see `cpu_info`; None for this machine's.
+    """
+    info = cpu_info() if info is None else info
+    found = set(info.get("flags", "").split())
+    if os.environ.get(ONEDNN, "").lower() in ("0", "false"):
+        reason = f"{ONEDNN}={os.environ[ONEDNN]} switches off the library that multiplies bfloat16"
+    elif found and not found & BFLOAT16_FLAGS:
+        reason = "this CPU has no bfloat16 instructions (AVX512_BF16 or AMX)"
+    else:
+        return ()
+    return (f"Warning: {flag} may be up to 30 times slower than float32, as {reason}.",)
+
+
+def unused_gpu(
+    exists: Callable[[str], bool] = os.path.exists,
+    which: Callable[[str], str | None] = shutil.which,
+) -> tuple[str, ...]:
+    """Returns a warning if there are signs of an NVIDIA GPU; called where TensorFlow finds none.
+
+    A GPU that CUDA_VISIBLE_DEVICES hides is not missed.
+
+    Args:
+      exists: whether there is a file.
+      which: where a command is, or None.
+    """
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
+        return ()
+    signs = [sign for sign in NVIDIA_SIGNS if exists(sign)]
+    signs += [NVIDIA_COMMAND] if which(NVIDIA_COMMAND) else []
+    if not signs:
+        return ()
+    return (
+        f"Warning: TensorFlow finds no GPU although this machine seems to have one ({signs[0]})."
+        " The CPU is used. Run nvidia-smi to check the driver, and install CUDA's libraries with"
+        " pip install 'tensorflow[and-cuda]'.",
+    )

@@ -1,0 +1,107 @@
+"""Ctrl-C and SIGTERM while a run trains: a request to stop, which is answered at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+# A terminal and a wrapper around the command may both pass one Ctrl-C on.
+SAME_REQUEST_SECONDS = 0.5
+EXIT_CODE = 130
+_STANDARD_ERROR = 2
+
+
+class _Abandoned(BaseException):
+    """Ends optional work; not an Exception, so that nothing in between takes it for a failure."""
+
+
+class StopRequest:
+    """A context in which SIGINT and SIGTERM ask for a stop, and end nothing by themselves.
+
+    A thread answers a request, since Python calls a signal's handler only when TensorFlow comes
+    back from a graph, which takes minutes while the graph is compiled.
+
+    Args:
+      answer: the line that is printed at the first request.
+      leave: is called in a thread at the second Ctrl-C; None to ignore it.
+    """
+
+    def __init__(self, answer: str, leave: Callable[[], None] | None = None):
+        self._answer, self._leave = answer, leave
+        self._asked = threading.Event()
+        self._abandonable = False
+        self._handlers: dict[int, Callable] = {}
+
+    def is_set(self) -> bool:
+        """Returns whether a stop was asked for."""
+        return self._asked.is_set()
+
+    def run_unless_asked(self, work: Callable[[], None]) -> bool:
+        """Runs optional work, which a request ends at once; returns whether it was completed."""
+        try:
+            try:
+                self._abandonable = True
+                if self.is_set():
+                    return False
+                work()
+                return True
+            finally:
+                self._abandonable = False
+        except _Abandoned:
+            return False
+
+    def __enter__(self) -> StopRequest:
+        if threading.current_thread() is not threading.main_thread():
+            return self  # only the main thread may take signals over
+        self._signals, self._wakeup = socket.socketpair()
+        self._wakeup.setblocking(False)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._handlers[number] = signal.signal(number, self._handle)
+        self._wakeup_before = signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
+        self._thread = threading.Thread(target=self._listen, name="stop requests", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        if not self._handlers:
+            return
+        signal.set_wakeup_fd(self._wakeup_before)
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._wakeup.close()
+        self._thread.join()
+        self._signals.close()
+
+    def _handle(self, number, frame):
+        self._asked.set()
+        if self._abandonable:
+            self._abandonable = False
+            raise _Abandoned
+
+    def _listen(self):
+        asked_at = None
+        while numbers := self._signals.recv(1):
+            (number,), now = numbers, time.monotonic()
+            if number not in self._handlers:
+                continue
+            if asked_at is None:
+                asked_at = now
+                self._asked.set()
+                _say(self._answer)
+            elif number == signal.SIGINT and self._leave and now > asked_at + SAME_REQUEST_SECONDS:
+                self._leave()
+
+
+def leave_at_once() -> None:
+    """Ends the process without saving anything more; does not return."""
+    _say("Left without saving; the same command resumes from the newest checkpoint.")
+    os._exit(EXIT_CODE)
+
+
+def _say(text):
+    # print() may wait for a lock that the interrupted code holds.
+    os.write(_STANDARD_ERROR, f"\n{text}\n".encode())
