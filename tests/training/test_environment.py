@@ -57,11 +57,6 @@ def test_the_lines_of_a_start(mirrored_strategy):
             dict(cpu_replicas=1, precision="mixed_bfloat16"),
             ["--precision=mixed_bfloat16 may be up to 30 times slower"],
         ),
-        (
-            dict(cpu_replicas=1, eval_every=1, eval_extractor="inception_bfloat16"),
-            ["--eval_extractor=inception_bfloat16 may be"],
-        ),
-        (dict(cpu_replicas=1, eval_extractor="inception_bfloat16"), []),
     ],
 )
 def test_warnings_at_the_start(settings, messages, monkeypatch):

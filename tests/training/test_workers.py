@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 
 import numpy as np
 import pytest
 
-from tests.training.test_resume import finish, start, tensors
+from tests.training.test_resume import finish, is_saved, start, tensors, wait_for
 from tf_biggan.training.logs import read_metrics
 
 ITERATIONS = 3
@@ -27,17 +28,22 @@ def free_ports(count):
     return ports
 
 
-def train_on(cluster, run_dir, num_iterations, monkeypatch, **settings):
-    """Trains in one process for each task of a cluster on this machine, all at the same time."""
+def start_on(cluster, run_dir, num_iterations, monkeypatch, **settings):
+    """Starts a process for each task of a cluster on this machine."""
     processes = []
     for kind, addresses in cluster.items():
         for index in range(len(addresses)):
             task = {"cluster": cluster, "task": {"type": kind, "index": index}}
             monkeypatch.setitem(os.environ, "TF_CONFIG", json.dumps(task))
             processes.append(start(run_dir, num_iterations, strategy="multi_worker", **settings))
-    for process in processes:
-        finish(process)
     monkeypatch.delitem(os.environ, "TF_CONFIG")
+    return processes
+
+
+def train_on(*arguments, **settings):
+    """Trains to the end in all processes of a cluster."""
+    for process in start_on(*arguments, **settings):
+        finish(process)
 
 
 def local_cluster(**counts):
@@ -79,3 +85,16 @@ def test_a_chief_writes_alone_and_its_run_goes_on_without_workers(tmp_path, monk
     assert [line["iteration"] for line in read_metrics(str(shared))] == [1, 2, 3]
     # What the worker had to save beside the chief is gone.
     assert not list(temporary.glob("tf_biggan_*"))
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_process_stops_all_of_them(tmp_path, monkeypatch):
+    cluster = local_cluster(worker=2)
+    settings = SETTINGS | dict(save_every=1, num_d_steps=1, d_accumulations=1)
+    chief, worker = start_on(cluster, tmp_path, 10_000, monkeypatch, **settings)
+    wait_for(lambda: is_saved(tmp_path, 1), chief)
+    worker.send_signal(signal.SIGTERM)
+    finish(worker)
+    finish(chief)
+    last = read_metrics(str(tmp_path))[-1]["iteration"]
+    assert last < 10_000 and is_saved(tmp_path, last)

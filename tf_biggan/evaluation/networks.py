@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import tensorflow as tf
 
 from tf_biggan.data.source import Source
@@ -9,6 +11,8 @@ from tf_biggan.evaluation.classifier import classifier_of, training_images
 from tf_biggan.evaluation.extractors import Extractor, open_extractor
 from tf_biggan.evaluation.image_sets import SourceImages
 from tf_biggan.evaluation.inception_extractor import INCEPTION_DTYPES, inception_extractor
+from tf_biggan.evaluation.replicas import runs_on_cpu
+from tf_biggan.hardware import slow_bfloat16
 
 
 def named_network(
@@ -41,6 +45,9 @@ def named_network(
     if name == "classifier":
         return classifier_of(training_images(source, images), cache).extractor()
     if name in INCEPTION_DTYPES:
+        if INCEPTION_DTYPES[name] == "bfloat16" and runs_on_cpu(strategy):
+            for warning in slow_bfloat16(f"the extractor {name}"):
+                print(warning, file=sys.stderr, flush=True)
         # Made in the scope, so that every replica has the weights.
         with strategy.scope():
             return inception_extractor(inception_weights, bias, INCEPTION_DTYPES[name])

@@ -7,6 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+# The strategies that name their devices; the default one, of one replica, does not.
+NAMING_DEVICES = (
+    tf.distribute.MirroredStrategy,
+    tf.distribute.MultiWorkerMirroredStrategy,
+    tf.distribute.TPUStrategy,
+)
+
 
 class ReplicaMap:
     """Maps rows to rows; every replica gets batches of exactly `batch_size`.
@@ -52,3 +59,17 @@ class ReplicaMap:
             return tf.constant(array[start : start + size])
 
         return self._strategy.experimental_distribute_values_from_function(of_replica)
+
+
+def runs_on_cpu(strategy: tf.distribute.Strategy) -> bool:
+    """Returns whether the replicas of a strategy run on the CPU."""
+    return any("CPU" in name for name in device_paths(strategy))
+
+
+def device_paths(strategy: tf.distribute.Strategy) -> tuple[str, ...]:
+    """Returns TensorFlow's names of this process's devices that a strategy uses."""
+    if isinstance(strategy, NAMING_DEVICES):
+        return tuple(strategy.extended.worker_devices)
+    # TensorFlow takes the first GPU, else the CPU.
+    kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+    return (f"/device:{kind}:0",)

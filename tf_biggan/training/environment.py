@@ -13,16 +13,11 @@ import tensorflow as tf
 
 from tf_biggan import hardware
 from tf_biggan.config import TrainConfig
+from tf_biggan.evaluation.replicas import device_paths, runs_on_cpu
 from tf_biggan.evaluation.report import versions
 from tf_biggan.training.state import TrainState
 
 ENVIRONMENT_FILE = "environment.jsonl"
-# The strategies that name their devices; the default one, of one replica, does not.
-NAMING_DEVICES = (
-    tf.distribute.MirroredStrategy,
-    tf.distribute.MultiWorkerMirroredStrategy,
-    tf.distribute.TPUStrategy,
-)
 
 
 def record_environment(run_dir: str, iteration: int, strategy: tf.distribute.Strategy) -> None:
@@ -57,7 +52,7 @@ def record_environment(run_dir: str, iteration: int, strategy: tf.distribute.Str
 
 def device_names(strategy: tf.distribute.Strategy) -> list[str]:
     """Returns the names of the devices of this process that a strategy uses."""
-    kinds = [tf.DeviceSpec.from_string(name) for name in _worker_devices(strategy)]
+    kinds = [tf.DeviceSpec.from_string(name) for name in device_paths(strategy)]
     gpus = tf.config.list_physical_devices("GPU")
     names = []
     for kind in kinds:
@@ -86,32 +81,18 @@ def describe_start(
 
 def warnings_at_start(config: TrainConfig, strategy: tf.distribute.Strategy) -> Iterator[str]:
     """Gives the warnings about devices that are not used, or are slow."""
-    settings, on_cpu = config.run, _uses_cpu(strategy)
+    settings = config.run
     if settings.strategy == "mirrored" and strategy.num_replicas_in_sync == 1:
         yield (
             "Warning: --strategy=mirrored found one device, so there is one replica."
             " --cpu_replicas=2 makes two on the CPU."
         )
-    if not on_cpu:
+    if not runs_on_cpu(strategy):
         return
     if settings.cpu_replicas is None and not tf.config.list_physical_devices("GPU"):
         yield from hardware.unused_gpu()
     if config.model.precision == "mixed_bfloat16":
         yield from hardware.slow_bfloat16("--precision=mixed_bfloat16")
-    if settings.eval_every and settings.eval_extractor == "inception_bfloat16":
-        yield from hardware.slow_bfloat16("--eval_extractor=inception_bfloat16")
-
-
-def _worker_devices(strategy):
-    if isinstance(strategy, NAMING_DEVICES):
-        return strategy.extended.worker_devices
-    # TensorFlow takes the first GPU, else the CPU.
-    kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
-    return (f"/device:{kind}:0",)
-
-
-def _uses_cpu(strategy) -> bool:
-    return any("CPU" in name for name in _worker_devices(strategy))
 
 
 def _cpu_name() -> str:
