@@ -8,6 +8,7 @@ import types
 import pytest
 import tensorflow as tf
 
+from tf_biggan.evaluation.replicas import spans_processes
 from tf_biggan.training.cluster import cluster_from_environment, is_writer, parse_cluster
 from tf_biggan.training.distribution import (
     any_process,
@@ -59,6 +60,12 @@ def test_every_cluster_has_one_process_that_writes(cluster):
         for one, task in zip(read, trainers(cluster), strict=True)
     ]
     assert sum(kinds) == 1
+    # Whatever the cluster, evaluation knows whether others take part in it.
+    spans = [
+        spans_processes(fake_strategy(one.addresses, *task))
+        for one, task in zip(read, trainers(cluster), strict=True)
+    ]
+    assert set(spans) == {len(read) > 1}
     assert sum("does not write" in one.describe() for one in read) == len(read) - 1
 
 

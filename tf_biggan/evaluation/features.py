@@ -15,7 +15,7 @@ from tf_biggan.evaluation.cache import ArrayCache, key_of
 from tf_biggan.evaluation.extractors import FEATURES, LOGITS, Extractor
 from tf_biggan.evaluation.float32_precision import full_float32_products
 from tf_biggan.evaluation.image_sets import ImageSet
-from tf_biggan.evaluation.replicas import ReplicaMap
+from tf_biggan.evaluation.replicas import ReplicaMap, spans_processes
 from tf_biggan.progress import Progress
 
 DIGESTS = "digests"
@@ -78,7 +78,7 @@ class FeatureExtraction:
         self.extractor = extractor
         self._strategy, self._batch_size = strategy, batch_size
         # All machines must take part in the same batches, whatever each of them remembers.
-        self._cache = ArrayCache(None) if _on_several_machines(strategy) else cache
+        self._cache = ArrayCache(None) if spans_processes(strategy) else cache
 
     @functools.cached_property
     def _map(self) -> ReplicaMap:
@@ -156,11 +156,6 @@ class FeatureExtraction:
             images=images.name,
             images_with_others=int(broken.sum()),
         )
-
-
-def _on_several_machines(strategy) -> bool:
-    resolver = strategy.cluster_resolver
-    return resolver is not None and len(resolver.cluster_spec().as_dict().get("worker", ())) > 1
 
 
 def _digests(batch: np.ndarray) -> np.ndarray:

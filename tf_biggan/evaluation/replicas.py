@@ -73,3 +73,11 @@ def device_paths(strategy: tf.distribute.Strategy) -> tuple[str, ...]:
     # TensorFlow takes the first GPU, else the CPU.
     kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
     return (f"/device:{kind}:0",)
+
+
+def spans_processes(strategy: tf.distribute.Strategy) -> bool:
+    """Returns whether other processes run the same program on parts of the same batches."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or isinstance(strategy, tf.distribute.TPUStrategy):
+        return False
+    return sum(map(len, resolver.cluster_spec().as_dict().values())) > 1

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tf_biggan import checks
+from tf_biggan.evaluation.replicas import spans_processes
 from tf_biggan.training.cluster import VARIABLE, cluster_from_environment, is_writer
 
 
@@ -138,14 +139,6 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
         return True
     resolver = strategy.cluster_resolver
     return is_writer(resolver.cluster_spec().as_dict(), resolver.task_type, resolver.task_id)
-
-
-def spans_processes(strategy: tf.distribute.Strategy) -> bool:
-    """Returns whether other processes run the same program on parts of the same batches."""
-    resolver = strategy.cluster_resolver
-    if resolver is None or isinstance(strategy, tf.distribute.TPUStrategy):
-        return False
-    return bool(resolver.cluster_spec().as_dict())
 
 
 def any_process(strategy: tf.distribute.Strategy, flag: bool) -> bool:

@@ -18,6 +18,7 @@ from tf_biggan.data.images import naming_unreadable
 from tf_biggan.data.pipeline import distribute
 from tf_biggan.data.source import Source, check_labels, describe
 from tf_biggan.data.sources import open_source
+from tf_biggan.evaluation.replicas import spans_processes
 from tf_biggan.layers.spectral_norm import normalized_layers
 from tf_biggan.models.from_config import discriminator_from, generator_from
 from tf_biggan.training.checkpoints import Checkpoints
@@ -28,7 +29,6 @@ from tf_biggan.training.distribution import (
     may_compile,
     require_same_iteration,
     require_whole_cluster,
-    spans_processes,
 )
 from tf_biggan.training.environment import describe_start, record_environment, warnings_at_start
 from tf_biggan.training.evaluation import SCORED_AS, RunEvaluation
