@@ -121,6 +121,7 @@ class FakeEvaluation:
     """Scores of a network that costs nothing; a signal arrives in the second evaluation."""
 
     scored_as = "fake"
+    notes = ()
     calls: list = []  # noqa: RUF012
 
     def __init__(self, *arguments):

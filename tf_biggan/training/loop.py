@@ -224,21 +224,28 @@ class _Run:
 
     def to_the_end(self, leave: Callable[[], None] | None) -> bool:
         """Runs the remaining iterations; returns whether the run is complete."""
-        settings, metrics = self._config.run, {}
+        settings = self._config.run
         longest = min(settings.iterations_per_call, *filter(None, self._periods()))
         with StopRequest(_stop_answer(longest, leave is not None), leave) as self._stop:
-            self._stopping = False
-            self._draw_samples()
-            self._evaluate()
-            while self._iteration < settings.num_iterations and not self._is_asked_to_stop():
-                metrics = self._call()
-                self._is_asked_to_stop()
-                self._after(metrics)
-            # A signal may end the run between two things that are due, and so before they look.
-            _require_finite(_means(metrics), self._iteration)
+            try:
+                self._iterate()
+            finally:
+                if self._progress is not None:
+                    self._progress.close()  # so that an error has a line of its own
             complete = self._iteration >= settings.num_iterations
             self._finish(complete)
         return complete
+
+    def _iterate(self):
+        metrics, self._stopping = {}, False
+        self._draw_samples()
+        self._evaluate()
+        while self._iteration < self._config.run.num_iterations and not self._is_asked_to_stop():
+            metrics = self._call()
+            self._is_asked_to_stop()
+            self._after(metrics)
+        # A signal may end the run between two things that are due, and so before they look.
+        _require_finite(_means(metrics), self._iteration)
 
     def _is_asked_to_stop(self) -> bool:
         self._stopping = any_process(self._strategy, self._stop.is_set())
@@ -387,8 +394,6 @@ class _Run:
         if self._writes:
             self._log.close()
             self._events.close()
-        if self._progress is not None:
-            self._progress.close()
         state = "Complete" if complete else "Stopped; the same command goes on"
         self._say(f"{state} at iteration {self._iteration}. Checkpoint: {path}")
 
