@@ -160,7 +160,7 @@ def digests(run: pathlib.Path) -> dict[str, str]:
 
 
 def lines_of(run: pathlib.Path) -> list[dict]:
-    return [{**line, "images_per_second": None} for line in read_metrics(str(run))]
+    return [{**line, "seconds": None, "images_per_second": None} for line in read_metrics(str(run))]
 
 
 def facts_of(run: pathlib.Path) -> dict:

@@ -12,9 +12,9 @@ import sys
 import threading
 import time
 
-import numpy as np
 import pytest
 
+from tests.training.test_killed_start import FakeState, compile_iterations
 from tests.training.test_loop import config
 from tests.training.test_resume import ROOT, SETTINGS
 from tf_biggan.training import interruption, loop
@@ -120,8 +120,7 @@ def test_what_is_said_fits_the_settings():
 class FakeEvaluation:
     """Scores of a network that costs nothing; a signal arrives in the second evaluation."""
 
-    scored_as = "fake"
-    notes = ()
+    scored_as, notes = "fake", ()
     calls: list = []  # noqa: RUF012
 
     def __init__(self, *arguments):
@@ -141,17 +140,12 @@ class FakeEvaluation:
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Steps and scores that cost nothing."""
-
-    def fake(strategy, state, *rest):
-        def step(iterator, count):
-            state.iteration.assign_add(int(count))
-            return dict.fromkeys(("d_loss_real", "d_loss_fake", "g_loss"), np.ones(1))
-
-        return step
-
+    """The loop without networks, data, steps and scores that cost anything."""
     FakeEvaluation.calls.clear()
-    monkeypatch.setattr(loop, "compile_iterations", fake)
+    monkeypatch.setattr(loop, "create_state", lambda *_: FakeState())
+    monkeypatch.setattr(loop, "compile_iterations", compile_iterations)
+    monkeypatch.setattr(loop, "stateless_drawing", lambda *_: None)
+    monkeypatch.setattr(loop, "distribute", lambda *_, **__: ())
     monkeypatch.setattr(loop, "RunEvaluation", FakeEvaluation)
 
 

@@ -36,6 +36,7 @@ class FakeGenerator:
     """Has the sizes of a generator, and makes black images."""
 
     image_size, image_channels, latent_dim = (32, 32), 1, 4
+    trainable_variables = ()
 
     def __call__(self, z, labels, training):
         return tf.zeros((len(z), 32, 32, 1))
@@ -44,7 +45,7 @@ class FakeGenerator:
 class FakeState(State):
     """A `TrainState` without networks."""
 
-    generator = average = FakeGenerator()
+    generator = average = discriminator = FakeGenerator()
 
 
 class FakeInitialization:
@@ -72,6 +73,7 @@ class FakeEvaluation(evaluation.RunEvaluation):
     def __init__(self, config, run_dir, strategy, source, state, iteration, writes):
         self._config, self._run_dir, self._state, self._writes = config, run_dir, state, writes
         self._class_names, self._kept, self.scored_as = source.class_names, {}, "x"
+        self.notes = ()
 
     def scores(self):
         self._keep("fid")
@@ -115,7 +117,7 @@ def content(run):
                 ]
             elif name == "metrics.jsonl":
                 lines = read_metrics(folder)
-                made[key] = [{**line, "images_per_second": 0} for line in lines]
+                made[key] = [{**line, "seconds": 0, "images_per_second": 0} for line in lines]
             else:
                 made[re.sub(r"tfevents.*", "tfevents", key)] = None
     return made
