@@ -115,8 +115,10 @@ def test_files_beside_the_versions_fit_all_of_them(tmp_path):
     second = fake_version(base, 2, 16)
     write_model_files(str(base / "3"), "birds", 32)
     assert limit_in(base) == 16
-    # A version that is gone counts no more; other folders never do.
+    # A version that is gone or damaged counts no more; other folders never do.
     shutil.rmtree(second)
+    damaged = pathlib.Path(fake_version(base, 4, 2), "assets.extra", "tf_biggan.json")
+    damaged.write_text("{")
     fake_version(base, "notes", 2)
     write_model_files(str(base / "3"), "birds", 32)
     assert limit_in(base) == 32

@@ -3,6 +3,8 @@
 import base64
 import io
 import json
+import pathlib
+import shutil
 import urllib.request
 
 import numpy as np
@@ -13,6 +15,7 @@ from PIL import Image
 from tests.serving import saved_models
 from tests.serving.client import ROW, call, predict
 from tests.serving.conftest import running_server
+from tf_biggan.model_store.export_metadata import FORMAT
 
 
 def pixels(answer):
@@ -201,3 +204,15 @@ def several_outputs(tmp_path_factory):
     tf.saved_model.save(module, path, signatures=signatures)
     with running_server(path) as url:
         yield url
+
+
+def test_the_page_is_told_how_many_rows_a_request_may_have(birds, tmp_path):
+    """The strip of pictures under the page's picture is one request."""
+    path = tmp_path / "1"
+    shutil.copytree(pathlib.Path(birds) / "1", path)
+    description = path / "assets.extra" / "tf_biggan.json"
+    content = json.loads(description.read_text())
+    description.write_text(json.dumps({"format": FORMAT, **content, "max_batch": 4}))
+    with running_server(str(tmp_path)) as url:
+        status, told = call(f"{url}/model.json")
+    assert status == 200 and told["max_batch"] == 4

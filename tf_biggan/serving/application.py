@@ -27,7 +27,14 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 # Of the SavedModel's metadata, what the page shows; TensorFlow Serving's API has no place for it.
-SHOWN_METADATA = ("class_names", "num_classes", "image_size", "licence_note", "truncation_mode")
+SHOWN_METADATA = (
+    "class_names",
+    "num_classes",
+    "image_size",
+    "licence_note",
+    "truncation_mode",
+    "max_batch",
+)
 
 
 def make_application(model: ServedModel, batcher: Batcher, limits: Limits) -> web.Application:

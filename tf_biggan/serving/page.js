@@ -110,7 +110,8 @@ async function draw() {
   try {
     const [picture] = await pictures(choice, [choice.seed], request.signal);
     show(picture, choice);
-    const seeds = Array.from({ length: STRIP_LENGTH }, (_, index) => choice.seed + 1 + index);
+    const length = Math.min(STRIP_LENGTH, state.model.max_batch ?? STRIP_LENGTH);
+    const seeds = Array.from({ length }, (_, index) => choice.seed + 1 + index);
     showStrip(await pictures(choice, seeds, request.signal), seeds);
   } catch (error) {
     if (error.name !== "AbortError") say(error.message, true);
