@@ -15,6 +15,7 @@ from tf_biggan.evaluation import classifier
 from tf_biggan.evaluation.evaluator import Scores
 from tf_biggan.training.evaluation import RunEvaluation
 from tf_biggan.training.loop import create_state, train
+from tf_biggan.training.run_directory import read_initialization, write_initialization
 
 QUICK = functools.partial(classifier.ClassifierSettings, channels=(8, 8), updates=(30, 30))
 SETTINGS = dict(save_every=2, sample_every=0, sigma_every=0, log_every=1, eval_images=70)
@@ -54,6 +55,8 @@ def test_evaluation_moves_nothing(state, tmp_path):
 
 
 def test_what_was_best_before_a_restart_stays_the_best(state, tmp_path, monkeypatch):
+    record = {"source": {"path": "models/x"}}
+    write_initialization(str(tmp_path), record)
     own = evaluation_of(state, tmp_path).scored_as
     lines = [
         {"iteration": 1, "classifier_fid": 0.5, "classifier_score": 9.0, "scored_as": "other"},
@@ -74,6 +77,8 @@ def test_what_was_best_before_a_restart_stays_the_best(state, tmp_path, monkeypa
         assert {path.name for path in tmp_path.glob("best-*")} == {
             f"best-classifier_{name}" for name in kept
         }
+    # What the weights started from goes with them.
+    assert read_initialization(str(tmp_path / "best-classifier_fid")) == record
 
 
 def test_what_is_left_out_is_told_before_training(state, tmp_path):
