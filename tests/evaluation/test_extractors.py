@@ -52,6 +52,25 @@ def test_a_layer_that_is_not_there(keras_file):
         open_extractor(keras_file, "pool")
 
 
+def test_a_layer_of_a_sequential_model(tmp_path):
+    layers = [keras.Input((6, 6, 3)), keras.layers.GlobalAveragePooling2D(name="means")]
+    path = str(tmp_path / "sequential.keras")
+    keras.Sequential([*layers, keras.layers.Dense(2)]).save(path)
+    images = np.random.default_rng(0).integers(0, 256, (2, 6, 6, 3), np.uint8)
+    features = open_extractor(path, "means").build()(images)["features"]
+    np.testing.assert_allclose(features, images.mean((1, 2)), rtol=1e-5)
+
+
+def test_a_model_of_two_inputs_is_refused(tmp_path):
+    inputs = [keras.Input((6, 6, 3)), keras.Input((6, 6, 3))]
+    path = str(tmp_path / "two.keras")
+    keras.Model(inputs, keras.layers.Add()(inputs)).save(path)
+    with pytest.raises(
+        ValueError, match=r"must hold a model with one input, the images\. .*two\.keras"
+    ):
+        open_extractor(path)
+
+
 def test_a_keras_file_with_code_is_refused(tmp_path):
     inputs = keras.Input((8, 8, 3))
     made = keras.Model(inputs, keras.layers.Lambda(lambda x: x[:, 0, 0])(inputs))

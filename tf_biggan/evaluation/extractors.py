@@ -93,13 +93,21 @@ def _load_keras(path: str, layer: str | None) -> keras.Model:
             "A .keras file must be complete, of layers that Keras knows and without code."
             f" Received: {path} ({reason})."
         ) from error
+    inputs = getattr(model, "inputs", None) or ()
+    checks.require(
+        len(inputs) == 1,
+        "a .keras file must hold a model with one input, the images",
+        path=path,
+        inputs=[str(tuple(one.shape)) for one in inputs],
+    )
     if layer is None:
         return model
     names = [one.name for one in model.layers]
     checks.require(
         layer in names, f"`layer` must be one of {', '.join(names)}", layer=layer, path=path
     )
-    return keras.Model(model.input, model.get_layer(layer).output)
+    # A loaded Sequential has `inputs`, and no `input`.
+    return keras.Model(model.inputs, model.get_layer(layer).output)
 
 
 def _of_keras(model):
