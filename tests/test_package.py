@@ -19,6 +19,7 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 # holds for everything below it that has no longer entry.
 LEVELS = [
     {"tf_biggan"},
+    {"tf_biggan.input_bounds"},
     {
         "tf_biggan.checks",
         "tf_biggan.hardware",
@@ -30,12 +31,19 @@ LEVELS = [
     },
     {
         "tf_biggan.architectures",
+        "tf_biggan.archives",
         "tf_biggan.home_folder",
         "tf_biggan.initializers",
         "tf_biggan.named_objects",
         "tf_biggan.replaced_file",
+        "tf_biggan.protobuf_files",
     },
-    {"tf_biggan.augmentation", "tf_biggan.losses"},
+    {
+        "tf_biggan.augmentation",
+        "tf_biggan.checkpoint_files",
+        "tf_biggan.losses",
+        "tf_biggan.npz_files",
+    },
     {
         "tf_biggan.animation",
         "tf_biggan.block_specs",
@@ -45,7 +53,7 @@ LEVELS = [
         "tf_biggan.images",
         "tf_biggan.classes",
     },
-    {"tf_biggan.layers", "tf_biggan.sampling"},
+    {"tf_biggan.layers", "tf_biggan.sampling", "tf_biggan.saved_model_files"},
     {"tf_biggan.regularizers", "tf_biggan.models", "tf_biggan.truncation"},
     {"tf_biggan.data", "tf_biggan.model_store"},
     {"tf_biggan.serving"},

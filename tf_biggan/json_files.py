@@ -12,6 +12,8 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tf_biggan import input_bounds
+
 LONGEST = 60
 
 
@@ -54,7 +56,7 @@ def read_json(path: str | os.PathLike, kind: str | None = "dict") -> Any:
       OSError: the file cannot be opened.
     """
     with open(path, "rb") as file:
-        return parse_json(file.read(), path, kind)
+        return parse_json(file.read(input_bounds.JSON_BYTES + 1), path, kind)
 
 
 def parse_json(
@@ -75,6 +77,8 @@ def parse_json(
       NotJson: it is no JSON.
       ValueError: its value is of another kind, or nested too deeply to be read.
     """
+    if len(content) > input_bounds.JSON_BYTES:
+        raise ValueError(f"Cannot read {path}: it may have {input_bounds.JSON_BYTES} bytes")
     try:
         text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
         value = json.loads(text, object_pairs_hook=pairs)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import keras
 import numpy as np
 import pytest
@@ -121,3 +123,15 @@ def test_a_saved_model_of_something_else(tmp_path):
     tf.saved_model.save(module, str(tmp_path), signatures={"other": module.other})
     with pytest.raises(ValueError, match="a signature of one input, the images"):
         open_extractor(str(tmp_path))
+
+
+def test_a_model_larger_than_its_file_is_refused(tmp_path):
+    """Keras would allocate what the configuration declares before it looks at the weights."""
+    path, large = tmp_path / "small.keras", tmp_path / "large.keras"
+    keras.Sequential([keras.Input((8,)), keras.layers.Dense(5)]).save(path)
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(large, "w") as target:
+        for name in source.namelist():
+            content = source.read(name)
+            target.writestr(name, content.replace(b'"units": 5', b'"units": 99999999'))
+    with pytest.raises(ValueError, match=r"A model must have its weights in its file.*stored_byt"):
+        open_extractor(str(large))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ from tf_biggan.conversion.spectral_norm_styles import is_normalized
 from tf_biggan.conversion.structure import Structure, find_structure
 from tf_biggan.models.discriminator import Discriminator
 from tf_biggan.models.generator import Generator
+from tf_biggan.models.num_values import discriminator_values, generator_values, require_stored
 from tf_biggan.progress import Progress
 
 EPSILONS = ("sn_epsilon", "bn_epsilon", "output_bn_epsilon")
@@ -81,7 +83,7 @@ def plan_conversion(source: Source, choices: Choices) -> Plan:
 
     Raises:
       ValueError: the tensors are those of no network of ours, contradict the choices, or leave
-        something open that must be said.
+        something open that must be said; or they describe a network that is far larger than they.
     """
     check_choices(source.family, choices)
     family = FAMILIES[source.family]
@@ -109,6 +111,9 @@ def plan_conversion(source: Source, choices: Choices) -> Plan:
     epsilons, chosen = _epsilons(family, shared, source, choices, arguments)
     for name, part in prepared.items():
         arguments[name] |= _arguments_of_norms(name, arguments[name], epsilons, part)
+        count = generator_values if _side(name) == GENERATOR else discriminator_values
+        stored = sum(map(math.prod, part.tensors.shapes.values()))
+        require_stored(count(arguments[name]), stored, source.path)
     chosen |= {**assumed, **family.assumptions(source)}
     warnings = (*family.warnings(source), *_not_normalized(source, arguments))
     return Plan(source, prepared, arguments, chosen, warnings)

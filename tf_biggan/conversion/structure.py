@@ -7,6 +7,7 @@ import itertools
 import re
 from collections.abc import Mapping
 
+from tf_biggan import checks, input_bounds
 from tf_biggan.conversion.rules import ConversionError
 from tf_biggan.conversion.tables import Tables
 
@@ -63,7 +64,11 @@ def find_structure(shapes: Shapes, tables: Tables) -> Structure:
     """
     deep_key = tables.key("block", "conv_4")
     blocks, deep = [], None
-    for place in _places(shapes, tables):
+    places, limit = _places(shapes, tables), 2 * input_bounds.RESIDUAL_BLOCKS
+    checks.require(
+        len(places) <= limit, f"a checkpoint may have {limit} blocks", blocks=len(places)
+    )
+    for place in places:
         if f"{place}.{tables.key('attention', 'theta')}" in shapes:
             if not blocks or blocks[-1].attention:
                 raise ConversionError(f"Attention must follow a block. Received: {place}.")

@@ -7,11 +7,12 @@ resize with PIL's antialiased bilinear filter, round to uint8, scale to [-1, 1].
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 
 import tensorflow as tf
 
-from tf_biggan import checks
+from tf_biggan import checks, input_bounds
 
 CROP_METHOD = "central, to the aspect ratio of the output"
 RESIZE_METHOD = "bilinear, antialiased, rounded to uint8"
@@ -21,10 +22,15 @@ MAX_CHANNELS = 4
 # PIL's fixed-point weights of ITU-R 601 luma; they add up to 2**16, so grey stays what it is.
 _LUMA_WEIGHTS = (19595, 38470, 7471)
 _WEBP_ANIMATION_BIT = 2
+_WEBP_SIDE = 1 << 14
 # Places in a PNG file's header, and the colour type of files with a palette.
 _PNG_DEPTH, _PNG_COLOUR = 24, 25
 _PALETTE = b"\x03"
 _UNREADABLE = "unreadable image"
+READABLE = (
+    "a complete JPEG, PNG, BMP or WebP file of at most"
+    f" {input_bounds.IMAGE_PIXELS // 10**6} million pixels"
+)
 
 
 def size_of(image_size: int | tuple[int, int]) -> tuple[int, int]:
@@ -44,7 +50,8 @@ def decode(contents: tf.Tensor, channels: int) -> tf.Tensor:
 
     Grey is repeated for colour; colour becomes ITU-R 601 luma for grey; alpha is dropped, or opaque
     where the file has none. Rotation in EXIF is ignored, as it is by torchvision. BMP files of
-    8 bits a pixel are read as grey. Animated WebP files are refused.
+    8 bits a pixel are read as grey. Animated WebP files and other formats are refused, and so are
+    images of more than `input_bounds.IMAGE_PIXELS`, which a file of a few kilobytes can declare.
 
     Args:
       contents: string scalar.
@@ -54,14 +61,18 @@ def decode(contents: tf.Tensor, channels: int) -> tf.Tensor:
       uint8 [height, width, channels].
     """
     depth = 4 if channels in (2, 4) else 3
-    readers = [(b"\xff\xd8", 0, _decode_jpeg), (b"BM", 0, _decode_bmp)]
-    if hasattr(tf.io, "decode_webp"):
-        readers.append((b"WEBP", 8, _decode_webp))
-    branches = [
-        (_has(contents, signature, position), lambda read=read: read(contents, depth))
-        for signature, position, read in readers
+    readers = [
+        (b"\xff\xd8", 0, _jpeg_size, _decode_jpeg),
+        (b"BM", 0, _bmp_size, _decode_bmp),
+        (b"\x89PNG", 0, _png_size, _decode_png),
     ]
-    pixels = tf.case(branches, default=lambda: _decode_png(contents, depth))
+    if hasattr(tf.io, "decode_webp"):
+        readers.append((b"WEBP", 8, _webp_size, _decode_webp))
+    branches = [
+        (_has(contents, signature, position), functools.partial(_decode_bounded, contents, *row))
+        for signature, position, *row in ([*reader, depth] for reader in readers)
+    ]
+    pixels = tf.case(branches, default=_no_decoder)
     pixels = tf.ensure_shape(pixels, [None, None, depth])
     return pixels if channels >= 3 else _luma(pixels)
 
@@ -93,8 +104,7 @@ def naming_unreadable():
         if found is None:
             raise
         raise ValueError(
-            "Every image must be a complete JPEG, PNG, BMP or WebP file; remove or replace it."
-            f" Received: {found[1]!r}."
+            f"Every image must be {READABLE}; remove or replace it. Received: {found[1]!r}."
         ) from None
 
 
@@ -135,6 +145,63 @@ def flip_where(images: tf.Tensor, flips: tf.Tensor) -> tf.Tensor:
 
 def _has(contents: tf.Tensor, signature: bytes, position: int) -> tf.Tensor:
     return tf.strings.substr(contents, position, len(signature)) == signature
+
+
+def _decode_bounded(contents: tf.Tensor, size_of_file, decoder, depth: int) -> tf.Tensor:
+    """The pixels, if the file's header declares no more of them than are accepted."""
+    height, width = size_of_file(contents)
+    bounded = tf.debugging.Assert(height * width <= input_bounds.IMAGE_PIXELS, ["too many pixels"])
+    with tf.control_dependencies([bounded]):
+        return decoder(tf.identity(contents), depth)
+
+
+def _no_decoder() -> tf.Tensor:
+    unknown = tf.debugging.Assert(False, ["unknown format"])
+    with tf.control_dependencies([unknown]):
+        return tf.zeros([0, 0, 0], tf.uint8)
+
+
+def _png_size(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    return _number(contents, 20, 4, big=True), _number(contents, 16, 4, big=True)
+
+
+def _jpeg_size(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    height, width, _ = tf.unstack(tf.image.extract_jpeg_shape(contents, tf.int32))
+    return tf.cast(height, tf.int64), tf.cast(width, tf.int64)
+
+
+def _bmp_size(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    # The height of a file whose first row is the upper one is negative, in two's complement.
+    height, sign = _number(contents, 22, 4), tf.constant(1 << 31, tf.int64)
+    return tf.where(height >= sign, 2 * sign - height, height), _number(contents, 18, 4)
+
+
+def _webp_size(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The size by the first chunk: of a canvas, of lossless or of lossy pixels."""
+
+    def canvas():
+        return _number(contents, 27, 3) + 1, _number(contents, 24, 3) + 1
+
+    def lossless():
+        bits = _number(contents, 21, 4)
+        return bits // _WEBP_SIDE % _WEBP_SIDE + 1, bits % _WEBP_SIDE + 1
+
+    def lossy():
+        return (
+            _number(contents, 28, 2) % _WEBP_SIDE,
+            _number(contents, 26, 2) % _WEBP_SIDE,
+        )
+
+    kinds = [(_has(contents, b"VP8X", 12), canvas), (_has(contents, b"VP8L", 12), lossless)]
+    return tf.case(kinds, default=lossy)
+
+
+def _number(contents: tf.Tensor, position: int, length: int, big: bool = False) -> tf.Tensor:
+    """An unsigned number in a file's header, int64."""
+    digits = tf.io.decode_raw(tf.strings.substr(contents, position, length), tf.uint8)
+    places = reversed(range(length)) if big else range(length)
+    powers = tf.constant([256**place for place in places], tf.int64)
+    return tf.reduce_sum(tf.cast(digits, tf.int64) * powers)
 
 
 def _decode_png(contents: tf.Tensor, depth: int) -> tf.Tensor:

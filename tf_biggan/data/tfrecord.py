@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import zipfile
-import zlib
 
 import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks, json_files
 from tf_biggan.data.records import RecordIndex, RecordSource, require_files
+from tf_biggan.npz_files import read_npz
 
 DESCRIPTION_FILE = "dataset.json"
 INDEX_FILE = "index.npz"
@@ -110,9 +109,9 @@ def _read_index(path: str, files: tuple[str, ...]) -> RecordIndex:
     with tf.io.gfile.GFile(path, "rb") as file:
         content = file.read()
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-            arrays = [stored[name] for name in INDEX_ARRAYS]
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        stored = read_npz(path, content)
+        arrays = [stored[name] for name in INDEX_ARRAYS]
+    except (KeyError, ValueError) as error:
         raise ValueError(_damaged_index(path)) from error
     file_of, offsets, labels = arrays
     sound = (

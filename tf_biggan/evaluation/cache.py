@@ -7,12 +7,11 @@ import hashlib
 import json
 import os
 import pathlib
-import zipfile
-import zlib
 
 import numpy as np
 
 from tf_biggan.home_folder import expand_home
+from tf_biggan.npz_files import read_npz
 from tf_biggan.replaced_file import remove_leftovers, replaced
 
 VARIABLE = "TF_BIGGAN_CACHE"
@@ -66,10 +65,9 @@ class ArrayCache:
             return None
         path = self._path(key)
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in stored.files}
+            arrays = read_npz(path)
             os.utime(path)
-        except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error):
+        except (OSError, ValueError):
             return None
         return arrays
 

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 import keras
 import tensorflow as tf
 
-from tf_biggan import checks
+from tf_biggan import checks, saved_model_files
 from tf_biggan.evaluation.cache import file_sha256, folder_sha256
+from tf_biggan.evaluation.keras_files import load_keras
 from tf_biggan.model_store.saved_model import is_saved_model
-from tf_biggan.plain_folder import PlainFolder
 
 FEATURES, LOGITS = "features", "logits"
 OUTPUTS = "outputs"
@@ -84,15 +84,7 @@ def pixel_extractor() -> Extractor:
 
 
 def _load_keras(path: str, layer: str | None) -> keras.Model:
-    try:
-        model = keras.models.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:
-        # Keras raises whatever its deserialisers meet in a damaged or foreign file.
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ValueError(
-            "A .keras file must be complete, of layers that Keras knows and without code."
-            f" Received: {path} ({reason})."
-        ) from error
+    model = load_keras(path)
     inputs = getattr(model, "inputs", None) or ()
     checks.require(
         len(inputs) == 1,
@@ -115,13 +107,7 @@ def _of_keras(model):
 
 
 def _saved_function(path: str, output: str | None):
-    try:
-        with PlainFolder(path) as folder:
-            module = tf.saved_model.load(folder)
-    except (OSError, ValueError, tf.errors.OpError) as error:
-        raise ValueError(
-            f"A SavedModel must be complete. Received: {path} ({str(error).splitlines()[0]})."
-        ) from error
+    module = saved_model_files.load(path)
     signatures = {
         name: function
         for name, function in module.signatures.items()

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import abc
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from tf_biggan import checks
 from tf_biggan.data import images
 from tf_biggan.data.folder import open_folder
 from tf_biggan.data.source import Source
+from tf_biggan.npz_files import open_npz
 
 KEPT_BYTES = 1 << 30
 IMAGE_KEYS = ("x", "images", "arr_0")
@@ -215,10 +214,10 @@ def _only_size(source: Source) -> tuple[int, int]:
         try:
             with Image.open(place) as image:
                 width, height = image.size
-        except (OSError, UnidentifiedImageError) as error:
+        # Damage in a header's texts is a ValueError, too many pixels an error of its own.
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
             raise ValueError(
-                "Every image must be a complete JPEG, PNG, BMP or WebP file; remove or replace it."
-                f" Received: {place!r}."
+                f"Every image must be {images.READABLE}; remove or replace it. Received: {place!r}."
             ) from error
         first = first or (height, width, place)
         checks.require(
@@ -231,14 +230,18 @@ def _only_size(source: Source) -> tuple[int, int]:
 
 
 def _from_npz(path: str, count: int | None) -> ArrayImages:
-    arrays = read_npz(path)
+    arrays = open_npz(path)
     pixels = _first_of(arrays, IMAGE_KEYS)
     checks.require(
-        pixels is not None and pixels.dtype == np.uint8 and pixels.ndim == 4 and len(pixels) > 0,
+        pixels is not None
+        and pixels.dtype == np.uint8
+        and len(pixels.shape) == 4
+        and pixels.shape[0] > 0,
         f"an npz of images must have uint8 [N, H, W, C] under one of {', '.join(IMAGE_KEYS)}",
         path=path,
         arrays={name: f"{array.dtype} {array.shape}" for name, array in arrays.items()},
     )
+    pixels = pixels.read()
     if pixels.shape[-1] > images.MAX_CHANNELS and pixels.shape[1] <= images.MAX_CHANNELS:
         # As BigGAN-PyTorch writes them.
         pixels = pixels.transpose(0, 2, 3, 1)
@@ -255,25 +258,8 @@ def _from_npz(path: str, count: int | None) -> ArrayImages:
     chosen = np.arange(min(count or len(pixels), len(pixels)))
     chosen = chosen * len(pixels) // len(chosen)
     places = [f"image {number}" for number in chosen]
-    return ArrayImages(path, pixels[chosen], None if labels is None else labels[chosen], places)
-
-
-def read_npz(path: str) -> dict[str, np.ndarray]:
-    """The arrays of an npz file; nothing in it is executed.
-
-    Raises:
-      ValueError: it is not there, damaged, or no npz file of plain arrays.
-    """
-    checks.require_existing(".npz file", path, "a file of arrays")
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(
-            "An .npz file must be there, complete and of plain arrays."
-            f" Received: {path} ({reason})."
-        ) from error
+    labels = None if labels is None else labels.read()[chosen]
+    return ArrayImages(path, pixels[chosen], labels, places)
 
 
 def _first_of(arrays, keys):

@@ -10,17 +10,21 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import gzip
 import hashlib
 import os
 import tarfile
 import typing
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
+from tf_biggan import input_bounds
 from tf_biggan.checks import require, require_existing
 from tf_biggan.conversion.readers import read_tensors
+from tf_biggan.conversion.readers.tensorflow import read_variables
+from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
 from tf_biggan.evaluation.inception_architecture import (
     BATCH_NORM_EPSILON,
     CLASSIFIER,
@@ -28,15 +32,13 @@ from tf_biggan.evaluation.inception_architecture import (
     NUM_FEATURES,
     convolutions,
 )
-from tf_biggan.plain_folder import PlainFolder
+from tf_biggan.protobuf_files import parse_message
 
 GRAPH_FILE = "classify_image_graph_def.pb"
 SAVED_MODEL_FILE = "saved_model.pb"
-VARIABLES = os.path.join("variables", "variables")
 GZIP_START = b"\x1f\x8b"
 PYTORCH_STARTS = (b"PK", b"\x80")
-# The graph has 96 MB: a file that claims to unpack to much more is not it.
-LARGEST_GRAPH = 1 << 30
+LARGEST_GRAPH = input_bounds.GRAPH_BYTES
 
 
 class Names(typing.NamedTuple):
@@ -88,7 +90,7 @@ class Source:
     path: str
     sha256: str
     names: Names
-    tensors: Callable[[], Mapping[str, np.ndarray]]
+    tensors: Callable[[], Tensors]
 
     def folded(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Kernel [H, W, in, out] and bias [out] of every convolution, batch norm folded in, and
@@ -126,70 +128,103 @@ def open_source(path: str) -> Source:
     require_existing("path of Inception weights", path, accepted)
     if os.path.isdir(path):
         return _module(path)
+    # Never a pipe or a device, which have no end.
+    require(os.path.isfile(path), f"Inception weights must be {accepted}", path=path)
     try:
         with open(path, "rb") as file:
             start = file.read(2)
+            if start.startswith(PYTORCH_STARTS):
+                return Source(path, _file_sha256(path), PYTORCH, lambda: read_tensors(path))
+            graph = start + (b"" if start == GZIP_START else file.read(LARGEST_GRAPH))
     except OSError as error:
         raise ValueError(
             f"Inception weights must be a readable file or folder. Received: {path}"
             f" ({error.strerror})."
         ) from error
-    if start.startswith(PYTORCH_STARTS):
-        return Source(path, _file_sha256(path), PYTORCH, lambda: read_tensors(path))
     if start == GZIP_START:
         graph = _graph_in_archive(path)
-    else:
-        with open(path, "rb") as file:
-            graph = file.read()
     sha256 = hashlib.sha256(graph).hexdigest()
     return Source(path, sha256, TENSORFLOW, lambda: _graph_constants(graph, path))
 
 
 def _graph_in_archive(path: str) -> bytes:
     try:
-        with tarfile.open(path) as archive:
+        with _Unpacked(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as archive:
             for member in archive:
-                if os.path.basename(member.name) == GRAPH_FILE and member.isfile():
+                if os.path.basename(member.name) == GRAPH_FILE and member.isreg():
                     require(
-                        member.size <= LARGEST_GRAPH,
+                        member.size <= LARGEST_GRAPH and not member.issparse(),
                         f"{GRAPH_FILE} must be of at most {LARGEST_GRAPH} bytes",
                         path=path,
                         size=member.size,
                     )
+                    unpacked.left += member.size
                     return archive.extractfile(member).read()
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
         raise ValueError(f"An archive must be complete. Received: {path} ({error}).") from error
     raise ValueError(f"An archive must hold {GRAPH_FILE}. Received: {path}.")
 
 
-def _graph_constants(graph: bytes, path: str) -> dict[str, np.ndarray]:
+class _Unpacked(gzip.GzipFile):
+    """A .tgz unpacked, of which no more than `left` bytes are given."""
+
+    def __init__(self, path: str):
+        super().__init__(path, "rb")
+        self.left = input_bounds.TAR_BYTES_BEFORE
+
+    def read(self, size=-1):
+        most = self.left + 1
+        content = super().read(most if size < 0 else min(size, most))
+        self.left -= len(content)
+        require(
+            self.left >= 0,
+            f"an archive must hold {GRAPH_FILE} within its first"
+            f" {input_bounds.TAR_BYTES_BEFORE} bytes",
+            path=self.name,
+        )
+        return content
+
+
+def _graph_constants(graph: bytes, path: str) -> Tensors:
     from tensorflow.core.framework.graph_pb2 import GraphDef
 
-    return _constants(_parsed(GraphDef(), graph, path).node)
+    return Tensors(_constants(_parsed(GraphDef(), graph, path).node, path))
 
 
 def _parsed(message, content: bytes, path: str):
-    from google.protobuf.message import DecodeError
-
     try:
-        message.ParseFromString(content)
-    except DecodeError as error:
+        return parse_message(message, content, path)
+    except ValueError as error:
         raise ValueError(
             f"Inception weights must be {GRAPH_FILE} (or inception-2015-12-05.tgz), complete, a"
-            f" PyTorch state_dict, or the folder of a TF-Hub module. Received: {path} ({error})."
+            f" PyTorch state_dict, or the folder of a TF-Hub module. {error}"
         ) from error
-    return message
 
 
-def _constants(nodes) -> dict[str, np.ndarray]:
-    """Values of the floating constants among the nodes of a graph; no node is run."""
+def _constants(nodes, path: str) -> dict[str, StoredTensor]:
+    """The floating constants among the nodes of a graph; no node is run."""
     import tensorflow as tf
 
-    return {
-        node.name: tf.make_ndarray(node.attr["value"].tensor)
-        for node in nodes
-        if node.op == "Const" and node.attr["dtype"].type == tf.float32.as_datatype_enum
-    }
+    found = {}
+    for node in nodes:
+        if node.op == "Const" and node.attr["dtype"].type == tf.float32.as_datatype_enum:
+            stored = node.attr["value"].tensor
+            # One number can stand for a constant of any size: only those that fit are read.
+            shape = tuple(dim.size for dim in stored.tensor_shape.dim)
+            read = functools.partial(_constant, stored, path, node.name)
+            found[node.name] = StoredTensor(shape, "float32", read)
+    return found
+
+
+def _constant(stored, path, name):
+    import tensorflow as tf
+
+    try:
+        return tf.make_ndarray(stored)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"A graph must be complete. Received: {path} ({name}: {error})."
+        ) from error
 
 
 def _module(path: str) -> Source:
@@ -215,38 +250,24 @@ def _module(path: str) -> Source:
     return Source(path, digest.hexdigest(), TENSORFLOW, read)
 
 
-def _module_tensors(path: str, has_variables: bool) -> dict[str, np.ndarray]:
+def _module_tensors(path: str, has_variables: bool) -> Tensors:
     """Constants and variables of a module's graphs, without the scope that they lie below."""
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
     graph_file = os.path.join(path, SAVED_MODEL_FILE)
     with open(graph_file, "rb") as file:
-        model = _parsed(SavedModel(), file.read(), graph_file)
+        model = _parsed(SavedModel(), file.read(LARGEST_GRAPH), graph_file)
     found = {}
     for graph in (meta.graph_def for meta in model.meta_graphs):
-        found.update(_constants(graph.node))
+        found.update(_constants(graph.node, path))
         for function in graph.library.function:
-            found.update(_constants(function.node_def))
+            found.update(_constants(function.node_def, path))
     if has_variables:
-        found.update(_variables(path))
-    return _below_scope(found, path)
+        found.update(read_variables(path).entries)
+    return Tensors(_below_scope(found, path))
 
 
-def _variables(path: str) -> dict[str, np.ndarray]:
-    import tensorflow as tf
-
-    try:
-        with PlainFolder(path) as folder:
-            reader = tf.train.load_checkpoint(os.path.join(folder, VARIABLES))
-            return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
-    except (ValueError, tf.errors.OpError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(
-            f"A module's variables must be complete. Received: {path} ({reason})."
-        ) from error
-
-
-def _below_scope(tensors: dict[str, np.ndarray], path: str) -> dict[str, np.ndarray]:
+def _below_scope(tensors: dict[str, StoredTensor], path: str) -> dict[str, StoredTensor]:
     """Tensors by their names below the scope that the classifier's weights lie in."""
     weights = TENSORFLOW.classifier[0]
     scopes = [name.removesuffix(weights) for name in tensors if name.endswith(weights)]
@@ -254,7 +275,7 @@ def _below_scope(tensors: dict[str, np.ndarray], path: str) -> dict[str, np.ndar
         len(scopes) == 1,
         f"a module must have one tensor whose name ends in {weights!r}",
         path=path,
-        found=[scope + weights for scope in scopes],
+        found=[scope + weights for scope in scopes[:3]],
     )
     return {
         name.removeprefix(scopes[0]): value
@@ -263,7 +284,7 @@ def _below_scope(tensors: dict[str, np.ndarray], path: str) -> dict[str, np.ndar
     }
 
 
-def _tensor(tensors: Mapping[str, np.ndarray], path: str, name: str, axes, shape) -> np.ndarray:
+def _tensor(tensors: Tensors, path: str, name: str, axes, shape) -> np.ndarray:
     """One tensor in float64 with its axes in the order that is asked for."""
     require(
         name in tensors,
@@ -271,15 +292,16 @@ def _tensor(tensors: Mapping[str, np.ndarray], path: str, name: str, axes, shape
         path=path,
         num_tensors=len(tensors),
     )
-    stored = np.asarray(tensors[name])
+    entry = tensors.entries[name]
     expected = tuple(shape[axes.index(i)] for i in range(len(axes)))
     require(
-        stored.shape == expected and stored.dtype.kind == "f",
+        entry.shape == expected and "float" in entry.dtype,
         f"{name!r} must be of shape {expected}, floating",
         path=path,
-        shape=stored.shape,
-        dtype=str(stored.dtype),
+        shape=entry.shape,
+        dtype=entry.dtype,
     )
+    stored = entry.read()
     require(
         bool(np.isfinite(stored).all()), f"{name!r} must be finite numbers", path=path, finite=False
     )

@@ -12,12 +12,12 @@ import pathlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from tf_biggan.evaluation.cache import cache_folder
 from tf_biggan.evaluation.inception import FoldedWeights, Inception
 from tf_biggan.evaluation.inception_sources import open_source
-from tf_biggan.model_store.safetensors_files import write_safetensors
+from tf_biggan.model_store.safetensors_files import open_safetensors, write_safetensors
 from tf_biggan.replaced_file import replaced
 
 # SHA-256 of the published files. The first eight digits of the first stand in that file's own
@@ -113,7 +113,7 @@ def _store(path: pathlib.Path, weights: FoldedWeights, metadata: dict[str, str])
 def _read(source_sha256: str) -> tuple[FoldedWeights, dict[str, str]] | None:
     """Weights and metadata that the cache has of a source; None without, or where damaged."""
     try:
-        with safe_open(_cached_file(source_sha256), framework="np") as file:
+        with open_safetensors(_cached_file(source_sha256)) as file:
             metadata = file.metadata() or {}
             if (metadata.get("format"), metadata.get(SOURCE)) != (FORMAT, source_sha256):
                 return None
@@ -122,19 +122,19 @@ def _read(source_sha256: str) -> tuple[FoldedWeights, dict[str, str]] | None:
                 name: (file.get_tensor(f"{name}/kernel"), file.get_tensor(f"{name}/bias"))
                 for name in names
             }
-    except (OSError, SafetensorError):
+    except ValueError:
         return None
-    return (weights, metadata) if content_sha256(weights) == metadata[CONTENT] else None
+    return (weights, metadata) if content_sha256(weights) == metadata.get(CONTENT) else None
 
 
 def _reference_contents() -> Iterator[str]:
     """Hashes of the numbers of the reference files that the cache holds."""
     for sha256 in REFERENCE_FILES:
-        with contextlib.suppress(OSError, SafetensorError):
-            with safe_open(_cached_file(sha256), framework="np") as file:
+        with contextlib.suppress(ValueError):
+            with open_safetensors(_cached_file(sha256)) as file:
                 metadata = file.metadata() or {}
                 if metadata.get(SOURCE) == sha256:
-                    yield metadata[CONTENT]
+                    yield metadata.get(CONTENT)
 
 
 def _cached_file(sha256: str) -> pathlib.Path:

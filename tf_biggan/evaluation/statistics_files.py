@@ -13,8 +13,8 @@ import numpy as np
 
 from tf_biggan import checks
 from tf_biggan.evaluation.frechet import FeatureStatistics
-from tf_biggan.evaluation.image_sets import read_npz
 from tf_biggan.json_files import field, parse_json
+from tf_biggan.npz_files import read_npz
 from tf_biggan.replaced_file import replaced
 
 DESCRIPTION = "description"

@@ -6,11 +6,9 @@ import dataclasses
 import os
 
 import tensorflow as tf
-from google.protobuf.message import DecodeError
-from tensorflow.core.protobuf import saved_model_pb2
 
-from tf_biggan import checks
-from tf_biggan.model_store.saved_model import SAVED_MODEL_FILE, is_saved_model
+from tf_biggan import checks, saved_model_files
+from tf_biggan.model_store.saved_model import is_saved_model
 
 SERVE_TAG = "serve"
 INTERNAL = "__saved_model"
@@ -37,12 +35,7 @@ def read_signatures(folder: str) -> list[Signature]:
         f"there must be a SavedModel in the folder, such as {os.path.join(folder, '1')}",
         path=folder,
     )
-    message = saved_model_pb2.SavedModel()
-    try:
-        with open(os.path.join(folder, SAVED_MODEL_FILE), "rb") as file:
-            message.ParseFromString(file.read())
-    except DecodeError as error:
-        raise ValueError(f"A SavedModel must be complete. Received: {folder} ({error}).") from error
+    message = saved_model_files.read(folder)
     checks.require(bool(message.meta_graphs), "a SavedModel must be complete", path=folder)
     graphs = [graph for graph in message.meta_graphs if SERVE_TAG in graph.meta_info_def.tags]
     checks.require(bool(graphs), f"a SavedModel must have the tag {SERVE_TAG}", path=folder)

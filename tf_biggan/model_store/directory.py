@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Mapping
 
 import keras
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 from tf_biggan import checks
 from tf_biggan.json_files import field, read_json
 from tf_biggan.model_store.optimizer_slots import OptimizerSlots, write_optimizer_slots
-from tf_biggan.model_store.safetensors_files import write_safetensors
+from tf_biggan.model_store.safetensors_files import open_safetensors, write_safetensors
 from tf_biggan.models.discriminator import Discriminator
 from tf_biggan.models.generator import Generator
+from tf_biggan.models.num_values import discriminator_values, generator_values, require_stored
 from tf_biggan.models.variables import variables_by_path
 from tf_biggan.replaced_file import check_new, new_folder
 from tf_biggan.terminal import one_line
@@ -33,6 +34,7 @@ NETWORKS = {
     "discriminator": Discriminator,
     "raw_generator": Generator,
 }
+NUM_VALUES = {Generator: generator_values, Discriminator: discriminator_values}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,20 +151,18 @@ def load_network(directory: ModelDirectory, name: str, **overrides) -> keras.Mod
     )
     # The initial values are overwritten at once; "n02" is the cheapest to draw.
     config = {**directory.networks[name], "initializer": "n02", **overrides}
-    network = _new_network(directory, name, config)
     path = os.path.join(directory.path, _weights_file(name))
-    try:
-        with safe_open(path, framework="numpy") as stored:
-            _assign(network, stored)
-    except (OSError, SafetensorError) as error:
-        raise ValueError(
-            f"A network's weights must be a complete safetensors file. Received: {path} ({error})."
-        ) from error
+    with open_safetensors(path) as stored:
+        numbers = sum(math.prod(stored.get_slice(key).get_shape()) for key in stored.keys())
+        network = _new_network(directory, name, config, numbers, path)
+        _assign(network, stored)
     return network
 
 
-def _new_network(directory, name, config) -> keras.Model:
+def _new_network(directory, name, config, numbers, path) -> keras.Model:
+    """A network of these arguments, if the file at `path` has as many numbers as it."""
     try:
+        require_stored(NUM_VALUES[NETWORKS[name]](config), numbers, path)
         return NETWORKS[name].from_config(config)
     # What the arguments of a damaged file raise depends on which they are.
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:

@@ -11,9 +11,8 @@ import os
 from collections.abc import Mapping
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
-from tf_biggan.model_store.safetensors_files import write_safetensors
+from tf_biggan.model_store.safetensors_files import open_safetensors, write_safetensors
 
 ITERATIONS, MOMENTUM, VELOCITY = "iterations", "momentum/", "velocity/"
 
@@ -62,14 +61,8 @@ def load_optimizer_slots(folder: str, network: str) -> OptimizerSlots | None:
     path = _file(folder, network)
     if not os.path.exists(path):
         return None
-    try:
-        with safe_open(path, framework="numpy") as stored:
-            arrays = {key: stored.get_tensor(key) for key in stored.keys()}
-    except (OSError, SafetensorError) as error:
-        raise ValueError(
-            "Slots of an optimiser must be a complete safetensors file."
-            f" Received: {path} ({error})."
-        ) from error
+    with open_safetensors(path) as stored:
+        arrays = {key: stored.get_tensor(key) for key in stored.keys()}
     return OptimizerSlots(
         int(arrays[ITERATIONS]), _below(arrays, MOMENTUM), _below(arrays, VELOCITY)
     )

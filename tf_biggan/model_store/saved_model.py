@@ -6,18 +6,16 @@ import os
 
 import tensorflow as tf
 
-from tf_biggan import checks
+from tf_biggan import checks, saved_model_files
 from tf_biggan.model_store.export_metadata import read_metadata
 from tf_biggan.models.arguments import check_labels, from_list
-from tf_biggan.plain_folder import PlainFolder
 
-SAVED_MODEL_FILE = "saved_model.pb"
 SIGNATURE = "default"
 
 
 def is_saved_model(path: str) -> bool:
     """Whether a folder holds a SavedModel."""
-    return os.path.isfile(os.path.join(path, SAVED_MODEL_FILE))
+    return os.path.isfile(os.path.join(path, saved_model_files.SAVED_MODEL_FILE))
 
 
 class SavedModelGenerator:
@@ -37,13 +35,7 @@ class SavedModelGenerator:
     """
 
     def __init__(self, path: str):
-        try:
-            with PlainFolder(path) as folder:
-                self._module = tf.saved_model.load(folder)
-        except (OSError, ValueError, tf.errors.OpError) as error:
-            raise ValueError(
-                f"A SavedModel must be complete. Received: {path} ({str(error).splitlines()[0]})."
-            ) from error
+        self._module = saved_model_files.load(path)
         checks.require(
             SIGNATURE in self._module.signatures,
             f"a SavedModel must have the signature {SIGNATURE!r}, which `export` writes",

@@ -20,7 +20,17 @@ def architecture_from(config: ModelConfig) -> Architecture:
 
 
 def generator_from(config: ModelConfig, num_classes: int, seed: int | None) -> Generator:
-    """A new generator.
+    """A new generator; see `generator_arguments`."""
+    return Generator(**generator_arguments(config, num_classes, seed))
+
+
+def discriminator_from(config: ModelConfig, num_classes: int, seed: int | None) -> Discriminator:
+    """A new discriminator; arguments and errors as of `generator_arguments`."""
+    return Discriminator(**discriminator_arguments(config, num_classes, seed))
+
+
+def generator_arguments(config: ModelConfig, num_classes: int, seed: int | None) -> dict:
+    """What `Generator` is made with.
 
     Args:
       config: its settings; those that are None take the architecture's published value.
@@ -30,9 +40,9 @@ def generator_from(config: ModelConfig, num_classes: int, seed: int | None) -> G
     Raises:
       ValueError: the settings contradict each other.
     """
-    return Generator(
-        architecture_from(config),
-        num_classes,
+    return dict(
+        architecture=architecture_from(config),
+        num_classes=num_classes,
         base_channels=config.g_channels,
         depth=config.g_depth,
         latent_dim=config.latent_dim,
@@ -52,11 +62,11 @@ def generator_from(config: ModelConfig, num_classes: int, seed: int | None) -> G
     )
 
 
-def discriminator_from(config: ModelConfig, num_classes: int, seed: int | None) -> Discriminator:
-    """A new discriminator; arguments and errors as of `generator_from`."""
-    return Discriminator(
-        architecture_from(config),
-        num_classes,
+def discriminator_arguments(config: ModelConfig, num_classes: int, seed: int | None) -> dict:
+    """What `Discriminator` is made with; arguments and errors as of `generator_arguments`."""
+    return dict(
+        architecture=architecture_from(config),
+        num_classes=num_classes,
         base_channels=config.d_channels,
         depth=config.d_depth,
         attention_stages=config.d_attention,

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
 from google.protobuf import json_format
-from google.protobuf.message import DecodeError
-from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+from tensorflow.core.protobuf import meta_graph_pb2
 
-from tf_biggan import checks
+from tf_biggan import checks, saved_model_files
 from tf_biggan.model_store.export_metadata import read_metadata
-from tf_biggan.plain_folder import PlainFolder
-from tf_biggan.serving.versions import SAVED_MODEL_FILE
 
 SERVE_TAG = "serve"
 # What SavedModels store beside the signatures that can be asked for.
@@ -104,11 +100,7 @@ def load_saved_model(path: str) -> SavedModel:
     """
     stored = _stored_signatures(path)
     checks.require(bool(stored), "the SavedModel must have signatures for serving", path=path)
-    try:
-        with PlainFolder(path) as folder:
-            loaded = tf.saved_model.load(folder, tags=[SERVE_TAG])
-    except (tf.errors.OpError, OSError, RuntimeError, ValueError) as error:
-        raise ValueError(f"Cannot load the SavedModel {path!r}: {error}") from error
+    loaded = saved_model_files.load(path, tags=[SERVE_TAG])
     signatures = {
         name: Signature(
             name, _specs(definition.inputs), _specs(definition.outputs), loaded.signatures[name]
@@ -120,12 +112,7 @@ def load_saved_model(path: str) -> SavedModel:
 
 
 def _stored_signatures(path: str) -> dict[str, meta_graph_pb2.SignatureDef]:
-    message = saved_model_pb2.SavedModel()
-    try:
-        with open(os.path.join(path, SAVED_MODEL_FILE), "rb") as file:
-            message.ParseFromString(file.read())
-    except (OSError, DecodeError) as error:
-        raise ValueError(f"Cannot read the SavedModel {path!r}: {error}") from error
+    message = saved_model_files.read(path)
     graphs = [graph for graph in message.meta_graphs if SERVE_TAG in graph.meta_info_def.tags]
     checks.require(bool(graphs), f"the SavedModel must have the tag {SERVE_TAG!r}", path=path)
     definitions = sorted(graphs[0].signature_def.items())

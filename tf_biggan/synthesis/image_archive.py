@@ -10,13 +10,13 @@ import json
 import os
 import shutil
 import zipfile
-import zlib
 from collections.abc import Mapping
 
 import numpy as np
 
 from tf_biggan import checks
 from tf_biggan.json_files import parse_json
+from tf_biggan.npz_files import open_npz
 from tf_biggan.open_model import OpenedModel
 from tf_biggan.replaced_file import replaced
 from tf_biggan.synthesis.wanted_images import WantedImages
@@ -60,9 +60,8 @@ class ImageArchive:
         if not os.path.exists(self.path):
             return None
         try:
-            with np.load(self.path, allow_pickle=False) as stored:
-                return parse_json(str(stored[DESCRIPTION]), self.path)
-        except (OSError, KeyError, EOFError, ValueError, zipfile.BadZipFile, zlib.error):
+            return parse_json(str(open_npz(self.path)[DESCRIPTION].read()), self.path)
+        except (KeyError, ValueError):
             rule = "`output` must be new, or what this command wrote; choose another"
             checks.require(False, rule, output=self.path)
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from tf_biggan import checks
-from tf_biggan.evaluation.image_sets import read_npz
 from tf_biggan.json_files import parse_json
+from tf_biggan.npz_files import read_npz
 from tf_biggan.replaced_file import replaced
 
 ENDING = ".npz"
@@ -60,9 +60,9 @@ def read_inverted(path: str) -> InvertedImage:
       ValueError: it is not there, damaged, or not written by invert.
     """
     arrays = read_npz(path)
-    description = _description(arrays)
+    description = _description(arrays, path)
     checks.require(
-        description.pop("format", None) == FORMAT and {"z", "psnr", "truncation"} <= set(arrays),
+        description.pop("format", None) == FORMAT and _has_values(arrays),
         f"an end point that ends in {ENDING} must be a file that invert wrote",
         endpoints=path,
     )
@@ -75,8 +75,14 @@ def read_inverted(path: str) -> InvertedImage:
     )
 
 
-def _description(arrays) -> dict[str, object]:
+def _has_values(arrays) -> bool:
+    """Whether there are all arrays that are not a class's, of their kinds."""
+    axes = {name: array.ndim for name, array in arrays.items() if array.dtype.kind == "f"}
+    return (axes.get("z"), axes.get("psnr"), axes.get("truncation")) == (1, 0, 0)
+
+
+def _description(arrays, path) -> dict[str, object]:
     try:
-        return parse_json(str(arrays.get("description")), "description")
+        return parse_json(str(arrays.get("description")), path)
     except ValueError:
         return {}

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 
 import tensorflow as tf
 
+from tf_biggan.checkpoint_files import open_checkpoint
 from tf_biggan.plain_folder import PlainFolder
 from tf_biggan.replaced_file import remove_leftovers, replaced
 from tf_biggan.terminal import one_line
@@ -83,6 +84,7 @@ def read_newest(
     with plain as folder:
         for iteration in reversed(tried):
             try:
+                open_checkpoint(os.path.join(folder, _name(iteration)))
                 read(os.path.join(folder, _name(iteration)))
             except UNREADABLE as error:
                 reasons[iteration] = plain.real(_reason(error))

@@ -9,16 +9,21 @@ import keras
 import tensorflow as tf
 
 from tf_biggan import checks
+from tf_biggan.checkpoint_files import num_stored
 from tf_biggan.config import TrainConfig
-from tf_biggan.models.from_config import discriminator_from, generator_from
+from tf_biggan.models.discriminator import Discriminator
+from tf_biggan.models.from_config import discriminator_arguments, generator_arguments
+from tf_biggan.models.generator import Generator
+from tf_biggan.models.num_values import discriminator_values, generator_values, require_stored
 from tf_biggan.training.checkpoints import checkpoint_iterations, read_newest
 from tf_biggan.training.run_directory import read_config
 
-# The name that a run's state has for every network, and what makes it.
+GENERATOR = (Generator, generator_arguments, generator_values)
+# The name that a run's state has for every network; its class, arguments and numbers.
 MAKERS = {
-    "average": generator_from,
-    "generator": generator_from,
-    "discriminator": discriminator_from,
+    "average": GENERATOR,
+    "generator": GENERATOR,
+    "discriminator": (Discriminator, discriminator_arguments, discriminator_values),
 }
 
 
@@ -58,9 +63,13 @@ def restore_networks(
         iteration=iteration,
     )
     config = read_config(run_dir)
-    networks = {name: _new_network(config, name) for name in names}
+    networks = {}
 
     def read(prefix):
+        stored = num_stored(prefix)
+        for name in names:
+            if name not in networks:
+                networks[name] = _new_network(config, name, stored, prefix)
         status = tf.train.Checkpoint(**networks).read(prefix)
         status.assert_existing_objects_matched().expect_partial()
 
@@ -74,7 +83,10 @@ def restore_network(run_dir: str, name: str, iteration: int | None = None) -> ke
     return restore_networks(run_dir, [name], iteration).networks[name]
 
 
-def _new_network(config: TrainConfig, name: str) -> keras.Model:
+def _new_network(config: TrainConfig, name: str, stored: int, prefix: str) -> keras.Model:
     # The initial values are overwritten at once; "n02" is the cheapest to draw.
     model = dataclasses.replace(config.model, g_initializer="n02", d_initializer="n02")
-    return MAKERS[name](model, config.model.num_classes, config.run.seed)
+    kind, arguments_of, num_values = MAKERS[name]
+    arguments = arguments_of(model, config.model.num_classes, config.run.seed)
+    require_stored(num_values(arguments), stored, prefix)
+    return kind(**arguments)

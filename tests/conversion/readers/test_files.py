@@ -195,7 +195,7 @@ def test_other_files_are_refused(data, tmp_path):
 def test_pickled_arrays_in_an_npz_are_refused(tmp_path):
     path = tmp_path / "objects.npz"
     np.savez(path, a=np.array([{}], dtype=object))
-    with pytest.raises(ValueError, match=r"hold arrays only.*a\.npy is pickled"):
+    with pytest.raises(ValueError, match=r"of plain arrays.*a\.npy is pickled"):
         read_tensors(str(path))
 
 
@@ -217,10 +217,10 @@ def test_tensors_without_names_are_refused(tmp_path):
 
 
 def test_only_what_is_asked_for_is_read(tmp_path):
-    path = _write(tmp_path / "weights.pth", "zip")
+    path = _write(tmp_path / "weights.pth", "zip", {"a.weight": torch.ones(300, 400)})
     tensors = read_tensors(path)
-    os.remove(path)
-    assert tensors.shapes["a.weight"] == (3, 4, 2, 2)
-    assert list(tensors.below("a.")) == ["weight", "bias"]
-    with pytest.raises(OSError):
+    os.truncate(path, 64)
+    assert tensors.shapes["a.weight"] == (300, 400)
+    assert list(tensors.below("a.")) == ["weight"]
+    with pytest.raises(ValueError, match="must be complete"):
         tensors["a.weight"]

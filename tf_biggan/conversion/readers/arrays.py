@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import functools
 import json
-import zipfile
-import zlib
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
+from tf_biggan import npz_files
 from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors, from_bfloat16, widened
+from tf_biggan.model_store.safetensors_files import open_safetensors
 
-NPY = ".npy"
+NUMBERS = "biuf"
 # What a safetensors file calls the types that it may hold.
 SAFETENSORS_TYPES = {
     "F64": "float64",
@@ -32,39 +31,24 @@ def read_npz(path: str) -> Tensors:
     """The arrays of an archive that `numpy.savez` wrote.
 
     Raises:
-      ValueError: it is damaged, or holds pickled objects.
+      ValueError: it is damaged, or holds anything but arrays of numbers.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if name.endswith(NPY)]
-            return Tensors({name.removesuffix(NPY): _npy(path, archive, name) for name in names})
-    except (zipfile.BadZipFile, ValueError, EOFError) as error:
+    arrays = npz_files.open_npz(path)
+    others = sorted(name for name, array in arrays.items() if array.dtype.kind not in NUMBERS)
+    if others:
         raise ValueError(
-            f"An .npz file must be complete and hold arrays only. Received: {path} ({error})."
-        ) from error
+            f"Tensors in an .npz file must be numbers. Received: {path} with {others[:3]}."
+        )
+    return Tensors(
+        {
+            name: StoredTensor(array.shape, array.dtype.name, functools.partial(_npy, array))
+            for name, array in arrays.items()
+        }
+    )
 
 
-def _npy(path, archive, name):
-    with archive.open(name) as file:
-        version = np.lib.format.read_magic(file)
-        read = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }[version]
-        shape, _, dtype = read(file)
-    if dtype.hasobject:
-        raise ValueError(f"{name} is pickled")
-    return StoredTensor(shape, dtype.name, functools.partial(_npy_entry, path, name))
-
-
-def _npy_entry(path, name):
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open(name) as file:
-            return widened(np.lib.format.read_array(file, allow_pickle=False))
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
-        raise ValueError(
-            f"An .npz file must be complete. Received: {path} ({name}: {error})."
-        ) from error
+def _npy(array):
+    return widened(array.read())
 
 
 def read_safetensors(path: str) -> Tensors:
@@ -73,14 +57,9 @@ def read_safetensors(path: str) -> Tensors:
     Raises:
       ValueError: it is damaged, or holds a type that is not known here.
     """
-    try:
-        with safe_open(path, framework="numpy") as stored:
-            slices = {key: stored.get_slice(key) for key in stored.keys()}
-            types = {key: (tuple(s.get_shape()), s.get_dtype()) for key, s in slices.items()}
-    except SafetensorError as error:
-        raise ValueError(
-            f"A safetensors file must be complete. Received: {path} ({error})."
-        ) from error
+    with open_safetensors(path) as stored:
+        slices = {key: stored.get_slice(key) for key in stored.keys()}
+        types = {key: (tuple(s.get_shape()), s.get_dtype()) for key, s in slices.items()}
     unknown = sorted({kind for _, kind in types.values()} - set(SAFETENSORS_TYPES))
     if unknown:
         raise ValueError(
@@ -99,7 +78,7 @@ def read_safetensors(path: str) -> Tensors:
 def _safetensor(path, key, kind):
     if kind == "BF16":
         return _bfloat16(path, key)
-    with safe_open(path, framework="numpy") as stored:
+    with open_safetensors(path) as stored:
         return widened(stored.get_tensor(key))
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tf_biggan import checks
-from tf_biggan.conversion.readers.arrays import NPY, read_npz, read_safetensors
+from tf_biggan.archives import Archive
+from tf_biggan.conversion.readers.arrays import read_npz, read_safetensors
 from tf_biggan.conversion.readers.pytorch import PICKLE_ENTRY, ZIP_HEAD, read_contents
-from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
+from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors, require_plausible
+from tf_biggan.npz_files import NPY
 
 FORMATS = ".pth, .pt, .bin (PyTorch), .npz or .safetensors"
 # Where training frameworks keep the weights beside other things.
@@ -49,7 +50,9 @@ def read_everything(path: str) -> Mapping[Any, Any]:
     checks.require(os.path.isfile(path), f"an input must be a file: {FORMATS}", path=path)
     kind = _kind(path)
     if kind in ("npz", "safetensors"):
-        return (read_npz(path) if kind == "npz" else read_safetensors(path)).entries
+        entries = (read_npz(path) if kind == "npz" else read_safetensors(path)).entries
+        require_plausible(entries, path)
+        return entries
     contents = read_contents(path)
     checks.require(
         isinstance(contents, Mapping),
@@ -77,11 +80,7 @@ def _kind(path):
     with open(path, "rb") as file:
         head = file.read(9)
     if head.startswith(ZIP_HEAD):
-        try:
-            with zipfile.ZipFile(path) as archive:
-                names = archive.namelist()
-        except zipfile.BadZipFile as error:
-            raise ValueError(f"A file must be complete. Received: {path} ({error}).") from error
+        names = Archive(path).names
         if any(name.endswith(PICKLE_ENTRY) for name in names):
             return "pytorch"
         checks.require(

@@ -8,21 +8,33 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import io
+import math
 import os
 import struct
-import zipfile
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from tf_biggan.conversion.readers.restricted_pickle import RestrictedUnpickler
-from tf_biggan.conversion.readers.tensors import StoredTensor, from_bfloat16, widened
+from tf_biggan import input_bounds
+from tf_biggan.archives import Archive
+from tf_biggan.checks import require
+from tf_biggan.conversion.readers.restricted_pickle import PickleFile, RestrictedUnpickler
+from tf_biggan.conversion.readers.tensors import (
+    StoredTensor,
+    from_bfloat16,
+    require_plausible,
+    widened,
+)
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 PROTOCOL_VERSION = 1001
 ZIP_HEAD = b"PK"
 PICKLE_ENTRY = "/data.pkl"
+BYTE_ORDERS = {b"little": "<", b"big": ">"}
+READ_AHEAD = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +44,7 @@ class Storage:
     dtype: str
     size: int
     byte_order: str
-    read_bytes: Callable[[], bytes]
+    read_bytes: Callable[[], Any]
 
     @property
     def element(self) -> np.dtype:
@@ -40,17 +52,95 @@ class Storage:
         name = "uint16" if self.dtype == "bfloat16" else self.dtype
         return np.dtype(name).newbyteorder(self.byte_order)
 
+    @property
+    def num_bytes(self) -> int:
+        """Length in the file."""
+        return self.size * self.element.itemsize
+
     def read(self) -> np.ndarray:
         """The array in native byte order."""
         data = self.read_bytes()
-        if len(data) != self.size * self.element.itemsize:
+        if len(data) != self.num_bytes:
             raise ValueError(
-                f"A storage of {self.size} elements must have"
-                f" {self.size * self.element.itemsize} bytes. Received: {len(data)}."
+                f"A storage of {self.size} elements must have {self.num_bytes} bytes."
+                f" Received: {len(data)}."
             )
         array = np.frombuffer(data, self.element)
         array = array.astype(self.element.newbyteorder("="), copy=False)
         return from_bfloat16(array) if self.dtype == "bfloat16" else widened(array)
+
+
+class Storages:
+    """The storages that a pickle names, by their keys.
+
+    Args:
+      path: of the file.
+      make: called as make(dtype, key, size) for a storage that is named for the first time.
+    """
+
+    def __init__(self, path: str, make: Callable[[str, str, int], Storage]):
+        self._path, self._make = path, make
+        self._views, self._shared = Counter(), {}
+        self.by_key: dict[str, Storage] = {}
+
+    def __call__(self, dtype: str, key: str, size: int) -> str:
+        """Takes note of a storage; returns its key."""
+        storage = self.by_key.get(key) or self._make(dtype, key, size)
+        require(
+            (storage.dtype, storage.size) == (dtype, size),
+            "a storage must have one type and size",
+            storage=key,
+        )
+        self.by_key[key] = storage
+        return key
+
+    def tensor(self, key: str, offset: int, shape, strides) -> StoredTensor:
+        """A view of a storage; it must lie inside, or reading it would read other memory."""
+        storage = self.by_key[key]
+        shape, strides = _integers(shape), _integers(strides)
+        count = math.prod(shape)
+        last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
+        inside = not count or (min((offset, *shape, *strides)) >= 0 and last < storage.size)
+        require(
+            inside and 0 <= count <= storage.size and min(shape, default=0) >= 0,
+            f"a tensor must lie inside its storage of {storage.size} elements",
+            offset=offset,
+            shape=shape,
+            strides=strides,
+        )
+        self._views[key] += 1
+        read = functools.partial(self._view, key, offset, shape, strides)
+        return StoredTensor(shape, storage.dtype, read)
+
+    def _view(self, key, offset, shape, strides):
+        array = self._array(key)
+        if not math.prod(shape):
+            return np.zeros(shape, array.dtype)
+        steps = tuple(stride * array.itemsize for stride in strides)
+        return np.lib.stride_tricks.as_strided(array[offset:], shape, steps, writeable=False)
+
+    def _array(self, key):
+        """The array of a storage; one of several tensors is read once and kept for all."""
+        if self._views[key] == 1:
+            return self.by_key[key].read()
+        if key not in self._shared:
+            self._shared[key] = self.by_key[key].read()
+        return self._shared[key]
+
+    def check(self, placed: Sequence[tuple[str, int]]) -> None:
+        """Refuses tensors, given as (key, bytes), that are far larger than their storages.
+
+        They may share what is stored; but not so that a few bytes stand for a large network.
+        """
+        require_plausible([key for key, _ in placed], self._path)
+        stored = sum(storage.num_bytes for storage in self.by_key.values())
+        declared, ratio = sum(size for _, size in placed), input_bounds.SHARED_RATIO
+        require(
+            declared <= ratio * stored + input_bounds.FILLED_BYTES,
+            f"tensors may be {ratio} times as large as what is stored of them",
+            tensors_bytes=declared,
+            stored_bytes=stored,
+        )
 
 
 def read_contents(path: str) -> Any:
@@ -59,7 +149,8 @@ def read_contents(path: str) -> Any:
     Objects of no interest are `Inert`.
 
     Raises:
-      ValueError: the file is damaged, or names anything but tensors and bookkeeping.
+      ValueError: the file is damaged, or names anything but tensors and bookkeeping; or it would
+        take more memory than what is stored in it.
     """
     try:
         with open(path, "rb") as file:
@@ -70,63 +161,70 @@ def read_contents(path: str) -> Any:
     except OSError:
         raise
     except Exception as error:  # a damaged pickle raises anything
+        reason = f"{type(error).__name__}: {error}"[:200]
         raise ValueError(
             "A PyTorch file must be complete and of a form that torch.save writes."
-            f" Received: {path} ({type(error).__name__}: {error})."
+            f" Received: {path} ({reason})."
         ) from error
 
 
 def _read_zip(path):
-    with zipfile.ZipFile(path) as archive:
-        names = set(archive.namelist())
-        (pickle_name,) = [name for name in names if name.endswith(PICKLE_ENTRY)]
-        folder = pickle_name.removesuffix(PICKLE_ENTRY)
-        order = "little"
-        if f"{folder}/byteorder" in names:
-            order = archive.read(f"{folder}/byteorder").decode()
-        byte_order = {"little": "<", "big": ">"}[order]
+    archive = Archive(path)
+    names = set(archive.names)
+    (pickle_name,) = [name for name in names if name.endswith(PICKLE_ENTRY)]
+    folder = pickle_name.removesuffix(PICKLE_ENTRY)
+    byte_order = _byte_order(archive, f"{folder}/byteorder")
 
-        def storage(dtype, key, size):
-            entry = f"{folder}/data/{key}"
-            if entry not in names:
-                raise ValueError(
-                    f"Every storage must be in the archive. Received: none at {entry}."
-                )
-            return Storage(dtype, size, byte_order, functools.partial(_zip_entry, path, entry))
+    def storage(dtype, key, size):
+        entry = f"{folder}/data/{key}"
+        require(entry in names, "every storage must be in the archive", missing=entry)
+        made = Storage(dtype, size, byte_order, functools.partial(archive.read, entry))
+        require(
+            made.num_bytes == archive.size(entry),
+            f"a storage of {size} elements must have {made.num_bytes} bytes",
+            entry=entry,
+            bytes=archive.size(entry),
+        )
+        return made
 
-        with archive.open(pickle_name) as file:
-            return RestrictedUnpickler(file, storage, _tensor).load()
+    storages = Storages(path, storage)
+    with archive.open(pickle_name, PickleFile) as file:
+        unpickler = RestrictedUnpickler(file, storages, storages.tensor)
+        value = unpickler.load()
+    storages.check(unpickler.placed)
+    return value
 
 
-def _zip_entry(path, entry):
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.read(entry)
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"A PyTorch file must be complete. Received: {path} ({error}).") from error
+def _byte_order(archive, entry):
+    if entry not in archive.names:
+        return "<"
+    with archive.open(entry) as file:
+        order = file.read(max(map(len, BYTE_ORDERS)) + 1)
+    require(order in BYTE_ORDERS, "the byte order must be little or big", byteorder=order)
+    return BYTE_ORDERS[order]
 
 
 def _read_older(path):
-    storages, places = {}, {}
+    places = {}
 
     def storage(dtype, key, size):
-        if key not in storages:
-            read = functools.partial(_span, path, places, key)
-            storages[key] = Storage(dtype, size, "<", read)
-        return storages[key]
+        return Storage(dtype, size, "<", functools.partial(_span, path, places, key))
 
-    with open(path, "rb") as file:
+    storages = Storages(path, storage)
+    with PickleFile(io.FileIO(path), READ_AHEAD) as file:
 
         def load():
-            return RestrictedUnpickler(file, storage, _tensor).load()
+            return RestrictedUnpickler(file, storages, storages.tensor).load()
 
         if load() != MAGIC_NUMBER or load() != PROTOCOL_VERSION:
             raise ValueError("A PyTorch file must begin with its magic number.")
         if not load().get("little_endian", True):
             raise ValueError("A PyTorch file of the older form must be little-endian.")
-        contents, keys = load(), load()
-        _place_storages(file, [str(key) for key in keys], storages, places)
-    return contents
+        unpickler = RestrictedUnpickler(file, storages, storages.tensor)
+        value, keys = unpickler.load(), load()
+        _place_storages(file, [str(key) for key in keys], storages.by_key, places)
+    storages.check(unpickler.placed)
+    return value
 
 
 def _place_storages(file, keys, storages, places):
@@ -138,12 +236,12 @@ def _place_storages(file, keys, storages, places):
                 f"A storage must have the size that the pickle says, {storages[key].size}."
                 f" Received: {size}."
             )
-        places[key] = (file.tell(), size * storages[key].element.itemsize)
-        file.seek(places[key][1], os.SEEK_CUR)
-        if file.tell() > end:
+        places[key] = (file.tell(), storages[key].num_bytes)
+        if sum(places[key]) > end:
             raise ValueError("A PyTorch file must be complete. Received: one that ends too early.")
-    if set(places) != set(storages):
-        raise ValueError("Every storage that the pickle names must be in the file.")
+        file.seek(sum(places[key]))
+    if set(places) != set(storages) or len(keys) != len(places):
+        raise ValueError("Every storage that the pickle names must be in the file once.")
 
 
 def _span(path, places, key):
@@ -153,25 +251,13 @@ def _span(path, places, key):
         return file.read(length)
 
 
-def _tensor(storage, offset, shape, strides):
-    """A view of a storage; it must lie inside, or reading it would read other memory."""
-    shape, strides = tuple(map(int, shape)), tuple(map(int, strides))
-    count = int(np.prod(shape, dtype=object)) if shape else 1
-    last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
-    fits = not count or (min((offset, *shape, *strides)) >= 0 and last < storage.size)
-    if not fits or count > storage.size:
-        raise ValueError(
-            f"A tensor must lie inside its storage of {storage.size} elements. Received:"
-            f" offset {offset}, shape {shape}, strides {strides}."
-        )
-    return StoredTensor(
-        shape, storage.dtype, functools.partial(_view, storage, offset, shape, strides)
+def _integers(values) -> tuple[int, ...]:
+    """The axes of a tensor."""
+    plain = isinstance(values, (tuple, list)) and len(values) <= input_bounds.TENSOR_AXES
+    plain = plain and all(type(value) is int and abs(value) < 1 << 63 for value in values)
+    require(
+        plain,
+        f"a tensor must have up to {input_bounds.TENSOR_AXES} axes of plain numbers",
+        axes=len(values) if isinstance(values, (tuple, list)) else type(values).__name__,
     )
-
-
-def _view(storage, offset, shape, strides):
-    array = storage.read()
-    steps = tuple(stride * array.itemsize for stride in strides)
-    if not np.prod(shape):
-        return np.zeros(shape, array.dtype)
-    return np.lib.stride_tricks.as_strided(array[offset:], shape, steps, writeable=False)
+    return tuple(values)

@@ -1,16 +1,26 @@
 """Pickles of PyTorch's files without executing anything: what they may name is listed here.
 
-A pickle is a program that may call whatever it names. This reader resolves names by the tables
-below and never imports anything. Names of plain bookkeeping, which training frameworks store beside
-the weights, become inert objects: their arguments, state and items are thrown away. Every other
-name is refused.
+A pickle is a program that may call whatever it names. The interpreter below knows the steps that
+build plain values, resolves names by these tables and never imports anything. Names of plain
+bookkeeping, which training frameworks store beside the weights, stand for one inert object: their
+arguments, state and items are thrown away. Every other name is refused.
+
+Python's own unpickler cannot be used: a pickle of a few bytes makes it allocate gigabytes (a memo
+of any length, one list copied again and again) or compute for years (keys of nested tuples).
 """
 
 from __future__ import annotations
 
-import pickle
+import functools
+import io
+import pickletools
+import sys
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import Any
+
+from tf_biggan import input_bounds
+from tf_biggan.checks import require
+from tf_biggan.conversion.readers.tensors import StoredTensor
 
 # By the name of a storage's class without "Storage", or of a dtype: (name of the type, bytes).
 DTYPES = {
@@ -48,87 +58,258 @@ INERT_BUILTINS = frozenset(
 BUILTINS = ("builtins", "__builtin__")
 
 
-class Dictionary(dict):
-    """Stands for every kind of dictionary: keeps items, drops attributes such as `_metadata`."""
-
-    def __setstate__(self, state):
-        pass
-
-
 class Inert:
-    """Stands for an object of no interest: takes anything, does nothing, keeps nothing."""
-
-    def __init__(self, *args, **kwargs):
-        pass
-
-    def __call__(self, *args, **kwargs):
-        return self
-
-    def __setstate__(self, state):
-        pass
-
-    def __setitem__(self, key, value):
-        pass
-
-    def append(self, item):
-        """Drops the item."""
-
-    def extend(self, items):
-        """Drops the items."""
-
-    def add(self, item):
-        """Drops the item."""
+    """Stands for every object of no interest."""
 
 
-class RestrictedUnpickler(pickle.Unpickler):
+INERT = Inert()
+# What stays what it is as a key of a dictionary, and is compared in an instant.
+KEYS = (str, bytes, bool, float, type(None), Inert)
+SMALL_INTEGER = 1 << 64
+
+
+class PickleFile(io.BufferedReader):
+    """A file in which no piece and no line is longer than a pickle may have it."""
+
+    def read(self, size=-1):
+        if size > input_bounds.PICKLE_PIECE_BYTES:
+            raise ValueError(
+                f"A piece of a pickle may have {input_bounds.PICKLE_PIECE_BYTES} bytes."
+                f" Received: {size}."
+            )
+        return super().read(size)
+
+    def readline(self, size=-1):
+        limit = input_bounds.PICKLE_KEPT_TEXT_BYTES
+        line = super().readline(limit)
+        if len(line) == limit:
+            raise ValueError(f"A line of a pickle may have {limit} bytes. Received: more.")
+        return line
+
+
+class RestrictedUnpickler:
     """Reads one pickle of plain values, dictionaries and tensors.
 
     Args:
-      file: where the pickle begins.
+      file: where the pickle begins; is left where it ends.
       storage: called as storage(dtype, key, size) for every storage that is named; returns what
         `tensor` is given.
-      tensor: called as tensor(storage, offset, shape, strides); returns what stands for a tensor.
+      tensor: called as tensor(storage, offset, shape, strides); returns a `StoredTensor`.
 
-    Raises:
-      ValueError: by `load`, of a name that is not listed.
+    Attributes:
+      placed: key and bytes of every tensor that was put into a dictionary.
     """
 
-    def __init__(self, file: BinaryIO, storage: Callable, tensor: Callable):
-        # Python 2 wrote texts as bytes.
-        super().__init__(file, encoding="utf-8")
+    def __init__(self, file: PickleFile, storage: Callable, tensor: Callable):
+        self._file = file
         self._storage = storage
         self._tensor = tensor
-
-    def find_class(self, module: str, name: str) -> Any:
-        known = {
-            ("collections", "OrderedDict"): Dictionary,
-            ("collections", "defaultdict"): lambda *args: Dictionary(),
-            ("torch", "Size"): lambda sizes=(): tuple(sizes),
-            ("torch._utils", "_rebuild_tensor"): self._tensor,
+        self._stack, self._marks, self._memo = [], [], {}
+        self._operations = self._kept_bytes = 0
+        self.placed: list[tuple[str, int]] = []
+        self._callables = {
+            ("collections", "OrderedDict"): self._dictionary,
+            ("collections", "defaultdict"): lambda *args: {},
+            ("torch", "Size"): self._size,
+            ("torch._utils", "_rebuild_tensor"): tensor,
             ("torch._utils", "_rebuild_tensor_v2"): self._rebuild,
             ("torch._utils", "_rebuild_parameter"): lambda data, *args: data,
         }
-        if (module, name) in known:
-            return known[module, name]
+
+    def load(self) -> Any:
+        """The value.
+
+        Raises:
+          ValueError: a name is not listed, or a bound is passed.
+          Exception: the pickle is damaged; which kind depends on where.
+        """
+        steps = {name: functools.partial(step, self) for name, step in STEPS.items()}
+        for operation, argument, _ in pickletools.genops(self._file):
+            if operation.name == "STOP":
+                return self._stack.pop()
+            self._count(1)
+            step = steps.get(operation.name)
+            if step is None:
+                raise ValueError(f"A pickle must be one of data. Received: {operation.name}.")
+            step(argument)
+        raise ValueError("A pickle must be complete.")
+
+    def _count(self, operations):
+        self._operations += operations
+        if self._operations > input_bounds.PICKLE_OPERATIONS:
+            raise ValueError(
+                f"A pickle may have {input_bounds.PICKLE_OPERATIONS} operations. Received: more."
+            )
+
+    # Steps: what an operation does, given its argument.
+
+    def push(self, value):
+        self._stack.append(value)
+
+    def text(self, value):
+        """Pushes a text, bytes or an integer of any length, unless it is too long to matter."""
+        size = sys.getsizeof(value)
+        if size > input_bounds.PICKLE_KEPT_TEXT_BYTES:
+            return self.push(INERT)
+        self._kept_bytes += size
+        if self._kept_bytes > input_bounds.PICKLE_KEPT_BYTES:
+            raise ValueError(
+                f"Texts of a pickle may have {input_bounds.PICKLE_KEPT_BYTES} bytes."
+                " Received: more."
+            )
+        return self.push(value)
+
+    def old_text(self, value):
+        """Python 2 wrote texts as bytes."""
+        self.text(value.encode("latin-1").decode("utf-8"))
+
+    def mark(self, argument):
+        self._marks.append(len(self._stack))
+
+    def pop_mark(self, argument=None) -> list:
+        start = self._marks.pop()
+        items = self._stack[start:]
+        del self._stack[start:]
+        return items
+
+    def pop(self, argument):
+        if self._marks and self._marks[-1] == len(self._stack):
+            self._marks.pop()
+        else:
+            self._stack.pop()
+
+    def take(self, count) -> tuple:
+        """The topmost values, which leave the stack."""
+        if count > len(self._stack):
+            raise ValueError("A pickle must be complete.")
+        items = tuple(self._stack[len(self._stack) - count :])
+        del self._stack[len(self._stack) - count :]
+        return items
+
+    def append(self, argument):
+        self._extend(self.take(1))
+
+    def appends(self, argument):
+        self._extend(self.pop_mark())
+
+    def _extend(self, items):
+        if self._stack[-1] is not INERT:
+            kind = type(self._stack[-1])
+            require(kind is list, "items must be appended to a list", to=kind.__name__)
+            self._stack[-1].extend(items)
+
+    def set_item(self, argument):
+        self._set_items(self.take(2))
+
+    def set_items(self, argument):
+        self._set_items(self.pop_mark())
+
+    def _set_items(self, items):
+        self._fill(self._stack[-1], zip(items[::2], items[1::2], strict=True))
+
+    def to_dictionary(self, argument):
+        items = self.pop_mark()
+        self.push(self._fill({}, zip(items[::2], items[1::2], strict=True)))
+
+    def put(self, place):
+        self._memo[place] = self._stack[-1]
+
+    def memoize(self, argument):
+        self._memo[len(self._memo)] = self._stack[-1]
+
+    def get(self, place):
+        self.push(self._memo[place])
+
+    def drop_state(self, argument):
+        _, owner = self.take(1), self._stack[-1]
+        plain = owner is INERT or type(owner) is dict
+        require(plain, "only bookkeeping may have a state", owner=type(owner).__name__)
+
+    def call(self, argument):
+        function, arguments = self.take(2)
+        self.push(self._called(function, arguments))
+
+    def call_with_names(self, argument):
+        function, arguments, _ = self.take(3)
+        self.push(self._called(function, arguments))
+
+    def call_marked(self, argument):
+        function, *arguments = self.pop_mark()
+        self.push(self._called(function, arguments))
+
+    def call_named(self, argument):
+        self.push(self._called(self._named(*argument.split(" ", 1)), self.pop_mark()))
+
+    def _called(self, function, arguments):
+        if function is INERT:
+            return INERT
+        require(callable(function), "known names are all that is called", called=type(function))
+        return function(*arguments)
+
+    def name(self, argument):
+        self.push(self._named(*argument.split(" ", 1)))
+
+    def stacked_name(self, argument):
+        module, name = self.take(2)
+        plain = isinstance(module, str) and isinstance(name, str)
+        require(plain, "names must be texts", module=type(module), name=type(name))
+        self.push(self._named(module, name))
+
+    def _named(self, module: str, name: str) -> Any:
+        if (module, name) in self._callables:
+            return self._callables[module, name]
         if module == "torch" and name.removesuffix("Storage") in DTYPES:
             return name.removesuffix("Storage")
         if module == "torch" and name in DTYPES.values():
             return name
         if _is_inert(module, name):
-            return Inert
+            return INERT
         raise ValueError(
             "A PyTorch file may only hold tensors, plain values and known bookkeeping; nothing of"
-            f" it was executed. Received: one that names {module}.{name}. Of a whole network that"
-            " was saved, save its state_dict() instead."
+            f" it was executed. Received: one that names {module[:80]}.{name[:80]}. Of a whole"
+            " network that was saved, save its state_dict() instead."
         )
 
-    def persistent_load(self, pid: Any) -> Any:
-        if pid[0] == "module":
-            return pid[1]  # Before 1.6: the class of a layer, with its source code.
-        kind, dtype, key, _, size, *view = pid
-        if kind != "storage" or dtype not in DTYPES or any(part is not None for part in view):
-            raise ValueError(f"A tensor's storage must be of a known kind. Received: {pid!r}.")
-        return self._storage(DTYPES[dtype], str(key), int(size))
+    def stored(self, argument):
+        """Pushes the storage that the value on the stack describes."""
+        (description,) = self.take(1)
+        whole = isinstance(description, tuple) and len(description) > 1
+        require(whole, "a storage must be described", by=type(description).__name__)
+        if description[0] == "module":
+            # Before 1.6: the class of a layer, with its source code.
+            return self.push(description[1])
+        kind, dtype, key, _, size, *view = (*description, *[None] * 5)[: max(5, len(description))]
+        plain = isinstance(dtype, str) and isinstance(key, (str, int)) and isinstance(size, int)
+        require(
+            plain and kind == "storage" and dtype in DTYPES and size >= 0 and not any(view),
+            "a tensor's storage must be of a known kind",
+            dtype=dtype[:80] if isinstance(dtype, str) else type(dtype).__name__,
+        )
+        return self.push(self._storage(DTYPES[dtype], str(key), size))
+
+    def _fill(self, dictionary, pairs):
+        """Sets items; those whose keys are no plain values are of no interest."""
+        if dictionary is INERT:
+            return dictionary
+        kind = type(dictionary)
+        require(kind is dict, "items must be set in a dictionary", **{"in": kind.__name__})
+        for key, value in pairs:
+            if isinstance(key, KEYS) or (type(key) is int and abs(key) < SMALL_INTEGER):
+                dictionary[key] = value
+                if isinstance(value, StoredTensor):
+                    self.placed.append((str(key), value.num_bytes))
+        return dictionary
+
+    # What names stand for.
+
+    def _dictionary(self, items=()):
+        self._count(len(items))
+        return self._fill({}, items.items() if isinstance(items, dict) else items)
+
+    def _size(self, sizes=()):
+        limit = input_bounds.TENSOR_AXES
+        require(len(sizes) <= limit, f"a size may have {limit} axes", axes=len(sizes))
+        return tuple(sizes)
 
     def _rebuild(self, storage, offset, shape, strides, *rest):
         return self._tensor(storage, offset, shape, strides)
@@ -138,3 +319,68 @@ def _is_inert(module, name):
     if module in BUILTINS:
         return name in INERT_BUILTINS
     return (module, name) in INERT_NAMES or module.split(".")[0] in INERT_MODULES
+
+
+def _constant(make):
+    return lambda machine, argument: machine.push(make())
+
+
+def _tuple(count):
+    return lambda machine, argument: machine.push(machine.take(count))
+
+
+def _nothing(machine, argument):
+    pass
+
+
+_push, _text, _put, _get = (
+    RestrictedUnpickler.push,
+    RestrictedUnpickler.text,
+    RestrictedUnpickler.put,
+    RestrictedUnpickler.get,
+)
+# What the operations of a pickle do, by their names in `pickletools`.
+STEPS: dict[str, Callable[[RestrictedUnpickler, Any], None]] = {
+    **dict.fromkeys(("PROTO", "FRAME"), _nothing),
+    **dict.fromkeys(("BININT", "BININT1", "BININT2", "FLOAT", "BINFLOAT"), _push),
+    **dict.fromkeys(("INT", "LONG", "LONG1", "LONG4"), _text),
+    **dict.fromkeys(("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "STRING"), _text),
+    **dict.fromkeys(("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"), _text),
+    **dict.fromkeys(("BINSTRING", "SHORT_BINSTRING"), RestrictedUnpickler.old_text),
+    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _put),
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _get),
+    "MEMOIZE": RestrictedUnpickler.memoize,
+    "NONE": _constant(lambda: None),
+    "NEWTRUE": _constant(lambda: True),
+    "NEWFALSE": _constant(lambda: False),
+    "EMPTY_TUPLE": _tuple(0),
+    "TUPLE1": _tuple(1),
+    "TUPLE2": _tuple(2),
+    "TUPLE3": _tuple(3),
+    "TUPLE": lambda machine, argument: machine.push(tuple(machine.pop_mark())),
+    "EMPTY_LIST": _constant(list),
+    "LIST": lambda machine, argument: machine.push(machine.pop_mark()),
+    "APPEND": RestrictedUnpickler.append,
+    "APPENDS": RestrictedUnpickler.appends,
+    "EMPTY_DICT": _constant(dict),
+    "DICT": RestrictedUnpickler.to_dictionary,
+    "SETITEM": RestrictedUnpickler.set_item,
+    "SETITEMS": RestrictedUnpickler.set_items,
+    # Sets are of no interest.
+    "EMPTY_SET": _constant(lambda: INERT),
+    "ADDITEMS": RestrictedUnpickler.appends,
+    "FROZENSET": lambda machine, argument: (machine.pop_mark(), machine.push(INERT)),
+    "MARK": RestrictedUnpickler.mark,
+    "POP": RestrictedUnpickler.pop,
+    "POP_MARK": RestrictedUnpickler.pop_mark,
+    "DUP": lambda machine, argument: machine.push(machine._stack[-1]),
+    "GLOBAL": RestrictedUnpickler.name,
+    "STACK_GLOBAL": RestrictedUnpickler.stacked_name,
+    "REDUCE": RestrictedUnpickler.call,
+    "NEWOBJ": RestrictedUnpickler.call,
+    "NEWOBJ_EX": RestrictedUnpickler.call_with_names,
+    "OBJ": RestrictedUnpickler.call_marked,
+    "INST": RestrictedUnpickler.call_named,
+    "BUILD": RestrictedUnpickler.drop_state,
+    "BINPERSID": RestrictedUnpickler.stored,
+}

@@ -6,18 +6,25 @@ TensorFlow is imported inside the functions: nothing else of the readers needs i
 from __future__ import annotations
 
 import functools
+import math
 import os
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from tf_biggan import checks
+from tf_biggan import checks, input_bounds
+from tf_biggan.checkpoint_files import TEXT_BYTES, open_checkpoint
 from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
 from tf_biggan.plain_folder import PlainFolder
+from tf_biggan.protobuf_files import read_message
 
 GRAPH_FILE = "saved_model.pb"
 VARIABLES = os.path.join("variables", "variables")
 MODULE_PREFIX = "module/"
+# What reading a damaged checkpoint raises, beside TensorFlow's own errors.
+UNREADABLE = (IndexError, OSError, RuntimeError, ValueError, struct.error)
+LONGEST_REASON = 200
 # What may be computed: pure functions of constants.
 PURE = frozenset({"Cast", "ConcatV2", "Const", "ExpandDims", "Identity", "Pack", "Reshape"})
 PURE |= {"Squeeze", "StridedSlice", "Transpose"}
@@ -39,14 +46,11 @@ def read_variables(path: str) -> Tensors:
     # Held by every tensor, since the reader opens its files when they are first needed.
     folder = PlainFolder(path)
     try:
-        reader = tf.train.load_checkpoint(os.path.join(folder.path, VARIABLES))
+        reader = open_checkpoint(os.path.join(folder.path, VARIABLES))
         shapes = reader.get_variable_to_shape_map()
         types = reader.get_variable_to_dtype_map()
-    except (IndexError, RuntimeError, ValueError, tf.errors.OpError) as error:
-        raise ValueError(
-            f"A module's variables must be complete. Received: {path}"
-            f" ({str(error).splitlines()[0]})."
-        ) from error
+    except UNREADABLE + (tf.errors.OpError,) as error:
+        raise _incomplete(path, "variables", error) from error
     tensor = functools.partial(_variable, reader, folder, path)
     return Tensors(
         {
@@ -64,11 +68,13 @@ def _variable(reader, folder, path, name):
     try:
         return np.asarray(reader.get_tensor(name))
     # What TensorFlow raises of a file that ends too early depends on where.
-    except (IndexError, RuntimeError, tf.errors.OpError) as error:
-        raise ValueError(
-            f"A module's variables must be complete. Received: {path} ({name}:"
-            f" {str(error).splitlines()[0]})."
-        ) from error
+    except UNREADABLE + (tf.errors.OpError,) as error:
+        raise _incomplete(path, "variables", error, f"{name}: ") from error
+
+
+def _incomplete(path, what, error, name=""):
+    reason = (str(error) or type(error).__name__).splitlines()[0][:LONGEST_REASON]
+    return ValueError(f"A module's {what} must be complete. Received: {path} ({name}{reason}).")
 
 
 class Graph:
@@ -82,21 +88,16 @@ class Graph:
     """
 
     def __init__(self, path: str):
-        from google.protobuf.message import DecodeError
         from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
         file_path = os.path.join(path, GRAPH_FILE)
-        model = SavedModel()
         try:
-            with open(file_path, "rb") as file:
-                model.ParseFromString(file.read())
-        except (OSError, DecodeError) as error:
-            raise ValueError(
-                f"A module's graph must be complete. Received: {file_path} ({error})."
-            ) from error
+            model = read_message(SavedModel(), file_path)
+        except ValueError as error:
+            raise _incomplete(file_path, "graph", error) from error
         graphs = [g for g in model.meta_graphs if "train" not in g.meta_info_def.tags]
         checks.require(bool(graphs), "a module must have a graph for inference", path=file_path)
-        self._graph = graphs[0].graph_def
+        self._path, self._graph = file_path, graphs[0].graph_def
         self.node_names = tuple(node.name for node in self._graph.node)
 
     def constants(self, names: Sequence[str]) -> list[np.ndarray]:
@@ -107,12 +108,47 @@ class Graph:
         """
         import tensorflow as tf
 
-        part = tf.compat.v1.graph_util.extract_sub_graph(self._graph, list(names))
+        try:
+            part = tf.compat.v1.graph_util.extract_sub_graph(self._graph, list(names))
+        except (AssertionError, KeyError) as error:  # an input that is no node
+            raise _incomplete(self._path, "graph", error) from error
         others = sorted({f"{node.name} ({node.op})" for node in part.node if node.op not in PURE})
         checks.require(
             not others, "only what constants give is read from a graph", depends_on=others[:3]
         )
-        with tf.Graph().as_default():
-            tf.import_graph_def(part, name="")
-            with tf.compat.v1.Session() as session:
-                return session.run([f"{name}:0" for name in names])
+        _check_sizes(map(_constant_bytes, part.node))
+        try:
+            with tf.Graph().as_default() as graph:
+                tf.import_graph_def(part, name="")
+                _check_sizes(
+                    _result_bytes(one) for op in graph.get_operations() for one in op.outputs
+                )
+                with tf.compat.v1.Session() as session:
+                    return session.run([f"{name}:0" for name in names])
+        except (KeyError, tf.errors.OpError) as error:
+            raise _incomplete(self._path, "graph", error) from error
+
+
+def _check_sizes(sizes: Iterable[int]) -> None:
+    """One number can stand for a constant of any size, and one constant for many results."""
+    limit = input_bounds.COMPUTED_BYTES
+    total = sum(sizes)
+    checks.require(total <= limit, f"constants of a graph may have {limit} bytes", bytes=total)
+
+
+def _constant_bytes(node) -> int:
+    tensor = node.attr["value"].tensor
+    return _num_bytes([dim.size for dim in tensor.tensor_shape.dim], tensor.dtype)
+
+
+def _result_bytes(tensor) -> int:
+    known = tensor.shape.is_fully_defined()
+    checks.require(known, "results of constants must have known shapes", tensor=tensor.name)
+    return _num_bytes(tensor.shape.as_list(), tensor.dtype.as_datatype_enum)
+
+
+def _num_bytes(shape: Sequence[int], dtype: int) -> int:
+    import tensorflow as tf
+
+    # A type that is not set is that of a node without a value.
+    return math.prod(shape) * (tf.dtypes.as_dtype(dtype).size or TEXT_BYTES) if dtype else 0

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import numpy as np
+
+from tf_biggan import input_bounds
+from tf_biggan.checks import require
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +26,12 @@ class StoredTensor:
     shape: tuple[int, ...]
     dtype: str
     read: Callable[[], np.ndarray]
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of the values as stored; a tensor that lies twice in memory counts twice."""
+        width = 2 if self.dtype == "bfloat16" else np.dtype(self.dtype).itemsize
+        return math.prod(self.shape) * width
 
     @classmethod
     def of(cls, array: np.ndarray) -> StoredTensor:
@@ -71,6 +81,15 @@ class Tensors(Mapping[str, np.ndarray]):
                 if key.startswith(prefix)
             }
         )
+
+
+def require_plausible(names: Collection[str], path: str) -> None:
+    """Raises ValueError for more tensors, or longer names of them, than any network has."""
+    limit = input_bounds.TENSORS
+    require(len(names) <= limit, f"a file may hold {limit} tensors", path=path, tensors=len(names))
+    limit, longest = input_bounds.TENSOR_NAME_CHARACTERS, max(map(len, names), default=0)
+    rule = f"names of tensors may have {limit} characters"
+    require(longest <= limit, rule, path=path, longest=longest)
 
 
 def widened(array: np.ndarray) -> np.ndarray:
