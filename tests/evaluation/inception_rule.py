@@ -10,6 +10,7 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from tests.golden_files import manifest_weights
+from tf_biggan.conversion.readers.tensors import Tensors
 from tf_biggan.evaluation.inception_architecture import CLASSIFIER, convolutions
 from tf_biggan.evaluation.inception_sources import PYTORCH, Source
 
@@ -31,7 +32,7 @@ def state_dict() -> dict[str, np.ndarray]:
 @functools.cache
 def folded() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """The same with batch norms folded in."""
-    return Source("the rule", "", PYTORCH, state_dict).folded()
+    return Source("the rule", "", PYTORCH, lambda: Tensors.of(state_dict())).folded()
 
 
 def graph_constants() -> dict[str, np.ndarray]:

@@ -15,6 +15,7 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from tests.evaluation import inception_rule
+from tf_biggan.conversion.readers.tensors import Tensors
 from tf_biggan.evaluation import inception, inception_sources, inception_weights
 from tf_biggan.evaluation.inception_architecture import convolutions
 from tf_biggan.evaluation.inception_sources import PYTORCH, Source, open_source
@@ -250,7 +251,7 @@ def test_tensors_of_another_network_are_refused():
     weights = inception_rule.state_dict()
     later = {**weights, "fc.weight": np.zeros((1000, 2048), "float32")}
     with pytest.raises(ValueError, match=r"'fc\.weight' must be of shape \(1008, 2048\)"):
-        Source("later.pth", "", PYTORCH, lambda: later).folded()
+        Source("later.pth", "", PYTORCH, lambda: Tensors.of(later)).folded()
     broken = {**weights, "fc.bias": np.full(1008, np.nan, "float32")}
     with pytest.raises(ValueError, match=r"'fc\.bias' must be finite"):
-        Source("broken.pth", "", PYTORCH, lambda: broken).folded()
+        Source("broken.pth", "", PYTORCH, lambda: Tensors.of(broken)).folded()

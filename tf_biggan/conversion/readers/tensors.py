@@ -50,6 +50,11 @@ class Tensors(Mapping[str, np.ndarray]):
     def __init__(self, entries: Mapping[str, StoredTensor]):
         self.entries = dict(entries)
 
+    @classmethod
+    def of(cls, arrays: Mapping[str, np.ndarray]) -> Tensors:
+        """Arrays in memory as if they lay in a file."""
+        return cls({key: StoredTensor.of(array) for key, array in arrays.items()})
+
     def __getitem__(self, key: str) -> np.ndarray:
         return self.entries[key].read()
 
