@@ -78,7 +78,7 @@ LEVELS = [
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
 # Only these may import TensorFlow at all; layers, models and losses are Keras alone.
 TENSORFLOW_FREE = ("layers", "models", "losses.py", "regularizers.py", "architectures.py")
-TENSORFLOW_INSIDE = {"layers/replicas.py"}
+TENSORFLOW_INSIDE = {"layers/replicas.py", "layers/fused_convolutions.py"}
 
 
 def module_name(path: pathlib.Path) -> str:

@@ -16,7 +16,12 @@ from tf_biggan.layers.batch_norm import (
 )
 from tf_biggan.layers.linear import Conv2D, Dense, Embedding
 from tf_biggan.layers.spectral_norm import DEFAULT_SN_EPSILON, SNConv2D, SNDense, SNEmbedding
-from tf_biggan.layers.upsampled import SNUpsampledConv2D, UpsampledConv2D
+from tf_biggan.layers.upsampled import (
+    PooledConv2D,
+    SNPooledConv2D,
+    SNUpsampledConv2D,
+    UpsampledConv2D,
+)
 
 CONDITIONS = ("none", "vector", "label")
 
@@ -65,6 +70,11 @@ class LayerFactory:
     def upsampled_conv(self, owner: keras.Layer, name: str, filters: int, size: int):
         """A convolution of `owner` that doubles its input first."""
         kind = SNUpsampledConv2D if self.spectral_norm else UpsampledConv2D
+        return kind(filters, size, **self._kernel_settings(owner, name))
+
+    def pooled_conv(self, owner: keras.Layer, name: str, filters: int, size: int):
+        """A convolution of `owner` whose output is halved by means."""
+        kind = SNPooledConv2D if self.spectral_norm else PooledConv2D
         return kind(filters, size, **self._kernel_settings(owner, name))
 
     def dense(self, owner: keras.Layer, name: str, units: int, use_bias=True):

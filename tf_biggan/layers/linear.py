@@ -10,6 +10,7 @@ from keras import ops
 
 from tf_biggan import checks
 from tf_biggan.initializers import child_seed, kernel_initializer
+from tf_biggan.layers.convolutions import convolution
 
 
 class KernelLayer(keras.Layer):
@@ -86,9 +87,11 @@ class Conv2D(KernelLayer):
         self.add_kernel(shape, self.filters)
 
     def call(self, inputs, training=False):
-        kernel = self.compute_kernel(training)
-        outputs = ops.conv(inputs, kernel, padding="same", data_format="channels_last")
-        return self.add_bias(outputs)
+        return self.add_bias(self.convolve(inputs, self.effective_kernel(training)))
+
+    def convolve(self, inputs, kernel):
+        """The layer's output without its bias; `kernel` is rounded to the inputs' dtype last."""
+        return convolution(inputs, kernel)
 
     def get_config(self):
         return {

@@ -162,7 +162,8 @@ class DiscriminatorBlock(_DiscriminatorResidualBlock):
         spec = self.spec
         self.preactivate = preactivate
         self.conv_1 = self.conv("conv_1", spec.hidden_channels, 3)
-        self.conv_2 = self.conv("conv_2", spec.out_channels, 3)
+        second = self.factory.pooled_conv if spec.resample else self.factory.conv
+        self.conv_2 = second(self, "conv_2", spec.out_channels, 3)
         projected = spec.resample or spec.in_channels != spec.out_channels
         self.shortcut = self.conv("shortcut", spec.out_channels, 1) if projected else None
 
@@ -176,7 +177,7 @@ class DiscriminatorBlock(_DiscriminatorResidualBlock):
         h = self.conv_1(ops.relu(x) if self.preactivate else x, training=training)
         h = self.conv_2(ops.relu(h), training=training)
         if self.spec.resample:
-            h, x = downsample(h), downsample(x)
+            x = downsample(x)
         if self.shortcut is not None:
             x = self.shortcut(x, training=training)
         return h + x

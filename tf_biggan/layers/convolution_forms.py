@@ -1,0 +1,45 @@
+"""Which of several exact forms a convolution is computed in, by device and size.
+
+`benchmarks/convolution_forms.py` measures all forms and prints the fastest of every row.
+"""
+
+from __future__ import annotations
+
+# Kinds of devices: (what is convolved, what the result is for) to rows of (smallest side, form), of
+# which the first that fits counts. The side is that of the smaller map, in pixels.
+# Measured on two CPU cores with AVX-512 and on two with AVX2, in float32. Nobody has measured GPUs
+# and TPUs, which compute every convolution as it is written.
+FORMS = {
+    "CPU": {
+        ("convolution", "forward"): ((1, "direct"),),
+        ("convolution", "input_gradient"): ((1, "direct"),),
+        ("convolution", "kernel_gradient"): ((1, "library"),),
+        ("upsampled", "forward"): ((8, "phases"), (1, "doubled")),
+        ("upsampled", "input_gradient"): ((8, "phases"), (1, "doubled")),
+        ("upsampled", "kernel_gradient"): ((16, "strided_4x4"), (1, "doubled")),
+        ("pooled", "forward"): ((1, "strided_4x4"),),
+        ("pooled", "input_gradient"): ((4, "strided_4x4"), (1, "mean")),
+    },
+    "GPU": {
+        ("convolution", "forward"): ((1, "direct"),),
+        ("convolution", "input_gradient"): ((1, "transposed"),),
+        ("convolution", "kernel_gradient"): ((1, "library"),),
+        ("upsampled", "forward"): ((1, "doubled"),),
+        ("upsampled", "input_gradient"): ((1, "doubled"),),
+        ("upsampled", "kernel_gradient"): ((1, "doubled"),),
+        ("pooled", "forward"): ((1, "mean"),),
+        ("pooled", "input_gradient"): ((1, "mean"),),
+    },
+}
+FORMS["TPU"] = FORMS["GPU"]
+
+
+def form_of(device: str, what: str, purpose: str, side: int) -> str:
+    """The form for a kind of device ("CPU", "GPU", "TPU") and the side of the smaller map.
+
+    Args:
+      what: "convolution", "upsampled" or "pooled".
+      purpose: "forward", "input_gradient" or "kernel_gradient".
+    """
+    rows = FORMS[device][what, purpose]
+    return next(form for smallest, form in rows if side >= smallest)
