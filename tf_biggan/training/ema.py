@@ -22,6 +22,10 @@ def update_ema(average: keras.Model, source: keras.Model, decay) -> None:
       source: the model in training.
       decay: scalar from 0 (copy) to 1, as `ema_decay` gives it.
     """
+    weights = {}
     for target, value in zip(average.variables, source.variables, strict=True):
-        weight = ops.cast(decay, target.dtype)
-        target.assign(weight * target + (1 - weight) * ops.convert_to_tensor(value))
+        if target.dtype not in weights:
+            weight = ops.cast(decay, target.dtype)
+            weights[target.dtype] = (weight, 1 - weight)
+        old, new = weights[target.dtype]
+        target.assign(old * target + new * ops.convert_to_tensor(value))

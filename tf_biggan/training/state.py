@@ -10,6 +10,7 @@ import tensorflow as tf
 from tf_biggan.config import StepConfig
 from tf_biggan.models.discriminator import Discriminator
 from tf_biggan.models.generator import Generator
+from tf_biggan.training.adam import FusedAdam
 from tf_biggan.training.sigma_clamp import second_vectors
 
 
@@ -73,10 +74,10 @@ class TrainState:
         return {name: part for name, part in parts.items() if not isinstance(part, tuple) or part}
 
 
-def adam_optimizers(config: StepConfig) -> tuple[keras.optimizers.Adam, keras.optimizers.Adam]:
+def adam_optimizers(config: StepConfig) -> tuple[FusedAdam, FusedAdam]:
     """(G's, D's) Adam. Keras adds epsilon before the bias correction, as TensorFlow always has."""
     return tuple(
-        keras.optimizers.Adam(
+        FusedAdam(
             learning_rate=getattr(config, f"{side}_learning_rate"),
             beta_1=getattr(config, f"{side}_beta_1"),
             beta_2=getattr(config, f"{side}_beta_2"),

@@ -1,0 +1,39 @@
+"""Keras's Adam with one operation a variable in place of thirty."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="tf_biggan")
+class FusedAdam(keras.optimizers.Adam):
+    """Adam as Keras has it, whose update of a variable is TensorFlow's `ResourceApplyAdam`.
+
+    Epsilon is added before the bias correction, as in Keras. Slots and their names are Keras's.
+    """
+
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        # The powers are the same for all variables: they travel with the learning rate.
+        dtype = trainable_variables[0].dtype
+        step = tf.cast(self.iterations.value, dtype) + 1
+        powers = [tf.pow(tf.constant(beta, dtype), step) for beta in (self.beta_1, self.beta_2)]
+        scalars = tf.stack([tf.cast(learning_rate, dtype), *powers])
+        super()._backend_update_step(grads, trainable_variables, scalars)
+
+    def update_step(self, gradient, variable, learning_rate):
+        scalars = tf.unstack(tf.cast(learning_rate, variable.dtype))
+        rate, beta_1_power, beta_2_power = scalars
+        index = self._get_variable_index(variable)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=beta_1_power,
+            beta2_power=beta_2_power,
+            lr=rate,
+            beta1=tf.constant(self.beta_1, variable.dtype),
+            beta2=tf.constant(self.beta_2, variable.dtype),
+            epsilon=tf.constant(self.epsilon, variable.dtype),
+            grad=tf.cast(gradient, variable.dtype),
+        )
