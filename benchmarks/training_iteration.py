@@ -1,0 +1,147 @@
+"""Speed, start-up and memory of one training iteration, beside plain PyTorch networks.
+
+    python benchmarks/training_iteration.py                          every setting: the whole table
+    python benchmarks/training_iteration.py --setting=32px --rounds=3
+
+Every kind runs in a process of its own. The processes take turns, one iteration each, so that other
+work on the machine meets all of them alike; the table has medians. "start" is from the start of the
+process to the end of its first iteration. The networks of PyTorch are those of `torch_iteration`;
+that they have as many parameters as ours is checked. Run on an idle machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+from iteration_settings import SETTINGS, compiled_step, train_config
+
+TORCH = {
+    "torch": {},
+    "torch_channels_last": dict(channels_last=True),
+    "torch_compiled": dict(compiled=True),
+}
+KINDS = ("tf_biggan", *TORCH)
+
+
+def serve(kind: str, setting: str) -> None:
+    """Runs an iteration for every line that comes in and prints its seconds, as JSON."""
+    config = train_config(setting)
+    if kind == "tf_biggan":
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        state, run, arguments = compiled_step(config)
+        networks = {"G": state.generator, "D": state.discriminator}
+        counts = {
+            name: sum(variable.numpy().size for variable in network.trainable_variables)
+            for name, network in networks.items()
+        }
+
+        def one():
+            return {name: value.numpy().mean() for name, value in run(*arguments).items()}
+    else:
+        import torch_iteration
+
+        counts = torch_iteration.parameters(config)
+        one = torch_iteration.iteration(config, **TORCH[kind])
+    one()
+    print(json.dumps({"parameters": counts}), flush=True)
+    for _ in sys.stdin:
+        begun, cpu = time.perf_counter(), time.process_time()
+        one()
+        spent = [time.perf_counter() - begun, time.process_time() - cpu]
+        print(json.dumps({"spent": spent, "peak": largest_memory()}), flush=True)
+
+
+def largest_memory() -> float:
+    """Largest resident memory of this program in GiB."""
+    with open("/proc/self/status", encoding="ascii") as file:
+        facts = dict(line.split(":", 1) for line in file)
+    return int(facts["VmHWM"].split()[0]) / 2**20
+
+
+class Worker:
+    """A process that runs iterations of one kind."""
+
+    def __init__(self, kind: str, setting: str):
+        self.kind, self.seconds, self.cpu_seconds, self.peak = kind, [], [], 0.0
+        begun = time.perf_counter()
+        command = [sys.executable, __file__, f"--serve={kind}", f"--setting={setting}"]
+        pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.process = subprocess.Popen(command, text=True, **pipes)
+        self.first = self._answer()
+        self.start = time.perf_counter() - begun
+
+    def _answer(self):
+        line = self.process.stdout.readline()
+        return json.loads(line) if line else None
+
+    def iterate(self) -> None:
+        print("go", file=self.process.stdin, flush=True)
+        answer = self._answer()
+        self.peak = answer["peak"]
+        self.seconds.append(answer["spent"][0])
+        self.cpu_seconds.append(answer["spent"][1])
+
+    def end(self) -> str:
+        """Ends the process; returns the last line that it wrote to its error stream."""
+        _, errors = self.process.communicate()
+        return (errors.strip().splitlines() or [""])[-1]
+
+
+def measure(setting: str, kinds: list[str], rounds: int) -> None:
+    """Prints the rows of one setting."""
+    print(f"{setting}: {SETTINGS[setting]}", flush=True)
+    workers = []
+    for kind in kinds:
+        worker = Worker(kind, setting)
+        if worker.first is None:
+            print(f"  {kind}: could not be measured: {worker.end()}")
+        else:
+            workers.append(worker)
+    counts = {worker.kind: worker.first["parameters"] for worker in workers}
+    if len({json.dumps(count) for count in counts.values()}) > 1:
+        raise SystemExit(f"The networks differ in their number of parameters: {counts}")
+    for _ in range(rounds):
+        for worker in workers:
+            worker.iterate()
+    for worker in workers:
+        worker.end()
+    if workers:
+        show(workers)
+
+
+def show(workers: list[Worker]) -> None:
+    """Prints a table; ratios are to the first kind, above 1 where the first one is faster."""
+    medians = [statistics.median(worker.seconds) for worker in workers]
+    print(f"  {'kind':22}{'s':>9}{'CPU s':>9}{'ratio':>8}{'start s':>9}{'peak GiB':>10}")
+    for worker, median in zip(workers, medians, strict=True):
+        cpu = statistics.median(worker.cpu_seconds)
+        print(
+            f"  {worker.kind:22}{median:9.3f}{cpu:9.3f}{median / medians[0]:8.2f}"
+            f"{worker.start:9.1f}{worker.peak:10.2f}",
+            flush=True,
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--setting", action="append", choices=SETTINGS)
+    parser.add_argument("--kind", action="append", choices=KINDS)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--serve", choices=KINDS, help=argparse.SUPPRESS)
+    flags = parser.parse_args()
+    if flags.serve:
+        serve(flags.serve, flags.setting[0])
+        return
+    print(f"load before: {os.getloadavg()[0]:.1f}; {os.cpu_count()} processors")
+    for setting in flags.setting or SETTINGS:
+        measure(setting, flags.kind or list(KINDS), flags.rounds)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
