@@ -19,8 +19,12 @@ setup(
     ],
     packages=find_packages(include=["tf_biggan", "tf_biggan.*"]),
     package_data={
-        "tf_biggan": ["imagenet_classes.txt", "imagenet_attribution.txt"],
-        "tf_biggan.data": ["digits.npz", "digits_attribution.txt"],
+        "tf_biggan.data": [
+            "digits.npz",
+            "digits_attribution.txt",
+            "imagenet_classes.txt",
+            "imagenet_attribution.txt",
+        ],
         "tf_biggan.serving": ["page.html", "page.css", "page.js", "icon.svg"],
     },
     python_requires=">=3.11",

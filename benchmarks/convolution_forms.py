@@ -4,10 +4,10 @@
     python benchmarks/convolution_forms.py --setting=32px --iterations=5    also the whole iteration
 
 The iteration is traced, and the convolutions that its graph really computes are counted. Each is
-then timed on its own in every form of `tf_biggan.layers.fused_convolutions`; forms take turns, and
-the best of several runs counts. "*" marks the form that `convolution_forms.FORMS` chooses and "!"
-a faster one. The last line is the sum over the iteration with the chosen forms. The rows of `FORMS`
-come from this table. Run on an idle machine.
+then timed on its own in every form of `tf_biggan.networks.layers.fused_convolutions`. Forms take
+turns, and the best of several runs counts. "*" marks the form that `convolution_forms.FORMS`
+chooses and "!" a faster one. The last line is the sum over the iteration with the chosen forms. The
+rows of `FORMS` come from this table. Run on an idle machine.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
 from iteration_settings import SETTINGS, compiled_step, train_config
 
-from tf_biggan.layers import fused_convolutions as fused
+from tf_biggan.networks.layers import fused_convolutions as fused
 
 TABLES = {
     "convolution": fused.CONVOLUTION,

@@ -38,8 +38,8 @@ KINDS = (*EXPORTS, "training", "torch")
 
 def write_model(folder: str) -> str:
     """A model's folder with random weights."""
-    from tf_biggan.model_store.directory import write_directory
-    from tf_biggan.models.generator import Generator
+    from tf_biggan.networks.generator import Generator
+    from tf_biggan.store.model_directory import write_directory
 
     path = os.path.join(folder, "model")
     generator = Generator(ARCHITECTURE, CLASSES, initializer="n02", seed=0)
@@ -49,8 +49,8 @@ def write_model(folder: str) -> str:
 
 def write_export(model: str, folder: str, kind: str) -> str:
     """The model exported; the table of statistics does not change the work."""
+    from tf_biggan.cli.export_settings import ExportConfig
     from tf_biggan.exporting.exporter import export
-    from tf_biggan.exporting.settings import ExportConfig
 
     output = os.path.join(folder, kind, "1")
     export(ExportConfig(model=model, output=output, truncation_grid="none", **EXPORTS[kind]))
@@ -74,7 +74,7 @@ def training(path: str) -> Callable[[np.ndarray, np.ndarray], object]:
     """The generator as it is trained and sampled, in one graph."""
     import tensorflow as tf
 
-    from tf_biggan.open_model import open_model
+    from tf_biggan.store.opened_model import open_model
 
     generator = open_model(path).generator
     function = tf.function(lambda z, labels: generator(z, labels), reduce_retracing=True)

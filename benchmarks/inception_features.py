@@ -76,7 +76,7 @@ def best_of(repeats: int, function: Callable[[], object]) -> float:
 
 def random_weights() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Folded weights of the right shapes whose activations neither grow nor die out."""
-    from tf_biggan.evaluation.inception_architecture import CLASSIFIER, convolutions
+    from tf_biggan.evaluation.inception.architecture import CLASSIFIER, convolutions
 
     random = np.random.RandomState(0)
     shapes = {
@@ -93,7 +93,7 @@ def random_weights() -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 def measure_ours(repeats: int) -> None:
     """Prints images a second of the 2048 tap, in float32 and in bfloat16."""
-    from tf_biggan.evaluation.inception import Inception
+    from tf_biggan.evaluation.inception.network import Inception
 
     weights = random_weights()
     images = np.random.RandomState(0).randint(0, 256, (BATCH, SIZE, SIZE, 3)).astype(np.uint8)
@@ -106,7 +106,7 @@ def measure_ours(repeats: int) -> None:
 
 def measure_fid() -> None:
     """Prints seconds of FID from statistics and of statistics, and the largest memory of both."""
-    from tf_biggan.evaluation.frechet import feature_statistics, frechet_distance
+    from tf_biggan.evaluation.scores.frechet import feature_statistics, frechet_distance
 
     random = np.random.default_rng(0)
     features = np.empty((NUM_IMAGES, NUM_FEATURES), np.float32)

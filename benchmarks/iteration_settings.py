@@ -33,7 +33,7 @@ SETTINGS = {
 
 def train_config(name: str, **overrides):
     """The `TrainConfig` of the setting."""
-    from tf_biggan.config import TrainConfig
+    from tf_biggan.cli.train_settings import TrainConfig
 
     return TrainConfig.from_flat({**SHARED, **SETTINGS[name], **overrides})
 

@@ -7,21 +7,21 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tf_biggan.architectures import ARCHITECTURES
-from tf_biggan.block_specs import BlockSpec
-from tf_biggan.layers.attention import SelfAttention
-from tf_biggan.layers.batch_norm import BatchNorm, ConditionalBatchNorm
-from tf_biggan.layers.factory import LayerFactory
-from tf_biggan.layers.linear import Conv2D, Dense, Embedding
-from tf_biggan.layers.spectral_norm import SNConv2D, SNDense, SNEmbedding
-from tf_biggan.models.blocks import (
+from tf_biggan.networks.architectures import ARCHITECTURES
+from tf_biggan.networks.block_specs import BlockSpec
+from tf_biggan.networks.blocks import (
     DeepDiscriminatorBlock,
     DeepGeneratorBlock,
     DiscriminatorBlock,
     GeneratorBlock,
 )
-from tf_biggan.models.discriminator import Discriminator
-from tf_biggan.models.generator import Generator
+from tf_biggan.networks.discriminator import Discriminator
+from tf_biggan.networks.generator import Generator
+from tf_biggan.networks.layers.attention import SelfAttention
+from tf_biggan.networks.layers.batch_norm import BatchNorm, ConditionalBatchNorm
+from tf_biggan.networks.layers.factory import LayerFactory
+from tf_biggan.networks.layers.linear import Conv2D, Dense, Embedding
+from tf_biggan.networks.layers.spectral_norm import SNConv2D, SNDense, SNEmbedding
 
 BATCH = 4
 CLASSES = 5

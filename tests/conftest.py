@@ -10,7 +10,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 
-from tf_biggan.terminal import quiet_tensorflow
+from tf_biggan.cli.terminal import quiet_tensorflow
 
 # The first import prints lines that pytest's own processes would show among the results.
 quiet_tensorflow()

@@ -13,10 +13,10 @@ import torch
 
 from tests.conversion.command import converted, run, save, torch_tensors
 from tf_biggan import convert
-from tf_biggan.conversion.names import FAMILIES
+from tf_biggan.conversion.rules import FAMILIES
 from tf_biggan.conversion.to_biggan_pytorch import state_dict
-from tf_biggan.models.discriminator import Discriminator
-from tf_biggan.models.generator import Generator
+from tf_biggan.networks.discriminator import Discriminator
+from tf_biggan.networks.generator import Generator
 
 SMALL = dict(architecture="biggan32", num_classes=3, base_channels=2, seed=3)
 
@@ -185,7 +185,7 @@ def test_flags_without_effect_are_refused(refused, tensors, flags, message):
 
 
 def test_class_names_of_a_file(tensors, tmp_path):
-    from tf_biggan.model_store.directory import read_directory
+    from tf_biggan.store.model_directory import read_directory
 
     path = save(torch_tensors(tensors), tmp_path / "G.pth")
     names = tmp_path / "names.txt"

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tf_biggan.synthesis.interpolation_settings import InterpolateConfig
+from tf_biggan.cli.interpolate_settings import InterpolateConfig
 
 
 def run(*arguments):

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tf_biggan.synthesis.inversion_settings import InvertConfig
+from tf_biggan.cli.invert_settings import InvertConfig
 
 
 def run(*arguments):

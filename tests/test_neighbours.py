@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tf_biggan.synthesis.neighbour_settings import NeighboursConfig
+from tf_biggan.cli.neighbours_settings import NeighboursConfig
 
 
 def run(*arguments):

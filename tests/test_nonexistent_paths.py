@@ -7,24 +7,25 @@ import pathlib
 import pytest
 from absl import flags as absl_flags
 
-from tf_biggan import convert, flags
-from tf_biggan.config import TrainConfig
-from tf_biggan.data.sources import open_source
-from tf_biggan.evaluation.settings import EvaluateConfig
-from tf_biggan.exporting.describe import description
+from tf_biggan import convert
+from tf_biggan.cli import flags
+from tf_biggan.cli.evaluate_settings import EvaluateConfig
+from tf_biggan.cli.export_settings import ExportConfig
+from tf_biggan.cli.interpolate_settings import InterpolateConfig
+from tf_biggan.cli.invert_settings import InvertConfig
+from tf_biggan.cli.neighbours_settings import NeighboursConfig
+from tf_biggan.cli.sample_settings import SampleConfig
+from tf_biggan.cli.train_settings import TrainConfig
+from tf_biggan.data.schemes import open_source
+from tf_biggan.evaluation.run_evaluation import evaluate
 from tf_biggan.exporting.exporter import export
-from tf_biggan.exporting.settings import ExportConfig
-from tf_biggan.scoring import evaluate
+from tf_biggan.exporting.model_card import description
+from tf_biggan.pictures.interpolations import interpolate
+from tf_biggan.pictures.inverted_image import invert_file
+from tf_biggan.pictures.nearest_images import draw_neighbours
+from tf_biggan.pictures.samples import sample
 from tf_biggan.serving.server import serve
-from tf_biggan.synthesis.interpolated_picture import interpolate
-from tf_biggan.synthesis.interpolation_settings import InterpolateConfig
-from tf_biggan.synthesis.inversion_settings import InvertConfig
-from tf_biggan.synthesis.inverted_picture import invert_file
-from tf_biggan.synthesis.neighbour_picture import draw_neighbours
-from tf_biggan.synthesis.neighbour_settings import NeighboursConfig
-from tf_biggan.synthesis.sample_settings import SampleConfig
-from tf_biggan.synthesis.sampled_picture import sample
-from tf_biggan.training.class_map import read_class_map
+from tf_biggan.training.finetuning.class_map import read_class_map
 from tf_biggan.training.loop import train
 
 MODEL = f"--model={pathlib.Path(__file__).parent / 'version_0_1' / 'model'}"

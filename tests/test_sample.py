@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tf_biggan.synthesis.sample_settings import SampleConfig
+from tf_biggan.cli.sample_settings import SampleConfig
 
 
 def run(*arguments):

@@ -7,14 +7,14 @@ command for `--help`, loads neither TensorFlow nor Keras.
 import importlib
 
 _HOMES = {
-    "ARCHITECTURES": "tf_biggan.architectures",
-    "Architecture": "tf_biggan.architectures",
-    "Trunk": "tf_biggan.architectures",
-    "architecture_for": "tf_biggan.architectures",
-    "double_resolution": "tf_biggan.architectures",
-    "Discriminator": "tf_biggan.models.discriminator",
-    "Generator": "tf_biggan.models.generator",
-    "LOSSES": "tf_biggan.losses",
+    "ARCHITECTURES": "tf_biggan.networks.architectures",
+    "Architecture": "tf_biggan.networks.architectures",
+    "Trunk": "tf_biggan.networks.architectures",
+    "architecture_for": "tf_biggan.networks.architectures",
+    "double_resolution": "tf_biggan.networks.architectures",
+    "Discriminator": "tf_biggan.networks.discriminator",
+    "Generator": "tf_biggan.networks.generator",
+    "LOSSES": "tf_biggan.training.losses",
 }
 
 __all__ = sorted(_HOMES)

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from absl import flags as absl_flags
 
-from tf_biggan import checks, flags
-from tf_biggan.conversion.names import BIGGAN_PYTORCH, FAMILIES
-from tf_biggan.terminal import quiet_tensorflow
-from tf_biggan.text_files import read_text
+from tf_biggan import checks
+from tf_biggan.cli import flags
+from tf_biggan.cli.terminal import quiet_tensorflow
+from tf_biggan.conversion.rules import BIGGAN_PYTORCH, FAMILIES
+from tf_biggan.files.text_files import read_text
 
 FORMATS = ("pth", "npz")
 CHANNEL_ORDERS = ("rgb", "bgr")
@@ -85,9 +86,9 @@ def main(flag_values: absl_flags.FlagValues = absl_flags.FLAGS) -> int:
     from tf_biggan.conversion.converter import build_networks, plan_conversion, provenance
     from tf_biggan.conversion.families import Choices
     from tf_biggan.conversion.optimizer_states import optimizer_slots
-    from tf_biggan.conversion.sources import open_source
-    from tf_biggan.model_store.directory import write_directory
-    from tf_biggan.replaced_file import check_new
+    from tf_biggan.conversion.weight_sources import open_source
+    from tf_biggan.files.atomic import check_new
+    from tf_biggan.store.model_directory import write_directory
 
     check_new(values["output"])
     source = open_source(values["input"], values["from"], values["suffix"])
@@ -112,7 +113,7 @@ def main(flag_values: absl_flags.FlagValues = absl_flags.FLAGS) -> int:
 
 def _class_names(wanted: str | None, num_classes: int) -> tuple[str, ...]:
     """One name a class, or none."""
-    from tf_biggan.classes import imagenet_classes
+    from tf_biggan.data.classes import imagenet_classes
 
     if wanted == "none" or (wanted is None and num_classes != IMAGENET_CLASSES):
         return ()
@@ -134,9 +135,9 @@ def _back(values) -> int:
 
 def _networks_of(path: str) -> dict:
     """Networks of a run or of a model's folder, by the names of a model's folder."""
-    from tf_biggan.model_store.directory import is_model_directory, load_network, read_directory
-    from tf_biggan.training.restored import restore_networks
-    from tf_biggan.training.run_directory import is_run
+    from tf_biggan.store.model_directory import is_model_directory, load_network, read_directory
+    from tf_biggan.store.run_directory import is_run
+    from tf_biggan.store.run_networks import restore_networks
 
     checks.require_existing("input", path, "the folder of a run or of a model")
     if is_run(path):

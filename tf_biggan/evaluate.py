@@ -6,16 +6,16 @@ on them: no download. With --inception_weights=PATH the scores are FID, IS and K
 
 from __future__ import annotations
 
-from tf_biggan import flags
-from tf_biggan.evaluation.settings import EvaluateConfig
-from tf_biggan.terminal import quiet_tensorflow
+from tf_biggan.cli import flags
+from tf_biggan.cli.evaluate_settings import EvaluateConfig
+from tf_biggan.cli.terminal import quiet_tensorflow
 
 
 def main() -> int:
     """Runs the command; returns its exit code."""
     config = flags.parsed(EvaluateConfig)
     quiet_tensorflow()
-    from tf_biggan.scoring import evaluate
+    from tf_biggan.evaluation.run_evaluation import evaluate
 
     evaluate(config)
     return 0

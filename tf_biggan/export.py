@@ -6,10 +6,10 @@ which is pointed at models/birds. --describe=DIR prints what an export is; --ser
 
 from __future__ import annotations
 
-from tf_biggan import flags
-from tf_biggan.exporting.settings import ExportConfig
-from tf_biggan.plain_folder import pattern_note
-from tf_biggan.terminal import quiet_tensorflow
+from tf_biggan.cli import flags
+from tf_biggan.cli.export_settings import ExportConfig
+from tf_biggan.cli.terminal import quiet_tensorflow
+from tf_biggan.files.plain_folder import pattern_note
 
 
 def main() -> int:
@@ -17,7 +17,7 @@ def main() -> int:
     config = flags.parsed(ExportConfig)
     quiet_tensorflow()
     if config.describe is not None:
-        from tf_biggan.exporting.describe import description
+        from tf_biggan.exporting.model_card import description
 
         print(description(config.describe))
     elif config.serve is not None:

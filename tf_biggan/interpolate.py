@@ -6,16 +6,16 @@ from named images and back: --endpoints=tench@3,goldfish@5,7@0 --loop --output=p
 
 from __future__ import annotations
 
-from tf_biggan import flags
-from tf_biggan.synthesis.interpolation_settings import InterpolateConfig
-from tf_biggan.terminal import quiet_tensorflow
+from tf_biggan.cli import flags
+from tf_biggan.cli.interpolate_settings import InterpolateConfig
+from tf_biggan.cli.terminal import quiet_tensorflow
 
 
 def main() -> int:
     """Runs the command; returns its exit code."""
     config = flags.parsed(InterpolateConfig)
     quiet_tensorflow()
-    from tf_biggan.synthesis.interpolated_picture import interpolate
+    from tf_biggan.pictures.interpolations import interpolate
 
     interpolate(config)
     return 0

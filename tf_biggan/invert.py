@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from absl import flags as absl_flags
 
-from tf_biggan import flags
-from tf_biggan.synthesis.inversion_settings import InvertConfig
-from tf_biggan.terminal import quiet_tensorflow
+from tf_biggan.cli import flags
+from tf_biggan.cli.invert_settings import InvertConfig
+from tf_biggan.cli.terminal import quiet_tensorflow
 
 
 def main() -> int:
     """Runs the command; returns its exit code."""
     config = flags.parsed(InvertConfig)
     quiet_tensorflow()
-    from tf_biggan.synthesis.inverted_picture import invert_file
+    from tf_biggan.pictures.inverted_image import invert_file
 
     invert_file(config)
     return 0

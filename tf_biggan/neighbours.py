@@ -6,16 +6,16 @@ nearest to it by the features of a network, with their distances and classes.
 
 from __future__ import annotations
 
-from tf_biggan import flags
-from tf_biggan.synthesis.neighbour_settings import NeighboursConfig
-from tf_biggan.terminal import quiet_tensorflow
+from tf_biggan.cli import flags
+from tf_biggan.cli.neighbours_settings import NeighboursConfig
+from tf_biggan.cli.terminal import quiet_tensorflow
 
 
 def main() -> int:
     """Runs the command; returns its exit code."""
     config = flags.parsed(NeighboursConfig)
     quiet_tensorflow()
-    from tf_biggan.synthesis.neighbour_picture import draw_neighbours
+    from tf_biggan.pictures.nearest_images import draw_neighbours
 
     draw_neighbours(config)
     return 0

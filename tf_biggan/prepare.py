@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from absl import flags
 
-from tf_biggan.flags import define_path, run
-from tf_biggan.terminal import quiet_tensorflow
+from tf_biggan.cli.flags import define_path, run
+from tf_biggan.cli.terminal import quiet_tensorflow
 
 _SOURCE = define_path(
     "source", "Images to prepare: digits, tfds:NAME, folder:PATH or tfrecord:PATH."
@@ -40,7 +40,9 @@ _NUM_WORKERS = flags.DEFINE_integer(
 def main() -> int:
     """Runs the command."""
     quiet_tensorflow()
-    from tf_biggan.data import prepare, source, sources
+    from tf_biggan.data import schemes as sources
+    from tf_biggan.data import source
+    from tf_biggan.data import tfrecord_writer as prepare
 
     opened = sources.open_source(
         _SOURCE.value, split=_SPLIT.value, data_dir=_DATA_DIR.value, download=_DOWNLOAD.value

@@ -6,16 +6,16 @@ Without other flags a sheet, samples.png: classes as rows, seeds 0 to 9 as colum
 
 from __future__ import annotations
 
-from tf_biggan import flags
-from tf_biggan.synthesis.sample_settings import SampleConfig
-from tf_biggan.terminal import quiet_tensorflow
+from tf_biggan.cli import flags
+from tf_biggan.cli.sample_settings import SampleConfig
+from tf_biggan.cli.terminal import quiet_tensorflow
 
 
 def main() -> int:
     """Runs the command; returns its exit code."""
     config = flags.parsed(SampleConfig)
     quiet_tensorflow()
-    from tf_biggan.synthesis.sampled_picture import sample
+    from tf_biggan.pictures.samples import sample
 
     sample(config)
     return 0

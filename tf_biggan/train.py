@@ -6,9 +6,9 @@ configs/ hold published sets of them.
 
 from __future__ import annotations
 
-from tf_biggan import flags
-from tf_biggan.config import TrainConfig
-from tf_biggan.terminal import quiet_tensorflow
+from tf_biggan.cli import flags
+from tf_biggan.cli.terminal import quiet_tensorflow
+from tf_biggan.cli.train_settings import TrainConfig
 
 _RUN_DIR = flags.define_path("run_dir", "folder of the run: checkpoints, logs, samples")
 

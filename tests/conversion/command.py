@@ -11,7 +11,7 @@ import torch
 from absl import flags
 
 from tf_biggan import convert
-from tf_biggan.model_store.directory import load_network, read_directory
+from tf_biggan.store.model_directory import load_network, read_directory
 
 
 def run(**values) -> int:

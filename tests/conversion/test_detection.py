@@ -11,15 +11,15 @@ import pytest
 
 from tests.conversion.key_lists import key_lists, of_shapes, tensors_of
 from tests.shapes import shapes_only
-from tf_biggan.architectures import Architecture, Trunk
 from tf_biggan.conversion import tfhub
 from tf_biggan.conversion.converter import new_network, plan_conversion, rules_for
 from tf_biggan.conversion.families import FAMILIES, Choices
 from tf_biggan.conversion.rules import convert
-from tf_biggan.conversion.sources import Source
 from tf_biggan.conversion.to_biggan_pytorch import state_dict
+from tf_biggan.conversion.weight_sources import Source
 from tf_biggan.conversion.wrappings import MARKERS
-from tf_biggan.models.variables import variables_by_path
+from tf_biggan.networks.architectures import Architecture, Trunk
+from tf_biggan.networks.network import variables_by_path
 
 BIGGAN, DEEP = "biggan", "biggan_deep"
 

@@ -13,7 +13,7 @@ import torch
 
 from tests.conversion.command import converted, save
 from tests.conversion.key_lists import tensors_of
-from tests.models.golden_models import truncation_of_ours
+from tests.networks.golden_models import truncation_of_ours
 
 pytestmark = pytest.mark.slow
 GIGABYTE = 1 << 30

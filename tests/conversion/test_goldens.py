@@ -9,10 +9,10 @@ import pytest
 
 from tests.conversion.command import converted, save, save_json, torch_tensors
 from tests.golden_files import golden
-from tests.models.golden_models import AUTHORS, MMAGIC, truncation_of_ours
+from tests.networks.golden_models import AUTHORS, MMAGIC, truncation_of_ours
 from tf_biggan.conversion.converter import plan_conversion
 from tf_biggan.conversion.families import Choices
-from tf_biggan.conversion.sources import open_source
+from tf_biggan.conversion.weight_sources import open_source
 
 # The others take the same ways through the command; networks of theirs stand in tests/models.
 SLOW = {"aj_i128", "aj_i256", "aj_i512g", "aj_deep128", "aj_c10_sv2", "mm_128", "mm_deep128"}

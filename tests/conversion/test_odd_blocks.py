@@ -11,7 +11,7 @@ from tests.conversion.command import converted, save, save_json, torch_tensors
 from tests.golden_files import golden
 from tf_biggan.conversion.converter import plan_conversion
 from tf_biggan.conversion.families import Choices
-from tf_biggan.conversion.sources import open_source
+from tf_biggan.conversion.weight_sources import open_source
 
 PLACE = r"^generator\.layers\.(\d+)\."
 FAR = 1e6

@@ -13,8 +13,8 @@ from tests.shapes import shapes_only
 from tf_biggan.conversion.converter import new_network, plan_conversion, provenance, rules_for
 from tf_biggan.conversion.families import FAMILIES, Choices
 from tf_biggan.conversion.rules import convert
-from tf_biggan.conversion.sources import Source, open_source
-from tf_biggan.models.variables import variables_by_path
+from tf_biggan.conversion.weight_sources import Source, open_source
+from tf_biggan.networks.network import variables_by_path
 
 CONFIG = {"G_ch": 8, "D_ch": 8, "G_param": "SN", "G_activation": torch.nn.ReLU(), "SN_eps": 1e-7}
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tests.golden_files import golden
-from tests.models.golden_models import authors_discriminator, authors_generator
+from tests.networks.golden_models import authors_discriminator, authors_generator
 from tf_biggan.conversion import biggan_pytorch
 from tf_biggan.conversion.rules import ConversionError, Rule, convert
-from tf_biggan.models.variables import variables_by_path
+from tf_biggan.networks.network import variables_by_path
 
 NAMES = ["aj_c10", "aj_i64", "aj_deep128"]
 

@@ -14,7 +14,7 @@ import torch
 
 from tests.conversion.command import converted, save, torch_tensors
 from tests.golden_files import golden
-from tests.models.golden_models import authors_discriminator
+from tests.networks.golden_models import authors_discriminator
 from tf_biggan.conversion import biggan_pytorch
 
 RENAMES = (
@@ -107,9 +107,9 @@ def test_the_same_weights_give_the_images_of_biggan_pytorch(name, tmp_path):
 
 def test_its_relu_in_place_rectifies_the_shortcut():
     """A block written in PyTorch with an in-place ReLU, as StudioGAN's, is the oracle."""
-    from tf_biggan.block_specs import BlockSpec
-    from tf_biggan.layers.factory import LayerFactory
-    from tf_biggan.models.blocks import RectifiedDiscriminatorBlock
+    from tf_biggan.networks.block_specs import BlockSpec
+    from tf_biggan.networks.blocks import RectifiedDiscriminatorBlock
+    from tf_biggan.networks.layers.factory import LayerFactory
 
     factory = LayerFactory(spectral_norm=False, seed=1)
     block = RectifiedDiscriminatorBlock(BlockSpec(4, 6, 6, True, False), factory=factory)

@@ -16,7 +16,7 @@ from tests.golden_files import golden
 from tf_biggan.conversion import tfhub
 from tf_biggan.conversion.readers.tensorflow import Graph, read_variables
 from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
-from tf_biggan.models.variables import variables_by_path
+from tf_biggan.networks.network import variables_by_path
 
 EMA = "/ema_0.9999"
 

@@ -10,15 +10,15 @@ import pytest
 
 from tests.conversion.command import converted, run
 from tests.golden_files import golden
-from tests.models.golden_models import AUTHORS, authors_discriminator, authors_generator
+from tests.networks.golden_models import AUTHORS, authors_discriminator, authors_generator
 from tf_biggan.conversion import biggan_pytorch
 from tf_biggan.conversion.biggan_pytorch_arguments import argument_lines, constructor_arguments
 from tf_biggan.conversion.readers import read_tensors
 from tf_biggan.conversion.to_biggan_pytorch import state_dict, write_checkpoints
-from tf_biggan.model_store.directory import write_directory
-from tf_biggan.models.discriminator import Discriminator
-from tf_biggan.models.generator import Generator
-from tf_biggan.models.variables import variables_by_path
+from tf_biggan.networks.discriminator import Discriminator
+from tf_biggan.networks.generator import Generator
+from tf_biggan.networks.network import variables_by_path
+from tf_biggan.store.model_directory import write_directory
 
 SMALL = dict(architecture="biggan32", num_classes=3, base_channels=2, seed=3)
 
@@ -125,7 +125,7 @@ def test_another_epsilon_of_the_last_batch_norm_goes_into_its_variance():
 
 @pytest.mark.slow
 def test_a_run_gives_both_generators(tmp_path):
-    from tf_biggan.config import TrainConfig
+    from tf_biggan.cli.train_settings import TrainConfig
     from tf_biggan.training.loop import train
 
     settings = dict(num_classes=10, g_channels=1, d_channels=1, global_batch_size=4)

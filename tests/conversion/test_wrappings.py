@@ -10,10 +10,10 @@ from safetensors.torch import save_file
 from tests.conversion.command import run, save, torch_tensors
 from tf_biggan.conversion.converter import plan_conversion, provenance
 from tf_biggan.conversion.families import Choices
-from tf_biggan.conversion.sources import open_source
 from tf_biggan.conversion.to_biggan_pytorch import state_dict
-from tf_biggan.models.discriminator import Discriminator
-from tf_biggan.models.generator import Generator
+from tf_biggan.conversion.weight_sources import open_source
+from tf_biggan.networks.discriminator import Discriminator
+from tf_biggan.networks.generator import Generator
 
 SMALL = dict(architecture="biggan32", num_classes=3, base_channels=2, seed=3, initializer="n02")
 

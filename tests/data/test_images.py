@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tf_biggan.data import images
+from tf_biggan.data import decoding as images
 
 # PIL rounds to 8 bits between its horizontal and its vertical pass; TensorFlow rounds once.
 RESIZE_LEVELS = 1

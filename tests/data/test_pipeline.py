@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_biggan.data.images import naming_unreadable
+from tf_biggan.data.decoding import naming_unreadable
 from tf_biggan.data.pipeline import distribute, make_dataset
+from tf_biggan.data.schemes import open_source
 from tf_biggan.data.source import Source
-from tf_biggan.data.sources import open_source
 
 BATCH = 6
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_biggan.data import prepare as prepare_module
-from tf_biggan.data.images import crop_and_resize, naming_unreadable
+from tf_biggan.data import tfrecord_writer as prepare_module
+from tf_biggan.data.decoding import crop_and_resize, naming_unreadable
 from tf_biggan.data.pipeline import make_dataset
-from tf_biggan.data.prepare import prepare
-from tf_biggan.data.sources import open_source
+from tf_biggan.data.schemes import open_source
+from tf_biggan.data.tfrecord_writer import prepare
 
 SIDE = 8
 

@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tf_biggan.data import images
-from tf_biggan.data.prepare import prepare
+from tf_biggan.data import decoding as images
+from tf_biggan.data.schemes import open_source
 from tf_biggan.data.source import Source, check_labels, describe
-from tf_biggan.data.sources import open_source
+from tf_biggan.data.tfrecord_writer import prepare
 
 
 class LabelsOnly(Source):

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from tf_biggan.data.schemes import open_source
 from tf_biggan.data.source import describe
-from tf_biggan.data.sources import open_source
 
 COUNTS = {"train": 20, "test": 6}
 

@@ -11,8 +11,8 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from tests.golden_files import manifest_weights
 from tf_biggan.conversion.readers.tensors import Tensors
-from tf_biggan.evaluation.inception_architecture import CLASSIFIER, convolutions
-from tf_biggan.evaluation.inception_sources import PYTORCH, Source
+from tf_biggan.evaluation.inception.architecture import CLASSIFIER, convolutions
+from tf_biggan.evaluation.inception.weight_files import PYTORCH, Source
 
 BATCH_NORM = {"beta": "bias", "gamma": "weight", "moving_mean": "running_mean"}
 BATCH_NORM |= {"moving_variance": "running_var"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tf_biggan.evaluation import blas_threads, frechet
+from tf_biggan.evaluation.scores import blas_threads, frechet
 
 
 def test_decompositions_ask_for_one_thread(monkeypatch):

@@ -7,7 +7,7 @@ import pathlib
 
 import numpy as np
 
-from tf_biggan.evaluation.cache import ArrayCache, cache_folder, folder_sha256, key_of
+from tf_biggan.evaluation.features.cache import ArrayCache, cache_folder, folder_sha256, key_of
 
 
 def test_the_folder_is_the_environments_or_below_home(monkeypatch):

@@ -9,16 +9,16 @@ import pytest
 import tensorflow as tf
 
 from tests.evaluation import tiny
-from tf_biggan.data.sources import open_source
-from tf_biggan.evaluation import classifier
-from tf_biggan.evaluation.classifier import (
+from tf_biggan.data.schemes import open_source
+from tf_biggan.evaluation.features import classifier
+from tf_biggan.evaluation.features.classifier import (
     ClassifierSettings,
     accuracy,
     classifier_of,
     training_images,
 )
-from tf_biggan.evaluation.extractors import FEATURES, LOGITS
-from tf_biggan.evaluation.image_sets import ArrayImages, SourceImages
+from tf_biggan.evaluation.features.extractors import FEATURES, LOGITS
+from tf_biggan.evaluation.features.image_sets import ArrayImages, SourceImages
 
 # The digits as they are stored, where the usual settings are made for four times the size.
 SETTINGS = ClassifierSettings(channels=(16, 32), updates=(150, 150), shift=0)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_biggan.evaluation.extractors import FEATURES, open_extractor
+from tf_biggan.evaluation.features.extractors import FEATURES, open_extractor
 
 PIXELS = np.random.RandomState(0).randint(0, 256, (3, 8, 8, 3)).astype(np.uint8)
 

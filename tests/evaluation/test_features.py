@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 
 from tests.evaluation import tiny
-from tf_biggan.evaluation.cache import ArrayCache
-from tf_biggan.evaluation.extractors import FEATURES
-from tf_biggan.evaluation.features import FeatureExtraction
-from tf_biggan.evaluation.image_sets import ArrayImages
+from tf_biggan.evaluation.features.cache import ArrayCache
+from tf_biggan.evaluation.features.extraction import FeatureExtraction
+from tf_biggan.evaluation.features.extractors import FEATURES
+from tf_biggan.evaluation.features.image_sets import ArrayImages
 
 SHAPE = (8, 8, 3)
 NOTHING = ArrayCache(None)

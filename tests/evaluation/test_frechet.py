@@ -9,8 +9,8 @@ import pytest
 import scipy.linalg
 
 from tests.evaluation.metric_goldens import METRICS, feature_sets
-from tf_biggan.evaluation import frechet
-from tf_biggan.evaluation.frechet import (
+from tf_biggan.evaluation.scores import frechet
+from tf_biggan.evaluation.scores.frechet import (
     FeatureStatistics,
     StatisticsAccumulator,
     feature_statistics,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tf_biggan.evaluation.frechet import (
+from tf_biggan.evaluation.scores.frechet import (
     FeatureStatistics,
     feature_statistics,
     frechet_distance,
 )
-from tf_biggan.evaluation.frechet_infinity import frechet_infinity
+from tf_biggan.evaluation.scores.frechet_variants import frechet_infinity
 
 DIM = 30
 REFERENCE = FeatureStatistics(np.zeros(DIM), np.eye(DIM), 10**6)

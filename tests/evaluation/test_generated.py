@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_biggan import truncation
-from tf_biggan.evaluation import batch_norms
-from tf_biggan.evaluation.cache import folder_sha256
-from tf_biggan.evaluation.generated import Drawing, GeneratedImages
-from tf_biggan.evaluation.standing_statistics import copy_generator
-from tf_biggan.images import to_uint8
-from tf_biggan.model_store.saved_model import SavedModelGenerator
-from tf_biggan.models.generator import Generator
-from tf_biggan.models.variables import variables_by_path
+from tf_biggan.evaluation.features.cache import folder_sha256
+from tf_biggan.evaluation.features.generated_images import Drawing, GeneratedImages
+from tf_biggan.files.png import to_uint8
+from tf_biggan.generation import batch_norms
+from tf_biggan.generation import latents as truncation
+from tf_biggan.generation.standing_statistics import copy_generator
+from tf_biggan.networks.generator import Generator
+from tf_biggan.networks.network import variables_by_path
+from tf_biggan.store.saved_models import SavedModelGenerator
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tf_biggan.data.sources import open_source
-from tf_biggan.evaluation.image_sets import (
+from tf_biggan.data.schemes import open_source
+from tf_biggan.evaluation.features.image_sets import (
     ArrayImages,
     PilResized,
     SourceImages,

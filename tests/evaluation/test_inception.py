@@ -7,9 +7,9 @@ import pytest
 
 from tests.evaluation import inception_rule
 from tests.golden_files import golden, manifest_weights
-from tf_biggan.evaluation.inception import Inception, resize
-from tf_biggan.evaluation.inception_architecture import TAPS, convolutions
-from tf_biggan.evaluation.inception_sources import open_source
+from tf_biggan.evaluation.inception.architecture import TAPS, convolutions
+from tf_biggan.evaluation.inception.network import Inception, resize
+from tf_biggan.evaluation.inception.weight_files import open_source
 
 GOLDEN = golden("inception_public")
 SIZES = [(32, 32), (128, 128), (299, 299), (320, 200)]

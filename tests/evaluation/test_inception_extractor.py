@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_biggan.evaluation import inception_extractor
-from tf_biggan.evaluation.extractors import FEATURES, LOGITS
+from tf_biggan.evaluation.features.extractors import FEATURES, LOGITS
+from tf_biggan.evaluation.inception import extractor as inception_extractor
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.evaluation.metric_goldens import GOLDEN, logits_set
-from tf_biggan.evaluation.inception_score import inception_score
+from tf_biggan.evaluation.scores.inception_score import inception_score
 
 
 @pytest.mark.parametrize(

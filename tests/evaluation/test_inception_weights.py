@@ -16,10 +16,12 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from tests.evaluation import inception_rule
 from tf_biggan.conversion.readers.tensors import Tensors
-from tf_biggan.evaluation import inception, inception_sources, inception_weights
-from tf_biggan.evaluation.inception_architecture import convolutions
-from tf_biggan.evaluation.inception_sources import PYTORCH, Source, open_source
-from tf_biggan.evaluation.inception_weights import REFERENCE_FILES, content_sha256, load_inception
+from tf_biggan.evaluation.inception import network as inception
+from tf_biggan.evaluation.inception import weight_files as inception_sources
+from tf_biggan.evaluation.inception import weights as inception_weights
+from tf_biggan.evaluation.inception.architecture import convolutions
+from tf_biggan.evaluation.inception.weight_files import PYTORCH, Source, open_source
+from tf_biggan.evaluation.inception.weights import REFERENCE_FILES, content_sha256, load_inception
 
 NUM_CONVOLUTIONS = 12
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tf_biggan.evaluation.frechet import feature_statistics, frechet_distance
-from tf_biggan.evaluation.intra_class import intra_class_distance
+from tf_biggan.evaluation.scores.frechet import feature_statistics, frechet_distance
+from tf_biggan.evaluation.scores.frechet_variants import intra_class_distance
 
 
 def labelled(seed, labels):

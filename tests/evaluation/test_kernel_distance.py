@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.evaluation.metric_goldens import METRICS, feature_sets
-from tf_biggan.evaluation.kernel_distance import (
+from tf_biggan.evaluation.scores.kernel_distance import (
     block_kernel_distance,
     kernel_distance,
     largest_subset_size,

@@ -10,12 +10,12 @@ import pytest
 from tests.evaluation import tiny
 from tests.evaluation.metric_goldens import METRICS as GOLDENS
 from tests.evaluation.metric_goldens import feature_sets
-from tf_biggan.evaluation import metrics
-from tf_biggan.evaluation.features import Features
-from tf_biggan.evaluation.frechet import feature_statistics
+from tf_biggan.evaluation.features.extraction import Features
 from tf_biggan.evaluation.matched_labels import BY_INDEX, BY_NAME, why_classes_differ
-from tf_biggan.evaluation.metrics import METRICS, Context, Reference, score_name
 from tf_biggan.evaluation.protocol import ALL_METRICS, DEFAULT
+from tf_biggan.evaluation.scores import metrics
+from tf_biggan.evaluation.scores.frechet import feature_statistics
+from tf_biggan.evaluation.scores.metrics import METRICS, Context, Reference, score_name
 
 QUICK = dataclasses.replace(DEFAULT, kid_subsets=3, kid_subset_size=100)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tf_biggan.evaluation.nearest_rows import NearestRows
+from tf_biggan.evaluation.scores.precision_recall import NearestRows
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.evaluation.metric_goldens import METRICS, feature_sets
-from tf_biggan.evaluation import neighbours
-from tf_biggan.evaluation.neighbours import density_coverage, precision_recall
+from tf_biggan.evaluation.scores import precision_recall as neighbours
+from tf_biggan.evaluation.scores.precision_recall import density_coverage, precision_recall
 
 
 def reach(features, k):

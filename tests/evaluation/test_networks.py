@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import tensorflow as tf
 
-from tf_biggan import hardware
-from tf_biggan.evaluation import networks
+from tf_biggan.devices import hardware
+from tf_biggan.evaluation.features import named_extractor as networks
 
 
 def test_other_networks_need_no_reference(tmp_path):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tf_biggan.cli.evaluate_settings import EvaluateConfig
 from tf_biggan.evaluation.protocol import ALL_METRICS, PROTOCOLS, get_protocol
 from tf_biggan.evaluation.selection import select
-from tf_biggan.evaluation.settings import EvaluateConfig
 
 CASES = {
     "nothing": ({}, "classifier", {"classifier": ("fid", "accuracy")}),

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from tf_biggan.evaluation.frechet import feature_statistics
-from tf_biggan.evaluation.statistics_files import (
+from tf_biggan.evaluation.scores.frechet import feature_statistics
+from tf_biggan.evaluation.scores.statistics_files import (
     read_statistics,
     require_comparable,
     write_statistics,

@@ -7,8 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tf_biggan.evaluation.curve_chart import LINE, SIZE, chart
-from tf_biggan.evaluation.truncation_curve import COLUMNS, Curve, Point
+from tf_biggan.evaluation.truncation_curve import COLUMNS, LINE, SIZE, Curve, Point, chart
 
 # As truncation grows stronger the score rises; the distance falls, then rises.
 VALUES = [(0.2, 25.0, 200.0), (0.4, 9.0, 180.0), (0.8, 7.5, 120.0), (None, 8.5, 100.0)]

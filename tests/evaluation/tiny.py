@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from tf_biggan.evaluation.extractors import FEATURES, LOGITS, Extractor
-from tf_biggan.evaluation.image_sets import ArrayImages
+from tf_biggan.evaluation.features.extractors import FEATURES, LOGITS, Extractor
+from tf_biggan.evaluation.features.image_sets import ArrayImages
 
 FEATURE_DIM, NUM_CLASSES = 6, 3
 

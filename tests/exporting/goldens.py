@@ -5,11 +5,11 @@ from __future__ import annotations
 import pathlib
 
 from tests.golden_files import golden
-from tests.models.test_goldens_huggingface import ARCHITECTURES
+from tests.networks.test_goldens_huggingface import ARCHITECTURES
+from tf_biggan.cli.export_settings import ExportConfig
 from tf_biggan.conversion import huggingface
 from tf_biggan.exporting.exporter import export
-from tf_biggan.exporting.settings import ExportConfig
-from tf_biggan.model_store.directory import write_directory
+from tf_biggan.store.model_directory import write_directory
 
 NAME = "class {}, bird {}"
 

@@ -13,15 +13,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_biggan.cli.export_settings import ExportConfig
 from tf_biggan.exporting import exporter
-from tf_biggan.exporting.exporter import export
-from tf_biggan.exporting.settings import ExportConfig
-from tf_biggan.exporting.writer import new_folder
-from tf_biggan.model_store.directory import write_directory
-from tf_biggan.model_store.export_metadata import read_metadata
-from tf_biggan.models.discriminator import Discriminator
-from tf_biggan.models.generator import Generator
-from tf_biggan.open_model import open_model
+from tf_biggan.exporting.exporter import export, new_folder
+from tf_biggan.networks.discriminator import Discriminator
+from tf_biggan.networks.generator import Generator
+from tf_biggan.store.model_directory import write_directory
+from tf_biggan.store.opened_model import open_model
+from tf_biggan.store.saved_models import read_metadata
 
 Z = np.random.RandomState(0).standard_normal((3, 20)).astype("float32")
 ONE_ROW = dict(truncation_grid="none")

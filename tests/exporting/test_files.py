@@ -10,11 +10,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tf_biggan.exporting.describe import description
+from tf_biggan.exporting.model_card import description
 from tf_biggan.exporting.serving_files import batching_parameters, models_config
 from tf_biggan.exporting.signature_table import read_signatures
-from tf_biggan.model_store.export_metadata import read_metadata
-from tf_biggan.open_model import open_model
+from tf_biggan.store.opened_model import open_model
+from tf_biggan.store.saved_models import read_metadata
 
 SIGNATURES = {
     "default": {"z", "y", "truncation"},

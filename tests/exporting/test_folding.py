@@ -5,12 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tf_biggan.exporting.folding import classes_cut, folded_arrays
-from tf_biggan.exporting.inference_generator import inference_discriminator, inference_generator
-from tf_biggan.exporting.phase_convolution import PhaseConv2D
-from tf_biggan.models.discriminator import Discriminator
-from tf_biggan.models.generator import Generator
-from tf_biggan.models.variables import variables_by_path
+from tf_biggan.exporting.inference_generator import (
+    PhaseConv2D,
+    classes_cut,
+    folded_arrays,
+    inference_discriminator,
+    inference_generator,
+)
+from tf_biggan.networks.discriminator import Discriminator
+from tf_biggan.networks.generator import Generator
+from tf_biggan.networks.network import variables_by_path
 
 CASES = {
     "biggan32 tables": dict(architecture="biggan32", base_channels=4),

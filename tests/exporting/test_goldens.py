@@ -11,7 +11,7 @@ import pytest
 
 from tests.exporting.goldens import exported
 from tests.golden_files import golden
-from tests.models.golden_models import truncation_of_ours
+from tests.networks.golden_models import truncation_of_ours
 
 STRANGER = pathlib.Path(__file__).with_name("stranger.py")
 

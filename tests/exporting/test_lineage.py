@@ -10,18 +10,18 @@ import shutil
 import pytest
 
 from tests.conversion.command import run as convert
-from tf_biggan.config import TrainConfig
+from tf_biggan.cli.export_settings import ExportConfig
+from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.exporting import exporter
 from tf_biggan.exporting.lineage import licence_note, sentences
 from tf_biggan.exporting.model_card import write_card
-from tf_biggan.exporting.settings import ExportConfig
-from tf_biggan.model_store.directory import write_directory
-from tf_biggan.models.discriminator import Discriminator
-from tf_biggan.models.generator import Generator
-from tf_biggan.training.checkpoints import Checkpoints
-from tf_biggan.training.initialization import begin
+from tf_biggan.networks.discriminator import Discriminator
+from tf_biggan.networks.generator import Generator
+from tf_biggan.store.checkpoints import Checkpoints
+from tf_biggan.store.model_directory import write_directory
+from tf_biggan.store.run_directory import write_config, write_initialization
+from tf_biggan.training.finetuning.initialization import begin
 from tf_biggan.training.loop import create_state
-from tf_biggan.training.run_directory import write_config, write_initialization
 
 NOTE = "Weights for research only."
 SMALL = dict(architecture="biggan32", num_classes=3, base_channels=2, seed=3)

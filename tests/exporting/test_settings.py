@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tf_biggan.exporting.settings import ExportConfig
+from tf_biggan.cli.export_settings import ExportConfig
 
 REFUSED = {
     "nothing": ({}, "exactly one of --output"),

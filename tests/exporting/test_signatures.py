@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tf_biggan import truncation
-from tf_biggan.images import to_uint8
-from tf_biggan.interpolation import lerp, slerp
-from tf_biggan.model_store.saved_model import SavedModelGenerator
+from tf_biggan.files.png import to_uint8
+from tf_biggan.generation import latents as truncation
+from tf_biggan.generation.paths import lerp, slerp
+from tf_biggan.store.saved_models import SavedModelGenerator
 
 NAMES = "class 3"
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tf_biggan import truncation
-from tf_biggan.evaluation.standing_statistics import is_statistic, with_standing_statistics
-from tf_biggan.exporting.folding import folded_arrays
-from tf_biggan.exporting.inference_generator import inference_generator
+from tf_biggan.exporting.inference_generator import folded_arrays, inference_generator
 from tf_biggan.exporting.statistics_table import FIRST_INDEX, TableDrawing, statistics_table
-from tf_biggan.models.generator import Generator
-from tf_biggan.models.variables import variables_by_path
+from tf_biggan.generation import latents as truncation
+from tf_biggan.generation.standing_statistics import is_statistic, with_standing_statistics
+from tf_biggan.networks.generator import Generator
+from tf_biggan.networks.network import variables_by_path
 
 ROWS, BATCHES, SIZE = 6, 2, 8
 

@@ -39,25 +39,25 @@ def _convert(path, output):
 
 
 def _weights(path, output):
-    from tf_biggan.evaluation.inception_sources import open_source
+    from tf_biggan.evaluation.inception.weight_files import open_source
 
     open_source(path).folded()
 
 
 def _images(path, output):
-    from tf_biggan.evaluation.image_sets import open_images
+    from tf_biggan.evaluation.features.image_sets import open_images
 
     next(open_images(path, (8, 8), 3).batches(1))
 
 
 def _invert(path, output):
-    from tf_biggan.synthesis.target_image import read_target
+    from tf_biggan.pictures.inverted_image import read_target
 
     read_target(path, (8, 8), 3)
 
 
 def _sample(path, output):
-    from tf_biggan.open_model import open_model
+    from tf_biggan.store.opened_model import open_model
 
     open_model(path)
 

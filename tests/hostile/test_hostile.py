@@ -13,7 +13,7 @@ import pytest
 
 from tests.hostile.files import CASES, write
 from tests.hostile.readers import READERS
-from tf_biggan.terminal import one_line
+from tf_biggan.cli.terminal import one_line
 
 BY_NAME = {case.name: case for case in CASES}
 SECONDS, MEGABYTES = 10, 1000

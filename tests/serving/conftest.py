@@ -7,9 +7,9 @@ import threading
 import pytest
 
 from tests.serving import saved_models
-from tf_biggan.serving.limits import Limits
+from tf_biggan.serving.request_errors import Limits
+from tf_biggan.serving.served_model import find_versions
 from tf_biggan.serving.server import LOCAL_HOST, run_server
-from tf_biggan.serving.versions import find_versions
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_biggan.serving.admission import Admission
-from tf_biggan.serving.batching import Batcher
-from tf_biggan.serving.limits import Limits
+from tf_biggan.serving.batching import Admission, Batcher
 from tf_biggan.serving.predict_request import COLUMN, PredictRequest
-from tf_biggan.serving.request_errors import RequestError
-from tf_biggan.serving.saved_model import Signature, TensorSpec
+from tf_biggan.serving.request_errors import Limits, RequestError
+from tf_biggan.serving.served_model import Signature, TensorSpec
 
 LIMITS = Limits(batch_rows=8, batch_seconds=0.02)
 

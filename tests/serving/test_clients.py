@@ -18,7 +18,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tests.serving import saved_models
-from tf_biggan.serving.saved_model import load_saved_model
+from tf_biggan.serving.served_model import load_saved_model
 
 EXPORT = pathlib.Path(__file__).parents[2] / "export"
 CLIENTS = EXPORT / "clients"

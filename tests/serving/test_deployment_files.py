@@ -22,8 +22,8 @@ from tf_biggan.exporting.serving_files import (
     version_note,
     write_model_files,
 )
-from tf_biggan.model_store.export_metadata import write_metadata
-from tf_biggan.serving.versions import version_number
+from tf_biggan.serving.served_model import version_number
+from tf_biggan.store.saved_models import write_metadata
 
 EXPORT = pathlib.Path(__file__).parents[2] / "export"
 

@@ -7,7 +7,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from tf_biggan.serving.json_values import encoded
+from tf_biggan.serving.predict_request import encoded
 
 NUMBERS = np.random.default_rng(0).integers(-9, 9, (2, 3, 4)) / 7
 

@@ -15,12 +15,12 @@ import pytest
 from tests.serving.client import predict
 from tests.serving.conftest import running_server
 from tf_biggan.serving import server as server_module
-from tf_biggan.serving.limits import Limits
+from tf_biggan.serving.request_errors import Limits
 from tf_biggan.serving.server import serve
 
 RUNNER = """
 import sys
-from tf_biggan.terminal import quiet_tensorflow
+from tf_biggan.cli.terminal import quiet_tensorflow
 quiet_tensorflow()
 from tf_biggan.serving.server import serve
 sys.exit(serve(sys.argv[1], 0))

@@ -15,7 +15,7 @@ import pytest
 from tests.serving import saved_models
 from tests.serving.client import ROW, call, predict
 from tests.serving.conftest import running_server
-from tf_biggan.serving.limits import Limits
+from tf_biggan.serving.request_errors import Limits
 
 BIG_BODY = 50 * 2**20
 # The test's own pieces of a body count as well; a server that held one 50 MB body would not pass.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tf_biggan.serving.versions import find_versions
+from tf_biggan.serving.served_model import find_versions
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tf_biggan.sampling import uniform_for_each
+from tf_biggan.generation.latents import uniform_for_each
 
 
 def identity(images, seeds):

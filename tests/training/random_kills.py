@@ -34,16 +34,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tf_biggan.terminal import quiet_tensorflow
+from tf_biggan.cli.terminal import quiet_tensorflow
 
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 quiet_tensorflow()
 
 import tensorflow as tf  # noqa: E402
 
-from tf_biggan.config import TrainConfig  # noqa: E402
-from tf_biggan.evaluation import classifier  # noqa: E402
-from tf_biggan.training import evaluation, loop  # noqa: E402
+from tf_biggan.cli.train_settings import TrainConfig  # noqa: E402
+from tf_biggan.evaluation.features import classifier  # noqa: E402
+from tf_biggan.training import loop  # noqa: E402
+from tf_biggan.training import scores as evaluation  # noqa: E402
 from tf_biggan.training.logs import read_metrics  # noqa: E402
 
 ITERATIONS = 60

@@ -11,7 +11,7 @@ import sys
 import keras
 import tensorflow as tf
 
-from tf_biggan.config import TrainConfig
+from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.training import loop
 
 LEARNING_RATE = 0.01

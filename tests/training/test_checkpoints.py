@@ -8,7 +8,7 @@ import pathlib
 import pytest
 import tensorflow as tf
 
-from tf_biggan.training.checkpoints import (
+from tf_biggan.store.checkpoints import (
     Checkpoints,
     UnreadableCheckpoint,
     checkpoint_iterations,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tf_biggan.classes import ClassLookup, imagenet_classes
-from tf_biggan.training import initialization
-from tf_biggan.training.class_map import class_sources, describe_sources, read_class_map
-from tf_biggan.training.source_model import SourceModel, SourceNetwork
+from tf_biggan.data.classes import ClassLookup, imagenet_classes
+from tf_biggan.training.finetuning import initialization
+from tf_biggan.training.finetuning.class_map import class_sources, describe_sources, read_class_map
+from tf_biggan.training.finetuning.source_model import SourceModel, SourceNetwork
 
 IMAGENET = ClassLookup(tuple(imagenet_classes().values()))
 DIGITS = ClassLookup(tuple("0123456789"))

@@ -9,24 +9,24 @@ import shutil
 import numpy as np
 import pytest
 
-from tf_biggan.classes import ClassLookup
-from tf_biggan.config import TrainConfig
-from tf_biggan.evaluation.statistics_files import read_statistics
-from tf_biggan.model_store.directory import load_network, read_directory
-from tf_biggan.model_store.export_metadata import read_metadata
-from tf_biggan.open_model import open_model
-from tf_biggan.synthesis.inverted_image import read_inverted
-from tf_biggan.synthesis.unfinished import begin as begin_unfinished
-from tf_biggan.training.class_map import read_class_map
-from tf_biggan.training.evaluation import _best_until
-from tf_biggan.training.initialization import begin
-from tf_biggan.training.logs import MetricsLog, read_metrics
-from tf_biggan.training.run_directory import (
+from tf_biggan.cli.train_settings import TrainConfig
+from tf_biggan.data.classes import ClassLookup
+from tf_biggan.evaluation.scores.statistics_files import read_statistics
+from tf_biggan.generation.found_latents import read_inverted
+from tf_biggan.pictures.image_output import begin as begin_unfinished
+from tf_biggan.store.model_directory import load_network, read_directory
+from tf_biggan.store.opened_model import open_model
+from tf_biggan.store.run_directory import (
     check_run,
     read_class_names,
     read_data_identity,
     read_initialization,
 )
+from tf_biggan.store.saved_models import read_metadata
+from tf_biggan.training.finetuning.class_map import read_class_map
+from tf_biggan.training.finetuning.initialization import begin
+from tf_biggan.training.logs import MetricsLog, read_metrics
+from tf_biggan.training.scores import _best_until
 
 FIXTURES = pathlib.Path(__file__).parents[1] / "version_0_1"
 DEEP = "[" * 100_000

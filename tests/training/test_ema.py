@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests.golden_files import golden
-from tf_biggan.models.generator import Generator
-from tf_biggan.training.ema import ema_decay, update_ema
+from tf_biggan.networks.generator import Generator
+from tf_biggan.training.state import ema_decay, update_ema
 
 NAMES = ("lin.bias", "buf")
 

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tests.training.test_loop import config
-from tf_biggan import hardware
+from tf_biggan.devices import hardware
 from tf_biggan.training.environment import (
     ENVIRONMENT_FILE,
     describe_start,

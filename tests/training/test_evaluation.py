@@ -10,12 +10,12 @@ import pytest
 import tensorflow as tf
 
 from tests.training.test_loop import config
-from tf_biggan.data.sources import open_source
-from tf_biggan.evaluation import classifier
+from tf_biggan.data.schemes import open_source
 from tf_biggan.evaluation.evaluator import Scores
-from tf_biggan.training.evaluation import RunEvaluation
+from tf_biggan.evaluation.features import classifier
+from tf_biggan.store.run_directory import read_initialization, write_initialization
 from tf_biggan.training.loop import create_state, train
-from tf_biggan.training.run_directory import read_initialization, write_initialization
+from tf_biggan.training.scores import RunEvaluation
 
 QUICK = functools.partial(classifier.ClassifierSettings, channels=(8, 8), updates=(30, 30))
 SETTINGS = dict(save_every=2, sample_every=0, sigma_every=0, log_every=1, eval_images=70)

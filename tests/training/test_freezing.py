@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.shapes import shapes_only
-from tf_biggan.models.discriminator import Discriminator
-from tf_biggan.models.variables import variables_by_path
-from tf_biggan.training.freezing import freeze_blocks
+from tf_biggan.networks.discriminator import Discriminator
+from tf_biggan.networks.network import variables_by_path
+from tf_biggan.training.finetuning.freezing import freeze_blocks
 
 
 def trained(discriminator):

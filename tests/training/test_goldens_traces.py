@@ -7,13 +7,13 @@ import pytest
 import tensorflow as tf
 
 from tests.golden_files import golden
-from tests.models.golden_models import norm_map_sizes
+from tests.networks.golden_models import norm_map_sizes
 from tests.training.torch_adam import TorchAdam
-from tf_biggan.config import StepConfig
+from tf_biggan.cli.train_settings import StepConfig
 from tf_biggan.conversion import biggan_pytorch
-from tf_biggan.models.discriminator import Discriminator
-from tf_biggan.models.generator import Generator
-from tf_biggan.models.variables import variables_by_path
+from tf_biggan.networks.discriminator import Discriminator
+from tf_biggan.networks.generator import Generator
+from tf_biggan.networks.network import variables_by_path
 from tf_biggan.training.state import TrainState
 from tf_biggan.training.train_step import replica_iteration
 from tf_biggan.training.updates import Draw, Reals

@@ -13,23 +13,23 @@ import tensorflow as tf
 from PIL import Image
 
 from tests.golden_files import golden
-from tests.models.golden_models import authors_discriminator, authors_generator
+from tests.networks.golden_models import authors_discriminator, authors_generator
 from tests.training.test_loop import config as digits_config
-from tf_biggan.config import TrainConfig
+from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.conversion import biggan_pytorch, huggingface
 from tf_biggan.data.pipeline import make_dataset
-from tf_biggan.data.sources import open_source
-from tf_biggan.model_store.directory import load_network, read_directory, write_directory
-from tf_biggan.model_store.optimizer_slots import OptimizerSlots
-from tf_biggan.models.discriminator import Discriminator
-from tf_biggan.models.generator import Generator
-from tf_biggan.models.variables import variables_by_path
-from tf_biggan.training.checkpoints import Checkpoints
-from tf_biggan.training.initialization import begin
+from tf_biggan.data.schemes import open_source
+from tf_biggan.networks.discriminator import Discriminator
+from tf_biggan.networks.generator import Generator
+from tf_biggan.networks.network import variables_by_path
+from tf_biggan.store.checkpoints import Checkpoints
+from tf_biggan.store.model_directory import load_network, read_directory, write_directory
+from tf_biggan.store.optimizer_slots import OptimizerSlots
+from tf_biggan.store.run_directory import read_config, write_config
+from tf_biggan.store.run_networks import restore_network
+from tf_biggan.training.finetuning.initialization import begin
 from tf_biggan.training.logs import read_metrics
 from tf_biggan.training.loop import create_state, train
-from tf_biggan.training.restored import restore_network
-from tf_biggan.training.run_directory import read_config, write_config
 from tf_biggan.training.train_step import replica_iteration
 from tf_biggan.training.updates import Draw, Reals
 

@@ -12,8 +12,9 @@ import tensorflow as tf
 
 from tests.killed_files import every_moment
 from tests.training.test_checkpoints import State
-from tf_biggan.config import TrainConfig
-from tf_biggan.training import evaluation, loop
+from tf_biggan.cli.train_settings import TrainConfig
+from tf_biggan.training import loop
+from tf_biggan.training import scores as evaluation
 from tf_biggan.training.logs import read_metrics
 
 # Changes of files that TensorFlow makes.

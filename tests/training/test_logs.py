@@ -12,8 +12,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tf_biggan.training.logs import MetricsLog, read_metrics
-from tf_biggan.training.tensorboard import TensorBoardLog
+from tf_biggan.training.logs import MetricsLog, TensorBoardLog, read_metrics
 
 
 def written(run_dir, iterations):
@@ -106,7 +105,7 @@ def test_every_process_has_a_file_and_they_read_in_order(tmp_path):
 def test_events_need_no_tensorboard(tmp_path):
     code = (
         "import sys\nsys.modules['tensorboard'] = None\n"
-        "from tf_biggan.training.tensorboard import TensorBoardLog\n"
+        "from tf_biggan.training.logs import TensorBoardLog\n"
         f"TensorBoardLog({str(tmp_path)!r}).scalars(1, {{'a': 1.0}})"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tf_biggan.config import TrainConfig
-from tf_biggan.data.sources import open_source
-from tf_biggan.evaluation import classifier
-from tf_biggan.open_model import open_model
+from tf_biggan.cli.train_settings import TrainConfig
+from tf_biggan.data.schemes import open_source
+from tf_biggan.devices.strategy import create_strategy
+from tf_biggan.evaluation.features import classifier
+from tf_biggan.store.checkpoints import Checkpoints
+from tf_biggan.store.opened_model import open_model
+from tf_biggan.store.run_directory import read_config
+from tf_biggan.store.run_networks import checkpoint_iterations
 from tf_biggan.training import loop
-from tf_biggan.training.checkpoints import Checkpoints
-from tf_biggan.training.distribution import create_strategy
 from tf_biggan.training.logs import read_metrics
 from tf_biggan.training.loop import create_state, label_probabilities, train, with_classes_of
-from tf_biggan.training.restored import checkpoint_iterations
-from tf_biggan.training.run_directory import read_config
 
 SETTINGS = dict(
     dataset="digits",

@@ -10,14 +10,14 @@ import pytest
 import tensorflow as tf
 
 from tests.readme_blocks import readme_block
-from tf_biggan.augmentation import get_augmentation
-from tf_biggan.config import StepConfig, TrainConfig
-from tf_biggan.losses import LOSSES, get_loss
-from tf_biggan.open_model import open_model
+from tf_biggan.cli.train_settings import StepConfig, TrainConfig
+from tf_biggan.store.opened_model import open_model
+from tf_biggan.store.run_directory import read_config
+from tf_biggan.training.augmentation import get_augmentation
 from tf_biggan.training.logs import read_metrics
 from tf_biggan.training.loop import train
+from tf_biggan.training.losses import LOSSES, get_loss
 from tf_biggan.training.own_code import check_augmentation, check_loss
-from tf_biggan.training.run_directory import read_config
 
 SETTINGS = dict(
     dataset="digits",
@@ -32,7 +32,9 @@ SETTINGS = dict(
     sample_every=0,
     sigma_every=0,
 )
-HEAD = "import numpy as np, tensorflow as tf\nfrom tf_biggan.losses import AdversarialLoss\n"
+HEAD = (
+    "import numpy as np, tensorflow as tf\nfrom tf_biggan.training.losses import AdversarialLoss\n"
+)
 D, G = "lambda real, fake: (-real, fake)", "lambda fake: -fake"
 
 
@@ -83,7 +85,7 @@ def test_the_example_of_the_readme_trains_and_its_run_needs_the_module_to_resume
 
 
 def test_the_same_formula_in_an_own_module_is_the_same_loss(module):
-    text = "from tf_biggan.losses import LOSSES\nsame = LOSSES['hinge']"
+    text = "from tf_biggan.training.losses import LOSSES\nsame = LOSSES['hinge']"
     module(text)
     assert get_loss("mine:same") is LOSSES["hinge"]
     check_loss("mine:same")
@@ -92,7 +94,7 @@ def test_the_same_formula_in_an_own_module_is_the_same_loss(module):
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_the_packages_own_losses_pass_the_check_of_others(name, module):
-    module(f"from tf_biggan.losses import LOSSES\nsame = LOSSES['{name}']")
+    module(f"from tf_biggan.training.losses import LOSSES\nsame = LOSSES['{name}']")
     check_loss("mine:same")
 
 
@@ -138,7 +140,7 @@ def test_losses_that_cannot_be_trained_with_are_told_in_one_line(module, d, g, m
     assert "\n" not in str(raised.value)
 
 
-SEEDED = "from tf_biggan.sampling import uniform_for_each\n"
+SEEDED = "from tf_biggan.generation.latents import uniform_for_each\n"
 UNUSABLE_AUGMENTATIONS = {
     "arguments": ("lambda images: images", r"augment\(images, seeds\) fails with TypeError"),
     "shape": ("lambda x, s: x[:, 1:]", r"must return images float32 \[3, 8, 8, 1\], and returns"),

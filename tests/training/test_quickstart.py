@@ -10,12 +10,12 @@ import threading
 import numpy as np
 import pytest
 
-from tf_biggan.config import TrainConfig
-from tf_biggan.data.sources import open_source
-from tf_biggan.flags import define, expand_flagfiles, parsed
-from tf_biggan.training.checkpoints import Checkpoints
+from tf_biggan.cli.flags import define, expand_flagfiles, parsed
+from tf_biggan.cli.train_settings import TrainConfig
+from tf_biggan.data.schemes import open_source
+from tf_biggan.store.checkpoints import Checkpoints
+from tf_biggan.store.run_directory import read_config
 from tf_biggan.training.loop import create_state, train
-from tf_biggan.training.run_directory import read_config
 
 FLAGS = pathlib.Path(__file__).parents[2] / "configs" / "quickstart.flags"
 # More than the quickstart has, to see whether memory grows.

@@ -12,16 +12,16 @@ from PIL import Image
 
 from tests.training.test_loop import config
 from tf_biggan.data.identity import DataIdentity
-from tf_biggan.data.prepare import prepare
-from tf_biggan.data.sources import open_source
-from tf_biggan.training.loop import train
-from tf_biggan.training.run_data import data_of_run
-from tf_biggan.training.run_directory import (
+from tf_biggan.data.schemes import open_source
+from tf_biggan.data.tfrecord_writer import prepare
+from tf_biggan.store.run_directory import (
     read_class_names,
     read_config,
     read_data_identity,
     write_config,
 )
+from tf_biggan.training.loop import train
+from tf_biggan.training.run_data import data_of_run
 
 CLASSES = ("ant", "bee", "cow")
 

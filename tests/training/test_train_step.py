@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_biggan.config import StepConfig
-from tf_biggan.layers.spectral_norm import normalized_layers
-from tf_biggan.models.discriminator import Discriminator
-from tf_biggan.models.generator import Generator
-from tf_biggan.models.variables import variables_by_path
+from tf_biggan.cli.train_settings import StepConfig
+from tf_biggan.networks.discriminator import Discriminator
+from tf_biggan.networks.generator import Generator
+from tf_biggan.networks.layers.spectral_norm import normalized_layers
+from tf_biggan.networks.network import variables_by_path
 from tf_biggan.training.state import TrainState
 from tf_biggan.training.train_step import (
     batch_plan,

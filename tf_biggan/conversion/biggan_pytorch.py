@@ -11,11 +11,20 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tf_biggan.conversion.layouts import DISCRIMINATOR_LAYOUT, SourceLayout, Transform
 from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
-from tf_biggan.conversion.rules import ConversionError, Row, Rule, Tensor, expand, load
-from tf_biggan.conversion.tables import Tables
-from tf_biggan.models.variables import variables_by_path
+from tf_biggan.conversion.rules import (
+    DISCRIMINATOR_LAYOUT,
+    ConversionError,
+    Row,
+    Rule,
+    SourceLayout,
+    Tables,
+    Tensor,
+    Transform,
+    expand,
+    load,
+)
+from tf_biggan.networks.network import variables_by_path
 
 Transforms = Mapping[str, Transform]
 COUNTER = ".accumulation_counter"

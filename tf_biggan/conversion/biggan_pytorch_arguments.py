@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 
-from tf_biggan.architectures import ARCHITECTURES, Architecture, Trunk
+from tf_biggan.networks.architectures import ARCHITECTURES, Architecture, Trunk
 
 # Its tables: the rows of ours that have the same widths, by variant. BigGAN-deep ends at 256 there,
 # and there is no discriminator for 512.

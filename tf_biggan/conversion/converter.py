@@ -12,23 +12,23 @@ from collections.abc import Mapping
 import keras
 
 from tf_biggan import checks
-from tf_biggan.conversion.architecture_match import Match, match_architecture
+from tf_biggan.cli.progress import Progress
 from tf_biggan.conversion.detection import (
+    Match,
     discriminator_arguments,
     find_bottom_size,
     find_conditioning,
     generator_arguments,
+    match_architecture,
 )
 from tf_biggan.conversion.families import FAMILIES, Choices, Prepared, check_choices
-from tf_biggan.conversion.names import FOLDED
-from tf_biggan.conversion.rules import Rule, load
-from tf_biggan.conversion.sources import DISCRIMINATOR, GENERATOR, RAW_GENERATOR, Source
+from tf_biggan.conversion.rules import FOLDED, Rule, load
 from tf_biggan.conversion.spectral_norm_styles import is_normalized
 from tf_biggan.conversion.structure import Structure, find_structure
-from tf_biggan.models.discriminator import Discriminator
-from tf_biggan.models.generator import Generator
-from tf_biggan.models.num_values import discriminator_values, generator_values, require_stored
-from tf_biggan.progress import Progress
+from tf_biggan.conversion.weight_sources import DISCRIMINATOR, GENERATOR, RAW_GENERATOR, Source
+from tf_biggan.networks.discriminator import Discriminator
+from tf_biggan.networks.generator import Generator
+from tf_biggan.networks.num_values import discriminator_values, generator_values, require_stored
 
 EPSILONS = ("sn_epsilon", "bn_epsilon", "output_bn_epsilon")
 NARROW = ("float16", "bfloat16")

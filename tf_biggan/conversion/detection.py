@@ -1,15 +1,225 @@
-"""Arguments of our networks, found from the shapes of a checkpoint's tensors."""
+"""The row of the architecture table that fits the blocks of a checkpoint, or a new one."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 
 from tf_biggan import checks
-from tf_biggan.conversion.architecture_match import Match
-from tf_biggan.conversion.rules import ConversionError
+from tf_biggan.conversion.rules import ConversionError, Tables
 from tf_biggan.conversion.structure import Shapes, Structure, shape_of
-from tf_biggan.conversion.tables import Tables
+from tf_biggan.networks.architectures import ARCHITECTURES, Architecture, Trunk
+from tf_biggan.networks.block_specs import discriminator_blocks, generator_blocks
+
+SIDES = ("generator", "discriminator")
+DEEP_DEPTH = 2
+USUAL_BOTTOM = 4
+PUBLISHED = dict(latent_injection="split", embedding_dim=128, latent_dim=128)
+
+
+@dataclasses.dataclass(frozen=True)
+class Match:
+    """An architecture, and by network its width multiplier and its blocks per resolution."""
+
+    architecture: Architecture
+    base_channels: Mapping[str, int]
+    depth: Mapping[str, int]
+
+
+def match_architecture(
+    structures: Mapping[str, Structure],
+    resolution: int | None = None,
+    published: Mapping[str, object] | None = None,
+    bottom: int | None = None,
+) -> Match:
+    """The architecture of one or both networks.
+
+    Of several rows that fit, the one that agrees with most of `published` is taken. Where none
+    fits, one is made of the widths found; the side that is not there then mirrors the other.
+
+    Args:
+      structures: by "generator" and "discriminator", those that are there.
+      resolution: of the images, where it is known otherwise.
+      published: values of `Architecture` that were found otherwise.
+      bottom: side of the first feature map; None where only a discriminator is there, which does
+        not show it.
+
+    Raises:
+      ValueError: no architecture of that resolution has such blocks, or the blocks do not say
+        their resolution and it is not given.
+    """
+    fits = [match for row in ARCHITECTURES.values() if (match := _fit(row, structures)) is not None]
+    fits = _of_resolution(fits, resolution, bottom)
+    if fits:
+        return max(fits, key=lambda match: _agreement(match, published or {}))
+    match = _made_match(structures)
+    blocks = {f"{side}_blocks": _widths(found.blocks) for side, found in structures.items()}
+    unpaired = any(len(found.blocks) % DEEP_DEPTH for found in structures.values())
+    checks.require(
+        match is not None or not unpaired or _variant(structures) == "biggan",
+        "blocks of a BigGAN-deep that do not come in pairs need config.json beside the weights,"
+        " which says where the image's size doubles",
+        **blocks,
+    )
+    checks.require(
+        match is not None and bool(_of_resolution([match], resolution, bottom)),
+        "the blocks must be those of a BigGAN or BigGAN-deep of the resolution",
+        resolution=resolution,
+        **blocks,
+    )
+    deep_d_alone = _variant(structures) == "biggan_deep" and "generator" not in structures
+    checks.require(
+        not deep_d_alone or resolution is not None,
+        "blocks of such widths do not say the image's size; `--resolution` is needed",
+        widths=_widths(structures["discriminator"].blocks) if deep_d_alone else None,
+    )
+    return match
+
+
+def _variant(structures) -> str:
+    return next(iter(structures.values())).variant
+
+
+def _of_resolution(matches, resolution, bottom) -> list[Match]:
+    """Those whose images have the resolution; with a first feature map of 4x4 by preference."""
+    if resolution is None:
+        return matches
+    scales = [(match, match.architecture.scale) for match in matches]
+    wanted = [match for match, scale in scales if scale * (bottom or USUAL_BOTTOM) == resolution]
+    if bottom is None and not wanted:
+        return [match for match, scale in scales if resolution % scale == 0]
+    return wanted
+
+
+def _fit(row: Architecture, structures) -> Match | None:
+    base_channels, depth = {}, {}
+    for side, structure in structures.items():
+        found = _fit_side(row, side, structure)
+        if found is None:
+            return None
+        base_channels[side], depth[side] = found
+    return Match(row, base_channels, depth)
+
+
+def _fit_side(row, side, structure) -> tuple[int, int] | None:
+    """Width multiplier and blocks per resolution with which a row has these blocks."""
+    trunk, blocks = getattr(row, side), structure.blocks
+    depth, rest = divmod(len(blocks), len(trunk.resample))
+    deep = structure.variant == "biggan_deep"
+    entering = side == "generator" or deep
+    width = blocks[0].in_channels if entering else blocks[0].out_channels
+    base_channels, odd = divmod(width, trunk.widths[0])
+    if row.variant != structure.variant or rest or odd or (not deep and depth != 1):
+        return None
+    specs = _specs(row, side, base_channels, depth, blocks)
+    fits = all(_agrees(*pair, row.variant) for pair in zip(specs, blocks, strict=True))
+    # Attention follows the last block of a resolution.
+    fits &= all((index + 1) % depth == 0 for index, block in enumerate(blocks) if block.attention)
+    return (base_channels, depth) if fits else None
+
+
+def _specs(row, side, base_channels, depth, blocks):
+    if side == "generator":
+        return generator_blocks(row, base_channels, depth, ())
+    channels = blocks[0].in_channels
+    return discriminator_blocks(row, base_channels, depth, (), channels, wide=True)
+
+
+def _agrees(spec, found, variant):
+    projects = spec.in_channels != spec.out_channels
+    if variant == "biggan":
+        projects = projects or spec.resample
+    elif spec.out_channels < spec.in_channels:
+        projects = False  # a deep generator's block drops channels
+    return (
+        (spec.in_channels, spec.out_channels) == (found.in_channels, found.out_channels)
+        and projects == found.shortcut
+        and found.resample in (None, spec.resample)
+    )
+
+
+def _agreement(match, published):
+    row = match.architecture
+    return sum(getattr(row, name) == value for name, value in published.items())
+
+
+def _made_match(structures) -> Match | None:
+    """An architecture of the blocks' own; a deep one without pairs has a block per resolution."""
+    trunks = {}
+    for side, found in structures.items():
+        candidates = [_trunk(side, found, depth) for depth in _depths(found)]
+        rows = [_row(found.variant, {side: trunk}) for trunk in candidates]
+        fitting = [
+            trunk
+            for trunk, row in zip(candidates, rows, strict=True)
+            if _fit_side(row, side, found) is not None
+        ]
+        if not fitting:
+            return None
+        trunks[side] = fitting[0]
+    return _fit(_row(found.variant, trunks), structures)
+
+
+def _depths(found: Structure) -> tuple[int, ...]:
+    """Blocks per resolution that the blocks can be read with."""
+    if found.variant == "biggan":
+        return (1,)
+    # Without pairs, only the blocks themselves say where the size changes.
+    said = all(block.resample is not None for block in found.blocks)
+    pairs = len(found.blocks) % DEEP_DEPTH == 0
+    return (DEEP_DEPTH,) * pairs + (1,) * said
+
+
+def _row(variant, trunks) -> Architecture:
+    trunks = dict(trunks)
+    for side, other in (SIDES, SIDES[::-1]):
+        if side not in trunks:
+            trunks[side] = _mirrored(trunks[other], variant, side)
+    return Architecture(
+        name=f"{variant}_converted",
+        variant=variant,
+        **trunks,
+        base_channels=1,
+        depth=1 if variant == "biggan" else DEEP_DEPTH,
+        source="the blocks of a converted checkpoint",
+        **PUBLISHED,
+    )
+
+
+def _trunk(side, found: Structure, depth) -> Trunk:
+    deep = found.variant == "biggan_deep"
+    blocks = found.blocks
+    last = blocks[depth - 1 :: depth]
+    widths = tuple(block.out_channels for block in last)
+    if side == "generator" or deep:
+        widths = (blocks[0].in_channels, *widths)
+    unit = math.gcd(*widths)
+    stages = [blocks[i : i + depth] for i in range(0, len(blocks), depth)]
+    resample = tuple(_resamples(side, stage, deep) for stage in stages)
+    return Trunk(tuple(width // unit for width in widths), resample)
+
+
+def _resamples(side, stage, deep):
+    said = [block.resample for block in stage if block.resample is not None]
+    if said:
+        return any(said)
+    # A discriminator's block of BigGAN that keeps its width has a shortcut only to pool.
+    block = stage[-1]
+    same = block.in_channels == block.out_channels
+    return not (side == "discriminator" and not deep and same and not block.shortcut)
+
+
+def _mirrored(trunk: Trunk, variant, side) -> Trunk:
+    widths = trunk.widths[::-1]
+    if side == "generator":
+        return Trunk(widths, (True,) * (len(widths) - 1))
+    last = () if variant == "biggan_deep" else (False,)
+    return Trunk(widths, (*trunk.resample[::-1], *last))
+
+
+def _widths(blocks):
+    return [(block.in_channels, block.out_channels) for block in blocks]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,19 +17,19 @@ from tf_biggan.conversion import (
     studiogan,
     tfhub,
 )
-from tf_biggan.conversion.names import (
+from tf_biggan.conversion.readers.tensorflow import Graph
+from tf_biggan.conversion.readers.tensors import Tensors
+from tf_biggan.conversion.rules import (
     BIGGAN_PYTORCH,
     HUGGINGFACE,
     MMAGIC,
     STUDIOGAN,
     TFHUB,
+    Rule,
+    Tables,
 )
-from tf_biggan.conversion.readers.tensorflow import Graph
-from tf_biggan.conversion.readers.tensors import Tensors
-from tf_biggan.conversion.rules import Rule
-from tf_biggan.conversion.sources import DISCRIMINATOR, GENERATOR, RAW_GENERATOR, Source
 from tf_biggan.conversion.spectral_norm_styles import is_normalized, with_authors_keys
-from tf_biggan.conversion.tables import Tables
+from tf_biggan.conversion.weight_sources import DISCRIMINATOR, GENERATOR, RAW_GENERATOR, Source
 
 IMAGENET_SN, CIFAR_SN = 1e-6, 1e-8
 CHANNEL_ORDERS = ("rgb", "bgr")

@@ -13,11 +13,9 @@ from types import MappingProxyType
 import numpy as np
 
 from tf_biggan import checks
-from tf_biggan.conversion.layouts import SourceLayout
-from tf_biggan.conversion.rules import Row, Rule, Tensor, expand, load
-from tf_biggan.conversion.tables import Tables
-from tf_biggan.models.generator import Generator
-from tf_biggan.models.variables import variables_by_path
+from tf_biggan.conversion.rules import Row, Rule, SourceLayout, Tables, Tensor, expand, load
+from tf_biggan.networks.generator import Generator
+from tf_biggan.networks.network import variables_by_path
 
 # The weights are loaded, so the initial ones are the cheapest to draw.
 SETTINGS = MappingProxyType(

@@ -16,11 +16,18 @@ from collections.abc import Mapping
 import numpy as np
 
 from tf_biggan.conversion.biggan_pytorch import KINDS as AUTHORS_KINDS
-from tf_biggan.conversion.layouts import DISCRIMINATOR_LAYOUT, SourceLayout
 from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
-from tf_biggan.conversion.rules import Row, Rule, Tensor, expand, load
-from tf_biggan.conversion.tables import Tables
-from tf_biggan.models.variables import variables_by_path
+from tf_biggan.conversion.rules import (
+    DISCRIMINATOR_LAYOUT,
+    Row,
+    Rule,
+    SourceLayout,
+    Tables,
+    Tensor,
+    expand,
+    load,
+)
+from tf_biggan.networks.network import variables_by_path
 
 IGNORED = {
     r"\.sv0$": "a log of sigma",

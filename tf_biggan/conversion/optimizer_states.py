@@ -16,8 +16,8 @@ from tf_biggan import checks
 from tf_biggan.conversion.converter import Plan, rules_for
 from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
 from tf_biggan.conversion.rules import convert
-from tf_biggan.model_store.optimizer_slots import OptimizerSlots
-from tf_biggan.models.variables import variables_by_path
+from tf_biggan.networks.network import variables_by_path
+from tf_biggan.store.optimizer_slots import OptimizerSlots
 
 BUFFERS = r"\.(u\d+|sv\d+|stored_mean|stored_var|accumulation_counter)$"
 SLOTS = {"momentum": "exp_avg", "velocity": "exp_avg_sq"}

@@ -7,9 +7,9 @@ import itertools
 import re
 from collections.abc import Mapping
 
-from tf_biggan import checks, input_bounds
-from tf_biggan.conversion.rules import ConversionError
-from tf_biggan.conversion.tables import Tables
+from tf_biggan import checks
+from tf_biggan.conversion.rules import ConversionError, Tables
+from tf_biggan.files import input_bounds
 
 Shapes = Mapping[str, tuple[int, ...]]
 

@@ -8,11 +8,9 @@ in place, so that shortcuts see rectified features.
 from __future__ import annotations
 
 from tf_biggan.conversion.biggan_pytorch import generator_layout
-from tf_biggan.conversion.layouts import DISCRIMINATOR_LAYOUT
 from tf_biggan.conversion.mmagic import KINDS as MMAGIC_KINDS
-from tf_biggan.conversion.rules import Row, Rule, Tensor, expand
-from tf_biggan.conversion.tables import Tables
-from tf_biggan.models.variables import variables_by_path
+from tf_biggan.conversion.rules import DISCRIMINATOR_LAYOUT, Row, Rule, Tables, Tensor, expand
+from tf_biggan.networks.network import variables_by_path
 
 IGNORED = {r"\.num_batches_tracked$": "a counter of batches"}
 KINDS = {**MMAGIC_KINDS, "scalar": (Tensor(("",), "", "scalar"),)}

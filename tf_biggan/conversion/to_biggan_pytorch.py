@@ -10,10 +10,9 @@ import numpy as np
 
 from tf_biggan import checks
 from tf_biggan.conversion import biggan_pytorch
-from tf_biggan.conversion.layouts import DISCRIMINATOR_LAYOUT
-from tf_biggan.conversion.rules import Rule
-from tf_biggan.models.variables import variables_by_path
-from tf_biggan.replaced_file import check_new, new_folder
+from tf_biggan.conversion.rules import DISCRIMINATOR_LAYOUT, Rule
+from tf_biggan.files.atomic import check_new, new_folder
+from tf_biggan.networks.network import variables_by_path
 
 # What each network's file is called there; alone, a generator is G.
 FILES = {"generator": "G_ema", "raw_generator": "G", "discriminator": "D"}

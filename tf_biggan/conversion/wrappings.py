@@ -13,15 +13,15 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tf_biggan.conversion.names import (
+from tf_biggan.conversion.readers.files import without_wrappers
+from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
+from tf_biggan.conversion.rules import (
     BIGGAN_PYTORCH,
     FAMILIES,
     HUGGINGFACE,
     MMAGIC,
     STUDIOGAN,
 )
-from tf_biggan.conversion.readers.files import without_wrappers
-from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
 
 GENERATOR, DISCRIMINATOR = "generator", "discriminator"
 # Keys that only one code base has, in either network, behind any attributes.

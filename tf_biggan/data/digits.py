@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.data import images
+from tf_biggan.data import decoding as images
 from tf_biggan.data.source import Source
 
 DIGITS_FILE = pathlib.Path(__file__).with_name("digits.npz")

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.data import images
+from tf_biggan.data import decoding as images
 from tf_biggan.data.source import Source
 
 MAX_KINDS = 8

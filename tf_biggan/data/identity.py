@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tf_biggan import json_files
 from tf_biggan.data.source import Source
+from tf_biggan.files import json_files
 
 MAX_LISTED = 3
 FIELDS = {"num_images": "int", "images_per_class": "tuple[int, ...]", "index_sha256": "str"}

@@ -12,9 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.data import images, order
+from tf_biggan.cli.progress import Progress
+from tf_biggan.data import decoding as images
+from tf_biggan.data import order
 from tf_biggan.data.source import Source
-from tf_biggan.progress import Progress
 
 CACHE_LIMIT_BYTES = 1 << 30
 DECODED_AT_ONCE = 256

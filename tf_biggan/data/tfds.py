@@ -7,8 +7,8 @@ import difflib
 import numpy as np
 
 from tf_biggan import checks
-from tf_biggan.data.records import RecordIndex, RecordSource, require_files, scan
-from tf_biggan.plain_folder import PlainFolder
+from tf_biggan.data.record_index import RecordIndex, RecordSource, require_files, scan
+from tf_biggan.files.plain_folder import PlainFolder
 
 MAX_SUGGESTIONS = 5
 DEFAULT_SPLIT = "train"

@@ -7,9 +7,10 @@ import io
 import numpy as np
 import tensorflow as tf
 
-from tf_biggan import checks, json_files
-from tf_biggan.data.records import RecordIndex, RecordSource, require_files
-from tf_biggan.npz_files import read_npz
+from tf_biggan import checks
+from tf_biggan.data.record_index import RecordIndex, RecordSource, require_files
+from tf_biggan.files import json_files
+from tf_biggan.files.npz_files import read_npz
 
 DESCRIPTION_FILE = "dataset.json"
 INDEX_FILE = "index.npz"

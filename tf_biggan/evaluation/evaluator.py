@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
-from tf_biggan.evaluation import metrics, statistics_files
-from tf_biggan.evaluation.cache import ArrayCache
-from tf_biggan.evaluation.extractors import Extractor
-from tf_biggan.evaluation.features import FeatureExtraction, Features
-from tf_biggan.evaluation.frechet import feature_statistics
-from tf_biggan.evaluation.image_sets import ImageSet
-from tf_biggan.evaluation.inception_score import inception_score
-from tf_biggan.evaluation.metrics import METRICS, Reference
+from tf_biggan.evaluation.features.cache import ArrayCache
+from tf_biggan.evaluation.features.extraction import FeatureExtraction, Features
+from tf_biggan.evaluation.features.extractors import Extractor
+from tf_biggan.evaluation.features.image_sets import ImageSet
 from tf_biggan.evaluation.protocol import Protocol
 from tf_biggan.evaluation.requirements import Network, network_of
+from tf_biggan.evaluation.scores import metrics, statistics_files
+from tf_biggan.evaluation.scores.frechet import feature_statistics
+from tf_biggan.evaluation.scores.inception_score import inception_score
+from tf_biggan.evaluation.scores.metrics import METRICS, Reference
 
 UNKNOWN_ORIGIN = (
     "The file of statistics does not say how its images were cropped and resized; pytorch-fid, for"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tf_biggan.classes import match_classes, name_differences
+from tf_biggan.data.classes import match_classes, name_differences
 
 BY_INDEX = (
     "The images or the reference have no class names: labels of both are taken to mean the same"

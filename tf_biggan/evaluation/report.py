@@ -16,7 +16,7 @@ import tensorflow as tf
 import tf_biggan
 from tf_biggan.evaluation.evaluator import Scores
 from tf_biggan.evaluation.truncation_curve import STD, Curve
-from tf_biggan.replaced_file import replaced
+from tf_biggan.files.atomic import replaced
 
 MOST_CLASSES = 20
 # What the CSV file says about how images were generated.

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from tf_biggan.evaluation.extractors import Extractor
-from tf_biggan.evaluation.image_sets import ImageSet
-from tf_biggan.evaluation.inception_architecture import NUM_FEATURES
-from tf_biggan.evaluation.inception_extractor import INCEPTION_DTYPES
+from tf_biggan.evaluation.features.extractors import Extractor
+from tf_biggan.evaluation.features.image_sets import ImageSet
+from tf_biggan.evaluation.inception.architecture import NUM_FEATURES
+from tf_biggan.evaluation.inception.extractor import INCEPTION_DTYPES
 from tf_biggan.evaluation.matched_labels import matched_labels, why_classes_differ
-from tf_biggan.evaluation.neighbours import DENSITY_NEIGHBOURS
 from tf_biggan.evaluation.protocol import DEFAULT, Protocol
+from tf_biggan.evaluation.scores.precision_recall import DENSITY_NEIGHBOURS
 
 CLASSIFIER = "classifier"
 GENERATED, REFERENCE = "generated", "reference"

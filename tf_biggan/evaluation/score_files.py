@@ -12,10 +12,9 @@ import re
 from collections.abc import Mapping, Sequence
 
 from tf_biggan.evaluation import report
-from tf_biggan.evaluation.curve_chart import chart
 from tf_biggan.evaluation.evaluator import Scores
-from tf_biggan.evaluation.truncation_curve import Curve
-from tf_biggan.images import save_png
+from tf_biggan.evaluation.truncation_curve import Curve, chart
+from tf_biggan.files.png import save_png
 
 TABLE, CHART = ".csv", ".png"
 

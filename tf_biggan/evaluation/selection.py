@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 
 from tf_biggan import checks
-from tf_biggan.evaluation.inception_extractor import FLOAT32, INCEPTION_DTYPES
+from tf_biggan.cli.evaluate_settings import EvaluateConfig
+from tf_biggan.evaluation.inception.extractor import FLOAT32, INCEPTION_DTYPES
 from tf_biggan.evaluation.protocol import ALL_METRICS, DEFAULT, Protocol
-from tf_biggan.evaluation.settings import EvaluateConfig
 
 CLASSIFIER, INCEPTION = "classifier", "inception"
 CLASSIFIER_PREFIX, EXTRACTOR_PREFIX = "classifier_", "extractor_"

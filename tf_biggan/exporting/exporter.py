@@ -1,37 +1,80 @@
-"""From a run or a converted model to the folder of a SavedModel."""
+"""A SavedModel's folder, written under a temporary name beside its own, then renamed."""
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import importlib.metadata
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Iterator, Mapping
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.classes import parse_classes
-from tf_biggan.evaluation.generated import weights_sha256
-from tf_biggan.exporting.folding import classes_cut, folded_arrays
-from tf_biggan.exporting.inference_generator import inference_discriminator, inference_generator
+from tf_biggan.cli.export_settings import DEFAULT_ROWS, ExportConfig
+from tf_biggan.cli.progress import Progress
+from tf_biggan.data.classes import parse_classes
+from tf_biggan.evaluation.features.generated_images import weights_sha256
+from tf_biggan.exporting.inference_generator import (
+    classes_cut,
+    folded_arrays,
+    inference_discriminator,
+    inference_generator,
+)
 from tf_biggan.exporting.lineage import licence_note
 from tf_biggan.exporting.model_card import write_card, write_samples
 from tf_biggan.exporting.serving_files import write_model_files, write_version_file
-from tf_biggan.exporting.settings import DEFAULT_ROWS, ExportConfig
 from tf_biggan.exporting.signature_table import read_signatures
 from tf_biggan.exporting.signatures import Endpoints, ExportedModule, ExportedParts
 from tf_biggan.exporting.statistics_table import TableDrawing, statistics_table
 from tf_biggan.exporting.warmup import write_warmup
-from tf_biggan.exporting.writer import check_writable, new_folder
-from tf_biggan.model_store.directory import load_network, read_directory
-from tf_biggan.model_store.export_metadata import write_metadata
-from tf_biggan.open_model import OpenedModel, open_model
-from tf_biggan.progress import Progress
-from tf_biggan.replaced_file import check_new
-from tf_biggan.serving.versions import model_name
-from tf_biggan.training.restored import restore_network
-from tf_biggan.training.run_directory import read_initialization
+from tf_biggan.files import atomic as replaced_file
+from tf_biggan.files.atomic import check_new
+from tf_biggan.serving.served_model import model_name
+from tf_biggan.store.model_directory import load_network, read_directory
+from tf_biggan.store.opened_model import OpenedModel, open_model
+from tf_biggan.store.run_directory import read_initialization
+from tf_biggan.store.run_networks import restore_network
+from tf_biggan.store.saved_models import EXTRA_FOLDER, write_metadata
+
+# What TensorFlow puts around the reason: the node before it, the operation after it.
+_KERNEL_NAMES = re.compile(r"^\{\{.*?\}\}\s*| \[Op:\w+\].*$")
+
+
+@contextlib.contextmanager
+def new_folder(path: str) -> Iterator[str]:
+    """A temporary folder with an `assets.extra`, which has the name `path` once all went well.
+
+    After an error, an interruption, or on a full disk, nothing of it is left.
+
+    Raises:
+      ValueError: there is something at `path`.
+      OSError: it cannot be written.
+    """
+    check_new(path)
+    check_writable(path)
+    try:
+        # TensorFlow Serving, which may be watching, takes only names that are numbers for versions.
+        with replaced_file.new_folder(path) as temporary:
+            os.mkdir(os.path.join(temporary, EXTRA_FOLDER))
+            yield temporary
+    except tf.errors.OpError as error:
+        reason = _KERNEL_NAMES.sub("", str(error).splitlines()[0])
+        raise OSError(f"The SavedModel cannot be written: {path} ({reason})") from error
+
+
+def check_writable(path: str) -> None:
+    """Raises OSError unless a folder can be made beside `path`, before hours of work for it."""
+    try:
+        probe = replaced_file.temporary_name(os.path.normpath(path))
+        os.makedirs(probe)
+        os.rmdir(probe)
+    except OSError as error:
+        raise OSError(f"The SavedModel cannot be written: {path} ({error.strerror})") from error
+
 
 OWN_TABLE, STANDING, RUNNING = "the model's own", "standing", "running"
 STEPS = ("folding", "graphs", "writing", "samples")

@@ -1,10 +1,10 @@
-"""Spherical interpolation of latents in a graph; `tf_biggan.interpolation` is the same in NumPy."""
+"""Spherical interpolation in a graph; `tf_biggan.generation.paths` has it in NumPy."""
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-from tf_biggan.interpolation import PARALLEL_TOLERANCE, lerp
+from tf_biggan.generation.paths import PARALLEL_TOLERANCE, lerp
 
 
 def slerp(start: tf.Tensor, end: tf.Tensor, fraction: tf.Tensor) -> tf.Tensor:

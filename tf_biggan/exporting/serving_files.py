@@ -12,9 +12,9 @@ import os
 import re
 from collections.abc import Iterator
 
-from tf_biggan.model_store.export_metadata import read_metadata
-from tf_biggan.replaced_file import replaced
-from tf_biggan.serving.versions import find_versions, version_number
+from tf_biggan.files.atomic import replaced
+from tf_biggan.serving.served_model import find_versions, version_number
+from tf_biggan.store.saved_models import read_metadata
 
 VERSION_BATCHING_FILE = "batching_params.pbtxt"
 BATCHING_FILE, MODELS_FILE = "batching_parameters.txt", "models.config"

@@ -7,8 +7,9 @@ import os
 
 import tensorflow as tf
 
-from tf_biggan import checks, saved_model_files
-from tf_biggan.model_store.saved_model import is_saved_model
+from tf_biggan import checks
+from tf_biggan.files import saved_model_files
+from tf_biggan.store.saved_models import is_saved_model
 
 SERVE_TAG = "serve"
 INTERNAL = "__saved_model"

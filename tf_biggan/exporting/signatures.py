@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
-from tf_biggan.classes import ClassLookup
-from tf_biggan.exporting.checks_in_graph import MAX_STEPS, checked, checked_inputs
-from tf_biggan.exporting.narrow_weights import StoredWeights
+from tf_biggan.data.classes import ClassLookup
+from tf_biggan.exporting.inference_generator import StoredWeights
 from tf_biggan.exporting.paths_in_graph import slerp
-from tf_biggan.interpolation import lerp
-from tf_biggan.models.discriminator import Discriminator
-from tf_biggan.models.generator import Generator
-from tf_biggan.truncation import latents
+from tf_biggan.exporting.request_checks import MAX_STEPS, checked, checked_inputs
+from tf_biggan.generation.latents import latents
+from tf_biggan.generation.paths import lerp
+from tf_biggan.networks.discriminator import Discriminator
+from tf_biggan.networks.generator import Generator
 
 # Images of an interpolation: rows times frames, as a multiple of the largest batch.
 FRAMES_PER_ROW = 4
@@ -304,7 +304,7 @@ def _not_empty(function, **inputs):
 
 
 def _bytes(images):
-    """As `tf_biggan.images.to_uint8`."""
+    """As `tf_biggan.files.png.to_uint8`."""
     levels = tf.floor(127.5 * (tf.cast(images, tf.float64) + 1.0) + 0.5)
     return tf.cast(tf.clip_by_value(levels, 0, 255), tf.uint8)
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from tf_biggan import truncation
-from tf_biggan.evaluation.standing_statistics import StandingStatistics
+from tf_biggan.cli.progress import Progress
 from tf_biggan.exporting.inference_generator import inference_generator
-from tf_biggan.progress import Progress
+from tf_biggan.generation import latents as truncation
+from tf_biggan.generation.standing_statistics import StandingStatistics
 
 # Latents of the table come from indices that no sampled image has.
 FIRST_INDEX = 1 << 30
@@ -24,7 +24,7 @@ class TableDrawing:
       rows: of the table; row i belongs to truncation i / (rows - 1).
       batches: of every row.
       batch_size: images of a batch.
-      mode: what the truncation means, see `tf_biggan.truncation`.
+      mode: what the truncation means, see `tf_biggan.generation.latents`.
       seed: of latents and labels, which are the same for all rows.
     """
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import tensorflow as tf
 
-from tf_biggan.model_store.export_metadata import EXTRA_FOLDER
+from tf_biggan.store.saved_models import EXTRA_FOLDER
 
 WARMUP_FILE = "tf_serving_warmup_requests"
 BYTES_TYPE = 2

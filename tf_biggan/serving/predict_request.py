@@ -1,17 +1,176 @@
-"""A predict request's JSON, in TensorFlow Serving's row and column formats, as arrays."""
+"""Values between JSON and arrays, without loss: TensorFlow Serving's mapping of dtypes."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
+import tensorflow as tf
 
-from tf_biggan.serving.json_values import array_of, is_binary
-from tf_biggan.serving.request_errors import bad_request
-from tf_biggan.serving.saved_model import Signature, TensorSpec
+from tf_biggan.serving.request_errors import RequestError, bad_request
+from tf_biggan.serving.served_model import Signature, TensorSpec
+
+BINARY = "b64"
+# Strings of outputs with such names are bytes.
+BINARY_SUFFIX = "_bytes"
+MAX_RANK = 16
+_SHOWN_CHARACTERS = 40
+
+
+def is_binary(value) -> bool:
+    """Whether a JSON value is {"b64": "..."}."""
+    return isinstance(value, dict) and set(value) == {BINARY} and isinstance(value[BINARY], str)
+
+
+def array_of(value, spec: TensorSpec, name: str) -> np.ndarray:
+    """The array of a JSON value: nested lists of equal lengths, or one element.
+
+    An empty list takes the shape that the input has beyond its first dimension.
+
+    Raises:
+      RequestError: lists of unequal lengths, or elements that the dtype cannot hold exactly.
+    """
+    shape = _shape_of(value, name)
+    elements = [value]
+    for size in shape:
+        elements = _flattened(elements, size, name)
+    if any(isinstance(element, list) for element in elements):
+        raise _ragged(name)
+    if shape == (0,) and spec.shape is not None:
+        shape = (0, *(size or 0 for size in spec.shape[1:]))
+    return _converted(elements, spec.dtype, name).reshape(shape)
+
+
+def encoded(part, name: str) -> str:
+    """JSON text of an output's array, or of an element of it (bytes where it holds strings)."""
+    if isinstance(part, bytes) or part.dtype == object:
+        as_json = _binary if name.endswith(BINARY_SUFFIX) else _text
+        return json.dumps(_mapped(part if isinstance(part, bytes) else part.tolist(), as_json))
+    if part.dtype.kind not in "fiub":
+        # bfloat16 and the like, which NumPy does not know as numbers.
+        part = part.astype(np.float32)
+    return _numbers(part)
+
+
+def _numbers(part: np.ndarray) -> str:
+    """JSON text of an array of numbers.
+
+    As text from the flat values: nested lists of a whole image are so many objects that Python's
+    garbage collection, which looks at every one of TensorFlow's as well, takes most of the time.
+    """
+    if not part.size:
+        return json.dumps(part.tolist())
+    texts = json.dumps(part.ravel().tolist())[1:-1].split(", ")
+    for size in reversed(part.shape):
+        starts = range(0, len(texts), size)
+        texts = [f"[{', '.join(texts[start : start + size])}]" for start in starts]
+    return texts[0]
+
+
+def _shape_of(value, name: str) -> tuple[int, ...]:
+    shape = []
+    while isinstance(value, list):
+        shape.append(len(value))
+        if len(shape) > MAX_RANK:
+            raise bad_request(f"{name!r} is nested too deeply.")
+        if not value:
+            break
+        value = value[0]
+    return tuple(shape)
+
+
+def _flattened(lists: list, size: int, name: str) -> list:
+    if not all(isinstance(part, list) and len(part) == size for part in lists):
+        raise _ragged(name)
+    return [element for part in lists for element in part]
+
+
+def _ragged(name: str) -> RequestError:
+    return bad_request(f"The lists of {name!r} must have equal lengths at every level.")
+
+
+def _converted(elements: list, dtype: tf.DType, name: str) -> np.ndarray:
+    if dtype == tf.string:
+        return np.array([_bytes(element, name) for element in elements], dtype=object)
+    if dtype == tf.bool:
+        _check_types(elements, (bool,), "true or false", name)
+        return np.array(elements, dtype=bool)
+    if dtype.is_integer:
+        return _integers(elements, dtype, name)
+    if dtype.is_floating:
+        return _floats(elements, dtype, name)
+    raise bad_request(f"{name!r} is {dtype.name}, which JSON cannot carry here.")
+
+
+def _integers(elements: list, dtype: tf.DType, name: str) -> np.ndarray:
+    _check_types(elements, (int,), "integers", name)
+    for element in (min(elements, default=0), max(elements, default=0)):
+        if not dtype.min <= element <= dtype.max:
+            limits = f"{dtype.name}, from {dtype.min} to {dtype.max}"
+            raise bad_request(f"{name!r} must be {limits}. Received: {_shown(element)}.")
+    return np.array(elements, dtype=dtype.as_numpy_dtype)
+
+
+def _floats(elements: list, dtype: tf.DType, name: str) -> np.ndarray:
+    _check_types(elements, (int, float), "numbers", name)
+    largest = float(dtype.max)
+    for element in elements:
+        too_large = largest < abs(element) != float("inf")
+        if too_large or (
+            isinstance(element, int) and int(dtype.as_numpy_dtype(element)) != element
+        ):
+            raise bad_request(f"{name!r} is {dtype.name}, which cannot hold {_shown(element)}.")
+    return np.array(elements, dtype=np.float64).astype(dtype.as_numpy_dtype)
+
+
+def _check_types(elements: list, accepted: tuple[type, ...], words: str, name: str) -> None:
+    # type(), since a bool is an int for isinstance.
+    if not set(map(type, elements)) <= set(accepted):
+        wrong = next(element for element in elements if type(element) not in accepted)
+        raise bad_request(f"{name!r} must hold {words}. Received: {_shown(wrong)}.")
+
+
+def _bytes(element, name: str) -> bytes:
+    try:
+        if is_binary(element):
+            return base64.b64decode(element[BINARY], validate=True)
+        if isinstance(element, str):
+            return element.encode("utf-8")
+    except (binascii.Error, ValueError):
+        kind = "base64" if is_binary(element) else "UTF-8"
+        raise bad_request(f"{name!r} holds a string that is not {kind}.") from None
+    raise bad_request(
+        f'{name!r} must hold strings, or {{"{BINARY}": "..."}}. Received: {_shown(element)}.'
+    )
+
+
+def _shown(element) -> str:
+    # The parser accepts deeper nesting than json.dumps can write.
+    if isinstance(element, list | dict):
+        return {list: "a list", dict: "an object"}[type(element)]
+    # A hostile integer may have thousands of digits.
+    text = json.dumps(element)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
+
+
+def _mapped(value, function: Callable):
+    if isinstance(value, list):
+        return [_mapped(part, function) for part in value]
+    return function(value)
+
+
+def _binary(value: bytes) -> dict[str, str]:
+    return {BINARY: base64.b64encode(value).decode("ascii")}
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", errors="replace")
+
 
 DEFAULT_SIGNATURE = "serving_default"
 ROW, COLUMN = "instances", "inputs"

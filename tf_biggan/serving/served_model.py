@@ -1,13 +1,146 @@
-"""The model that is served: its versions, loaded when they are first needed."""
+"""A SavedModel: its signatures as they are stored, and running them on arrays."""
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
+import tensorflow as tf
+from google.protobuf import json_format
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from tf_biggan import checks
+from tf_biggan.files import saved_model_files
 from tf_biggan.serving.request_errors import RequestError
-from tf_biggan.serving.saved_model import SavedModel, load_saved_model
-from tf_biggan.serving.versions import ModelVersions
+from tf_biggan.store.saved_models import read_metadata
+
+SERVE_TAG = "serve"
+# What SavedModels store beside the signatures that can be asked for.
+INTERNAL_SIGNATURES = ("__saved_model_init_op", "__saved_model_train_op")
+
+
+@dataclasses.dataclass(frozen=True)
+class TensorSpec:
+    """One input or output of a signature.
+
+    Attributes:
+      dtype: of its elements.
+      shape: None for a dimension of any size; None as a whole where the rank is not fixed.
+    """
+
+    dtype: tf.DType
+    shape: tuple[int | None, ...] | None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Signature:
+    """A function of the model.
+
+    Attributes:
+      name: of the signature.
+      inputs, outputs: by name.
+      function: takes and gives tensors by these names.
+    """
+
+    name: str
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+    function: object
+
+    @property
+    def is_mergeable(self) -> bool:
+        """Whether rows of an output never depend on which other rows are in the batch.
+
+        An output with a further dimension of unknown size may be padded to the longest row.
+        """
+        shapes = [spec.shape for spec in self.outputs.values()]
+        return all(shape and shape[0] is None and None not in shape[1:] for shape in shapes)
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Every output, by name.
+
+        Args:
+          inputs: arrays of the dtypes and shapes of `self.inputs`.
+
+        Raises:
+          tf.errors.OpError: the graph refuses them.
+        """
+        tensors = {
+            name: tf.constant(array, self.inputs[name].dtype) for name, array in inputs.items()
+        }
+        outputs = self.function(**tensors)
+        # A string that is no array would lose its zero bytes at the end.
+        return {
+            name: np.asarray(outputs[name], dtype=object if spec.dtype == tf.string else None)
+            for name, spec in self.outputs.items()
+        }
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SavedModel:
+    """A SavedModel in memory.
+
+    Attributes:
+      signatures: by name.
+      signature_defs: the same as JSON values, in the form of TensorFlow Serving's metadata.
+      metadata: of assets.extra/tf_biggan.json; empty where there is none.
+      loaded: keeps the variables alive that the signatures' functions read.
+    """
+
+    signatures: Mapping[str, Signature]
+    signature_defs: Mapping[str, dict]
+    metadata: Mapping[str, object]
+    loaded: object
+
+
+def load_saved_model(path: str) -> SavedModel:
+    """Loads the SavedModel of a folder.
+
+    Raises:
+      ValueError: it cannot be read, or has no signatures for serving.
+    """
+    stored = _stored_signatures(path)
+    checks.require(bool(stored), "the SavedModel must have signatures for serving", path=path)
+    loaded = saved_model_files.load(path, tags=[SERVE_TAG])
+    signatures = {
+        name: Signature(
+            name, _specs(definition.inputs), _specs(definition.outputs), loaded.signatures[name]
+        )
+        for name, definition in stored.items()
+    }
+    definitions = {name: _as_json(definition) for name, definition in stored.items()}
+    return SavedModel(signatures, definitions, read_metadata(path), loaded)
+
+
+def _stored_signatures(path: str) -> dict[str, meta_graph_pb2.SignatureDef]:
+    message = saved_model_files.read(path)
+    graphs = [graph for graph in message.meta_graphs if SERVE_TAG in graph.meta_info_def.tags]
+    checks.require(bool(graphs), f"the SavedModel must have the tag {SERVE_TAG!r}", path=path)
+    definitions = sorted(graphs[0].signature_def.items())
+    return {name: value for name, value in definitions if name not in INTERNAL_SIGNATURES}
+
+
+def _specs(tensors: Mapping[str, meta_graph_pb2.TensorInfo]) -> dict[str, TensorSpec]:
+    return {
+        name: TensorSpec(tf.as_dtype(tensor.dtype), _shape(tensor.tensor_shape))
+        for name, tensor in sorted(tensors.items())
+    }
+
+
+def _shape(shape) -> tuple[int | None, ...] | None:
+    if shape.unknown_rank:
+        return None
+    return tuple(None if dimension.size < 0 else dimension.size for dimension in shape.dim)
+
+
+def _as_json(definition: meta_graph_pb2.SignatureDef) -> dict:
+    return json_format.MessageToDict(
+        definition, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
 
 
 class ServedModel:
@@ -76,3 +209,77 @@ class ServedModel:
             self._broken[number] = str(error)
         else:
             self._loaded[number] = loaded
+
+
+SAVED_MODEL_FILE = "saved_model.pb"
+# A SavedModel in a folder that is no version of anything.
+ONLY_VERSION = 1
+MAX_VERSION = 2**63 - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelVersions:
+    """A model's name and its folders.
+
+    Attributes:
+      name: of the model, as in the addresses of the API.
+      folders: the SavedModel of every version.
+    """
+
+    name: str
+    folders: Mapping[int, str]
+
+    @property
+    def newest(self) -> int:
+        """The version that answers where a request names none."""
+        return max(self.folders)
+
+
+def find_versions(path: str) -> ModelVersions:
+    """The versions at `path`: a SavedModel, or a folder of SavedModels named by numbers.
+
+    The name is that of the folder; of a SavedModel whose folder is a number, that of the folder
+    above.
+
+    Raises:
+      ValueError: there is no SavedModel.
+    """
+    path = os.path.abspath(path)
+    checks.require_existing("folder to serve", path, "a SavedModel, or a folder of its versions")
+    if _is_saved_model(path):
+        number = version_number(os.path.basename(path))
+        return ModelVersions(model_name(path), {ONLY_VERSION if number is None else number: path})
+    entries = os.listdir(path) if os.path.isdir(path) else []
+    found = {os.path.join(path, entry): version_number(entry) for entry in entries}
+    folders = {
+        number: folder
+        for folder, number in found.items()
+        if number is not None and _is_saved_model(folder)
+    }
+    checks.require(
+        bool(folders),
+        f"a folder with {SAVED_MODEL_FILE}, or with versions of it such as {path}/1, is needed",
+        path=path,
+    )
+    return ModelVersions(_folder_name(path), dict(sorted(folders.items())))
+
+
+def version_number(name: str) -> int | None:
+    """Returns the version that a folder of this name is for TensorFlow Serving, or None."""
+    is_version = name.isascii() and name.isdecimal() and int(name) <= MAX_VERSION
+    return int(name) if is_version else None
+
+
+def model_name(path: str) -> str:
+    """Returns the name under which a SavedModel is served: that of the folder of all versions."""
+    parent, last = os.path.split(os.path.abspath(path))
+    return _folder_name(path if version_number(last) is None else parent)
+
+
+def _folder_name(path: str) -> str:
+    # A colon ends the name in the addresses of the API.
+    return os.path.basename(os.path.abspath(path)).replace(":", "_") or "model"
+
+
+def _is_saved_model(path: str) -> bool:
+    return os.path.isfile(os.path.join(path, SAVED_MODEL_FILE))

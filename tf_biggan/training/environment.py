@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from tf_biggan import hardware
-from tf_biggan.config import TrainConfig
-from tf_biggan.evaluation.replicas import device_paths, runs_on_cpu
+from tf_biggan.cli.train_settings import TrainConfig
+from tf_biggan.devices import hardware
+from tf_biggan.devices.replica_map import device_paths, runs_on_cpu
 from tf_biggan.evaluation.report import versions
 from tf_biggan.training.state import TrainState
 

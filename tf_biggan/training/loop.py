@@ -12,17 +12,14 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.classes import complete_names
-from tf_biggan.config import TrainConfig
-from tf_biggan.data.images import naming_unreadable
+from tf_biggan.cli.train_settings import TrainConfig
+from tf_biggan.data.classes import complete_names
+from tf_biggan.data.decoding import naming_unreadable
 from tf_biggan.data.pipeline import distribute
+from tf_biggan.data.schemes import open_source
 from tf_biggan.data.source import Source, check_labels, describe
-from tf_biggan.data.sources import open_source
-from tf_biggan.evaluation.replicas import spans_processes
-from tf_biggan.layers.spectral_norm import normalized_layers
-from tf_biggan.models.from_config import discriminator_from, generator_from
-from tf_biggan.training.checkpoints import Checkpoints
-from tf_biggan.training.distribution import (
+from tf_biggan.devices.replica_map import spans_processes
+from tf_biggan.devices.strategy import (
     any_process,
     create_strategy,
     is_chief,
@@ -30,25 +27,28 @@ from tf_biggan.training.distribution import (
     require_same_iteration,
     require_whole_cluster,
 )
+from tf_biggan.networks.layers.spectral_norm import normalized_layers
+from tf_biggan.store.checkpoints import Checkpoints
+from tf_biggan.store.run_directory import check_run, write_config, write_initialization
+from tf_biggan.store.run_networks import discriminator_from, generator_from
 from tf_biggan.training.environment import describe_start, record_environment, warnings_at_start
-from tf_biggan.training.evaluation import SCORED_AS, RunEvaluation
-from tf_biggan.training.freezing import freeze_blocks
-from tf_biggan.training.initialization import Initialization, begin
+from tf_biggan.training.finetuning.freezing import freeze_blocks
+from tf_biggan.training.finetuning.initialization import Initialization, begin
 from tf_biggan.training.interruption import StopRequest
 from tf_biggan.training.logs import (
     IMAGES_SEEN,
     SECONDS,
     MetricsLog,
+    TensorBoardLog,
     TrainingProgress,
     read_metrics,
     seconds_until,
 )
 from tf_biggan.training.own_code import check_own_code
 from tf_biggan.training.run_data import data_of_run
-from tf_biggan.training.run_directory import check_run, write_config, write_initialization
-from tf_biggan.training.samples import SampleSheets
+from tf_biggan.training.sample_sheets import SampleSheets
+from tf_biggan.training.scores import SCORED_AS, RunEvaluation
 from tf_biggan.training.state import TrainState, adam_optimizers
-from tf_biggan.training.tensorboard import TensorBoardLog
 from tf_biggan.training.train_step import batch_plan, compile_iterations, stateless_drawing
 
 

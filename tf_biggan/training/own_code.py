@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tf_biggan.augmentation import get_augmentation
-from tf_biggan.config import TrainConfig
-from tf_biggan.losses import get_loss
-from tf_biggan.models.from_config import architecture_from
-from tf_biggan.named_objects import is_object_name, reason
-from tf_biggan.sampling import FAKE_SEEDS, augmentation_seeds
+from tf_biggan.cli.named_objects import is_object_name, reason
+from tf_biggan.cli.train_settings import TrainConfig
+from tf_biggan.generation.latents import FAKE_SEEDS, augmentation_seeds
+from tf_biggan.store.run_networks import architecture_from
+from tf_biggan.training.augmentation import get_augmentation
+from tf_biggan.training.losses import get_loss
 
 NUM_IMAGES = 3
 # Logits of both signs, small and large, and 0.
@@ -26,13 +26,13 @@ class UnusableError(Exception):
 
 
 def check_loss(name: str, dtype: str = "float32") -> None:
-    """Checks a loss that is not of `tf_biggan.losses.LOSSES`.
+    """Checks a loss that is not of `tf_biggan.training.losses.LOSSES`.
 
     Both functions must work in a graph and return a loss for every logit. Losses and gradients must
     be finite.
 
     Args:
-      name: As for `tf_biggan.losses.get_loss`.
+      name: As for `tf_biggan.training.losses.get_loss`.
       dtype: The dtype of the logits.
 
     Raises:
@@ -49,10 +49,10 @@ def check_loss(name: str, dtype: str = "float32") -> None:
 
 
 def check_augmentation(name: str | None, shape: tuple[int, int, int], dtype="float32") -> None:
-    """Checks that a function is an augmentation as `tf_biggan.augmentation` describes it.
+    """Checks that a function is an augmentation as `tf_biggan.training.augmentation` describes it.
 
     Args:
-      name: As for `tf_biggan.augmentation.get_augmentation`.
+      name: As for `tf_biggan.training.augmentation.get_augmentation`.
       shape: (height, width, channels) of the images.
       dtype: The dtype of the images.
 
@@ -98,7 +98,7 @@ def _check_repeatable(augment, images, seeds) -> None:
     if not np.array_equal(whole, again):
         raise UnusableError(
             f"{AUGMENT} must return the same for the same seeds; draw with"
-            " tf_biggan.sampling.uniform_for_each(seeds)"
+            " tf_biggan.generation.latents.uniform_for_each(seeds)"
         )
     alone = _called(AUGMENT, augment, images[:1], seeds[:1])
     if not np.allclose(alone, whole[:1], rtol=1e-4, atol=1e-4):

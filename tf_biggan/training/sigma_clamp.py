@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from tf_biggan.layers.spectral_norm import SpectralNorm, normalized_layers
-from tf_biggan.regularizers import clamp_first_singular_value, second_singular_value
+from tf_biggan.networks.layers.spectral_norm import SpectralNorm, normalized_layers
+from tf_biggan.training.regularizers import clamp_first_singular_value, second_singular_value
 
 
 def clamp_to(generator: keras.Model, sigma_clamp: float) -> None:

@@ -13,18 +13,17 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.config import StepConfig
-from tf_biggan.layers.precision import wide_dtype
-from tf_biggan.sampling import (
+from tf_biggan.cli.train_settings import StepConfig
+from tf_biggan.generation.latents import (
     FAKE_SEEDS,
     REAL_SEEDS,
     augmentation_seeds,
     class_labels,
     normal_latents,
 )
-from tf_biggan.training.ema import ema_decay, update_ema
+from tf_biggan.networks.layers.precision import wide_dtype
 from tf_biggan.training.loops import repeat
-from tf_biggan.training.state import TrainState
+from tf_biggan.training.state import TrainState, ema_decay, update_ema
 from tf_biggan.training.updates import (
     D_METRICS,
     G_METRICS,

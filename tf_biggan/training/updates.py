@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tf_biggan.augmentation import get_augmentation
-from tf_biggan.config import StepConfig
-from tf_biggan.losses import get_loss
-from tf_biggan.regularizers import (
+from tf_biggan.cli.train_settings import StepConfig
+from tf_biggan.training.augmentation import get_augmentation
+from tf_biggan.training.losses import get_loss
+from tf_biggan.training.regularizers import (
     kernel_matrices,
     orthogonal_penalty,
     r1_penalty,

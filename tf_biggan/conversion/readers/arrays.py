@@ -7,9 +7,9 @@ import json
 
 import numpy as np
 
-from tf_biggan import npz_files
 from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors, from_bfloat16, widened
-from tf_biggan.model_store.safetensors_files import open_safetensors
+from tf_biggan.files import npz_files
+from tf_biggan.files.safetensors_files import open_safetensors
 
 NUMBERS = "biuf"
 # What a safetensors file calls the types that it may hold.

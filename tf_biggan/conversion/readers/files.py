@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tf_biggan import checks
-from tf_biggan.archives import Archive
 from tf_biggan.conversion.readers.arrays import read_npz, read_safetensors
 from tf_biggan.conversion.readers.pytorch import PICKLE_ENTRY, ZIP_HEAD, read_contents
 from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors, require_plausible
-from tf_biggan.npz_files import NPY
+from tf_biggan.files.archives import Archive
+from tf_biggan.files.npz_files import NPY
 
 FORMATS = ".pth, .pt, .bin (PyTorch), .npz or .safetensors"
 # Where training frameworks keep the weights beside other things.

@@ -18,8 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from tf_biggan import input_bounds
-from tf_biggan.archives import Archive
 from tf_biggan.checks import require
 from tf_biggan.conversion.readers.restricted_pickle import PickleFile, RestrictedUnpickler
 from tf_biggan.conversion.readers.tensors import (
@@ -28,6 +26,8 @@ from tf_biggan.conversion.readers.tensors import (
     require_plausible,
     widened,
 )
+from tf_biggan.files import input_bounds
+from tf_biggan.files.archives import Archive
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 PROTOCOL_VERSION = 1001

@@ -18,9 +18,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from tf_biggan import input_bounds
 from tf_biggan.checks import require
 from tf_biggan.conversion.readers.tensors import StoredTensor
+from tf_biggan.files import input_bounds
 
 # By the name of a storage's class without "Storage", or of a dtype: (name of the type, bytes).
 DTYPES = {

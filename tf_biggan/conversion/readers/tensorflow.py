@@ -13,11 +13,12 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from tf_biggan import checks, input_bounds
-from tf_biggan.checkpoint_files import TEXT_BYTES, open_checkpoint
+from tf_biggan import checks
 from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
-from tf_biggan.plain_folder import PlainFolder
-from tf_biggan.protobuf_files import read_message
+from tf_biggan.files import input_bounds
+from tf_biggan.files.checkpoint_files import TEXT_BYTES, open_checkpoint
+from tf_biggan.files.plain_folder import PlainFolder
+from tf_biggan.files.protobuf_files import read_message
 
 GRAPH_FILE = "saved_model.pb"
 VARIABLES = os.path.join("variables", "variables")

@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 
 import numpy as np
 
-from tf_biggan import input_bounds
 from tf_biggan.checks import require
+from tf_biggan.files import input_bounds
 
 
 @dataclasses.dataclass(frozen=True)

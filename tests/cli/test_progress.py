@@ -1,0 +1,117 @@
+"""The progress bar: silent for short work, in 80 columns, never past the end."""
+
+import io
+import threading
+
+import pytest
+import tqdm.std
+
+from tf_biggan.cli import progress
+from tf_biggan.training.logs import TrainingProgress
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(tqdm.std, "time", lambda: now[0])
+    return now
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Makes standard error a terminal of that many columns; what is drawn can be read from it."""
+
+    def make(columns):
+        stream = io.StringIO()
+        stream.isatty = lambda: True
+        monkeypatch.setattr(progress.sys, "stderr", stream)
+        monkeypatch.setenv("COLUMNS", str(columns))
+        return stream
+
+    return make
+
+
+def test_short_work_draws_nothing(capsys):
+    bar = progress.Progress("Working", 10)
+    bar.add(10)
+    bar.close()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_long_work_is_drawn_on_standard_error(capsys, clock):
+    bar = progress.Progress("Working", 200, done=100)
+    clock[0] += 10
+    bar.add(50)
+    clock[0] += 1  # a log file has a line every half minute
+    bar.add(20)
+    bar.add(40)  # 10 too many
+    bar.message("Half a message")
+    bar.close()
+    printed, drawn = capsys.readouterr()
+    assert printed == "Half a message\n"
+    first, last = drawn.splitlines()
+    assert first.startswith("Working |") and "| 150/200 images [00:10 left, 5 images/s]" in first
+    assert "200/200 images [00:00 left, 9.1 images/s]" in last
+
+
+def test_a_line_every_half_minute(capsys, clock):
+    bar = progress.Progress("Working", 1000)
+    for _ in range(100):
+        clock[0] += 1
+        bar.add(1)
+    assert len(capsys.readouterr().err.splitlines()) == 1 + 3
+
+
+def test_the_rate_follows_the_last_minutes(capsys, clock):
+    bar = progress.Progress("Working", 10_000)
+    for seconds in (3000, *[10] * 600):
+        clock[0] += seconds
+        bar.add(10)
+    assert "[" in capsys.readouterr().err
+    # 10 in 10 s: the slow start is forgotten.
+    assert str(bar._bar).endswith("6,010/10,000 images [1:06:30 left, 1 images/s]")
+
+
+COUNTS = [(300, 1_250), (123_456, 500_000), (9_999_999, 10_000_000)]
+
+
+@pytest.mark.parametrize("columns", [200, 80, 60])
+@pytest.mark.parametrize(("done", "total"), COUNTS)
+def test_the_line_of_a_run_fits_and_keeps_bar_and_time_left(clock, terminal, columns, done, total):
+    stream = terminal(columns)
+    line = TrainingProgress(total, done - 200, images_per_iteration=2048)
+    clock[0] += 3.0
+    line.update(done, d_real=-10.125, d_fake=10.8125, g=-10.25)
+    drawn = stream.getvalue().split("\r")[-1]
+    assert len(drawn) < min(columns, 80)
+    bar = drawn.split("|")[1]
+    assert len(bar) >= progress.FEWEST_CELLS and "left" in drawn.split("|")[2]
+    # Of the rest there is what has room, and no number is cut.
+    assert drawn.endswith(("left]", "img/s]", "D -10.12/10.81 G -10.25"))
+    if columns >= 80:
+        assert "D -10.12/10.81 G -10.25" in drawn
+
+
+def test_long_titles_are_cut_and_notes_give_way(clock, terminal):
+    stream = terminal(80)
+    bar = progress.Progress("Reading folder:/data/" + "deep/" * 30, 10)
+    clock[0] += 2.0
+    bar.add(5, "a note that is longer than what is left of eighty columns")
+    drawn = stream.getvalue().split("\r")[-1]
+    assert len(drawn) < 80 and "5/10" in drawn and "left" in drawn and "..." in drawn
+
+
+def test_the_first_estimate_counts_from_when_the_bar_is_made(clock, terminal):
+    stream = terminal(80)
+    clock[0] += 500.0  # compilation comes before
+    line = TrainingProgress(1000, 1, images_per_iteration=64)
+    clock[0] += 10.0
+    line.update(101, d_real=0.9, d_fake=0.8125, g=-0.25)
+    drawn = stream.getvalue().split("\r")[-1]
+    assert "101/1,000 [01:29 left, 640 img/s] D 0.90/0.81 G -0.25" in drawn
+
+
+def test_no_thread_watches_the_bar():
+    before = threading.active_count()
+    progress.Progress("Working", 10).add(1)
+    assert threading.active_count() == before

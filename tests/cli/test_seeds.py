@@ -1,0 +1,45 @@
+"""Seeds as users write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tf_biggan.cli.seeds import MAX_SEED, parse_seeds, seeds_text
+from tf_biggan.generation import latents as truncation
+
+
+@pytest.mark.parametrize(
+    "text, seeds, shortest",
+    [
+        ("7", (7,), "7"),
+        ("0,4-9", (0, 4, 5, 6, 7, 8, 9), "0,4-9"),
+        (" 3 - 3 , 2,3,4", (3, 2, 3, 4), "3,2-4"),
+        (f"{MAX_SEED}", (MAX_SEED,), str(MAX_SEED)),
+    ],
+)
+def test_seeds_there_and_back(text, seeds, shortest):
+    assert parse_seeds(text) == seeds and seeds_text(seeds) == shortest
+    assert parse_seeds(shortest) == seeds
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("9-4", r"must rise, as in 4-9\. Received: seeds='9-4'"),
+        (str(2**30), "must lie from 0 to 1073741823"),
+        (f"0-{2**40}", "must lie from 0 to 1073741823"),
+        ("0-1073741823", "may be 10,000,000 seeds at most"),
+        ("-3", "must be whole numbers and ranges"),
+        ("1,,2", "such as 0,4-9"),
+        ("", "such as 0,4-9"),
+        ("one", "such as 0,4-9"),
+        ("1.5", "such as 0,4-9"),
+    ],
+)
+def test_what_are_no_seeds(text, message):
+    with pytest.raises(ValueError, match=message):
+        parse_seeds(text)
+
+
+def test_the_largest_is_that_of_the_latents():
+    assert MAX_SEED == truncation.MAX_SEED

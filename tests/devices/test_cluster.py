@@ -1,0 +1,152 @@
+"""TF_CONFIG: a legal cluster has one process that writes; any other text is one clear line."""
+
+from __future__ import annotations
+
+import json
+import types
+
+import pytest
+import tensorflow as tf
+
+from tf_biggan.devices.cluster import cluster_from_environment, is_writer, parse_cluster
+from tf_biggan.devices.replica_map import spans_processes
+from tf_biggan.devices.strategy import (
+    any_process,
+    create_strategy,
+    is_chief,
+    require_whole_cluster,
+)
+
+CHIEF, ONE, TWO = ["a:1"], ["b:1"], ["b:1", "c:1"]
+CLUSTERS = {
+    "one worker": {"worker": ONE},
+    "workers": {"worker": TWO},
+    "chief alone": {"chief": CHIEF},
+    "chief and worker": {"chief": CHIEF, "worker": ONE},
+    "chief and workers": {"chief": CHIEF, "worker": TWO},
+    "chief, workers, evaluator": {"chief": CHIEF, "worker": TWO, "evaluator": ["e:1"]},
+    "workers, evaluator": {"worker": TWO, "evaluator": ["e:1"]},
+    "empty lists": {"chief": [], "worker": TWO, "ps": [], "evaluator": []},
+}
+
+
+def config_of(cluster, kind, index):
+    return json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}})
+
+
+def trainers(cluster):
+    return [(kind, i) for kind in ("chief", "worker") for i in range(len(cluster.get(kind, ())))]
+
+
+def fake_strategy(cluster, kind, index):
+    """What a strategy shows of its cluster; a real one would wait for the other processes."""
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec(cluster), task_type=kind, task_id=index
+    )
+    return types.SimpleNamespace(cluster_resolver=resolver)
+
+
+@pytest.mark.parametrize("cluster", CLUSTERS.values(), ids=CLUSTERS)
+def test_every_cluster_has_one_process_that_writes(cluster):
+    read = [parse_cluster(config_of(cluster, *task)) for task in trainers(cluster)]
+    assert [(one.task_type, one.task_index) for one in read] == trainers(cluster)
+    assert {one.num_processes for one in read} == {len(trainers(cluster))}
+    writers = [one for one in read if is_writer(one.addresses, one.task_type, one.task_index)]
+    assert len(writers) == 1
+    assert writers[0].task_type == ("chief" if cluster.get("chief") else "worker")
+    # The strategy that is made of it answers the same.
+    kinds = [
+        is_chief(fake_strategy(one.addresses, *task))
+        for one, task in zip(read, trainers(cluster), strict=True)
+    ]
+    assert sum(kinds) == 1
+    # Whatever the cluster, evaluation knows whether others take part in it.
+    spans = [
+        spans_processes(fake_strategy(one.addresses, *task))
+        for one, task in zip(read, trainers(cluster), strict=True)
+    ]
+    assert set(spans) == {len(read) > 1}
+    assert sum("does not write" in one.describe() for one in read) == len(read) - 1
+
+
+def test_a_process_that_is_alone_writes(mirrored_strategy):
+    assert is_chief(tf.distribute.get_strategy()) and is_chief(mirrored_strategy)
+    assert any_process(mirrored_strategy, True) and not any_process(mirrored_strategy, False)
+
+
+WORKERS = {"worker": TWO}
+REFUSED = {
+    "empty": ("", "must not be empty"),
+    "blank": (" \n", "must not be empty"),
+    "unquoted": ("{cluster: {worker: [a:1]}}", "JSON object, with its quotation marks"),
+    "cut off": ('{"cluster": {"worker": ["a:1"', "JSON object"),
+    "a list": ("[]", "JSON object"),
+    "deep": ("[" * 100_000, "JSON object"),
+    "nothing in it": ("{}", 'must have a "cluster"'),
+    "cluster of text": ('{"cluster": "a:1"}', 'must have a "cluster", an object'),
+    "no trainers": (config_of({"worker": []}, "worker", 0), "must list chief or worker"),
+    "without task": (json.dumps({"cluster": WORKERS}), 'must have a "task"'),
+    "task without index": (
+        json.dumps({"cluster": WORKERS, "task": {"type": "worker"}}),
+        'must have a "task" with a "type" and an "index"',
+    ),
+    "task of text": (json.dumps({"cluster": WORKERS, "task": "worker"}), 'must have a "task"'),
+    "text for a list": (config_of({"worker": "a:1"}, "worker", 0), 'must be a list of "host:port"'),
+    "number for an address": (config_of({"worker": [1]}, "worker", 0), 'list of "host:port"'),
+    "no port": (config_of({"worker": ["a"]}, "worker", 0), 'list of "host:port"'),
+    "an address twice": (config_of({"worker": ["a:1", "a:1"]}, "worker", 0), "once, not a:1"),
+    "two chiefs": (config_of({"chief": TWO}, "chief", 0), "one chief only"),
+    "index too large": (config_of(WORKERS, "worker", 2), "from 0 to 1"),
+    "negative index": (config_of(WORKERS, "worker", -1), "whole number from 0"),
+    "index of text": (config_of(WORKERS, "worker", "first"), "whole number from 0"),
+    "index true": (config_of(WORKERS, "worker", True), "whole number from 0"),
+    "unknown task": (config_of(WORKERS, "boss", 0), 'those in "cluster" that train (worker)'),
+    "task not in cluster": (config_of(WORKERS, "chief", 0), "that train (worker)"),
+    "unknown job": (config_of({"master": ONE}, "master", 0), "chief or worker tasks and no master"),
+    "ps": (config_of({"chief": CHIEF, "ps": ONE}, "chief", 0), "(ps) are not supported"),
+    "evaluator": (
+        config_of({**WORKERS, "evaluator": ["e:1"]}, "evaluator", 0),
+        "evaluator does not train; score the run",
+    ),
+    "evaluator outside": (config_of(WORKERS, "evaluator", 0), "evaluator does not train"),
+}
+
+
+@pytest.mark.parametrize("strategy", ["auto", "multi_worker"])
+@pytest.mark.parametrize(("text", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_is_no_cluster_is_one_line(text, message, strategy, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(ValueError) as error:
+        create_strategy(strategy)
+    line = str(error.value)
+    assert message in line and "\n" not in line and len(line) < 600
+    assert line.startswith("Cannot use TF_CONFIG: ") and repr(text)[1:50] in line
+
+
+def test_an_index_may_be_text_and_other_entries_are_left_alone(monkeypatch):
+    text = json.dumps({**json.loads(config_of(WORKERS, "worker", "1")), "environment": "cloud"})
+    monkeypatch.setenv("TF_CONFIG", text)
+    assert cluster_from_environment().task_index == 1
+
+
+def test_machines_of_one_cluster_do_not_train_one_run_each(monkeypatch):
+    alone = tf.distribute.get_strategy()
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    require_whole_cluster(alone)
+    for harmless in (config_of({"worker": ONE}, "worker", 0), "no cluster"):
+        monkeypatch.setenv("TF_CONFIG", harmless)
+        require_whole_cluster(alone)
+    monkeypatch.setenv("TF_CONFIG", config_of(WORKERS, "worker", 1))
+    with pytest.raises(ValueError, match="lists 2 processes, which would all write the same run"):
+        require_whole_cluster(alone)
+
+
+def test_replicas_on_the_cpu():
+    # The processes of the tests have two logical devices.
+    assert create_strategy("auto", cpu_replicas=2).num_replicas_in_sync == 2
+    assert create_strategy("mirrored", cpu_replicas=1).num_replicas_in_sync == 1
+    with pytest.raises(ValueError, match="before TensorFlow starts"):
+        create_strategy("mirrored", cpu_replicas=3)
+    for name, tpu in (("one_device", None), ("multi_worker", None), ("auto", "local")):
+        with pytest.raises(ValueError, match="`cpu_replicas` goes with"):
+            create_strategy(name, tpu, 2)

@@ -1,0 +1,1 @@
+"""Settings, flags and messages of the commands."""

@@ -1,0 +1,56 @@
+"""Seeds as users write them: "0,4-9". Imports no framework."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from tf_biggan import checks
+
+# The most that latents take, see `tf_biggan.generation.latents`.
+MAX_SEED = 2**30 - 1
+MOST_SEEDS = 10_000_000
+_PART = re.compile(r"(\d+)(?:\s*-\s*(\d+))?")
+
+
+def parse_seeds(specification: str) -> tuple[int, ...]:
+    """Seeds of a text such as "0,4-9", both ends included, in the order named; repetitions stay.
+
+    Raises:
+      ValueError: it is no such text, a range falls, a seed is too large, or there are too many.
+    """
+    seeds: list[int] = []
+    for part in specification.split(","):
+        match = _PART.fullmatch(part.strip())
+        checks.require(
+            match is not None,
+            "seeds must be whole numbers and ranges of them with commas between, such as 0,4-9",
+            seeds=specification,
+        )
+        first, last = match.group(1), match.group(2) or match.group(1)
+        checks.require(
+            int(first) <= int(last),
+            f"a range of seeds must rise, as in {last}-{first}",
+            seeds=specification,
+        )
+        checks.require(
+            int(last) <= MAX_SEED, f"seeds must lie from 0 to {MAX_SEED}", seeds=specification
+        )
+        checks.require(
+            len(seeds) + int(last) - int(first) < MOST_SEEDS,
+            f"there may be {MOST_SEEDS:,} seeds at most",
+            seeds=specification,
+        )
+        seeds += range(int(first), int(last) + 1)
+    return tuple(seeds)
+
+
+def seeds_text(seeds: Sequence[int]) -> str:
+    """What `parse_seeds` reads as these seeds, as short as it can be."""
+    runs: list[list[int]] = []
+    for seed in seeds:
+        if runs and seed == runs[-1][1] + 1:
+            runs[-1][1] = seed
+        else:
+            runs.append([seed, seed])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)

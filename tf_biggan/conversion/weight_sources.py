@@ -1,0 +1,302 @@
+"""The networks in a file or folder of checkpoints: which files, which code base, which tensors."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from tf_biggan import checks
+from tf_biggan.conversion.biggan_pytorch_flags import flags_beside, flags_in
+from tf_biggan.conversion.readers.files import FORMATS, read_everything
+from tf_biggan.conversion.readers.tensorflow import GRAPH_FILE, VARIABLES, is_module, read_variables
+from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
+from tf_biggan.conversion.rules import BIGGAN_PYTORCH, HUGGINGFACE, STUDIOGAN, TFHUB
+from tf_biggan.conversion.wrappings import (
+    ACCEPTED,
+    DISCRIMINATOR,
+    GENERATOR,
+    Network,
+    describe_contents,
+    find_networks,
+)
+from tf_biggan.files.json_files import read_json
+
+# Files of a folder. `role` says which network, `suffix` which of several savings.
+FOLDERS = {
+    BIGGAN_PYTORCH: r"(?P<role>G_ema|G_optim|D_optim|G|D)(?:_(?P<suffix>\w+))?\.(?:pth|npz)",
+    STUDIOGAN: r"model=(?P<role>G_ema|G|D)-(?P<suffix>\w+)-weights-step=(?P<step>\d+)\.pth",
+}
+PREFERRED_SUFFIXES = ("", "best")
+EXTENSIONS = (".pth", ".pt", ".ckpt", ".bin", ".npz", ".safetensors")
+MOST_FILES = 16
+RAW_GENERATOR = "raw_generator"
+# Files of optimisers, and whose they are; of a generator alone, that one's.
+OPTIMIZERS = {"G_optim": RAW_GENERATOR, "D_optim": DISCRIMINATOR}
+ALONE = {RAW_GENERATOR: GENERATOR}
+KINDS = {"G_ema": GENERATOR, "G": GENERATOR, "D": DISCRIMINATOR}
+# What may lie beside the networks in a state dictionary.
+BESIDE = {"data_preprocessor.*": "means and deviations of pixels"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """What an input holds.
+
+    Attributes:
+      path: the input.
+      family: a name of `names.FAMILIES`.
+      networks: the tensors of "generator", "discriminator" and "raw_generator" (a generator beside
+        its moving average), those that are there.
+      files: the files that were read.
+      set_aside: sentences about what else is there and is not used.
+      settings: what lies beside the weights: a configuration, meta data.
+      optimizers: state dictionaries of optimisers by network.
+      wrappings: what was taken off a network's tensors, by network; those that were wrapped.
+    """
+
+    path: str
+    family: str
+    networks: Mapping[str, Tensors]
+    files: tuple[str, ...]
+    set_aside: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    optimizers: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    wrappings: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def open_source(path: str, family: str | None = None, suffix: str | None = None) -> Source:
+    """The networks at a path; values are not read yet.
+
+    Args:
+      path: a file, a folder of BigGAN-PyTorch's or StudioGAN's files, a folder with one generator
+        and one discriminator at most, or the folder of a TF-Hub module.
+      family: a name of `names.FAMILIES`; None to find it from the keys.
+      suffix: which of several savings in a folder, such as "best0".
+
+    Raises:
+      ValueError: it is none of these, it is of another family, or there are several to choose from.
+      OSError: it cannot be read.
+    """
+    checks.require_existing("input", path, "a file or folder of weights")
+    checks.require(
+        suffix is None or os.path.isdir(path),
+        "`--suffix` chooses among the savings of a folder",
+        suffix=suffix,
+        path=path,
+    )
+    if is_module(path):
+        source = _module(path)
+    elif os.path.isdir(path):
+        source = _folder(path, suffix)
+    else:
+        source = _file(path)
+    checks.require(
+        family in (None, source.family),
+        f"the tensors' names are those of {source.family}",
+        **{"from": family, "path": path},
+    )
+    return source
+
+
+def _module(path):
+    files = [os.path.join(path, f"{VARIABLES}.index")]
+    folder = os.path.dirname(files[0])
+    files += [os.path.join(folder, n) for n in sorted(os.listdir(folder)) if ".data-" in n]
+    graph = os.path.join(path, GRAPH_FILE)
+    files += [graph] if os.path.isfile(graph) else []
+    return Source(path, TFHUB, {GENERATOR: read_variables(path)}, tuple(files))
+
+
+def _folder(path, suffix):
+    names = sorted(os.listdir(path))
+    for pattern in FOLDERS.values():
+        matches = [match for name in names if (match := re.fullmatch(pattern, name))]
+        if any("optim" not in match["role"] for match in matches):
+            return _savings(path, _of_one_suffix(path, matches, suffix))
+    files = [name for name in names if name.endswith(EXTENSIONS)]
+    checks.require(
+        0 < len(files) <= MOST_FILES,
+        "a folder must hold G.pth, G_ema.pth or D.pth, StudioGAN's model=*.pth, a TF-Hub module,"
+        f" or a few files of {FORMATS}",
+        path=path,
+        files=files,
+    )
+    if len(files) == 1:
+        return _file(os.path.join(path, files[0]))
+    return _several(path, files)
+
+
+def _of_one_suffix(path, matches, suffix):
+    suffixes = sorted({match["suffix"] or "" for match in matches})
+    wanted = suffix
+    if wanted is None:
+        preferred = [one for one in PREFERRED_SUFFIXES if one in suffixes]
+        wanted = preferred[0] if preferred else suffixes[0]
+        checks.require(
+            bool(preferred) or len(suffixes) == 1,
+            "one of several savings must be chosen with `--suffix`",
+            path=path,
+            suffixes=suffixes,
+        )
+    chosen = [match for match in matches if (match["suffix"] or "") == wanted]
+    checks.require(
+        bool(chosen), "`--suffix` must be one of the folder's", suffix=suffix, suffixes=suffixes
+    )
+    by_role = {}
+    for match in sorted(chosen, key=lambda match: int(match.groupdict().get("step") or 0)):
+        by_role[match["role"]] = os.path.join(path, match[0])
+    return by_role
+
+
+def _savings(path, by_role):
+    optimizers = {
+        network: read_everything(by_role[role])
+        for role, network in OPTIMIZERS.items()
+        if role in by_role
+    }
+    found = {role: _only(file, KINDS[role]) for role, file in by_role.items() if role in KINDS}
+    chosen, aside, used = {}, [], dict(by_role)
+    if "G_ema" in found:
+        chosen[GENERATOR] = found["G_ema"]
+        if "G" in found and RAW_GENERATOR in optimizers:
+            chosen[RAW_GENERATOR] = found["G"]
+        elif "G" in found:
+            aside.append(f"{os.path.basename(used.pop('G'))}: its moving average is used")
+    elif "G" in found:
+        chosen[GENERATOR] = found["G"]
+        if RAW_GENERATOR in optimizers:
+            optimizers[GENERATOR] = optimizers.pop(RAW_GENERATOR)
+    if "D" in found:
+        chosen[DISCRIMINATOR] = found["D"]
+    owned = {name: state for name, state in optimizers.items() if name in chosen}
+    for role, network in OPTIMIZERS.items():
+        if role in used and not {network, ALONE.get(network)} & set(owned):
+            aside.append(f"{os.path.basename(used.pop(role))}: its network is not there")
+    source = _source(path, chosen, tuple(used.values()), tuple(aside))
+    return dataclasses.replace(source, settings=_flags_beside(source), optimizers=owned)
+
+
+def _only(file, kind) -> Network:
+    """The network of that kind in a file that is named after it."""
+    contents = read_everything(file)
+    networks, _ = _networks(file, contents)
+    of_kind = [network for network in networks if network.kind == kind]
+    checks.require(
+        bool(of_kind), f"a file of that name must hold a {kind}", path=file, holds=networks[0].kind
+    )
+    return _chosen(file, of_kind)[0][kind]
+
+
+def _file(path):
+    contents = read_everything(path)
+    networks, beside = _networks(path, contents)
+    chosen, aside = _chosen(path, networks)
+    aside += [f"{name}: {BESIDE.get(name, 'of no known network')}" for name in beside]
+    aside += _unused_optimizers(contents)
+    source = _source(path, chosen, (path,), tuple(aside))
+    if source.family == HUGGINGFACE:
+        config = _config_beside(path)
+        if config is not None:
+            return dataclasses.replace(source, files=(path, config), settings=read_json(config))
+    if source.family == BIGGAN_PYTORCH:
+        settings = flags_in(contents) or _flags_beside(source)
+        return dataclasses.replace(source, settings=settings)
+    other = {key: value for key, value in contents.items() if not isinstance(value, StoredTensor)}
+    return dataclasses.replace(source, settings=other)
+
+
+def _several(path, names):
+    """A folder with a file for each network, of other names than the code bases give."""
+    files, networks, aside = {}, [], []
+    for name in names:
+        contents = read_everything(os.path.join(path, name))
+        found, _ = find_networks(contents)
+        if not found:
+            aside.append(f"{name}: holds {describe_contents(contents)}")
+        for network in found:
+            entry = f"{name}/{network.entry}" if network.entry else name
+            network = dataclasses.replace(network, entry=entry)
+            files[id(network.tensors)] = os.path.join(path, name)
+            networks.append(network)
+    checks.require(
+        bool(networks), f"a folder must hold {ACCEPTED}; this one has none", path=path, files=names
+    )
+    chosen, more = _chosen(path, networks)
+    used = tuple(dict.fromkeys(files[id(network.tensors)] for network in chosen.values()))
+    source = _source(path, chosen, used, (*more, *aside))
+    return dataclasses.replace(source, settings=_flags_beside(source))
+
+
+def _networks(path, contents) -> tuple[list[Network], list[str]]:
+    networks, beside = find_networks(contents)
+    if not networks:
+        raise ValueError(
+            f"The input must hold {ACCEPTED}. Received: {path}, which holds"
+            f" {describe_contents(contents)}."
+        )
+    return networks, beside
+
+
+def _chosen(path, networks) -> tuple[dict[str, Network], list[str]]:
+    """A generator, or its moving average, and a discriminator; and what is left aside."""
+    chosen, aside = {}, []
+    for kind in (GENERATOR, DISCRIMINATOR):
+        raw, averaged = (
+            [n for n in networks if n.kind == kind and n.averaged == value]
+            for value in (False, True)
+        )
+        for several in (raw, averaged):
+            places = [network.place or "the file itself" for network in several]
+            checks.require(
+                len(several) < 2,
+                f"the input must hold one {kind}, and its moving average at most; save the one that"
+                " is wanted to a file of its own",
+                path=path,
+                found_at=places,
+            )
+        if averaged:
+            chosen[kind] = averaged[0]
+        elif raw:
+            chosen[kind] = raw[0]
+        if averaged and raw:
+            place = averaged[0].place
+            aside.append(f"{raw[0].place}: its moving average, {place}, is used")
+    return chosen, aside
+
+
+def _source(path, chosen: Mapping[str, Network], files, aside) -> Source:
+    families = {name: network.family for name, network in chosen.items()}
+    checks.require(
+        len(set(families.values())) == 1,
+        "all networks of an input must be of one code base",
+        path=path,
+        found=families,
+    )
+    return Source(
+        path,
+        next(iter(families.values())),
+        {name: network.tensors for name, network in chosen.items()},
+        files,
+        aside,
+        wrappings={name: n.wrapping for name, n in chosen.items() if n.wrapping},
+    )
+
+
+def _flags_beside(source) -> Mapping[str, Any]:
+    return flags_beside(source.files) if source.family == BIGGAN_PYTORCH else {}
+
+
+def _unused_optimizers(contents) -> list[str]:
+    found = sorted(str(key) for key in contents if "optim" in str(key))
+    found = [key for key in found if isinstance(contents.get(key), Mapping)]
+    return [f"{key}: optimisers are taken from BigGAN-PyTorch's files only" for key in found]
+
+
+def _config_beside(path):
+    folder, name = os.path.split(path)
+    names = (re.sub(r"pytorch_model\.bin$", "config.json", name), "config.json")
+    paths = (os.path.join(folder, one) for one in names if one != name)
+    return next((one for one in paths if os.path.isfile(one)), None)

@@ -1,0 +1,281 @@
+"""From stored bytes to a model's image: decoding, central crop, antialiased resize, scaling.
+
+The published preprocessing for ImageNet (BigGAN-PyTorch, utils.py): crop the long edge centrally,
+resize with PIL's antialiased bilinear filter, round to uint8, scale to [-1, 1].
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import re
+
+import tensorflow as tf
+
+from tf_biggan import checks
+from tf_biggan.files import input_bounds
+
+CROP_METHOD = "central, to the aspect ratio of the output"
+RESIZE_METHOD = "bilinear, antialiased, rounded to uint8"
+SUFFIXES = (".bmp", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".webp")
+MAX_CHANNELS = 4
+
+# PIL's fixed-point weights of ITU-R 601 luma; they add up to 2**16, so grey stays what it is.
+_LUMA_WEIGHTS = (19595, 38470, 7471)
+_WEBP_ANIMATION_BIT = 2
+_WEBP_SIDE = 1 << 14
+# Places in a PNG file's header, and the colour type of files with a palette.
+_PNG_DEPTH, _PNG_COLOUR = 24, 25
+_PALETTE = b"\x03"
+_UNREADABLE = "unreadable image"
+READABLE = (
+    "a complete JPEG, PNG, BMP or WebP file of at most"
+    f" {input_bounds.IMAGE_PIXELS // 10**6} million pixels"
+)
+
+
+def size_of(image_size: int | tuple[int, int]) -> tuple[int, int]:
+    """(height, width) in pixels of a side or of a pair.
+
+    Raises:
+      ValueError: it is neither a positive integer nor a pair of them.
+    """
+    height, width = image_size if isinstance(image_size, tuple | list) else (image_size, image_size)
+    checks.require_integer("image_size", height, minimum=1)
+    checks.require_integer("image_size", width, minimum=1)
+    return height, width
+
+
+def decode(contents: tf.Tensor, channels: int) -> tf.Tensor:
+    """Pixels of a JPEG, PNG, BMP or WebP file, told apart by content, not by name.
+
+    Grey is repeated for colour; colour becomes ITU-R 601 luma for grey; alpha is dropped, or opaque
+    where the file has none. Rotation in EXIF is ignored, as it is by torchvision. BMP files of
+    8 bits a pixel are read as grey. Animated WebP files and other formats are refused, and so are
+    images of more than `input_bounds.IMAGE_PIXELS`, which a file of a few kilobytes can declare.
+
+    Args:
+      contents: string scalar.
+      channels: 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha).
+
+    Returns:
+      uint8 [height, width, channels].
+    """
+    depth = 4 if channels in (2, 4) else 3
+    readers = [
+        (b"\xff\xd8", 0, _jpeg_size, _decode_jpeg),
+        (b"BM", 0, _bmp_size, _decode_bmp),
+        (b"\x89PNG", 0, _png_size, _decode_png),
+    ]
+    if hasattr(tf.io, "decode_webp"):
+        readers.append((b"WEBP", 8, _webp_size, _decode_webp))
+    branches = [
+        (_has(contents, signature, position), functools.partial(_decode_bounded, contents, *row))
+        for signature, position, *row in ([*reader, depth] for reader in readers)
+    ]
+    pixels = tf.case(branches, default=_no_decoder)
+    pixels = tf.ensure_shape(pixels, [None, None, depth])
+    return pixels if channels >= 3 else _luma(pixels)
+
+
+def decode_named(encoded: tf.data.Dataset, name: tf.Tensor, channels: int) -> tf.Tensor:
+    """The image of a data set of one encoded image; an error carries `name` if it is unreadable.
+
+    Operations cannot catch an error, but a data set can leave the element out.
+
+    Returns:
+      uint8 [height, width, channels].
+    """
+    nothing = tf.data.Dataset.from_tensors(tf.zeros([0, 0, channels], tf.uint8))
+    decoded = encoded.map(lambda contents: decode(contents, channels)).ignore_errors()
+    pixels = decoded.concatenate(nothing).take(1).get_single_element()
+    message = tf.strings.join([f"{_UNREADABLE} <", name, ">"])
+    readable = tf.debugging.Assert(tf.size(pixels) > 0, [message])
+    with tf.control_dependencies([readable]):
+        return tf.identity(pixels)
+
+
+@contextlib.contextmanager
+def naming_unreadable():
+    """Around code that draws batches: an unreadable image becomes a ValueError naming it."""
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        found = re.search(rf"{_UNREADABLE} <(.*?)>['\"\]]", error.message, re.DOTALL)
+        if found is None:
+            raise
+        raise ValueError(
+            f"Every image must be {READABLE}; remove or replace it. Received: {found[1]!r}."
+        ) from None
+
+
+def from_grey(grey: tf.Tensor, channels: int) -> tf.Tensor:
+    """uint8 [height, width, 1] as [height, width, channels]; alpha is opaque."""
+    colour = grey if channels <= 2 else tf.repeat(grey, 3, axis=-1)
+    return colour if channels in (1, 3) else _with_alpha(colour)
+
+
+def crop_and_resize(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """Central crop to the aspect ratio of height x width, then an antialiased bilinear resize.
+
+    An image of that size already passes unchanged.
+
+    Args:
+      image: uint8 [H, W, C].
+
+    Returns:
+      uint8 [height, width, C].
+    """
+    shape = tf.shape(image)
+    fits = tf.logical_and(shape[0] == height, shape[1] == width)
+    image = tf.cond(
+        fits, lambda: image, lambda: _resize(_central_crop(image, height, width), height, width)
+    )
+    return tf.ensure_shape(image, [height, width, image.shape[-1]])
+
+
+def to_model_range(images: tf.Tensor) -> tf.Tensor:
+    """uint8 0..255 to float32 [-1, 1]: x / 127.5 - 1."""
+    return tf.cast(images, tf.float32) / 127.5 - 1.0
+
+
+def flip_where(images: tf.Tensor, flips: tf.Tensor) -> tf.Tensor:
+    """Mirrors image i of [N, H, W, C] left to right where `flips` (bool [N]) is true."""
+    return tf.where(flips[:, tf.newaxis, tf.newaxis, tf.newaxis], images[:, :, ::-1], images)
+
+
+def _has(contents: tf.Tensor, signature: bytes, position: int) -> tf.Tensor:
+    return tf.strings.substr(contents, position, len(signature)) == signature
+
+
+def _decode_bounded(contents: tf.Tensor, size_of_file, decoder, depth: int) -> tf.Tensor:
+    """The pixels, if the file's header declares no more of them than are accepted."""
+    height, width = size_of_file(contents)
+    bounded = tf.debugging.Assert(height * width <= input_bounds.IMAGE_PIXELS, ["too many pixels"])
+    with tf.control_dependencies([bounded]):
+        return decoder(tf.identity(contents), depth)
+
+
+def _no_decoder() -> tf.Tensor:
+    unknown = tf.debugging.Assert(False, ["unknown format"])
+    with tf.control_dependencies([unknown]):
+        return tf.zeros([0, 0, 0], tf.uint8)
+
+
+def _png_size(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    return _number(contents, 20, 4, big=True), _number(contents, 16, 4, big=True)
+
+
+def _jpeg_size(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    height, width, _ = tf.unstack(tf.image.extract_jpeg_shape(contents, tf.int32))
+    return tf.cast(height, tf.int64), tf.cast(width, tf.int64)
+
+
+def _bmp_size(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    # The height of a file whose first row is the upper one is negative, in two's complement.
+    height, sign = _number(contents, 22, 4), tf.constant(1 << 31, tf.int64)
+    return tf.where(height >= sign, 2 * sign - height, height), _number(contents, 18, 4)
+
+
+def _webp_size(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The size by the first chunk: of a canvas, of lossless or of lossy pixels."""
+
+    def canvas():
+        return _number(contents, 27, 3) + 1, _number(contents, 24, 3) + 1
+
+    def lossless():
+        bits = _number(contents, 21, 4)
+        return bits // _WEBP_SIDE % _WEBP_SIDE + 1, bits % _WEBP_SIDE + 1
+
+    def lossy():
+        return (
+            _number(contents, 28, 2) % _WEBP_SIDE,
+            _number(contents, 26, 2) % _WEBP_SIDE,
+        )
+
+    kinds = [(_has(contents, b"VP8X", 12), canvas), (_has(contents, b"VP8L", 12), lossless)]
+    return tf.case(kinds, default=lossy)
+
+
+def _number(contents: tf.Tensor, position: int, length: int, big: bool = False) -> tf.Tensor:
+    """An unsigned number in a file's header, int64."""
+    digits = tf.io.decode_raw(tf.strings.substr(contents, position, length), tf.uint8)
+    places = reversed(range(length)) if big else range(length)
+    powers = tf.constant([256**place for place in places], tf.int64)
+    return tf.reduce_sum(tf.cast(digits, tf.int64) * powers)
+
+
+def _decode_png(contents: tf.Tensor, depth: int) -> tf.Tensor:
+    if depth == 3:
+        return tf.io.decode_png(contents, channels=3)
+    # Asked for alpha, TensorFlow fills it with 1, 3 or 15 in files of 1, 2 or 4 bits that have
+    # none. Asked for nothing, it gives palettes 3 channels, or 4 where they have alpha.
+    return tf.cond(
+        _has(contents, _PALETTE, _PNG_COLOUR),
+        lambda: _to_depth(tf.io.decode_png(contents, channels=0), depth),
+        lambda: _grey_or_colour_png(contents, depth),
+    )
+
+
+def _grey_or_colour_png(contents: tf.Tensor, depth: int) -> tf.Tensor:
+    pixels = tf.io.decode_png(contents, channels=depth)
+    bits = tf.io.decode_raw(tf.strings.substr(contents, _PNG_DEPTH, 1), tf.uint8)[0]
+    opaque = tf.constant(255, tf.uint8)
+    # Grey of fewer than 8 bits is opaque or wholly transparent, so any other alpha is the filler.
+    alpha = tf.where(tf.logical_and(bits < 8, pixels[..., 3:] > 0), opaque, pixels[..., 3:])
+    return tf.concat([pixels[..., :3], alpha], -1)
+
+
+def _decode_jpeg(contents: tf.Tensor, depth: int) -> tf.Tensor:
+    # The fast transform is up to several levels off and differs between builds.
+    pixels = tf.io.decode_jpeg(contents, channels=3, dct_method="INTEGER_ACCURATE")
+    return _to_depth(pixels, depth)
+
+
+def _decode_webp(contents: tf.Tensor, depth: int) -> tf.Tensor:
+    # TensorFlow's decoder writes past its buffer for some animations, so none may reach it.
+    extended = _has(contents, b"VP8X", 12)
+    flags = tf.io.decode_raw(tf.strings.substr(contents, 20, 1), tf.uint8)[0]
+    animated = tf.logical_and(extended, tf.bitwise.bitwise_and(flags, _WEBP_ANIMATION_BIT) > 0)
+    still = tf.debugging.Assert(tf.logical_not(animated), ["animated WebP"])
+    with tf.control_dependencies([still]):
+        return _to_depth(tf.io.decode_webp(contents, channels=0)[0], depth)
+
+
+def _decode_bmp(contents: tf.Tensor, depth: int) -> tf.Tensor:
+    return _to_depth(tf.io.decode_bmp(contents, channels=0), depth)
+
+
+def _to_depth(pixels: tf.Tensor, depth: int) -> tf.Tensor:
+    """1, 3 or 4 stored channels (known only when the graph runs) as 3 or 4."""
+    stored = tf.shape(pixels)[-1]
+    pixels = tf.cond(stored == 1, lambda: tf.repeat(pixels, 3, axis=-1), lambda: pixels)
+    pixels = tf.cond(stored == 4, lambda: pixels, lambda: _with_alpha(pixels))
+    return pixels[..., :depth]
+
+
+def _with_alpha(colour: tf.Tensor) -> tf.Tensor:
+    opaque = tf.fill(tf.shape(colour[..., :1]), tf.constant(255, tf.uint8))
+    return tf.concat([colour, opaque], -1)
+
+
+def _luma(pixels: tf.Tensor) -> tf.Tensor:
+    weighted = tf.cast(pixels[..., :3], tf.int32) * tf.constant(_LUMA_WEIGHTS)
+    half = 1 << 15
+    luma = tf.bitwise.right_shift(tf.reduce_sum(weighted, -1, keepdims=True) + half, 16)
+    return tf.concat([tf.cast(luma, tf.uint8), pixels[..., 3:]], -1)
+
+
+def _central_crop(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    stored = tf.shape(image)[:2]
+    scale = tf.reduce_min(tf.cast(stored, tf.float64) / tf.constant([height, width], tf.float64))
+    fitted = tf.cast(tf.round(tf.constant([height, width], tf.float64) * scale), tf.int32)
+    kept = tf.clip_by_value(fitted, 1, stored)
+    # Halves round to even here as in Python, so that odd margins fall as in the published code.
+    start = tf.cast(tf.round(tf.cast(stored - kept, tf.float64) / 2), tf.int32)
+    return image[start[0] : start[0] + kept[0], start[1] : start[1] + kept[1]]
+
+
+def _resize(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    resized = tf.image.resize(image, (height, width), method="bilinear", antialias=True)
+    return tf.saturate_cast(tf.round(resized), tf.uint8)

@@ -1,0 +1,269 @@
+"""Writes any source as sharded TFRecords at one resolution, in steps that can be interrupted.
+
+A shard is written to a temporary name and renamed, so a shard under its final name is complete.
+dataset.json comes last: a folder without it is unfinished.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable
+
+import tensorflow as tf
+
+from tf_biggan import checks
+from tf_biggan.cli.progress import Progress
+from tf_biggan.data import decoding as images
+from tf_biggan.data import tfrecord
+from tf_biggan.data.record_index import RecordIndex, scan
+from tf_biggan.data.source import Source
+
+ENCODERS = {
+    "png": lambda pixels: tf.io.encode_png(pixels),
+    "jpeg": lambda pixels: tf.io.encode_jpeg(pixels, quality=95, chroma_downsampling=False),
+}
+JPEG_CHANNELS = (1, 3)
+SHARD_PIXEL_BYTES = 256 << 20
+SETTINGS_FILE = "unfinished.json"
+TEMPORARY_SUFFIX = ".tmp"
+
+
+def prepare(
+    source: Source,
+    output: str,
+    *,
+    image_size: int | tuple[int, int],
+    image_channels: int = 3,
+    image_format: str = "png",
+    num_shards: int | None = None,
+    num_workers: int | None = None,
+) -> dict:
+    """Fills the folder `output` with records that `tfrecord:OUTPUT` opens.
+
+    Called again after an interruption it keeps the shards that are finished. On a finished folder
+    it does nothing, or writes what is missing since. The content hash covers the records in their
+    order, not how they are sharded.
+
+    Args:
+      image_format: "png" keeps every pixel; "jpeg" is smaller (quality 95, full chroma).
+      num_shards: files to write; by default one for every 256 MiB of pixels.
+      num_workers: images processed at a time; by default what the machine bears.
+
+    Returns:
+      The content of dataset.json.
+
+    Raises:
+      ValueError: an argument is out of range; an image is unreadable (the message names it); or
+        `output` holds records of other settings (the message lists those that differ).
+    """
+    settings = _settings(source, image_size, image_channels, image_format, num_shards)
+    checks.require_integer("num_workers", 1 if num_workers is None else num_workers, minimum=1)
+    _require_writable(output)
+    finished = _read_json(output, tfrecord.DESCRIPTION_FILE)
+    _require_same_settings(output, settings, finished or _read_json(output, SETTINGS_FILE))
+    _remove_left_behind(output, settings, finished)
+    if finished and _is_whole(output):
+        return finished
+    _write(output, SETTINGS_FILE, _to_json(settings))
+    _write_shards(source, output, settings, num_workers or tf.data.AUTOTUNE)
+    return _finish(output, settings)
+
+
+def _settings(
+    source: Source, image_size, image_channels: int, image_format: str, num_shards: int | None
+) -> dict:
+    height, width = images.size_of(image_size)
+    checks.require_integer("image_channels", image_channels, 1, images.MAX_CHANNELS)
+    checks.require_choice("image_format", image_format, tuple(ENCODERS))
+    checks.require(
+        image_format != "jpeg" or image_channels in JPEG_CHANNELS,
+        "JPEG images must have 1 or 3 channels",
+        image_channels=image_channels,
+    )
+    if num_shards is None:
+        pixel_bytes = source.num_images * height * width * image_channels
+        num_shards = -(-pixel_bytes // SHARD_PIXEL_BYTES)
+    checks.require_integer("num_shards", num_shards, minimum=1, maximum=source.num_images)
+    return {
+        "format_version": tfrecord.FORMAT_VERSION,
+        "source": source.name,
+        "source_sha256": _fingerprint(source),
+        "num_images": source.num_images,
+        "image_height": height,
+        "image_width": width,
+        "image_channels": image_channels,
+        "image_format": image_format,
+        "crop": images.CROP_METHOD,
+        "resize": images.RESIZE_METHOD,
+        "num_classes": source.num_classes,
+        "class_names": list(source.class_names),
+        "label_counts": source.label_counts().tolist(),
+        "shards": [tfrecord.shard_name(shard, num_shards) for shard in range(num_shards)],
+    }
+
+
+def _fingerprint(source: Source) -> str:
+    """SHA-256 of where every image lies and of its label: another list is another data set."""
+    digest = hashlib.sha256(source.labels.tobytes())
+    for index in range(source.num_images):
+        digest.update(source.locate(index).encode() + b"\0")
+    return digest.hexdigest()
+
+
+def _require_writable(output: str) -> None:
+    try:
+        tf.io.gfile.makedirs(output)
+    except tf.errors.OpError as error:
+        raise ValueError(
+            f"`output` must be a folder that can be written. Received: {output!r}, {error.message}."
+        ) from None
+
+
+def _require_same_settings(output: str, settings: dict, existing: dict | None) -> None:
+    if existing is None:
+        return
+    differing = [
+        f"{name} {_brief(existing.get(name))} there, {_brief(value)} now"
+        for name, value in settings.items()
+        if existing.get(name) != value
+    ]
+    checks.require(
+        not differing,
+        "a folder must be continued with the settings it was begun with; choose another `output`",
+        output=output,
+        differing="; ".join(differing),
+    )
+
+
+def _brief(value) -> str:
+    return f"{len(value)} entries" if isinstance(value, list) else str(value)
+
+
+def _write_shards(source: Source, output: str, settings: dict, workers: int) -> None:
+    shards = settings["shards"]
+    bounds = [source.num_images * shard // len(shards) for shard in range(len(shards) + 1)]
+    missing = [
+        (place, first, end)
+        for place, (first, end) in zip(
+            _places(output, settings), itertools.pairwise(bounds), strict=True
+        )
+        if not tf.io.gfile.exists(place)
+    ]
+    left = sum(end - first for _, first, end in missing)
+    progress = Progress("Preparing", source.num_images, done=source.num_images - left)
+    if missing:
+        # One stream for all shards: the workers need not wait while a shard is closed.
+        encoded = _encoded(source, missing, settings, workers).as_numpy_iterator()
+        for place, first, end in missing:
+            # Labels first: where they end, zip must not have drawn the next shard's image yet.
+            labelled = zip(source.labels[first:end].tolist(), encoded, strict=False)
+            _write_shard(place, labelled, progress)
+    progress.close()
+
+
+def _places(output: str, settings: dict) -> tuple[str, ...]:
+    return tuple(tf.io.gfile.join(output, name) for name in settings["shards"])
+
+
+def _write_shard(place: str, labelled: Iterable[tuple[int, bytes]], progress: Progress) -> None:
+    temporary = place + TEMPORARY_SUFFIX
+    try:
+        with tf.io.TFRecordWriter(temporary) as writer, images.naming_unreadable():
+            for label, contents in labelled:
+                writer.write(tfrecord.serialize(contents, label))
+                progress.add(1)
+    except BaseException:
+        if tf.io.gfile.exists(temporary):
+            tf.io.gfile.remove(temporary)
+        raise
+    tf.io.gfile.rename(temporary, place, overwrite=True)
+
+
+def _encoded(source: Source, missing: list, settings: dict, workers: int) -> tf.data.Dataset:
+    """The encoded images of the missing shards at their final size, in order."""
+    encode = ENCODERS[settings["image_format"]]
+
+    def process(index):
+        pixels = source.load(index, settings["image_channels"])
+        height, width = settings["image_height"], settings["image_width"]
+        return encode(images.crop_and_resize(pixels, height, width))
+
+    ranges = tf.constant([(first, end) for _, first, end in missing], tf.int64)
+    indices = tf.data.Dataset.from_tensor_slices(ranges).flat_map(
+        lambda bounds: tf.data.Dataset.range(bounds[0], bounds[1])
+    )
+    encoded = indices.map(process, num_parallel_calls=workers, deterministic=True)
+    return encoded.prefetch(tf.data.AUTOTUNE)
+
+
+def _finish(output: str, settings: dict) -> dict:
+    files = _places(output, settings)
+    index = scan(files, tfrecord.label_of, "Checking")
+    _require_complete(index, settings)
+    description = {**settings, "content_sha256": _content_hash(files, settings["num_images"])}
+    _write(output, tfrecord.INDEX_FILE, tfrecord.encode_index(index))
+    _write(output, tfrecord.DESCRIPTION_FILE, _to_json(description))
+    tf.io.gfile.remove(tf.io.gfile.join(output, SETTINGS_FILE))
+    return description
+
+
+def _require_complete(index: RecordIndex, settings: dict) -> None:
+    checks.require(
+        len(index.labels) == settings["num_images"],
+        "the finished shards must hold every image once; delete the shards and start again",
+        found=len(index.labels),
+        images=settings["num_images"],
+    )
+
+
+def _content_hash(files: tuple[str, ...], num_images: int) -> str:
+    digest = hashlib.sha256()
+    progress = Progress("Hashing", num_images)
+    for record in tf.data.TFRecordDataset(list(files)).prefetch(64).as_numpy_iterator():
+        digest.update(record)
+        progress.add(1)
+    progress.close()
+    return digest.hexdigest()
+
+
+def _read_json(output: str, name: str) -> dict | None:
+    path = tf.io.gfile.join(output, name)
+    if not tf.io.gfile.exists(path):
+        return None
+    return tfrecord.read_description(path)
+
+
+def _is_whole(output: str) -> bool:
+    """Whether a finished folder still has its shards and a readable index."""
+    try:
+        tfrecord.open_tfrecord(output, None)
+    except ValueError:
+        return False
+    return True
+
+
+def _remove_left_behind(output: str, settings: dict, finished: dict | None) -> None:
+    """Removes the files of a command that was killed which would not be written again.
+
+    Such a command leaves a temporary file, or, once dataset.json is there, unfinished.json.
+    """
+    names = (*settings["shards"], SETTINGS_FILE, tfrecord.INDEX_FILE, tfrecord.DESCRIPTION_FILE)
+    left = [name + TEMPORARY_SUFFIX for name in names]
+    left += [SETTINGS_FILE] if finished else []
+    there = set(tf.io.gfile.listdir(output))
+    for name in left:
+        if name in there:
+            tf.io.gfile.remove(tf.io.gfile.join(output, name))
+
+
+def _to_json(content: dict) -> bytes:
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _write(output: str, name: str, content: bytes) -> None:
+    path = tf.io.gfile.join(output, name)
+    with tf.io.gfile.GFile(path + TEMPORARY_SUFFIX, "wb") as file:
+        file.write(content)
+    tf.io.gfile.rename(path + TEMPORARY_SUFFIX, path, overwrite=True)

@@ -1,0 +1,1 @@
+"""Images, and the features that networks extract from them."""

@@ -1,0 +1,101 @@
+"""The cache on disk: its folder, and arrays by key within a bounded size."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+
+import numpy as np
+
+from tf_biggan.files.atomic import remove_leftovers, replaced
+from tf_biggan.files.home_folder import expand_home
+from tf_biggan.files.npz_files import read_npz
+
+VARIABLE = "TF_BIGGAN_CACHE"
+DEFAULT_FOLDER = "~/.cache/tf_biggan"
+LIMIT_BYTES = 8 << 30
+
+
+def cache_folder() -> pathlib.Path:
+    """`$TF_BIGGAN_CACHE`, or ~/.cache/tf_biggan; it need not exist."""
+    return pathlib.Path(expand_home(os.environ.get(VARIABLE) or DEFAULT_FOLDER))
+
+
+def key_of(*parts) -> str:
+    """SHA-256 of JSON values: the same for equal values, whatever the order of their names."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def file_sha256(path: str | os.PathLike) -> str:
+    """SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_sha256(path: str | os.PathLike) -> str:
+    """SHA-256 of all files below a folder and of their places in it."""
+    root = pathlib.Path(path)
+    files = sorted(found for found in root.rglob("*") if found.is_file())
+    return key_of([(file.relative_to(root).as_posix(), file_sha256(file)) for file in files])
+
+
+class ArrayCache:
+    """Named arrays by key, one npz file each; the longest unread ones go when space runs out.
+
+    Args:
+      folder: where; made when something is stored. None: nothing is kept.
+      limit: bytes of all files together.
+    """
+
+    def __init__(self, folder: str | os.PathLike | None, limit: int = LIMIT_BYTES):
+        self._folder = None if folder is None else pathlib.Path(folder)
+        self._limit = limit
+
+    @property
+    def keeps(self) -> bool:
+        """Whether anything is ever kept."""
+        return self._folder is not None
+
+    def read(self, key: str) -> dict[str, np.ndarray] | None:
+        """What was stored under a key; None where nothing readable is."""
+        if self._folder is None:
+            return None
+        path = self._path(key)
+        try:
+            arrays = read_npz(path)
+            os.utime(path)
+        except (OSError, ValueError):
+            return None
+        return arrays
+
+    def store(self, key: str, arrays: dict[str, np.ndarray]) -> None:
+        """Keeps arrays, unless they alone are over the limit or the disk is full."""
+        if self._folder is None or sum(a.nbytes for a in arrays.values()) > self._limit:
+            return
+        path = self._path(key)
+        # A score need not fail because it could not be remembered.
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            # Those of other keys too: no command may ever write these again.
+            remove_leftovers(str(self._folder))
+            with replaced(path) as temporary, open(temporary, "wb") as file:
+                np.savez(file, **arrays)
+            self._make_room(path)
+
+    def _path(self, key):
+        return self._folder / f"{key}.npz"
+
+    def _make_room(self, newest):
+        entries = []
+        for path in self._folder.glob("*.npz"):
+            with contextlib.suppress(OSError):
+                state = path.stat()
+                entries.append((path != newest, -state.st_mtime, state.st_size, path))
+        total = 0
+        for _, _, size, path in sorted(entries):
+            total += size
+            if total > self._limit:
+                path.unlink(missing_ok=True)

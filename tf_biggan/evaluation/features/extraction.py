@@ -1,0 +1,171 @@
+"""Features of a set of images: by all replicas, once for the same content and the same network."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from tf_biggan import checks
+from tf_biggan.cli.progress import Progress
+from tf_biggan.devices.replica_map import ReplicaMap, spans_processes
+from tf_biggan.evaluation.features.cache import ArrayCache, key_of
+from tf_biggan.evaluation.features.extractors import FEATURES, LOGITS, Extractor
+from tf_biggan.evaluation.features.image_sets import ImageSet
+from tf_biggan.evaluation.inception.extractor import full_float32_products
+
+DIGESTS = "digests"
+DIGEST_BYTES = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """What a network made of a set of images.
+
+    Attributes:
+      features: float32 [N, D].
+      logits: float32 [N, K], or None.
+      labels: int32 [N], the classes that the images are of or were asked for; or None.
+      digests: uint64 [N], a hash of every image's pixels.
+    """
+
+    features: np.ndarray
+    logits: np.ndarray | None
+    labels: np.ndarray | None
+    digests: np.ndarray
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the hashes of the images, whatever their order."""
+        return hashlib.sha256(np.sort(self.digests).tobytes()).hexdigest()
+
+    def by_content(self) -> Features:
+        """The same with rows in the order of their hashes: no order of files shows in it."""
+        return self.take(np.argsort(self.digests, kind="stable"))
+
+    def take(self, rows: np.ndarray) -> Features:
+        """Only those rows, in that order."""
+        chosen = {
+            field.name: None
+            if getattr(self, field.name) is None
+            else getattr(self, field.name)[rows]
+            for field in dataclasses.fields(self)
+        }
+        return Features(**chosen)
+
+
+class FeatureExtraction:
+    """Features by one network on all replicas of a strategy.
+
+    Args:
+      extractor: the network.
+      strategy: whose replicas take part.
+      batch_size: images of one replica at a time.
+      cache: where features are kept.
+    """
+
+    def __init__(
+        self,
+        extractor: Extractor,
+        strategy: tf.distribute.Strategy,
+        batch_size: int,
+        cache: ArrayCache,
+    ):
+        self.extractor = extractor
+        self._strategy, self._batch_size = strategy, batch_size
+        # All machines must take part in the same batches, whatever each of them remembers.
+        self._cache = ArrayCache(None) if spans_processes(strategy) else cache
+
+    @functools.cached_property
+    def _map(self) -> ReplicaMap:
+        with self._strategy.scope():
+            function = self.extractor.build()
+        return ReplicaMap(self._strategy, function, self._batch_size)
+
+    def of(self, images: ImageSet) -> Features:
+        """The features of all images.
+
+        Raises:
+          ValueError: an image is unreadable, the network does not take images of this size, or a
+            feature is not finite.
+        """
+        key = self._key(images)
+        arrays = self._cache.read(key) if key else None
+        if arrays is None or len(arrays.get(FEATURES, ())) != images.count:
+            arrays = self._extracted(images)
+            if key:
+                self._cache.store(key, arrays)
+        return Features(
+            arrays[FEATURES], arrays.get(LOGITS), images.labels, digests=arrays[DIGESTS]
+        )
+
+    def num_features(self, image_shape: tuple[int, int, int]) -> int:
+        """D, which a network of the user's tells only of an image."""
+        if self.extractor.num_features is not None:
+            return self.extractor.num_features
+        return self._made(np.zeros((1, *image_shape), np.uint8))[FEATURES].shape[1]
+
+    def _key(self, images):
+        if not (self._cache.keeps and images.cached):
+            return None
+        content = images.recipe or content_sha256(images)
+        return key_of(content, dict(self.extractor.identity))
+
+    def batches(self, images: ImageSet) -> Iterator[dict[str, np.ndarray]]:
+        """What the network makes of all images in order, some at a time; nothing is kept.
+
+        Raises:
+          ValueError: as `of`.
+        """
+        progress = Progress(f"{self.extractor.name}, {images.name}", images.count)
+        for batch in images.batches(self._map.rows):
+            made = self._made(batch)
+            self._require_finite(made, images)
+            yield {**made, DIGESTS: _digests(batch)}
+            progress.add(len(batch))
+        progress.close()
+
+    def _extracted(self, images):
+        parts: dict[str, list] = {}
+        for made in self.batches(images):
+            for name, values in made.items():
+                parts.setdefault(name, []).append(values)
+        return {name: np.concatenate(values) for name, values in parts.items()}
+
+    def _made(self, batch):
+        try:
+            with full_float32_products():
+                return self._map(batch)
+        except (ValueError, tf.errors.InvalidArgumentError) as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise ValueError(
+                f"The extractor must take images of this size. Received: {self.extractor.name},"
+                f" images {batch.shape[1:]} ({reason})."
+            ) from error
+
+    def _require_finite(self, arrays, images):
+        broken = ~np.isfinite(arrays[FEATURES]).all(axis=1)
+        checks.require(
+            not broken.any(),
+            "features must be finite numbers; the extractor's weights or its input are broken",
+            extractor=self.extractor.name,
+            images=images.name,
+            images_with_others=int(broken.sum()),
+        )
+
+
+def _digests(batch: np.ndarray) -> np.ndarray:
+    hashes = [hashlib.blake2b(i.tobytes(), digest_size=DIGEST_BYTES).digest() for i in batch]
+    return np.frombuffer(b"".join(hashes), np.uint64)
+
+
+def content_sha256(images: ImageSet) -> str:
+    """SHA-256 of all pixels in order, and of the size of the images."""
+    digest = hashlib.sha256(repr(images.image_shape).encode())
+    for batch in images.batches(256):
+        digest.update(np.ascontiguousarray(batch))
+    return digest.hexdigest()

@@ -1,0 +1,266 @@
+"""Sets of uint8 images that features are taken of: a data source's, a folder's, an npz file's."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from tf_biggan import checks
+from tf_biggan.data import decoding as images
+from tf_biggan.data.folder import open_folder
+from tf_biggan.data.source import Source
+from tf_biggan.files.npz_files import open_npz
+
+KEPT_BYTES = 1 << 30
+IMAGE_KEYS = ("x", "images", "arr_0")
+LABEL_KEYS = ("y", "labels", "arr_1")
+
+
+class ImageSet(abc.ABC):
+    """Images of one size, in an order.
+
+    Attributes:
+      name: for messages.
+      count: how many.
+      image_shape: (height, width, channels).
+      labels: int32 [N], or None where they are not known.
+      class_names: one name a class; empty where none are known.
+      description: JSON values for the protocol.
+      recipe: what stands for the content where the images are made, not read; else None.
+      cached: whether features of the images may be kept.
+      by_index: whether the order is the images' own (image i is what i makes), not that of files.
+      notes: sentences about what was found, such as files that were left out.
+    """
+
+    name: str
+    count: int
+    image_shape: tuple[int, int, int]
+    labels: np.ndarray | None
+    class_names: tuple[str, ...]
+    description: Mapping[str, object]
+    recipe: str | None = None
+    cached: bool = True
+    by_index: bool = False
+    notes: tuple[str, ...] = ()
+
+    def place(self, number: int) -> str:
+        """What an image is called where the set comes from."""
+        return f"image {number}"
+
+    @abc.abstractmethod
+    def batches(self, size: int) -> Iterator[np.ndarray]:
+        """All images in order, uint8 [at most `size`, H, W, C]."""
+
+
+class SourceImages(ImageSet):
+    """A data source's images with the preprocessing of training.
+
+    Args:
+      source: of the images.
+      image_size: (height, width) that they are cropped and resized to.
+      channels: 1 to 4.
+      count: how many, evenly over the source; None for all.
+
+    Attributes:
+      indices: [N], which image of the source each of them is.
+    """
+
+    def __init__(
+        self, source: Source, image_size: tuple[int, int], channels: int, count: int | None = None
+    ):
+        total = source.num_images
+        count = total if count is None else min(count, total)
+        self._source, self._kept = source, None
+        self.indices = np.arange(count) * total // count
+        self.name, self.count = source.name, count
+        self.image_shape = (*image_size, channels)
+        labels = source.labels[self.indices]
+        self.labels = labels if source.num_classes and labels.min() >= 0 else None
+        self.class_names, self.notes = source.class_names, source.notes
+        self.description = {
+            "images": source.name,
+            "count": count,
+            "resolution": list(self.image_shape),
+            "crop": images.CROP_METHOD,
+            "resize": images.RESIZE_METHOD,
+        }
+
+    def place(self, number):
+        return self._source.locate(int(self.indices[number]))
+
+    def batches(self, size):
+        if self._kept is None and self.count * np.prod(self.image_shape) <= KEPT_BYTES:
+            self._kept = np.concatenate(list(self._read(self.indices, size)))
+        if self._kept is None:
+            yield from self._read(self.indices, size)
+            return
+        for start in range(0, self.count, size):
+            yield self._kept[start : start + size]
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """Only those images, in that order: uint8 [n, H, W, C]."""
+        if self._kept is not None:
+            return self._kept[rows]
+        return np.concatenate(list(self._read(self.indices[rows], max(1, len(rows)))))
+
+    def _read(self, indices, size):
+        height, width, channels = self.image_shape
+
+        def load(index):
+            return images.crop_and_resize(self._source.load(index, channels), height, width)
+
+        found = tf.data.Dataset.from_tensor_slices(indices)
+        decoded = found.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        with images.naming_unreadable():
+            yield from decoded.batch(size).prefetch(2).as_numpy_iterator()
+
+
+class ArrayImages(ImageSet):
+    """Images that are in memory.
+
+    Args:
+      name: for messages.
+      pixels: uint8 [N, H, W, C].
+      labels: integers [N], or None.
+      places: names of the images, [N]; None for their numbers.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        pixels: np.ndarray,
+        labels: np.ndarray | None = None,
+        places: Sequence[str] | None = None,
+    ):
+        self._pixels, self._places = pixels, places
+        self.name, self.count = name, len(pixels)
+        self.image_shape = tuple(pixels.shape[1:])
+        self.labels = None if labels is None else np.asarray(labels, np.int32)
+        self.class_names = ()
+        self.description = {
+            "images": name,
+            "count": self.count,
+            "resolution": list(self.image_shape),
+        }
+
+    def place(self, number):
+        return super().place(number) if self._places is None else self._places[number]
+
+    def batches(self, size):
+        for start in range(0, self.count, size):
+            yield self._pixels[start : start + size]
+
+
+class PilResized(ImageSet):
+    """Another set, every image resized by PIL's antialiased bicubic filter, as mmagic does.
+
+    Args:
+      images: with 1 or 3 channels.
+      side: height and width in pixels.
+    """
+
+    def __init__(self, images: ImageSet, side: int):
+        self._images, self._side = images, side
+        self.name, self.count, self.labels = images.name, images.count, images.labels
+        self.class_names, self.cached = images.class_names, images.cached
+        self.image_shape = (side, side, images.image_shape[2])
+        self.description = {**images.description, "pil_bicubic": side}
+        self.recipe = None if images.recipe is None else f"{images.recipe} pil_bicubic {side}"
+
+    def place(self, number):
+        return self._images.place(number)
+
+    def batches(self, size):
+        for batch in self._images.batches(size):
+            yield np.stack([self._resized(image) for image in batch])
+
+    def _resized(self, image):
+        page = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+        made = np.asarray(page.resize((self._side, self._side), Image.Resampling.BICUBIC))
+        return made.reshape(self.image_shape)
+
+
+def open_images(
+    path: str, image_size: tuple[int, int] | None, channels: int, count: int | None = None
+) -> ImageSet:
+    """The images to evaluate in a folder or an npz file.
+
+    Args:
+      path: a folder of images or of one sub-folder a class; or an .npz with uint8 images "x" or
+        "images" and, if known, labels "y" or "labels".
+      image_size: (height, width) to crop and resize a folder's images to; None to take them as
+        they are, which then must be of one size.
+      channels: of a folder's images.
+      count: how many at most, evenly over all; None for all.
+
+    Raises:
+      ValueError: there is nothing of the kind, or images differ in size.
+    """
+    checks.require_existing("path of images", path, "a folder of images, or an .npz file")
+    if path.lower().endswith(".npz"):
+        return _from_npz(path, count)
+    source = open_folder(path, None)
+    return SourceImages(source, image_size or _only_size(source), channels, count)
+
+
+def _only_size(source: Source) -> tuple[int, int]:
+    first = None
+    for index in range(source.num_images):
+        place = source.locate(index)
+        try:
+            with Image.open(place) as image:
+                width, height = image.size
+        # Damage in a header's texts is a ValueError, too many pixels an error of its own.
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            raise ValueError(
+                f"Every image must be {images.READABLE}; remove or replace it. Received: {place!r}."
+            ) from error
+        first = first or (height, width, place)
+        checks.require(
+            (height, width) == first[:2],
+            "images must be of one size, or --resolution=R must say which they are cropped and"
+            " resized to",
+            **{"first": f"{first[2]} {first[0]}x{first[1]}", "other": f"{place} {height}x{width}"},
+        )
+    return first[:2]
+
+
+def _from_npz(path: str, count: int | None) -> ArrayImages:
+    arrays = open_npz(path)
+    pixels = _first_of(arrays, IMAGE_KEYS)
+    checks.require(
+        pixels is not None
+        and pixels.dtype == np.uint8
+        and len(pixels.shape) == 4
+        and pixels.shape[0] > 0,
+        f"an npz of images must have uint8 [N, H, W, C] under one of {', '.join(IMAGE_KEYS)}",
+        path=path,
+        arrays={name: f"{array.dtype} {array.shape}" for name, array in arrays.items()},
+    )
+    pixels = pixels.read()
+    if pixels.shape[-1] > images.MAX_CHANNELS and pixels.shape[1] <= images.MAX_CHANNELS:
+        # As BigGAN-PyTorch writes them.
+        pixels = pixels.transpose(0, 2, 3, 1)
+    checks.require(
+        pixels.shape[-1] in (1, 3), "images must have 1 or 3 channels", shape=pixels.shape
+    )
+    labels = _first_of(arrays, LABEL_KEYS)
+    checks.require(
+        labels is None or (labels.shape == (len(pixels),) and labels.dtype.kind in "iu"),
+        "labels must be integers, one for each image",
+        path=path,
+        labels=None if labels is None else f"{labels.dtype} {labels.shape}",
+    )
+    chosen = np.arange(min(count or len(pixels), len(pixels)))
+    chosen = chosen * len(pixels) // len(chosen)
+    places = [f"image {number}" for number in chosen]
+    labels = None if labels is None else labels.read()[chosen]
+    return ArrayImages(path, pixels[chosen], labels, places)
+
+
+def _first_of(arrays, keys):
+    return next((arrays[key] for key in keys if key in arrays), None)

@@ -1,0 +1,317 @@
+"""Files that hold the weights of Inception, read without running anything that is in them.
+
+Three kinds: the frozen graph of 2015 (alone or in its .tgz), the state_dict that PyTorch ports
+share (pytorch-fid, torch-fidelity), and the folder of TF-GAN's TF-Hub module. Names of the graph's
+constants: as pytorch-fid and torch-fidelity list them; the module's are taken to be the same below
+some scope.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import gzip
+import hashlib
+import os
+import tarfile
+import typing
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+
+from tf_biggan.checks import require, require_existing
+from tf_biggan.conversion.readers import read_tensors
+from tf_biggan.conversion.readers.tensorflow import read_variables
+from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
+from tf_biggan.evaluation.inception.architecture import (
+    BATCH_NORM_EPSILON,
+    CLASSIFIER,
+    NUM_CLASSES,
+    NUM_FEATURES,
+    convolutions,
+)
+from tf_biggan.files import input_bounds
+from tf_biggan.files.protobuf_files import parse_message
+
+GRAPH_FILE = "classify_image_graph_def.pb"
+SAVED_MODEL_FILE = "saved_model.pb"
+GZIP_START = b"\x1f\x8b"
+PYTORCH_STARTS = (b"PK", b"\x80")
+LARGEST_GRAPH = input_bounds.GRAPH_BYTES
+
+
+class Names(typing.NamedTuple):
+    """Names of a convolution's five tensors and of the classifier's two, and orders of axes."""
+
+    kernel: str
+    beta: str
+    gamma: str
+    mean: str
+    variance: str
+    classifier: tuple[str, str]
+    kernel_axes: tuple[int, ...]
+    classifier_axes: tuple[int, ...]
+
+
+TENSORFLOW = Names(
+    "{scope}/conv2d_params",
+    "{scope}/batchnorm/beta",
+    "{scope}/batchnorm/gamma",
+    "{scope}/batchnorm/moving_mean",
+    "{scope}/batchnorm/moving_variance",
+    classifier=("softmax/weights", "softmax/biases"),
+    kernel_axes=(0, 1, 2, 3),
+    classifier_axes=(0, 1),
+)
+PYTORCH = Names(
+    "{name}.conv.weight",
+    "{name}.bn.bias",
+    "{name}.bn.weight",
+    "{name}.bn.running_mean",
+    "{name}.bn.running_var",
+    classifier=(f"{CLASSIFIER}.weight", f"{CLASSIFIER}.bias"),
+    kernel_axes=(2, 3, 1, 0),
+    classifier_axes=(1, 0),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A file or folder with weights.
+
+    Attributes:
+      path: where it is.
+      sha256: of what is read: of a .tgz, the graph in it; of a module, its files one after another.
+      names: how its tensors are called.
+      tensors: reads them by name; raises ValueError where that cannot be done.
+    """
+
+    path: str
+    sha256: str
+    names: Names
+    tensors: Callable[[], Tensors]
+
+    def folded(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Kernel [H, W, in, out] and bias [out] of every convolution, batch norm folded in, and
+        kernel [2048, 1008] and bias of the classifier, float32.
+
+        Raises:
+          ValueError: the tensors cannot be read, or are not those of this Inception.
+        """
+        read = functools.partial(_tensor, self.tensors(), self.path)
+        names = self.names
+        folded = {}
+        for conv, channels in convolutions():
+            shape = (*conv.kernel, channels, conv.filters)
+            kernel = read(names.kernel.format(**conv._asdict()), names.kernel_axes, shape)
+            beta, gamma, mean, variance = (
+                read(name.format(**conv._asdict()), (0,), (conv.filters,)) for name in names[1:5]
+            )
+            scale = gamma / np.sqrt(variance + BATCH_NORM_EPSILON)
+            folded[conv.name] = _float32(kernel * scale), _float32(beta - mean * scale)
+        weights, biases = names.classifier
+        folded[CLASSIFIER] = (
+            _float32(read(weights, names.classifier_axes, (NUM_FEATURES, NUM_CLASSES))),
+            _float32(read(biases, (0,), (NUM_CLASSES,))),
+        )
+        return folded
+
+
+def open_source(path: str) -> Source:
+    """The file or folder at `path`, its kind told by its content.
+
+    Raises:
+      ValueError: there is nothing, or nothing that can be read as one of the three kinds.
+    """
+    accepted = f"a {GRAPH_FILE}, its archive, a PyTorch state_dict or the folder of a TF-Hub module"
+    require_existing("path of Inception weights", path, accepted)
+    if os.path.isdir(path):
+        return _module(path)
+    # Never a pipe or a device, which have no end.
+    require(os.path.isfile(path), f"Inception weights must be {accepted}", path=path)
+    try:
+        with open(path, "rb") as file:
+            start = file.read(2)
+            if start.startswith(PYTORCH_STARTS):
+                return Source(path, _file_sha256(path), PYTORCH, lambda: read_tensors(path))
+            graph = start + (b"" if start == GZIP_START else file.read(LARGEST_GRAPH))
+    except OSError as error:
+        raise ValueError(
+            f"Inception weights must be a readable file or folder. Received: {path}"
+            f" ({error.strerror})."
+        ) from error
+    if start == GZIP_START:
+        graph = _graph_in_archive(path)
+    sha256 = hashlib.sha256(graph).hexdigest()
+    return Source(path, sha256, TENSORFLOW, lambda: _graph_constants(graph, path))
+
+
+def _graph_in_archive(path: str) -> bytes:
+    try:
+        with _Unpacked(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as archive:
+            for member in archive:
+                if os.path.basename(member.name) == GRAPH_FILE and member.isreg():
+                    require(
+                        member.size <= LARGEST_GRAPH and not member.issparse(),
+                        f"{GRAPH_FILE} must be of at most {LARGEST_GRAPH} bytes",
+                        path=path,
+                        size=member.size,
+                    )
+                    unpacked.left += member.size
+                    return archive.extractfile(member).read()
+    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+        raise ValueError(f"An archive must be complete. Received: {path} ({error}).") from error
+    raise ValueError(f"An archive must hold {GRAPH_FILE}. Received: {path}.")
+
+
+class _Unpacked(gzip.GzipFile):
+    """A .tgz unpacked, of which no more than `left` bytes are given."""
+
+    def __init__(self, path: str):
+        super().__init__(path, "rb")
+        self.left = input_bounds.TAR_BYTES_BEFORE
+
+    def read(self, size=-1):
+        most = self.left + 1
+        content = super().read(most if size < 0 else min(size, most))
+        self.left -= len(content)
+        require(
+            self.left >= 0,
+            f"an archive must hold {GRAPH_FILE} within its first"
+            f" {input_bounds.TAR_BYTES_BEFORE} bytes",
+            path=self.name,
+        )
+        return content
+
+
+def _graph_constants(graph: bytes, path: str) -> Tensors:
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+
+    return Tensors(_constants(_parsed(GraphDef(), graph, path).node, path))
+
+
+def _parsed(message, content: bytes, path: str):
+    try:
+        return parse_message(message, content, path)
+    except ValueError as error:
+        raise ValueError(
+            f"Inception weights must be {GRAPH_FILE} (or inception-2015-12-05.tgz), complete, a"
+            f" PyTorch state_dict, or the folder of a TF-Hub module. {error}"
+        ) from error
+
+
+def _constants(nodes, path: str) -> dict[str, StoredTensor]:
+    """The floating constants among the nodes of a graph; no node is run."""
+    import tensorflow as tf
+
+    found = {}
+    for node in nodes:
+        if node.op == "Const" and node.attr["dtype"].type == tf.float32.as_datatype_enum:
+            stored = node.attr["value"].tensor
+            # One number can stand for a constant of any size: only those that fit are read.
+            shape = tuple(dim.size for dim in stored.tensor_shape.dim)
+            read = functools.partial(_constant, stored, path, node.name)
+            found[node.name] = StoredTensor(shape, "float32", read)
+    return found
+
+
+def _constant(stored, path, name):
+    import tensorflow as tf
+
+    try:
+        return tf.make_ndarray(stored)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"A graph must be complete. Received: {path} ({name}: {error})."
+        ) from error
+
+
+def _module(path: str) -> Source:
+    graph_file = os.path.join(path, SAVED_MODEL_FILE)
+    require(
+        os.path.isfile(graph_file),
+        f"a folder with Inception weights must be a TF-Hub module with a {SAVED_MODEL_FILE}",
+        path=path,
+    )
+    parts = (
+        [
+            os.path.join(path, "variables", name)
+            for name in sorted(os.listdir(os.path.join(path, "variables")))
+            if name.startswith("variables.")
+        ]
+        if os.path.isdir(os.path.join(path, "variables"))
+        else []
+    )
+    digest = hashlib.sha256()
+    for part in [graph_file, *parts]:
+        digest.update(bytes.fromhex(_file_sha256(part)))
+    read = functools.partial(_module_tensors, path, has_variables=bool(parts))
+    return Source(path, digest.hexdigest(), TENSORFLOW, read)
+
+
+def _module_tensors(path: str, has_variables: bool) -> Tensors:
+    """Constants and variables of a module's graphs, without the scope that they lie below."""
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    graph_file = os.path.join(path, SAVED_MODEL_FILE)
+    with open(graph_file, "rb") as file:
+        model = _parsed(SavedModel(), file.read(LARGEST_GRAPH), graph_file)
+    found = {}
+    for graph in (meta.graph_def for meta in model.meta_graphs):
+        found.update(_constants(graph.node, path))
+        for function in graph.library.function:
+            found.update(_constants(function.node_def, path))
+    if has_variables:
+        found.update(read_variables(path).entries)
+    return Tensors(_below_scope(found, path))
+
+
+def _below_scope(tensors: dict[str, StoredTensor], path: str) -> dict[str, StoredTensor]:
+    """Tensors by their names below the scope that the classifier's weights lie in."""
+    weights = TENSORFLOW.classifier[0]
+    scopes = [name.removesuffix(weights) for name in tensors if name.endswith(weights)]
+    require(
+        len(scopes) == 1,
+        f"a module must have one tensor whose name ends in {weights!r}",
+        path=path,
+        found=[scope + weights for scope in scopes[:3]],
+    )
+    return {
+        name.removeprefix(scopes[0]): value
+        for name, value in tensors.items()
+        if name.startswith(scopes[0])
+    }
+
+
+def _tensor(tensors: Tensors, path: str, name: str, axes, shape) -> np.ndarray:
+    """One tensor in float64 with its axes in the order that is asked for."""
+    require(
+        name in tensors,
+        f"Inception of 2015-12-05 must have the tensor {name!r}",
+        path=path,
+        num_tensors=len(tensors),
+    )
+    entry = tensors.entries[name]
+    expected = tuple(shape[axes.index(i)] for i in range(len(axes)))
+    require(
+        entry.shape == expected and "float" in entry.dtype,
+        f"{name!r} must be of shape {expected}, floating",
+        path=path,
+        shape=entry.shape,
+        dtype=entry.dtype,
+    )
+    stored = entry.read()
+    require(
+        bool(np.isfinite(stored).all()), f"{name!r} must be finite numbers", path=path, finite=False
+    )
+    return stored.transpose(axes).astype(np.float64)
+
+
+def _float32(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array, np.float32)
+
+
+def _file_sha256(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

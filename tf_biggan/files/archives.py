@@ -1,0 +1,162 @@
+"""Zip archives from elsewhere: what they declare is checked before anything is inflated."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import weakref
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from tf_biggan.checks import require
+from tf_biggan.files import input_bounds
+
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+LOCAL_HEADER_BYTES = 30
+ENCRYPTED = 1
+CHUNK_BYTES = 1 << 20
+# What zipfile raises of a damaged archive.
+DAMAGED = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    struct.error,
+    zlib.error,
+)
+
+
+class Archive:
+    """A zip archive whose entries are what its table of contents says, and of bounded size.
+
+    It is open until it is collected, so that its table is read once.
+
+    Args:
+      path: of the file, which messages name.
+      content: the file's bytes where they are in memory already.
+
+    Raises:
+      ValueError: it is damaged, encrypted, of an unknown method of compression; or its entries
+        overlap, or would inflate to more than `input_bounds.inflated_bound` of its length.
+      OSError: it cannot be read.
+    """
+
+    def __init__(self, path: str | os.PathLike, content: bytes | None = None):
+        self.path = path
+        raw = io.FileIO(path) if content is None else io.BytesIO(content)
+        file = _TableFirst(raw, path)
+        weakref.finalize(self, file.close)
+        self._zip = self._safely(lambda: zipfile.ZipFile(file))
+        file.bounded = False
+        self._check(self._zip.infolist(), file.seek(0, os.SEEK_END))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the entries."""
+        return tuple(self._zip.namelist())
+
+    def size(self, name: str) -> int:
+        """Bytes of an entry, inflated."""
+        return self._zip.getinfo(name).file_size
+
+    def read(self, name: str) -> np.ndarray:
+        """All bytes of an entry, as uint8.
+
+        Raises:
+          ValueError: it is damaged.
+        """
+        content = np.empty(self.size(name), np.uint8)
+        with self.open(name) as file:
+            filled = file.readinto(memoryview(content))
+        require(filled == len(content), "an entry must be complete", path=self.path, entry=name)
+        return content
+
+    def open(self, name: str, kind: type = io.BufferedReader) -> io.BufferedReader:
+        """The inflated bytes of an entry as a file of that kind; damage is a ValueError."""
+        entry = self._safely(lambda: self._zip.open(name))
+        return kind(_Entry(entry, self._safely), CHUNK_BYTES)
+
+    def _safely(self, call: Callable):
+        try:
+            return call()
+        except DAMAGED as error:
+            raise ValueError(
+                f"An archive must be complete. Received: {self.path} ({_reason(error)})."
+            ) from error
+
+    def _check(self, entries: Iterable[zipfile.ZipInfo], length: int) -> None:
+        names = [entry.filename for entry in entries]
+        said = {"path": self.path}
+        require(len(names) == len(set(names)), "an archive must have every entry once", **said)
+        end = 0
+        for entry in sorted(entries, key=lambda entry: entry.header_offset):
+            said["entry"] = entry.filename
+            require(entry.header_offset >= end, "entries of an archive must not overlap", **said)
+            end = entry.header_offset + LOCAL_HEADER_BYTES + entry.compress_size
+            require(
+                entry.compress_type in METHODS and not entry.flag_bits & ENCRYPTED,
+                "entries of an archive must be stored or deflated, and not encrypted",
+                **said,
+            )
+            require(
+                entry.compress_type != zipfile.ZIP_STORED or entry.file_size == entry.compress_size,
+                "an entry that is not compressed must have one size",
+                **said,
+                sizes=(entry.compress_size, entry.file_size),
+            )
+        require(end <= self._zip.start_dir, "entries of an archive must lie in the file", **said)
+        self._check_inflated(entries, length)
+
+    def _check_inflated(self, entries, length):
+        inflated = sum(e.file_size for e in entries if e.compress_type != zipfile.ZIP_STORED)
+        bound = input_bounds.inflated_bound(length)
+        require(
+            inflated <= bound,
+            f"an archive of {length} bytes may inflate to {bound} bytes",
+            path=self.path,
+            inflated=inflated,
+        )
+
+
+class _TableFirst(io.BufferedReader):
+    """A file of which no long piece can be read while it is `bounded`."""
+
+    def __init__(self, raw, path):
+        super().__init__(raw)
+        self.path, self.bounded = path, True
+
+    def read(self, size=-1):
+        require(
+            not self.bounded or size <= input_bounds.ZIP_TABLE_BYTES,
+            f"an archive's table of contents may have {input_bounds.ZIP_TABLE_BYTES} bytes",
+            path=self.path,
+            size=size,
+        )
+        return super().read(size)
+
+
+class _Entry(io.RawIOBase):
+    """An entry read piece by piece: zipfile would inflate all that it asks for at once."""
+
+    def __init__(self, entry, safely):
+        self._entry, self._safely, self._position = entry, safely, 0
+
+    def readable(self):
+        return True
+
+    def tell(self):
+        return self._position
+
+    def readinto(self, buffer):
+        content = self._safely(lambda: self._entry.read(min(len(buffer), CHUNK_BYTES)))
+        buffer[: len(content)] = content
+        self._position += len(content)
+        return len(content)
+
+
+def _reason(error: BaseException) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,102 @@
+"""TensorFlow's checkpoints from elsewhere: measured before TensorFlow opens them.
+
+TensorFlow allocates what the index declares. The index is a table of LevelDB, in which a key can
+stand as "as many characters of the key before": a few bytes make a long list of long keys.
+"""
+
+from __future__ import annotations
+
+import glob
+import math
+import os
+import struct
+from collections.abc import Iterator
+
+from tf_biggan.checks import require
+from tf_biggan.files import input_bounds
+from tf_biggan.files.protobuf_files import varint
+
+FOOTER_BYTES, MAGIC = 48, 0xDB4775248B80FB57
+PLAIN = 0
+# Bytes of a text in memory; every other type has its own.
+TEXT_BYTES = 24
+
+
+def open_checkpoint(prefix: str):
+    """TensorFlow's reader of a checkpoint, which declares no more than its files hold.
+
+    Raises:
+      ValueError: it declares more, or its index is no complete table.
+      tensorflow.errors.OpError: TensorFlow cannot read it.
+      OSError: it is not there.
+    """
+    import tensorflow as tf
+
+    _check_keys(f"{prefix}.index")
+    reader = tf.train.load_checkpoint(prefix)
+    types = reader.get_variable_to_dtype_map()
+    declared = sum(
+        math.prod(shape) * (TEXT_BYTES if types[name] == tf.string else types[name].size)
+        for name, shape in reader.get_variable_to_shape_map().items()
+    )
+    stored = sum(map(os.path.getsize, glob.glob(f"{glob.escape(prefix)}.data-*")))
+    require(
+        declared <= stored + input_bounds.FILLED_BYTES,
+        "tensors of a checkpoint must be as large as its files",
+        declared_bytes=declared,
+        stored_bytes=stored,
+    )
+    return reader
+
+
+def num_stored(prefix: str) -> int:
+    """How many numbers the tensors of a checkpoint hold; see `open_checkpoint`."""
+    return sum(map(math.prod, open_checkpoint(prefix).get_variable_to_shape_map().values()))
+
+
+def _check_keys(path: str) -> None:
+    with open(path, "rb") as file:
+        content = file.read(input_bounds.CHECKPOINT_INDEX_BYTES + 1)
+    count = characters = 0
+    for length in _key_lengths(content):
+        count, characters = count + 1, characters + length
+        require(
+            count <= input_bounds.TENSORS and characters <= input_bounds.CHECKPOINT_INDEX_BYTES,
+            f"an index may have {input_bounds.TENSORS} keys of together"
+            f" {input_bounds.CHECKPOINT_INDEX_BYTES} characters",
+            keys=count,
+            characters=characters,
+        )
+
+
+def _key_lengths(content: bytes) -> Iterator[int]:
+    """The length of every key in a table."""
+    footer = content[-FOOTER_BYTES:]
+    whole = len(content) <= input_bounds.CHECKPOINT_INDEX_BYTES and len(footer) == FOOTER_BYTES
+    require(whole and int.from_bytes(footer[-8:], "little") == MAGIC, "an index must be complete")
+    position = 0
+    for _ in range(2):  # of the table about the table, which is passed over
+        position = varint(footer, position, FOOTER_BYTES)[1]
+    for _, place in _entries(content, footer[position:]):
+        for length, _ in _entries(content, place):
+            yield length
+
+
+def _entries(content: bytes, place: bytes) -> Iterator[tuple[int, bytes]]:
+    """(length of the key, value) of every entry of the block at an encoded place."""
+    start, read = varint(place, 0, len(place))
+    size, _ = varint(place, read, len(place))
+    require(
+        4 <= size < len(content) - start and content[start + size] == PLAIN,
+        "blocks of an index must lie in it, not compressed",
+    )
+    block = content[start : start + size]
+    (restarts,) = struct.unpack("<I", block[-4:])
+    position, end = 0, size - 4 * (restarts + 1)
+    while position < end:
+        shared, position = varint(block, position, end)
+        own, position = varint(block, position, end)
+        length, position = varint(block, position, end)
+        position += own
+        yield shared + own, block[position : position + length]
+        position += length

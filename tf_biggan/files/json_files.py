@@ -1,0 +1,161 @@
+"""JSON that is read from files: parsed and type-checked in one place.
+
+Every problem is a ValueError with one line that names the file and, where there is one, the field.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import numbers
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tf_biggan.files import input_bounds
+
+LONGEST = 60
+
+
+class NotJson(ValueError):  # noqa: N818
+    """What a file holds is no JSON text, as after a write that was cut off."""
+
+
+# Words for a kind of value, and whether a value is of that kind. The names are those of type
+# annotations, so that a dataclass's fields can be checked by them.
+KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "bool": ("true or false", lambda value: isinstance(value, bool)),
+    "int": (
+        "an integer",
+        lambda value: isinstance(value, numbers.Integral) and not isinstance(value, bool),
+    ),
+    "float": (
+        "a finite number",
+        lambda value: (
+            isinstance(value, numbers.Real) and not isinstance(value, bool) and _is_finite(value)
+        ),
+    ),
+    "str": ("a text", lambda value: isinstance(value, str)),
+    "list": ("a list", lambda value: isinstance(value, (list, tuple))),
+    "dict": ("an object", lambda value: isinstance(value, Mapping)),
+    "tuple[int, ...]": ("a list of integers", lambda value: _all_are("int", value)),
+    "tuple[str, ...]": ("a list of texts", lambda value: _all_are("str", value)),
+}
+OPTIONAL = " | None"
+
+
+def read_json(path: str | os.PathLike, kind: str | None = "dict") -> Any:
+    """Returns the value in a JSON file.
+
+    Args:
+      path: a local file.
+      kind: what the value must be, a name of `KINDS`; None for any value.
+
+    Raises:
+      ValueError: the file is not JSON, or its value is of another kind. The message names the file.
+      OSError: the file cannot be opened.
+    """
+    with open(path, "rb") as file:
+        return parse_json(file.read(input_bounds.JSON_BYTES + 1), path, kind)
+
+
+def parse_json(
+    content: bytes | str,
+    path: str | os.PathLike,
+    kind: str | None = "dict",
+    pairs: Callable[[list[tuple[str, Any]]], Any] | None = None,
+) -> Any:
+    """Returns the value of JSON text.
+
+    Args:
+      content: the text.
+      path: names its file in messages.
+      kind: what the value must be, a name of `KINDS`; None for any value.
+      pairs: makes an object of its (name, value) pairs; the default lets the last of a name count.
+
+    Raises:
+      NotJson: it is no JSON.
+      ValueError: its value is of another kind, or nested too deeply to be read.
+    """
+    if len(content) > input_bounds.JSON_BYTES:
+        raise ValueError(f"Cannot read {path}: it may have {input_bounds.JSON_BYTES} bytes")
+    try:
+        text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
+        value = json.loads(text, object_pairs_hook=pairs)
+    except RecursionError:
+        raise ValueError(
+            f"Cannot read {path}: its lists or objects are nested too deeply"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise NotJson(f"Cannot read {path}: it must be UTF-8 text ({error.reason})") from None
+    except ValueError as error:
+        raise NotJson(f"Cannot read {path}: it must be JSON ({error})") from None
+    if kind is not None:
+        require_kind(value, kind, path)
+    return value
+
+
+def field(
+    content: Mapping[str, Any], name: str, kind: str, path: str | os.PathLike, *default: Any
+) -> Any:
+    """Returns one field of a JSON object.
+
+    Args:
+      content: the object.
+      name: of the field.
+      kind: what the value must be: a name of `KINDS`, with " | None" behind it if null is accepted.
+      path: names the file in messages.
+      *default: at most one value, which is returned if the field is missing.
+
+    Raises:
+      ValueError: the field is missing and has no default, or its value is of another kind.
+    """
+    if name not in content:
+        if default:
+            return default[0]
+        raise ValueError(f"Cannot read {path}: the field {name!r} is missing")
+    require_kind(content[name], kind, path, name)
+    return content[name]
+
+
+def require_kind(value: Any, kind: str, path: str | os.PathLike, name: str | None = None) -> None:
+    """Raises a ValueError that names the file and the field unless a value is of a kind."""
+    if not is_kind(value, kind):
+        what = "it" if name is None else f"the field {name!r}"
+        raise ValueError(f"Cannot read {path}: {what} must be {words(kind)}, not {brief(value)}")
+
+
+def is_kind(value: Any, kind: str) -> bool:
+    """Returns whether a value is of a kind of `KINDS`, or None if the kind ends in " | None"."""
+    if value is None:
+        return kind.endswith(OPTIONAL)
+    return KINDS[kind.removesuffix(OPTIONAL)][1](value)
+
+
+def words(kind: str) -> str:
+    """Returns the words for a kind in messages, such as "a finite number or null"."""
+    text = KINDS[kind.removesuffix(OPTIONAL)][0]
+    return f"{text} or null" if kind.endswith(OPTIONAL) else text
+
+
+def brief(value: Any) -> str:
+    """Returns a value as JSON, cut off after a few words."""
+    # What is nested thousands deep can be written out no more than it can be read.
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=repr)
+    except (RecursionError, ValueError):
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
+def _all_are(kind: str, values: Any) -> bool:
+    is_one = KINDS[kind][1]
+    return isinstance(values, (list, tuple)) and all(map(is_one, values))
+
+
+def _is_finite(value: numbers.Real) -> bool:
+    # An integer of hundreds of digits, which JSON may hold, is no float.
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False

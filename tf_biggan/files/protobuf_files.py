@@ -1,0 +1,111 @@
+"""Protocol buffers from elsewhere: measured before they are parsed.
+
+A message of two bytes takes a hundred in memory. The fields of long files are therefore counted
+first, by walking over the bytes as the format describes them.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TypeVar
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import DecodeError, Message
+
+from tf_biggan.files import input_bounds
+
+MessageT = TypeVar("MessageT", bound=Message)
+# Kinds of fields: a number, one with a length before it, and those of 8 and 4 bytes.
+VARINT, LENGTH, FIXED = 0, 2, {1: 8, 5: 4}
+PACKED = "packed"
+ONE_BYTE = 127
+# Numbers that can be one byte in the file and are four or eight in memory.
+VARINT_TYPES = frozenset(
+    getattr(FieldDescriptor, f"CPPTYPE_{name}")
+    for name in ("INT32", "INT64", "UINT32", "UINT64", "ENUM")
+)
+
+
+def read_message(message: MessageT, path: str | os.PathLike) -> MessageT:
+    """Fills a message from a file; returns it.
+
+    Raises:
+      ValueError: the file is not there, damaged, or longer than any that is known.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read(input_bounds.GRAPH_BYTES + 1)
+    except OSError as error:
+        raise _damaged(message, path, error.strerror) from error
+    return parse_message(message, content, path)
+
+
+def parse_message(message: MessageT, content: bytes, path: str | os.PathLike) -> MessageT:
+    """Fills a message from bytes; `path` names their file. See `read_message`."""
+    if len(content) > input_bounds.GRAPH_BYTES:
+        raise _damaged(message, path, f"it may have {input_bounds.GRAPH_BYTES} bytes")
+    if len(content) > input_bounds.SMALL_GRAPH_BYTES:
+        fields = _count_fields(content, message.DESCRIPTOR, input_bounds.GRAPH_FIELDS)
+        if fields > input_bounds.GRAPH_FIELDS:
+            raise _damaged(message, path, f"it may have {input_bounds.GRAPH_FIELDS} fields")
+    try:
+        message.ParseFromString(content)
+    # The second: a text that is not UTF-8.
+    except (DecodeError, ValueError) as error:
+        raise _damaged(message, path, error) from error
+    return message
+
+
+def _damaged(message, path, reason) -> ValueError:
+    kind = message.DESCRIPTOR.name
+    return ValueError(f"A {kind} file must be there and complete. Received: {path} ({reason}).")
+
+
+def _count_fields(content: bytes, kind: Descriptor, limit: int) -> int:
+    """Fields and packed numbers in a message and those within it; stops beyond `limit`.
+
+    Counts of damaged messages are those up to the damage.
+    """
+    count, left, tables = 0, [(0, len(content), kind)], {}
+    while left and count <= limit:
+        position, end, kind = left.pop()
+        lengths = tables.get(kind) or tables.setdefault(kind, _of_lengths(kind))
+        while position < end and count <= limit:
+            count += 1
+            tag = content[position]
+            position += 1
+            if tag > ONE_BYTE:
+                tag, position = varint(content, position - 1, end)
+            if tag & 7 == LENGTH:
+                length, position = varint(content, position, end)
+                inside, inner = min(position + length, end), lengths.get(tag >> 3)
+                if inner is PACKED:
+                    count += inside - position
+                elif inner is not None:
+                    left.append((position, inside, inner))
+                position = inside
+            elif tag & 7 == VARINT:
+                position = varint(content, position, end)[1]
+            else:
+                position += FIXED.get(tag & 7, 0)
+    return count
+
+
+def _of_lengths(kind: Descriptor) -> dict[int, Descriptor | str]:
+    """Of the fields that have a length, those that are messages or packed numbers."""
+    found = {number: field.message_type for number, field in kind.fields_by_number.items()}
+    packed = {n: PACKED for n, f in kind.fields_by_number.items() if f.cpp_type in VARINT_TYPES}
+    return {number: inner for number, inner in (found | packed).items() if inner is not None}
+
+
+def varint(content: bytes, position: int, end: int) -> tuple[int, int]:
+    """A number of 7 bits a byte, and where it ends."""
+    value = shift = 0
+    while position < end:
+        byte = content[position]
+        position += 1
+        value |= (byte & ONE_BYTE) << shift
+        shift += 7
+        if byte <= ONE_BYTE or shift > 63:
+            break
+    return value, position

@@ -1,0 +1,65 @@
+"""Safetensors files: measured before they are opened, and written so that others may read them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from tf_biggan.files import input_bounds
+
+LENGTH_BYTES = 8
+
+
+def write_safetensors(
+    path: str | os.PathLike,
+    arrays: Mapping[str, np.ndarray],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Writes arrays to a safetensors file; its permissions follow the umask, as of other files.
+
+    The library writes to a temporary file that only the owner may read, and renames it.
+
+    Args:
+      path: the file to write.
+      arrays: the arrays by key.
+      metadata: texts by name, for the file's header.
+
+    Raises:
+      OSError: the file cannot be written.
+      safetensors.SafetensorError: the library cannot write it.
+    """
+    with open(path, "wb") as file:
+        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+    save_file(dict(arrays), path, metadata)
+    os.chmod(path, mode)
+
+
+@contextlib.contextmanager
+def open_safetensors(path: str | os.PathLike) -> Iterator[safe_open]:
+    """A safetensors file, whose tensors are NumPy arrays; nothing is read at once.
+
+    The library itself checks that the tensors fill the file and do not overlap.
+
+    Raises:
+      ValueError: it is not there, or damaged.
+    """
+    limit = input_bounds.SAFETENSORS_HEADER_BYTES
+    try:
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(LENGTH_BYTES), "little")
+        if length > limit:
+            raise SafetensorError(f"its header may have {limit} bytes, not {length}")
+        with safe_open(path, framework="numpy") as stored:
+            yield stored
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ValueError(
+            "Tensors must be in a complete safetensors file."
+            f" Received: {os.fspath(path)} ({reason.splitlines()[0]})."
+        ) from error

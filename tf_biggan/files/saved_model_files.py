@@ -1,0 +1,69 @@
+"""SavedModels from elsewhere: measured before TensorFlow loads them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from collections.abc import Sequence
+
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from tf_biggan import checks
+from tf_biggan.files import input_bounds
+from tf_biggan.files.checkpoint_files import open_checkpoint
+from tf_biggan.files.plain_folder import PlainFolder
+from tf_biggan.files.protobuf_files import read_message
+
+SAVED_MODEL_FILE = "saved_model.pb"
+VARIABLES = os.path.join("variables", "variables")
+LONGEST_REASON = 200
+
+
+def read(path: str) -> saved_model_pb2.SavedModel:
+    """The description in a SavedModel's folder, whose constants are as large as what is stored.
+
+    Raises:
+      ValueError: it is damaged, or one number in it stands for many; the message names the file.
+    """
+    file = os.path.join(path, SAVED_MODEL_FILE)
+    model = read_message(saved_model_pb2.SavedModel(), file)
+    graphs = [meta.graph_def for meta in model.meta_graphs]
+    functions = itertools.chain(*(graph.library.function for graph in graphs))
+    nodes = itertools.chain(*(g.node for g in graphs), *(f.node_def for f in functions))
+    filled = sum(_filled_bytes(node) for node in nodes if node.op == "Const")
+    checks.require(
+        filled <= input_bounds.FILLED_BYTES,
+        f"constants of a SavedModel may have {input_bounds.FILLED_BYTES} bytes beyond the stored",
+        path=file,
+        bytes=filled,
+    )
+    return model
+
+
+def _filled_bytes(node) -> int:
+    """Bytes of a constant beyond those that are stored of it."""
+    tensor = node.attr["value"].tensor
+    count = math.prod(dim.size for dim in tensor.tensor_shape.dim)
+    return max(0, count * tf.dtypes.as_dtype(tensor.dtype or tf.uint8).size - tensor.ByteSize())
+
+
+def load(path: str, tags: Sequence[str] | None = None):
+    """What `tf.saved_model.load` makes of a folder, once its sizes are checked.
+
+    Raises:
+      ValueError: it is damaged, or declares more than it stores.
+    """
+    read(path)
+    try:
+        with PlainFolder(path) as folder:
+            if os.path.isfile(os.path.join(folder, f"{VARIABLES}.index")):
+                open_checkpoint(os.path.join(folder, VARIABLES))
+            return tf.saved_model.load(folder, tags=tags)
+    # TensorFlow raises whatever its loaders meet in a damaged or foreign file.
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(
+            f"A SavedModel must be complete. Received: {path} ({reason[:LONGEST_REASON]})."
+        ) from error

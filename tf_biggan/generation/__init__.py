@@ -1,0 +1,1 @@
+"""From a model, seeds, classes and a truncation to images."""

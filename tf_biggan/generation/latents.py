@@ -1,0 +1,182 @@
+"""Latents and labels as pure functions of a seed, inside graphs and outside.
+
+Training draws a batch from (seed, draw); everything else draws an image from (seed, index).
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+
+import numpy as np
+import tensorflow as tf
+
+from tf_biggan import checks
+
+ALGORITHM = "philox"
+LATENT_STREAM, LABEL_STREAM = 0, 1
+STREAMS = 2
+# Seeds of augmentations use negative draws, so that they differ from the keys of both streams.
+FAKE_SEEDS, REAL_SEEDS = 0, 1
+MANTISSA_BITS = 24
+
+
+def normal_latents(seed: int, draw, count: int, latent_dim: int) -> tf.Tensor:
+    """z ~ N(0, I), float32 [count, latent_dim], by the Box-Muller transform.
+
+    Args:
+      seed: of the run, below 2**30.
+      draw: number of this draw within the run, a scalar below 2**31.
+    """
+    half = -(-count * latent_dim // 2)
+    uniform = _uniform(_key(seed, LATENT_STREAM, draw), 2 * half)
+    # Half a step away from 0, whose logarithm there is none of.
+    radius = tf.sqrt(-2.0 * tf.math.log(uniform[:half] + 2.0 ** -(MANTISSA_BITS + 1)))
+    angle = 2.0 * math.pi * uniform[half:]
+    normal = tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], axis=0)
+    return tf.reshape(normal[: count * latent_dim], (count, latent_dim))
+
+
+def class_labels(seed: int, draw, count: int, probabilities: np.ndarray) -> tf.Tensor:
+    """Labels drawn with `probabilities` [num_classes], int32 [count]; see `normal_latents`."""
+    uniform = _uniform(_key(seed, LABEL_STREAM, draw), count)
+    edges = np.cumsum(probabilities, dtype=np.float64)[:-1].astype(np.float32)
+    return tf.reduce_sum(tf.cast(uniform[:, None] >= edges, tf.int32), axis=-1)
+
+
+def augmentation_seeds(seed: int, draw, count: int, stream: int) -> tf.Tensor:
+    """Returns one seed for each image of a batch, int32 [count, 2].
+
+    Args:
+      seed: The run's seed, below 2**30.
+      draw: The number of this draw within the run, a scalar below 2**31.
+      count: The number of images.
+      stream: `FAKE_SEEDS` or `REAL_SEEDS`.
+    """
+    return tf.reshape(uniform_bits(_key(seed, stream, -1 - draw), 2 * count), (count, 2))
+
+
+def uniform_for_each(seeds: tf.Tensor, shape: tuple[int, ...] = ()) -> tf.Tensor:
+    """Returns floats [N, *shape] from 0 to below 1. Row i depends on `seeds[i]` alone.
+
+    TensorFlow's generators take one seed for a whole tensor, so that the seeds are hashed here.
+
+    Args:
+      seeds: int32 [N, 2].
+      shape: The shape of a row.
+    """
+    rows = _mixed(_mixed(seeds[:, :1]) + seeds[:, 1:])
+    # The golden ratio times 2**32 spreads the columns over all integers.
+    columns = tf.range(math.prod(shape)) * tf.constant(0x9E3779B9 - 2**32, tf.int32)
+    floats = _as_floats(_high_bits(_mixed(rows + columns)))
+    return tf.reshape(floats, (-1, *shape))
+
+
+def _mixed(bits: tf.Tensor) -> tf.Tensor:
+    """Returns int32 of which every bit depends on every bit given (MurmurHash3's finalizer)."""
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+        bits = tf.bitwise.bitwise_xor(bits, _shifted(bits, shift))
+        bits *= tf.constant(factor - 2**32, tf.int32)
+    return tf.bitwise.bitwise_xor(bits, _shifted(bits, 16))
+
+
+def uniform_bits(key: tf.Tensor, count: int) -> tf.Tensor:
+    """Integers [count] from 0 to below 2**24, all as likely; `key` is an int32 [2]."""
+    bits = tf.random.stateless_uniform(
+        (count,), seed=key, minval=None, maxval=None, dtype=tf.int32, alg=ALGORITHM
+    )
+    return _high_bits(bits)
+
+
+def _high_bits(bits: tf.Tensor) -> tf.Tensor:
+    return _shifted(bits, 32 - MANTISSA_BITS)
+
+
+def _shifted(bits: tf.Tensor, count: int) -> tf.Tensor:
+    """Shifts int32 to the right and fills up with zeros."""
+    # An arithmetic shift keeps the sign; the mask leaves the bits that were shifted down.
+    return tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, count), 2 ** (32 - count) - 1)
+
+
+def _uniform(key: tf.Tensor, count: int) -> tf.Tensor:
+    """Floats [count], multiples of 2**-24 from 0 to below 1."""
+    return _as_floats(uniform_bits(key, count))
+
+
+def _as_floats(bits: tf.Tensor) -> tf.Tensor:
+    return tf.cast(bits, tf.float32) * 2.0**-MANTISSA_BITS
+
+
+def _key(seed: int, stream: int, draw) -> tf.Tensor:
+    return tf.stack([tf.constant(seed * STREAMS + stream, tf.int32), tf.cast(draw, tf.int32)])
+
+
+MODES = ("scale", "resample")
+SCALED_LIMIT = 2.0
+MAX_SEED = 2**30 - 1
+MAX_INDEX = 2**31 - 1
+
+
+def check_truncation(truncation: float | None, mode: str) -> None:
+    """Raises ValueError unless the truncation is None or above 0, and the mode is known."""
+    checks.require_choice("truncation_mode", mode, MODES)
+    limit = 1.0 if mode == "scale" else math.inf
+    checks.require(
+        truncation is None or 0 < truncation <= limit,
+        f"`truncation` must be above 0 and, where the mode is {mode!r}, at most {limit:g}",
+        truncation=truncation,
+    )
+
+
+def latents(seeds, indices, latent_dim: int, truncation=None, mode: str = "scale") -> tf.Tensor:
+    """z of images, float32 [N, latent_dim]; row i depends on seed and index of i alone.
+
+    Args:
+      seeds: integers from 0 to `MAX_SEED`, [N] or one for all.
+      indices: integers from 0 to `MAX_INDEX` [N].
+      truncation: scalar or [N]; None for N(0, I), which no mode gives.
+      mode: what the truncation means, one of `MODES`.
+
+    Raises:
+      ValueError: the mode is unknown, or `truncation` is a number out of its range; a tensor is
+        not looked at.
+    """
+    number = isinstance(truncation, numbers.Real)
+    check_truncation(truncation if number else None, mode)
+    uniform = uniforms(seeds, indices, latent_dim, LATENT_STREAM)
+    if truncation is None:
+        return tf.cast(truncated_normal(uniform, math.inf), tf.float32)
+    truncation = tf.reshape(tf.cast(truncation, tf.float64), (-1, 1))
+    if mode == "scale":
+        return tf.cast(truncation * truncated_normal(uniform, SCALED_LIMIT), tf.float32)
+    return tf.cast(truncated_normal(uniform, truncation), tf.float32)
+
+
+def labels(seeds, indices, probabilities: np.ndarray) -> tf.Tensor:
+    """Classes of images, drawn with `probabilities` [num_classes], int32 [N]; see `latents`."""
+    edges = np.cumsum(probabilities, dtype=np.float64)[:-1]
+    uniform = uniforms(seeds, indices, 1, LABEL_STREAM)
+    return tf.reduce_sum(tf.cast(uniform >= edges, tf.int32), axis=-1)
+
+
+def truncated_normal(uniform, limit) -> tf.Tensor:
+    """Quantiles of N(0, 1) cut off at -limit and limit, float64; `uniform` lies from 0 to 1."""
+    uniform, limit = tf.cast(uniform, tf.float64), tf.cast(limit, tf.float64)
+    below = 0.5 * tf.math.erfc(limit / math.sqrt(2.0))
+    return tf.math.ndtri(below + uniform * (1.0 - 2.0 * below))
+
+
+def uniforms(seeds, indices, count: int, stream: int) -> tf.Tensor:
+    """Floats strictly between 0 and 1, float64 [N, count]; see `latents`."""
+    indices = tf.cast(indices, tf.int32)
+    seeds = tf.broadcast_to(tf.cast(seeds, tf.int32), tf.shape(indices))
+    keys = tf.stack([seeds * STREAMS + stream, indices], axis=-1)
+    whole = _bits_of_rows(keys, count)
+    # Half a step away from both ends, whose quantiles are infinite.
+    return (tf.cast(whole, tf.float64) + 0.5) / 2.0**MANTISSA_BITS
+
+
+# Outside of a graph the loop over rows would run in Python.
+@tf.function(reduce_retracing=True)
+def _bits_of_rows(keys, count):
+    return tf.map_fn(lambda key: uniform_bits(key, count), keys)

@@ -1,1 +1,0 @@
-"""Layers: kernels with and without spectral norm, batch norms, attention, resampling."""

@@ -1,1 +1,0 @@
-"""Models on disk: the folder of a converted model, and SavedModels with their metadata."""

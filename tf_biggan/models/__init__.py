@@ -1,1 +1,0 @@
-"""The two networks and their blocks."""

@@ -1,0 +1,292 @@
+"""Convolutions alone, after nearest-neighbour doubling, and before the mean of 2x2 pixels.
+
+Three functions of TensorFlow, each of which can be computed in several exact forms. The forward
+pass, the input gradient and the kernel gradient each have a form of their own, see
+`convolution_forms`. Gradients are made of the same functions: the input gradient of a convolution
+is a convolution with the flipped kernel, and doubling is the adjoint of taking means, up to a
+factor of 4. They can therefore be differentiated again, which R1 needs.
+
+Kernels are given in float32 (or float64) and are rounded to the inputs' dtype last, after sums of
+their entries.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tf_biggan.networks.layers.convolution_forms import form_of
+
+PHASES = ((0, 0), (0, 1), (1, 0), (1, 1))
+
+
+def convolution(x, kernel, purpose="forward"):
+    """Zero-padded convolution: [N, H, W, C] and an odd kernel [k, k, C, F] to [N, H, W, F].
+
+    Args:
+      purpose: "forward" or "input_gradient": what the result is used for, which chooses its form.
+    """
+    form = _form("convolution", purpose, x.shape[1:3])
+
+    @tf.custom_gradient
+    def function(x, kernel):
+        def gradient(upstream):
+            return (
+                convolution(upstream, flipped(kernel), "input_gradient"),
+                kernel_gradient(x, upstream, kernel),
+            )
+
+        return CONVOLUTION[form](x, kernel), gradient
+
+    return function(x, kernel)
+
+
+def upsampled_convolution(x, kernel, purpose="forward"):
+    """`convolution` with a kernel of 3x3 of x after nearest-neighbour doubling: [N, 2H, 2W, F]."""
+    form = _form("upsampled", purpose, x.shape[1:3])
+
+    @tf.custom_gradient
+    def function(x, kernel):
+        def gradient(upstream):
+            return (
+                4.0 * pooled_convolution(upstream, flipped(kernel), "input_gradient"),
+                upsampled_kernel_gradient(x, upstream, kernel),
+            )
+
+        return UPSAMPLED[form](x, kernel), gradient
+
+    return function(x, kernel)
+
+
+def pooled_convolution(x, kernel, purpose="forward"):
+    """The mean of every 2x2 pixels of a `convolution` with a kernel of 3x3: [N, H/2, W/2, F]."""
+    form = _form("pooled", purpose, [side // 2 for side in x.shape[1:3]])
+
+    @tf.custom_gradient
+    def function(x, kernel):
+        def gradient(upstream):
+            turned = flipped(kernel)
+            return (
+                0.25 * upsampled_convolution(upstream, turned, "input_gradient"),
+                0.25 * flipped(upsampled_kernel_gradient(upstream, x, turned)),
+            )
+
+        return POOLED[form](x, kernel), gradient
+
+    return function(x, kernel)
+
+
+def kernel_gradient(x, upstream, kernel):
+    """Gradient of `convolution`'s kernel from its input and the gradient of its output.
+
+    Args:
+      kernel: gives shape and dtype only.
+    """
+
+    form = _form("convolution", "kernel_gradient", x.shape[1:3])
+
+    @tf.custom_gradient
+    def function(x, upstream):
+        def gradient(of_kernel):
+            return (
+                convolution(upstream, flipped(of_kernel), "input_gradient"),
+                convolution(x, of_kernel),
+            )
+
+        value = KERNEL_GRADIENT[form](x, upstream, kernel.shape, kernel.dtype)
+        return value, gradient
+
+    return function(x, upstream)
+
+
+def upsampled_kernel_gradient(x, upstream, kernel):
+    """`kernel_gradient` of `upsampled_convolution`."""
+    form = _form("upsampled", "kernel_gradient", x.shape[1:3])
+
+    @tf.custom_gradient
+    def function(x, upstream):
+        def gradient(of_kernel):
+            return (
+                4.0 * pooled_convolution(upstream, flipped(of_kernel), "input_gradient"),
+                upsampled_convolution(x, of_kernel),
+            )
+
+        value = UPSAMPLED_KERNEL_GRADIENT[form](x, upstream, kernel.shape, kernel.dtype)
+        return value, gradient
+
+    return function(x, upstream)
+
+
+def _form(what, purpose, small_map):
+    return form_of(_device(), what, purpose, min(small_map))
+
+
+def _device():
+    kinds = {device.device_type for device in tf.config.list_logical_devices()}
+    return next((kind for kind in ("TPU", "GPU") if kind in kinds), "CPU")
+
+
+def flipped(kernel):
+    """The kernel of the input gradient: turned by half a turn, inputs and outputs swapped."""
+    return tf.transpose(kernel[::-1, ::-1], (0, 1, 3, 2))
+
+
+def _direct(x, kernel):
+    return tf.nn.conv2d(x, tf.cast(kernel, x.dtype), 1, "SAME")
+
+
+def _transposed(x, kernel):
+    """The library's input gradient of the convolution with the flipped kernel."""
+    shape = tf.concat([tf.shape(x)[:3], kernel.shape[3:]], axis=0)
+    return tf.nn.conv2d_transpose(x, tf.cast(flipped(kernel), x.dtype), shape, 1, "SAME")
+
+
+def _of_doubled(x, kernel):
+    return _direct(_doubled(x), kernel)
+
+
+def _in_phases(x, kernel):
+    """Four 2x2 convolutions, one for even and odd rows and columns each."""
+    kernels = [phase_kernel(kernel, *phase) for phase in PHASES]
+    pairs = zip(kernels, PHASES, strict=True)
+    return interleaved([phase_convolution(x, kernel, *phase) for kernel, phase in pairs])
+
+
+def phase_convolution(x, kernel, row, column):
+    """The output pixels of one phase from its 2x2 kernel: [N, H, W, C] to [N, H, W, F]."""
+    padding = ((0, 0), (1 - row, row), (1 - column, column), (0, 0))
+    return tf.nn.conv2d(x, tf.cast(kernel, x.dtype), 1, padding)
+
+
+def _in_joint_phases(x, kernel):
+    """One 2x2 convolution with the outputs of all four phases, which are then picked."""
+    kernels = tf.concat([phase_kernel(kernel, *phase) for phase in PHASES], axis=-1)
+    padding = ((0, 0), (1, 1), (1, 1), (0, 0))
+    all_phases = tf.nn.conv2d(x, tf.cast(kernels, x.dtype), 1, padding)
+    height, width = x.shape[1:3]
+    parts = [
+        part[:, row : row + height, column : column + width]
+        for part, (row, column) in zip(tf.split(all_phases, 4, axis=-1), PHASES, strict=True)
+    ]
+    return interleaved(parts)
+
+
+def _as_transposed_4x4(x, kernel):
+    height, width = x.shape[1:3]
+    shape = tf.stack([tf.shape(x)[0], 2 * height, 2 * width, kernel.shape[3]])
+    spread = tf.cast(spread_kernel(flipped(kernel)), x.dtype)
+    return tf.nn.conv2d_transpose(x, spread, shape, 2, "SAME")
+
+
+def _then_mean(x, kernel):
+    return tf.nn.avg_pool2d(_direct(x, kernel), 2, 2, "VALID")
+
+
+def _as_strided_4x4(x, kernel):
+    return tf.nn.conv2d(x, tf.cast(0.25 * spread_kernel(kernel), x.dtype), 2, "SAME")
+
+
+def _on_squares(x, kernel):
+    """A 2x2 convolution of squares of 2x2 pixels, seen as one pixel with 4C channels."""
+    channels, filters = kernel.shape[2:]
+    squares = tf.nn.space_to_depth(tf.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), 2)
+    spread = tf.reshape(0.25 * spread_kernel(kernel), (2, 2, 2, 2, channels, filters))
+    spread = tf.reshape(tf.transpose(spread, (0, 2, 1, 3, 4, 5)), (2, 2, 4 * channels, filters))
+    return tf.nn.conv2d(squares, tf.cast(spread, x.dtype), 1, "VALID")
+
+
+def _library_kernel_gradient(x, upstream, shape, dtype):
+    gradient = tf.raw_ops.Conv2DBackpropFilter(
+        input=x, filter_sizes=shape, out_backprop=upstream, strides=[1, 1, 1, 1], padding="SAME"
+    )
+    return tf.cast(gradient, dtype)
+
+
+def _kernel_gradient_of_doubled(x, upstream, shape, dtype):
+    return _library_kernel_gradient(_doubled(x), upstream, shape, dtype)
+
+
+def _kernel_gradient_in_phases(x, upstream, shape, dtype):
+    gradients = {}
+    for row, column in PHASES:
+        gradient = tf.raw_ops.Conv2DBackpropFilter(
+            input=x,
+            filter_sizes=(2, 2, *shape[2:]),
+            out_backprop=upstream[:, row::2, column::2],
+            strides=[1, 1, 1, 1],
+            padding="EXPLICIT",
+            explicit_paddings=[0, 0, 1 - row, row, 1 - column, column, 0, 0],
+        )
+        gradients[row, column] = tf.cast(gradient, dtype)
+    rows = [_taps_of_phases(gradients[row, 0], gradients[row, 1], 1) for row in (0, 1)]
+    return _taps_of_phases(*rows, axis=0)
+
+
+def _kernel_gradient_strided(x, upstream, shape, dtype):
+    """That of the 4x4 convolution of stride 2 which takes the gradient of the output to x's."""
+    gradient = tf.raw_ops.Conv2DBackpropFilter(
+        input=upstream,
+        filter_sizes=(4, 4, shape[3], shape[2]),
+        out_backprop=x,
+        strides=[1, 2, 2, 1],
+        padding="SAME",
+    )
+    gradient = tf.cast(gradient, dtype)
+    for axis in (0, 1):
+        first, second, third, fourth = tf.unstack(gradient, axis=axis)
+        gradient = tf.stack([first + second, second + third, third + fourth], axis=axis)
+    return flipped(gradient)
+
+
+def _doubled(x):
+    return tf.repeat(tf.repeat(x, 2, axis=1), 2, axis=2)
+
+
+def phase_kernel(kernel, row, column):
+    """The kernel [2, 2, C, F] of the output pixels of one phase (row, column) from a 3x3 one."""
+    return _taps_of_phase(_taps_of_phase(kernel, 0, row), 1, column)
+
+
+def _taps_of_phase(kernel, axis, phase):
+    """Three taps along an axis as the two of a phase: the odd one looks half a pixel further."""
+    first, middle, last = tf.unstack(kernel, axis=axis)
+    taps = (first + middle, last) if phase else (first, middle + last)
+    return tf.stack(taps, axis=axis)
+
+
+def _taps_of_phases(even, odd, axis):
+    """The adjoint of `_taps_of_phase` for both phases together."""
+    even_first, even_second = tf.unstack(even, axis=axis)
+    odd_first, odd_second = tf.unstack(odd, axis=axis)
+    taps = (even_first + odd_first, even_second + odd_first, even_second + odd_second)
+    return tf.stack(taps, axis=axis)
+
+
+def spread_kernel(kernel):
+    """The kernel [4, 4, C, F] that sums a 3x3 convolution over squares of 2x2 pixels."""
+    for axis in (0, 1):
+        first, middle, last = tf.unstack(kernel, axis=axis)
+        kernel = tf.stack([first, first + middle, middle + last, last], axis=axis)
+    return kernel
+
+
+def interleaved(parts):
+    """The map [N, 2H, 2W, F] of the four phases [N, H, W, F], in the order of `PHASES`."""
+    height, width, filters = parts[0].shape[1:]
+    even, odd = (tf.stack(parts[2 * row : 2 * row + 2], axis=3) for row in (0, 1))
+    return tf.reshape(tf.stack([even, odd], axis=2), (-1, 2 * height, 2 * width, filters))
+
+
+CONVOLUTION = {"direct": _direct, "transposed": _transposed}
+UPSAMPLED = {
+    "doubled": _of_doubled,
+    "phases": _in_phases,
+    "joint_phases": _in_joint_phases,
+    "transposed_4x4": _as_transposed_4x4,
+}
+POOLED = {"mean": _then_mean, "strided_4x4": _as_strided_4x4, "squares": _on_squares}
+KERNEL_GRADIENT = {"library": _library_kernel_gradient}
+UPSAMPLED_KERNEL_GRADIENT = {
+    "doubled": _kernel_gradient_of_doubled,
+    "phases": _kernel_gradient_in_phases,
+    "strided_4x4": _kernel_gradient_strided,
+}

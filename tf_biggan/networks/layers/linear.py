@@ -1,0 +1,177 @@
+"""Convolution, dense and embedding layers whose kernel passes through one overridable step.
+
+Spectral normalisation overrides `effective_kernel`; everything else is the same.
+"""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from tf_biggan import checks
+from tf_biggan.networks.layers.convolutions import convolution
+from tf_biggan.networks.layers.initializers import child_seed, kernel_initializer
+
+
+class KernelLayer(keras.Layer):
+    """Base of the layers that own one kernel and perhaps one bias.
+
+    Args:
+      use_bias: whether a bias, zero at first, is added to the output.
+      initializer: "ortho", "n02" or "glorot".
+      seed: integer for reproducible initial values, None for random ones.
+    """
+
+    def __init__(self, use_bias=True, initializer="ortho", seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.use_bias = use_bias
+        self.initializer = initializer
+        self.seed = seed
+        self.bias = None
+
+    def add_kernel(self, shape, outputs):
+        """Creates `kernel` (never autocast, so that sigma sees every bit of it) and the bias."""
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=shape,
+            initializer=kernel_initializer(self.initializer, child_seed(self.seed, "kernel")),
+            autocast=False,
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(name="bias", shape=(outputs,), initializer="zeros")
+
+    def kernel_matrix(self):
+        """The raw kernel as a matrix [inputs, outputs]."""
+        return ops.reshape(self.kernel, (-1, self.kernel.shape[-1]))
+
+    def effective_kernel(self, training):
+        """The kernel that this forward pass uses."""
+        return self.kernel
+
+    def compute_kernel(self, training):
+        """The effective kernel in the compute dtype."""
+        return ops.cast(self.effective_kernel(training), self.compute_dtype)
+
+    def add_bias(self, outputs):
+        """`outputs` plus the bias, if there is one."""
+        return outputs if self.bias is None else ops.add(outputs, self.bias)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "use_bias": self.use_bias,
+            "initializer": self.initializer,
+            "seed": self.seed,
+        }
+
+
+@keras.saving.register_keras_serializable(package="tf_biggan")
+class Conv2D(KernelLayer):
+    """Convolution of stride 1 with zero padding that keeps the size: [N, H, W, C] to [N, H, W, F].
+
+    Args:
+      filters: output channels F.
+      kernel_size: side of the square kernel.
+      **kwargs: `use_bias`, `initializer`, `seed` and Keras's own.
+    """
+
+    def __init__(self, filters, kernel_size, **kwargs):
+        super().__init__(**kwargs)
+        checks.require_integer("filters", filters, 1)
+        checks.require_integer("kernel_size", kernel_size, 1)
+        self.filters = filters
+        self.kernel_size = kernel_size
+
+    def build(self, input_shape):
+        shape = (self.kernel_size, self.kernel_size, input_shape[-1], self.filters)
+        self.add_kernel(shape, self.filters)
+
+    def call(self, inputs, training=False):
+        return self.add_bias(self.convolve(inputs, self.effective_kernel(training)))
+
+    def convolve(self, inputs, kernel):
+        """The layer's output without its bias; `kernel` is rounded to the inputs' dtype last."""
+        return convolution(inputs, kernel)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+        }
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.filters)
+
+
+@keras.saving.register_keras_serializable(package="tf_biggan")
+class Dense(KernelLayer):
+    """Matrix product on the last axis: [N, C] to [N, units].
+
+    Args:
+      units: output size.
+      **kwargs: `use_bias`, `initializer`, `seed` and Keras's own.
+    """
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        checks.require_integer("units", units, 1)
+        self.units = units
+
+    def build(self, input_shape):
+        self.add_kernel((input_shape[-1], self.units), self.units)
+
+    def call(self, inputs, training=False):
+        return self.add_bias(ops.matmul(inputs, self.compute_kernel(training)))
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.units)
+
+
+@keras.saving.register_keras_serializable(package="tf_biggan")
+class Embedding(KernelLayer):
+    """A table of one row per class: labels [N] to rows [N, dim], or mixtures [N, classes] to means.
+
+    Integer labels take rows; float labels are weights, and the output is their weighted sum.
+
+    Args:
+      num_classes: rows of the table.
+      dim: size of a row.
+      **kwargs: `initializer`, `seed` and Keras's own.
+    """
+
+    def __init__(self, num_classes, dim, **kwargs):
+        super().__init__(**{**kwargs, "use_bias": False})
+        checks.require_integer("num_classes", num_classes, 1)
+        checks.require_integer("dim", dim, 1)
+        self.num_classes = num_classes
+        self.dim = dim
+
+    def build(self, labels_shape=None):
+        self.add_kernel((self.num_classes, self.dim), self.num_classes)
+
+    def kernel_matrix(self):
+        """The raw table as [dim, classes]: a class is an output, as in BigGAN-PyTorch."""
+        return ops.transpose(self.kernel)
+
+    def call(self, labels, training=False):
+        table = self.compute_kernel(training)
+        if is_soft(labels):
+            return ops.matmul(labels, table)
+        # Taken from a product, whose gradient is dense: Keras's Adam would count a class that
+        # occurs twice in a batch as two steps.
+        return ops.take(1.0 * table, labels, axis=0)
+
+    def get_config(self):
+        return {**super().get_config(), "num_classes": self.num_classes, "dim": self.dim}
+
+    def compute_output_shape(self, labels_shape):
+        return (labels_shape[0], self.dim)
+
+
+def is_soft(labels) -> bool:
+    """Whether labels are class weights [N, classes] (float) rather than class indices [N]."""
+    return "float" in keras.backend.standardize_dtype(labels.dtype)

@@ -1,0 +1,1 @@
+"""Pictures of a model: sheets, animations, sets of images."""

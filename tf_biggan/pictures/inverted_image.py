@@ -1,0 +1,215 @@
+"""An image file as a model's image, with the preprocessing of training."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from tf_biggan import checks
+from tf_biggan.cli.invert_settings import NO_FEATURES, InvertConfig
+from tf_biggan.data import decoding as images
+from tf_biggan.data.classes import ClassLookup
+from tf_biggan.evaluation.features.extractors import FEATURES
+from tf_biggan.evaluation.features.image_sets import SourceImages
+from tf_biggan.evaluation.features.named_extractor import named_network
+from tf_biggan.evaluation.reference import ReferenceChoice, cache_of
+from tf_biggan.files.png import save_png, to_uint8
+from tf_biggan.generation.end_points import class_name
+from tf_biggan.generation.found_latents import ENDING, InvertedImage, write_inverted
+from tf_biggan.generation.image_maker import ImageMaker
+from tf_biggan.generation.model_choice import open_drawing_model
+from tf_biggan.pictures.description import as_text, describe, describe_latents
+from tf_biggan.pictures.inversion import Descent, FeatureFunction, Found, invert
+from tf_biggan.pictures.output_paths import check_output_file
+from tf_biggan.pictures.sheets import sheet
+from tf_biggan.store.opened_model import OpenedModel
+
+GREY_CHANNELS, COLOUR_CHANNELS = (1, 2), 3
+
+
+def read_target(path: str, image_size: tuple[int, int], channels: int) -> tuple[np.ndarray, str]:
+    """The pixels of a file, cropped and resized, and a line that says what was done.
+
+    Returns:
+      (uint8 [height, width, channels], the line).
+
+    Raises:
+      ValueError: it is no complete JPEG, PNG, BMP or WebP file, or its name is no UTF-8.
+    """
+    checks.require_utf8(path)
+    checks.require_existing("image", path, "a JPEG, PNG, BMP or WebP file")
+    checks.require(os.path.isfile(path), "`image` must be a file", image=path)
+    with open(path, "rb") as file:
+        contents = tf.data.Dataset.from_tensors(file.read())
+    with images.naming_unreadable():
+        pixels = images.decode_named(contents, tf.constant(path), channels)
+        colour = images.decode_named(contents, tf.constant(path), COLOUR_CHANNELS).numpy()
+    made = images.crop_and_resize(pixels, *image_size).numpy()
+    return made, f"{path}: {_done(colour, image_size, channels)}"
+
+
+def _done(colour: np.ndarray, image_size, channels) -> str:
+    height, width = colour.shape[:2]
+    steps = [f"{width}x{height}"]
+    if width * image_size[0] != height * image_size[1]:
+        steps.append("cropped to its centre")
+    if (height, width) != tuple(image_size):
+        steps.append(f"resized to {image_size[1]}x{image_size[0]}")
+    was_grey = bool(np.all(colour == colour[..., :1]))
+    if channels in GREY_CHANNELS and not was_grey:
+        steps.append("made grey")
+    if channels not in GREY_CHANNELS and was_grey:
+        steps.append("grey in all channels")
+    return ", ".join(steps)
+
+
+SMALLEST_CELL = 96
+SHOWN_WEIGHT = 0.01
+MOST_SHOWN = 5
+
+
+def invert_file(config: InvertConfig) -> None:
+    """Finds the image of the settings in the model's latents; writes and prints what was found.
+
+    Raises:
+      ValueError: something is unknown, missing or does not fit; nothing is written.
+    """
+    check_output_file(config.output, (ENDING,))
+    _check_picture(config)
+    opened = open_drawing_model(config)
+    generator = opened.generator
+    shape = (*generator.image_size, generator.image_channels)
+    pixels, done = read_target(config.image, shape[:2], shape[2])
+    lookup = ClassLookup(opened.class_names, generator.num_classes)
+    labels = _labels(config, lookup)
+    print(done)
+    features, by = _features(config, opened, shape)
+    print(f"Compared by: {by}")
+    descent = descent_of(config)
+    target = pixels / np.float32(127.5) - 1
+    maker = ImageMaker(generator, config.batch_size)
+    found = invert(maker, target, descent, labels, features)
+    _write(config, opened, pixels, found, descent, by, lookup)
+
+
+def _picture_path(config):
+    return f"{os.path.splitext(config.output)[0]}.png"
+
+
+def _check_picture(config):
+    """The picture beside the output must not take the place of the image."""
+    picture = _picture_path(config)
+    checks.require(
+        os.path.realpath(picture) != os.path.realpath(config.image),
+        "`output` must have another name than the image: a picture is written beside it",
+        output=config.output,
+        picture=picture,
+    )
+    check_output_file(picture, (".png",))
+
+
+def _labels(config: InvertConfig, lookup: ClassLookup):
+    if config.classes is None:
+        return None
+    checks.require(
+        lookup.num_classes > 0, "a model without classes takes no --class", classes=config.classes
+    )
+    return lookup.parse(config.classes)
+
+
+def descent_of(config: InvertConfig) -> Descent:
+    """How the settings say that the image is looked for."""
+    truncation = config.truncation_ends()[0]
+    of_table = config.bn == "table" and truncation is not None
+    return Descent(
+        config.num_starts,
+        config.num_steps,
+        config.seed,
+        config.learning_rate,
+        config.feature_weight,
+        truncation,
+        config.truncation_mode,
+        min(1.0, truncation) if of_table else 1.0,
+    )
+
+
+def _features(config, opened: OpenedModel, shape) -> tuple[FeatureFunction | None, str]:
+    """(features of a batch or None, what images are compared by)."""
+    pixels = "pixels at several scales"
+    kind = config.extractor
+    if kind is None and config.inception_weights is not None:
+        kind = "inception"
+    if kind == NO_FEATURES or not config.feature_weight:
+        return None, f"{pixels}, no features"
+    try:
+        extractor = _extractor(config, opened, shape, kind or "classifier")
+    except (ValueError, OSError) as error:
+        if kind is not None:
+            raise
+        return None, f"{pixels}, no features: {error}"
+    function = extractor.build()
+    return lambda images: function(images)[FEATURES], f"{pixels}, features of {extractor.name}"
+
+
+def _extractor(config, opened, shape, kind):
+    strategy, source, images = tf.distribute.get_strategy(), None, None
+    if kind == "classifier":
+        chosen = ReferenceChoice(
+            config.reference,
+            config.reference_split,
+            config.data_dir,
+            config.download,
+            opened.description["path"],
+        )
+        source = chosen.open()
+        images = SourceImages(source, shape[:2], shape[2])
+    return named_network(
+        kind,
+        source,
+        images,
+        strategy,
+        cache=cache_of(config.feature_cache),
+        layer=config.layer,
+        inception_weights=config.inception_weights,
+    )
+
+
+def _write(config, opened, pixels, found: Found, descent: Descent, by, lookup) -> None:
+    settings = {
+        "image": config.image,
+        "psnr": round(found.psnr, 3),
+        "classes": _class_weights(found, lookup),
+        "compared_by": by,
+        "seed": descent.seed,
+        "starts": descent.num_starts,
+        "steps": descent.num_steps,
+        "bn": config.bn,
+        **describe_latents(descent.truncation, descent.mode),
+    }
+    description = describe(opened, settings)
+    inverted = InvertedImage(
+        found.z, found.class_weights, found.embedding, descent.statistics, found.psnr, description
+    )
+    picture = _picture_path(config)
+    both = np.stack([pixels, to_uint8(found.image)])
+    page = sheet(both, columns=2, smallest_cell=SMALLEST_CELL)
+    write_inverted(config.output, inverted)
+    save_png(page, picture, as_text(description))
+    classes = settings["classes"]
+    mixture = ", ".join(f"{name} {weight:.0%}" for name, weight in classes.items())
+    print(f"PSNR {found.psnr:.1f} dB{', class ' if classes else ''}{mixture}")
+    print(f"Written: {config.output}, {picture} (the image, then what the model makes of it)")
+
+
+def _class_weights(found: Found, lookup: ClassLookup) -> dict[str, float]:
+    """The largest weights of the mixture, by the name of the class."""
+    if found.class_weights is None:
+        return {}
+    largest = np.argsort(-found.class_weights, kind="stable")[:MOST_SHOWN]
+    return {
+        class_name(int(label), lookup): round(float(found.class_weights[label]), 4)
+        for label in largest
+        if found.class_weights[label] >= SHOWN_WEIGHT
+    }

@@ -1,0 +1,368 @@
+"""The images whose neighbours are looked for: samples of a model, or images from files."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tf_biggan import checks
+from tf_biggan.cli.neighbours_settings import (
+    MOST_CLASSES,
+    UNCONDITIONAL_SEEDS,
+    NeighboursConfig,
+)
+from tf_biggan.cli.seeds import parse_seeds
+from tf_biggan.data.classes import ClassLookup, match_classes, name_differences
+from tf_biggan.data.source import Source
+from tf_biggan.evaluation.features.cache import ArrayCache
+from tf_biggan.evaluation.features.extraction import FeatureExtraction
+from tf_biggan.evaluation.features.extractors import FEATURES, pixel_extractor
+from tf_biggan.evaluation.features.feature_matrix import blocks
+from tf_biggan.evaluation.features.image_sets import (
+    ArrayImages,
+    ImageSet,
+    SourceImages,
+    open_images,
+)
+from tf_biggan.evaluation.features.named_extractor import named_network
+from tf_biggan.evaluation.matched_labels import BY_INDEX
+from tf_biggan.evaluation.reference import ReferenceChoice, cache_of
+from tf_biggan.evaluation.report import write_text
+from tf_biggan.evaluation.scores.precision_recall import NearestRows
+from tf_biggan.files.png import save_png, to_uint8
+from tf_biggan.generation.end_points import EndPoint, point_name
+from tf_biggan.generation.image_maker import ImageMaker, latents_of_seeds
+from tf_biggan.generation.model_choice import open_drawing_model
+from tf_biggan.pictures.description import as_text, describe, describe_latents
+from tf_biggan.pictures.output_paths import check_output_file
+from tf_biggan.pictures.sheets import captioned, sheet
+from tf_biggan.store.opened_model import OpenedModel
+
+RGB = 3
+
+
+def made_samples(config: NeighboursConfig, opened: OpenedModel) -> tuple[ImageSet, list[str]]:
+    """(samples of the model, what they are called): every seed of every class."""
+    generator = opened.generator
+    lookup = ClassLookup(opened.class_names, generator.num_classes)
+    checks.require(
+        lookup.num_classes > 0 or config.classes is None,
+        "a model without classes takes no --classes",
+        classes=config.classes,
+    )
+    seeds = parse_seeds(config.seeds or ("0" if lookup.num_classes else UNCONDITIONAL_SEEDS))
+    if config.classes:
+        labels = lookup.parse(config.classes)
+    else:
+        labels = range(min(MOST_CLASSES, lookup.num_classes))
+    points = [EndPoint(label, seed) for label in (labels or (None,)) for seed in seeds]
+    truncation = config.truncation_ends()[0]
+    z = latents_of_seeds(
+        [point.seed for point in points], generator.latent_dim, truncation, config.truncation_mode
+    )
+    of_points = [point.label for point in points] if lookup.num_classes else None
+    maker = ImageMaker(generator, config.batch_size)
+    statistics = truncation if config.bn == "table" else None
+    pixels = to_uint8(maker.images(z, maker.embeddings(of_points), statistics))
+    samples = ArrayImages("samples", pixels, of_points)
+    samples.class_names, samples.cached = opened.class_names, False
+    return samples, [point_name(point, point, lookup) for point in points]
+
+
+def given_images(
+    config: NeighboursConfig, opened: OpenedModel | None
+) -> tuple[ImageSet, list[str]]:
+    """(images from files, what they are called); of the model's size where there is a model."""
+    size, channels = None, RGB
+    if opened is not None:
+        size, channels = opened.generator.image_size, opened.generator.image_channels
+    images = open_images(config.images, size, channels, config.num_images)
+    checks.require(
+        opened is None or images.image_shape == (*size, channels),
+        "images must have the size of the model's",
+        images=images.image_shape,
+        model=(*(size or ()), channels),
+    )
+    kept = ArrayImages(
+        images.name, np.concatenate(list(images.batches(config.batch_size))), images.labels
+    )
+    kept.cached, kept.class_names, kept.notes = False, images.class_names, images.notes
+    places = [images.place(number) for number in range(images.count)]
+    if os.path.isdir(config.images):
+        places = [os.path.relpath(place, config.images) for place in places]
+    return kept, places
+
+
+# Features of a reference up to this size are held, and kept for the next time; others pass by.
+HELD_BYTES = 1 << 30
+# Real images whose nearest other one gives distances something to be compared with.
+PROBES = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Neighbours:
+    """What was found.
+
+    Attributes:
+      rows: int64 [N, k], places in the reference, the nearest first; -1 where there are no more.
+      distances: float64 [N, k], of features; infinite where there are no more.
+      real_distances: float64 [P], from some real images to the nearest other one.
+    """
+
+    rows: np.ndarray
+    distances: np.ndarray
+    real_distances: np.ndarray
+
+
+def find_neighbours(
+    samples: ImageSet,
+    reference: SourceImages,
+    extraction: FeatureExtraction,
+    k: int,
+    same_class: bool = False,
+) -> Neighbours:
+    """The `k` images of the reference nearest to every sample.
+
+    Pixels of the reference pass by in batches; so do its features where there are many.
+
+    Args:
+      same_class: whether to look only among images of the sample's class.
+
+    Raises:
+      ValueError: `same_class` and one side has no classes; or features cannot be taken.
+    """
+    checks.require(
+        not same_class or (samples.labels is not None and reference.labels is not None),
+        "the same class can only be looked for where samples and reference have classes",
+        samples=samples.name,
+        reference=reference.name,
+    )
+    probes = np.unique(np.linspace(0, reference.count - 1, PROBES).astype(np.int64))
+    real = ArrayImages("real images", reference.take(probes))
+    real.cached = False
+    queries = np.concatenate([extraction.of(images).features for images in (samples, real)])
+    labels = None
+    if same_class:
+        labels = np.concatenate([samples.labels, reference.labels[probes]])
+    excluded = np.concatenate([np.full(samples.count, -1), probes])
+    nearest = NearestRows(queries, k, labels, excluded)
+    start = 0
+    for block in _feature_blocks(reference, extraction, queries.shape[1]):
+        here = slice(start, start + len(block))
+        nearest.add(block, reference.labels[here] if same_class else None)
+        start = here.stop
+    split = samples.count
+    beside = nearest.distances[split:, 0]
+    return Neighbours(nearest.rows[:split], nearest.distances[:split], beside[np.isfinite(beside)])
+
+
+def _feature_blocks(
+    images: ImageSet, extraction: FeatureExtraction, dim: int
+) -> Iterator[np.ndarray]:
+    if images.count * dim * np.dtype(np.float32).itemsize <= HELD_BYTES:
+        for _, block in blocks(extraction.of(images).features):
+            yield block
+        return
+    for made in extraction.batches(images):
+        yield made[FEATURES]
+
+
+MOST_LINES = 20
+SHOWN_IN_LINE = 3
+
+
+def table_rows(
+    names: Sequence[str], source: Source, reference: SourceImages, found: Neighbours
+) -> list[dict[str, object]]:
+    """JSON values for every sample: its name, and index, place, class, distance of its neighbours.
+
+    Args:
+      source: of `reference`; indices are of the images in it.
+    """
+    return [
+        {
+            "sample": name,
+            "neighbours": [
+                {
+                    "index": int(reference.indices[row]),
+                    "place": source.locate(int(reference.indices[row])),
+                    "class": class_of(reference, row),
+                    "distance": float(distance),
+                }
+                for row, distance in zip(found.rows[number], found.distances[number], strict=True)
+                if row >= 0
+            ],
+        }
+        for number, name in enumerate(names)
+    ]
+
+
+def medians(found: Neighbours) -> dict[str, float | None]:
+    """Typical distances to the nearest real image, from samples and from other real images."""
+    return {
+        "median_distance": _median(found.distances[:, 0]),
+        "median_distance_between_real_images": _median(found.real_distances),
+    }
+
+
+def _median(values: np.ndarray) -> float | None:
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if len(finite) else None
+
+
+def class_of(reference: SourceImages, row: int) -> str:
+    """The first name of an image's class, its index without names; "" where it is not known."""
+    if reference.labels is None or row < 0:
+        return ""
+    label = int(reference.labels[row])
+    return reference.class_names[label].split(",")[0] if reference.class_names else str(label)
+
+
+def table_lines(report: Mapping[str, object]) -> list[str]:
+    """What is printed of a report: the nearest images of the first samples, and the medians."""
+    lines = []
+    for sample in report["neighbours"][:MOST_LINES]:
+        nearest = ", ".join(
+            f"{n['place']} ({n['class']}) {n['distance']:#.4g}"
+            if n["class"]
+            else f"{n['place']} {n['distance']:#.4g}"
+            for n in sample["neighbours"][:SHOWN_IN_LINE]
+        )
+        lines.append(f"{sample['sample']}: {nearest}")
+    more = len(report["neighbours"]) - MOST_LINES
+    lines += [f"and {more:,} more"] if more > 0 else []
+    both = report["median_distance"], report["median_distance_between_real_images"]
+    if None not in both:
+        lines.append(
+            f"Median distance to the nearest real image: {both[0]:#.4g}; from a real image to"
+            f" the nearest other one: {both[1]:#.4g} ({report['distance']})"
+        )
+    return lines
+
+
+PIXELS = "pixels"
+DISTANCES = {PIXELS: "root mean square of pixels, of 255"}
+FEATURES_FOLDER = "features"
+TABLE_ENDING = ".json"
+
+
+def draw_neighbours(config: NeighboursConfig) -> None:
+    """Finds, draws, tabulates and writes what the settings ask for.
+
+    Raises:
+      ValueError: something is unknown, missing or does not fit; nothing is written.
+    """
+    table = f"{os.path.splitext(config.output)[0]}{TABLE_ENDING}"
+    check_output_file(config.output, (".png",))
+    check_output_file(table, (TABLE_ENDING,))
+    opened = None
+    if config.model is not None:
+        opened = open_drawing_model(config)
+    source = _reference_choice(config).open()
+    samples, names = given_images(config, opened) if config.images else made_samples(config, opened)
+    height, width, channels = samples.image_shape
+    reference = SourceImages(source, (height, width), channels, config.reference_images)
+    notes = _with_labels_of(source, samples) if config.same_class else ()
+    extraction = _extraction(config, source, reference)
+    found = find_neighbours(
+        samples, reference, extraction, config.num_neighbours, config.same_class
+    )
+    settings = {
+        "reference": reference.name,
+        "reference_images": reference.count,
+        "distance": DISTANCES.get(extraction.extractor.name, extraction.extractor.name),
+        "same_class": config.same_class,
+        "images": samples.name,
+        "samples": names,
+        **medians(found),
+    }
+    if config.images is None:
+        settings |= describe_latents(config.truncation_ends()[0], config.truncation_mode)
+    described = settings if opened is None else describe(opened, settings)
+    report = {**described, "neighbours": table_rows(names, source, reference, found)}
+    print(*samples.notes, *reference.notes, *notes, *table_lines(report), sep="\n")
+    page = _page(samples, names, reference, found)
+    write_text(table, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    save_png(page, config.output, as_text(described))
+    print(f"Written: {config.output} (a sample, then the real images nearest to it), {table}")
+
+
+def _reference_choice(config) -> ReferenceChoice:
+    return ReferenceChoice(
+        config.reference, config.reference_split, config.data_dir, config.download, config.model
+    )
+
+
+def _with_labels_of(source: Source, samples: ImageSet) -> tuple[str, ...]:
+    """Gives samples the labels that the reference has for their classes; returns notes on it.
+
+    Raises:
+      ValueError: one side has no classes, or the reference lacks a class of the samples.
+    """
+    checks.require(
+        source.num_classes > 0 and samples.labels is not None,
+        "--same_class needs samples and a reference of known classes",
+        samples=samples.name,
+        reference_classes=source.num_classes,
+    )
+    names, others = samples.class_names, source.class_names
+    if not names:
+        largest = int(samples.labels.max())
+        checks.require(
+            largest < source.num_classes,
+            "--same_class needs samples of the reference's classes",
+            largest_label=largest,
+            reference_classes=source.num_classes,
+        )
+        return (BY_INDEX,)
+    matched = np.array(match_classes(names, others), np.int32)[samples.labels]
+    checks.require(
+        bool((matched >= 0).all()),
+        "--same_class needs samples of the reference's classes;"
+        f" {name_differences(names, others, 'the samples', 'the reference')}",
+        reference=source.name,
+    )
+    samples.labels = matched
+    return ()
+
+
+def _extraction(config: NeighboursConfig, source, reference) -> FeatureExtraction:
+    strategy, cache = tf.distribute.get_strategy(), cache_of(config.feature_cache)
+    kind = config.extractor or ("inception" if config.inception_weights else "classifier")
+    if kind == PIXELS:
+        return FeatureExtraction(pixel_extractor(), strategy, config.batch_size, ArrayCache(None))
+    extractor = named_network(
+        kind,
+        source,
+        reference,
+        strategy,
+        cache=cache,
+        layer=config.layer,
+        inception_weights=config.inception_weights,
+    )
+    features = None if cache is None else os.path.join(cache, FEATURES_FOLDER)
+    return FeatureExtraction(extractor, strategy, config.batch_size, ArrayCache(features))
+
+
+def _page(samples: ImageSet, names, reference: SourceImages, found: Neighbours):
+    """Rows of a sample and its neighbours, with distances and classes below."""
+    pixels = np.concatenate(list(samples.batches(samples.count)))
+    k = found.rows.shape[1]
+    beside = np.full((samples.count, k, *pixels.shape[1:]), 255, np.uint8)
+    there = found.rows >= 0
+    beside[there] = reference.take(found.rows[there])
+    cells = np.concatenate([pixels[:, None], beside], axis=1)
+    captions = []
+    for number, name in enumerate(names):
+        captions.append([*reversed(os.path.split(name))])
+        for row, distance in zip(found.rows[number], found.distances[number], strict=True):
+            captions.append(
+                [f"{distance:#.4g}", class_of(reference, row)] if row >= 0 else ["", ""]
+            )
+    large = captioned(cells.reshape(-1, *pixels.shape[1:]), captions)
+    return sheet(large, columns=k + 1, smallest_cell=1)

@@ -1,0 +1,195 @@
+"""From the settings of the sample command to its pictures or files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from tf_biggan import checks
+from tf_biggan.cli.progress import Progress
+from tf_biggan.cli.sample_settings import (
+    ANIMATION,
+    ARCHIVE,
+    FOLDER,
+    SECONDS_PER_FRAME,
+    SHEET,
+    SampleConfig,
+)
+from tf_biggan.data.classes import ClassLookup
+from tf_biggan.files.png import save_png
+from tf_biggan.generation.model_choice import open_drawing_model
+from tf_biggan.generation.sampler import Sampler
+from tf_biggan.pictures.animations import check_animation_path, save_animation
+from tf_biggan.pictures.description import as_text, describe, describe_latents
+from tf_biggan.pictures.image_output import ImageArchive, ImageFolder, stream
+from tf_biggan.pictures.image_requests import WantedImages, wanted_images
+from tf_biggan.pictures.output_paths import check_output_place, output_folder
+from tf_biggan.pictures.sheets import MODES, SMALLEST_CELL, captioned, sheet
+from tf_biggan.store.checkpoints import (
+    UnreadableCheckpoint,
+    checkpoint_iterations,
+    say_on_stderr,
+)
+from tf_biggan.store.opened_model import OpenedModel
+from tf_biggan.store.run_directory import is_run
+
+
+def sample(config: SampleConfig) -> None:
+    """Makes the images that the settings describe and writes them.
+
+    Raises:
+      ValueError: something is unknown, missing or does not fit; nothing is written.
+    """
+    kind, path = config.output_kind(), config.output_path()
+    if kind == FOLDER:
+        path = output_folder(path)
+    else:
+        check_output_place(path)
+    if kind == ANIMATION:
+        _animate(config, path)
+        return
+    opened = open_drawing_model(config)
+    wanted = _wanted(config, opened)
+    sampler = _sampler(config, opened)
+    description = describe(opened, _settings(config, wanted))
+    truncation = config.truncation_ends()[0]
+    if kind != SHEET:
+        opener = ImageArchive if kind == ARCHIVE else ImageFolder
+        target = opener(path, wanted, opened, description)
+        print(stream(target, wanted, sampler, truncation))
+        return
+    columns = config.truncation_columns()
+    check_page(wanted, len(columns or range(wanted.columns)), opened.generator.image_size)
+    if columns is None:
+        page = samples_page(sampler, wanted, truncation)
+    else:
+        page = truncations_page(sampler, wanted, columns)
+    save_png(page, path, as_text(description))
+    print(f"Written: {path} ({_summary(config, description)})")
+
+
+def _animate(config: SampleConfig, path: str) -> None:
+    """The same images at every checkpoint, as frames."""
+    check_animation_path(path)
+    checks.require(
+        is_run(config.model or ""), "only a run has checkpoints for --progress", model=config.model
+    )
+    iterations = checkpoint_iterations(config.model)
+    checks.require(
+        len(iterations) > 1,
+        "--progress needs two checkpoints or more; training keeps --keep_checkpoints=N of them",
+        model=config.model,
+        iterations=iterations,
+    )
+    frames, description, unreadable = [], {}, []
+    progress = Progress("Progress", len(iterations), unit="checkpoints")
+    for iteration in iterations:
+        try:
+            opened = open_drawing_model(config, iteration)
+        except UnreadableCheckpoint as error:
+            say_on_stderr(f"Left out: {error}")
+            unreadable.append(iteration)
+            continue
+        wanted = _wanted(config, opened)
+        check_page(wanted, wanted.columns, opened.generator.image_size)
+        page = samples_page(_sampler(config, opened), wanted, config.truncation_ends()[0])
+        frames.append(with_iteration(page, iteration))
+        description = describe(opened, _settings(config, wanted))
+        progress.add(1)
+    progress.close()
+    iterations = [iteration for iteration in iterations if iteration not in unreadable]
+    checks.require(
+        len(iterations) > 1,
+        "--progress needs two checkpoints that can be read",
+        model=config.model,
+        iterations=iterations,
+        unreadable=unreadable,
+    )
+    # The hash is that of the last checkpoint alone.
+    description = {k: v for k, v in description.items() if k not in ("iteration", "sha256")}
+    description["iterations"] = iterations
+    seconds = config.seconds_per_frame or SECONDS_PER_FRAME
+    save_animation(frames, path, seconds, as_text(description))
+    told = _summary(config, description)
+    print(f"Written: {path} ({len(frames)} checkpoints, {told})")
+
+
+def _wanted(config: SampleConfig, opened: OpenedModel) -> WantedImages:
+    return wanted_images(config, ClassLookup(opened.class_names, opened.generator.num_classes))
+
+
+def _sampler(config: SampleConfig, opened: OpenedModel) -> Sampler:
+    return Sampler(opened, config.truncation_mode, config.bn, config.batch_size)
+
+
+def _settings(config: SampleConfig, wanted: WantedImages) -> dict[str, object]:
+    columns = config.truncation_columns()
+    drawn = describe_latents(
+        config.truncation_ends()[0] if columns is None else list(columns), config.truncation_mode
+    )
+    settings = {**wanted.description, **drawn, "bn": config.bn}
+    if config.bn == "batch":
+        settings["bn_batch_size"] = config.batch_size
+    return settings
+
+
+def _summary(config: SampleConfig, description) -> str:
+    """What a user would want to see at once."""
+    truncation, classes = description.get("truncation"), description.get("classes")
+    named = config.classes is not None and isinstance(classes, list)
+    facts = [
+        f"classes {'; '.join(classes)}" if named else None,
+        description.get("weights"),
+        f"iteration {description['iteration']:,}" if "iteration" in description else None,
+        f"seeds {description['seeds']}",
+        "no truncation" if truncation is None else f"truncation {truncation}",
+    ]
+    return ", ".join(fact for fact in facts if fact)
+
+
+# Beyond this, programs refuse to show a picture (Pillow warns from 89 million pixels).
+MOST_PIXELS = 80_000_000
+
+
+def check_page(wanted: WantedImages, columns: int, image_size: tuple[int, int]) -> None:
+    """Raises ValueError if a page of that many columns for each row would be too large to show."""
+    factor = max(1, -(-SMALLEST_CELL // min(image_size)))
+    count = len(wanted.seeds) // wanted.columns * columns
+    pixels = count * factor**2 * image_size[0] * image_size[1]
+    checks.require(
+        pixels <= MOST_PIXELS,
+        f"a picture must have at most {MOST_PIXELS:,} pixels; name fewer classes or seeds, or write"
+        " an .npz or a folder",
+        images=count,
+        pixels=pixels,
+    )
+
+
+def samples_page(sampler: Sampler, wanted: WantedImages, truncation: float | None) -> Image.Image:
+    """Classes as rows, seeds as columns; or all images in reading order."""
+    count = len(wanted.seeds)
+    images = sampler.images(wanted.seeds, wanted.conditions(0, count), truncation)
+    return sheet(images, wanted.columns, wanted.row_labels)
+
+
+def truncations_page(
+    sampler: Sampler, wanted: WantedImages, truncations: Sequence[float]
+) -> Image.Image:
+    """The images as rows, truncations as columns."""
+    count = len(wanted.seeds)
+    columns = [
+        sampler.images(wanted.seeds, wanted.conditions(0, count), truncation, f"Truncation {name}")
+        for truncation, name in ((t, f"{t:g}") for t in truncations)
+    ]
+    images = np.stack(columns, axis=1).reshape(-1, *columns[0].shape[1:])
+    names = [f"{truncation:g}" for truncation in truncations]
+    return sheet(images, len(truncations), wanted.row_labels, column_labels=names)
+
+
+def with_iteration(page: Image.Image, iteration: int) -> Image.Image:
+    """The page with the iteration below it."""
+    pixels = np.asarray(page).reshape(1, page.height, page.width, -1)
+    made = captioned(pixels, [[f"iteration {iteration:,}"]], smallest_cell=1)[0]
+    return Image.fromarray(made[..., 0] if made.shape[-1] == 1 else made, MODES[made.shape[-1]])

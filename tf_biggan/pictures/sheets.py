@@ -1,0 +1,153 @@
+"""Images as files: bytes from [-1, 1], sheets with labelled rows, PNG with text. No TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from tf_biggan import checks
+
+SMALLEST_CELL = 48
+LABEL_GAP = 6
+LABEL_STRIP = 16
+BACKGROUND = 255
+INK = 0
+MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+
+
+def sheet(
+    images: np.ndarray,
+    columns: int,
+    row_labels: Sequence[str] | None = None,
+    *,
+    column_labels: Sequence[str] | None = None,
+    padding: int = 2,
+    smallest_cell: int = SMALLEST_CELL,
+) -> Image.Image:
+    """All images in rows of `columns`, in reading order, on white.
+
+    Images smaller than `smallest_cell` are enlarged by the smallest whole factor that reaches it,
+    without interpolation.
+
+    Args:
+      images: uint8 [N, H, W, C], with C 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA).
+      columns: images in a row; the last row may be shorter.
+      row_labels: one text for each row, drawn to its left.
+      column_labels: one text for each column, drawn above it.
+      padding: pixels between images and around them.
+      smallest_cell: pixels that the shorter side of an image has at least.
+
+    Raises:
+      ValueError: the images are no uint8 [N, H, W, C], or the labels are not one for each row
+        or column.
+    """
+    _check_sheet(images, columns, row_labels, column_labels)
+    count, height, width, channels = images.shape
+    rows = -(-count // columns)
+    factor = max(1, -(-smallest_cell // min(height, width)))
+    height, width = height * factor, width * factor
+    font = ImageFont.load_default()
+    left = _margin(row_labels, font)
+    top = LABEL_STRIP if column_labels else 0
+    size = (left + columns * (width + padding) + padding, top + rows * (height + padding) + padding)
+    page = Image.new(MODES[channels], size, (BACKGROUND,) * channels)
+    for index, image in enumerate(images):
+        row, column = divmod(index, columns)
+        place = (column * (width + padding), row * (height + padding))
+        page.paste(_enlarged(image, factor), (left + padding + place[0], top + padding + place[1]))
+    middle = top + padding + height / 2
+    rows_at = [(LABEL_GAP, middle + row * (height + padding)) for row in range(rows)]
+    _draw_labels(page, row_labels, font, rows_at, "lm")
+    middle = left + padding + width / 2
+    columns_at = [(middle + n * (width + padding), LABEL_STRIP / 2 + 1) for n in range(columns)]
+    _draw_labels(page, column_labels, font, columns_at, "mm")
+    return page
+
+
+def _check_sheet(images, columns, row_labels, column_labels):
+    checks.require_integer("columns", columns, 1)
+    checks.require(
+        images.ndim == 4 and images.dtype == np.uint8 and images.shape[-1] in MODES and images.size,
+        "`images` must be uint8 [N, H, W, C] with C from 1 to 4, and not empty",
+        shape=images.shape,
+        dtype=str(images.dtype),
+    )
+    rows = -(-len(images) // columns)
+    checks.require(
+        row_labels is None or len(row_labels) == rows,
+        f"there must be one of `row_labels` for each of {rows} rows",
+        labels=None if row_labels is None else len(row_labels),
+    )
+    checks.require(
+        column_labels is None or len(column_labels) == columns,
+        f"there must be one of `column_labels` for each of {columns} columns",
+        labels=None if column_labels is None else len(column_labels),
+    )
+
+
+def _enlarged(image: np.ndarray, factor: int) -> Image.Image:
+    large = image.repeat(factor, axis=0).repeat(factor, axis=1)
+    return Image.fromarray(large[..., 0] if large.shape[-1] == 1 else large)
+
+
+def _margin(row_labels, font) -> int:
+    if not row_labels:
+        return 0
+    return int(np.ceil(max(font.getlength(label) for label in row_labels))) + 2 * LABEL_GAP
+
+
+def _draw_labels(page, labels, font, places, anchor):
+    draw = ImageDraw.Draw(page)
+    ink = {1: INK, 2: (INK, 255), 3: (INK,) * 3, 4: (INK,) * 3 + (255,)}[len(page.getbands())]
+    for label, place in zip(labels or (), places, strict=False):
+        draw.text(place, label, fill=ink, font=font, anchor=anchor)
+
+
+LINE_HEIGHT = 13
+SMALLEST_CAPTIONED_CELL = 72
+ELLIPSIS = ".."
+
+
+def captioned(
+    images: np.ndarray,
+    captions: Sequence[Sequence[str]],
+    smallest_cell: int = SMALLEST_CAPTIONED_CELL,
+) -> np.ndarray:
+    """Images that are enlarged by a whole factor, with their lines below, on white.
+
+    Args:
+      images: uint8 [N, H, W, C], with C 1 or 3.
+      captions: the lines of each image, as many for all; what is too wide is cut.
+      smallest_cell: pixels that the shorter side of an image has at least.
+
+    Returns:
+      uint8 [N, height, width, C].
+    """
+    factor = max(1, -(-smallest_cell // min(images.shape[1:3])))
+    large = images.repeat(factor, axis=1).repeat(factor, axis=2)
+    strip = LINE_HEIGHT * len(captions[0])
+    return np.concatenate([large, _strips(captions, (strip, *large.shape[2:]))], axis=1)
+
+
+def _strips(captions, shape) -> np.ndarray:
+    height, width, channels = shape
+    font = ImageFont.load_default()
+    made = []
+    for lines in captions:
+        page = Image.new("L", (width, height), BACKGROUND)
+        draw = ImageDraw.Draw(page)
+        for number, line in enumerate(lines):
+            place = (width / 2, (number + 0.5) * LINE_HEIGHT)
+            draw.text(place, _fitted(line, font, width), fill=INK, font=font, anchor="mm")
+        made.append(np.asarray(page)[..., None])
+    return np.repeat(np.stack(made), channels, axis=-1)
+
+
+def _fitted(line: str, font, width: int) -> str:
+    if font.getlength(line) <= width:
+        return line
+    while line and font.getlength(line + ELLIPSIS) > width:
+        line = line[:-1]
+    return line + ELLIPSIS

@@ -1,0 +1,1 @@
+"""Models on disk: runs, model folders and SavedModels."""

@@ -1,0 +1,237 @@
+"""Checkpoints of a run: which there are, and the way back to the newest that can be read.
+
+The files themselves tell which checkpoints there are. TensorFlow writes `iteration-N.index` last,
+so a checkpoint that has it was complete. The file `checkpoint`, in which TensorFlow lists them, is
+written for other programs and never read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import keras
+import tensorflow as tf
+
+from tf_biggan.cli.terminal import one_line
+from tf_biggan.files.atomic import remove_leftovers, replaced
+from tf_biggan.files.checkpoint_files import open_checkpoint
+from tf_biggan.files.plain_folder import PlainFolder
+
+FOLDER = "checkpoints"
+PREFIX = "iteration"
+LIST_FILE = "checkpoint"
+# What TensorFlow raises for files that are cut off, garbled, missing or of another model.
+UNREADABLE = (tf.errors.OpError, AssertionError, IndexError, OSError, RuntimeError, ValueError)
+_FILE = re.compile(rf"{PREFIX}-(0|[1-9]\d*)\.(index|data-\d+-of-\d+)")
+# What TensorFlow leaves behind if it is killed while it writes.
+_STRAY = re.compile(rf"{PREFIX}-\d+(_temp.*|\..+\.tempstate\d+)|checkpoint\.tmp.*")
+
+
+def checkpoint_iterations(run_dir: str) -> list[int]:
+    """Returns the iterations of a run's checkpoints, oldest first; [] if there are none."""
+    matches = _files(os.path.join(run_dir, FOLDER))
+    return sorted(int(match[1]) for match in matches if match[2] == "index")
+
+
+def has_checkpoint(run_dir: str) -> bool:
+    """Returns whether a run has a checkpoint, readable or not."""
+    return bool(checkpoint_iterations(run_dir))
+
+
+def checkpoint_path(run_dir: str, iteration: int) -> str:
+    """Returns the path of a checkpoint without the endings of its files."""
+    return os.path.join(run_dir, FOLDER, _name(iteration))
+
+
+class UnreadableCheckpoint(ValueError):  # noqa: N818
+    """None of the checkpoints that were asked for can be read."""
+
+
+def say_on_stderr(text: str) -> None:
+    """Prints on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def read_newest(
+    run_dir: str,
+    read: Callable[[str], None],
+    say: Callable[[str], None] = say_on_stderr,
+    iterations: Iterable[int] | None = None,
+) -> tuple[int, tuple[int, ...]]:
+    """Calls `read` with a run's checkpoints, newest first, until it reads one.
+
+    Args:
+      run_dir: folder of the run.
+      read: takes the prefix of a checkpoint and raises one of `UNREADABLE` if it cannot read it.
+      say: is told of every checkpoint that cannot be read, and which is used.
+      iterations: of the checkpoints to try; None for all.
+
+    Returns:
+      The iteration of the checkpoint that was read, and those that cannot be read.
+
+    Raises:
+      UnreadableCheckpoint: none of them can be read.
+    """
+    tried = sorted(checkpoint_iterations(run_dir) if iterations is None else iterations)
+    reasons: dict[int, str] = {}
+    plain = PlainFolder(os.path.join(run_dir, FOLDER))
+    with plain as folder:
+        for iteration in reversed(tried):
+            try:
+                open_checkpoint(os.path.join(folder, _name(iteration)))
+                read(os.path.join(folder, _name(iteration)))
+            except UNREADABLE as error:
+                reasons[iteration] = plain.real(_reason(error))
+                continue
+            for other, reason in reasons.items():
+                say(f"Cannot read checkpoint {checkpoint_path(run_dir, other)} ({reason}).")
+            if reasons:
+                say(f"Using {checkpoint_path(run_dir, iteration)}, the newest that can be read.")
+            return iteration, tuple(reasons)
+    listed = "; ".join(f"{_name(iteration)} ({reason})" for iteration, reason in reasons.items())
+    raise UnreadableCheckpoint(
+        f"Cannot read any checkpoint in {os.path.join(run_dir, FOLDER)}: {listed or 'none there'}."
+        " Nothing was changed; the files of a copy of the run would be accepted."
+    )
+
+
+class Saved(Protocol):
+    """A state that can be saved: `tf_biggan.training.state.TrainState`.
+
+    Attributes:
+      iteration: a variable that counts the training steps.
+    """
+
+    iteration: keras.Variable
+
+    def trackables(self) -> dict[str, Any]:
+        """Returns what a checkpoint holds, by name."""
+
+
+class Checkpoints:
+    """RUN/checkpoints/iteration-N.* of a state.
+
+    Args:
+      state: what is saved and restored; built.
+      run_dir: folder of the run.
+      keep: newest checkpoints that stay.
+      writes: whether this process is the one whose files count; others write to a folder of their
+        own, since all have to take part.
+    """
+
+    def __init__(self, state: Saved, run_dir: str, keep: int, writes: bool = True):
+        self._state, self._run_dir, self._keep = state, run_dir, keep
+        self._stored_iteration: int | None = None
+        self._unreadable: set[int] = set()
+        self._checkpoint = tf.train.Checkpoint(**state.trackables())
+        # TensorFlow's manager stores this counter, so runs that it wrote have it.
+        self._counter = self._checkpoint.save_counter
+        self._writes, self._target = writes, os.path.join(run_dir, FOLDER)
+        if not writes:
+            self._own_folder = tempfile.TemporaryDirectory(
+                prefix="tf_biggan_", ignore_cleanup_errors=True
+            )
+            self._target = self._own_folder.name
+
+    def save(self) -> str:
+        """Writes the state, unless it was just written or restored; returns the path."""
+        iteration = int(self._state.iteration.numpy())
+        if iteration != self._stored_iteration:
+            os.makedirs(self._target, exist_ok=True)
+            with PlainFolder(self._target) as folder:
+                self._checkpoint.write(os.path.join(folder, _name(iteration)))
+            self._stored_iteration = iteration
+            self._unreadable.discard(iteration)
+            self._prune()
+        return checkpoint_path(self._run_dir, iteration)
+
+    def restore(self, say: Callable[[str], None] = print) -> int:
+        """Restores the newest readable checkpoint; returns its iteration, or 0 if there is none.
+
+        Args:
+          say: is told of every checkpoint that cannot be read.
+
+        Raises:
+          UnreadableCheckpoint: there are checkpoints and none can be read.
+        """
+        if self._writes:
+            _remove_strays(self._target)
+        if not has_checkpoint(self._run_dir):
+            return 0
+        iteration, unreadable = read_newest(self._run_dir, self._read, say)
+        self._stored_iteration, self._unreadable = iteration, set(unreadable)
+        if self._writes:
+            # An earlier process may have been killed between writing and removing.
+            self._prune()
+        return iteration
+
+    def _read(self, prefix):
+        self._checkpoint.read(prefix).assert_consumed()
+        held = int(self._state.iteration.numpy())
+        if os.path.basename(prefix) != _name(held):
+            raise ValueError(f"it holds iteration {held}")
+
+    def _prune(self):
+        """Removes what is neither among the newest nor, so far, replaced by something newer.
+
+        Checkpoints that could not be read stay until training has come as far again.
+        """
+        newest = self._stored_iteration
+        found = {int(match[1]) for match in _files(self._target)}
+        whole = {int(match[1]) for match in _files(self._target) if match[2] == "index"}
+        good = sorted(i for i in whole - self._unreadable if i <= newest)
+        later = {i for i in self._unreadable if i > newest}
+        kept = good[-self._keep :]
+        for iteration in sorted(found - set(kept) - later):
+            _remove(self._target, iteration)
+        _write_list(self._target, kept)
+
+
+def _name(iteration: int) -> str:
+    return f"{PREFIX}-{iteration}"
+
+
+def _files(folder: str) -> list[re.Match]:
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    return [match for name in names if (match := _FILE.fullmatch(name))]
+
+
+def _remove(folder: str, iteration: int) -> None:
+    """Removes a checkpoint, its index first: without it the rest is no checkpoint."""
+    names = [match[0] for match in _files(folder) if int(match[1]) == iteration]
+    for name in sorted(names, key=lambda name: not name.endswith("index")):
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(os.path.join(folder, name))
+
+
+def _write_list(folder: str, iterations: list[int]) -> None:
+    """Writes TensorFlow's list of checkpoints, for its `latest_checkpoint` and other programs."""
+    names = [f'all_model_checkpoint_paths: "{_name(iteration)}"' for iteration in iterations]
+    lines = [f'model_checkpoint_path: "{_name(iterations[-1])}"', *names]
+    with (
+        replaced(os.path.join(folder, LIST_FILE)) as temporary,
+        open(temporary, "w", encoding="utf-8") as file,
+    ):
+        file.write("".join(f"{line}\n" for line in lines))
+
+
+def _remove_strays(folder: str) -> None:
+    remove_leftovers(folder)
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    for path in (os.path.join(folder, name) for name in names if _STRAY.fullmatch(name)):
+        if os.path.isdir(path):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            os.remove(path)
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return one_line(lines[0]).rstrip(".") if lines else type(error).__name__

@@ -1,0 +1,160 @@
+"""A run's folder and the configuration that belongs to it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+
+from tf_biggan import checks
+from tf_biggan.cli.train_settings import TrainConfig
+from tf_biggan.data.classes import complete_names
+from tf_biggan.data.identity import DataIdentity
+from tf_biggan.files.atomic import remove_leftovers, replaced
+from tf_biggan.files.json_files import read_json
+
+CONFIG_FILE = "config.json"
+CLASSES_FILE = "classes.json"
+DATA_FILE = "data.json"
+INITIALIZATION_FILE = "initialization.json"
+# The groups that a run's config.json has, and no other config.json.
+GROUPS = {"model", "data", "step", "run"}
+_OF_A_START = re.compile(r"(config|classes)\.json(\.\d+)?\.tmp")
+
+
+def check_run(run_dir: str, config: TrainConfig) -> None:
+    """Checks that a run may start, or go on, in a folder.
+
+    Args:
+      run_dir: folder of the run; need not exist.
+      config: of the run that is to start or to go on.
+
+    Raises:
+      ValueError: the folder's run has other settings than those that may change; or it holds
+        something else than a run.
+    """
+    path = os.path.join(run_dir, CONFIG_FILE)
+    if os.path.exists(path):
+        _require_same_run(run_dir, read_config(run_dir), config)
+    elif os.path.isdir(run_dir):
+        # A start that was killed before it wrote config.json left nothing but temporary files.
+        others = [name for name in os.listdir(run_dir) if not _OF_A_START.fullmatch(name)]
+        checks.require(
+            not others,
+            f"`run_dir` must be new, empty or a run (with {CONFIG_FILE})",
+            run_dir=run_dir,
+            holds=sorted(others)[:3],
+        )
+
+
+def write_config(
+    run_dir: str,
+    config: TrainConfig,
+    class_names: Sequence[str] = (),
+    identity: DataIdentity | None = None,
+) -> None:
+    """Makes the folder where it does not exist; writes config.json, classes.json and data.json.
+
+    config.json comes first: with it the folder is a run, which the same command goes on with.
+
+    Args:
+      run_dir: folder of the run.
+      config: of the run.
+      class_names: one name a class, or none.
+      identity: of the data; None to write no data.json.
+    """
+    os.makedirs(run_dir, exist_ok=True)
+    remove_leftovers(run_dir)
+    _write(run_dir, CONFIG_FILE, config.to_json())
+    _write(run_dir, CLASSES_FILE, json.dumps(list(class_names), indent=2) + "\n")
+    if identity is not None:
+        _write(run_dir, DATA_FILE, json.dumps(dataclasses.asdict(identity)) + "\n")
+
+
+def write_initialization(run_dir: str, record: Mapping[str, object]) -> None:
+    """Writes initialization.json: what model, and which of its classes, the run started from."""
+    _write(run_dir, INITIALIZATION_FILE, json.dumps(record, indent=2) + "\n")
+
+
+def read_initialization(run_dir: str) -> dict | None:
+    """Returns the content of initialization.json, or None if the run started from no model.
+
+    Raises:
+      ValueError: The file cannot be read.
+    """
+    path = os.path.join(run_dir, INITIALIZATION_FILE)
+    return read_json(path) if os.path.exists(path) else None
+
+
+def is_run(path: str) -> bool:
+    """Returns whether a folder holds the config.json of a run, complete or not.
+
+    Raises:
+      ValueError: the folder has a config.json that is no JSON object.
+    """
+    try:
+        return bool(GROUPS & set(read_json(os.path.join(path, CONFIG_FILE))))
+    except OSError:
+        return False
+
+
+def read_class_names(run_dir: str) -> tuple[str, ...]:
+    """One name for each class of a run; () where none are known.
+
+    Raises:
+      ValueError: classes.json or config.json is damaged; the message names the file.
+    """
+    path = os.path.join(run_dir, CLASSES_FILE)
+    if not os.path.exists(path):
+        return ()
+    names = read_json(path, "tuple[str, ...]")
+    # Version 0.1 wrote the names of the data, which may be fewer than the model's classes.
+    return complete_names(names, read_config(run_dir).model.num_classes or len(names))
+
+
+def read_data_identity(run_dir: str) -> DataIdentity | None:
+    """What the data of a run are; None for runs of version 0.1, which did not record it.
+
+    Raises:
+      ValueError: data.json is damaged; the message names the file.
+    """
+    path = os.path.join(run_dir, DATA_FILE)
+    if not os.path.exists(path):
+        return None
+    return DataIdentity.from_dict(read_json(path), path)
+
+
+def read_config(run_dir: str) -> TrainConfig:
+    """The configuration of a run.
+
+    Raises:
+      ValueError: `run_dir` is no run, or its configuration cannot be read; the message names the
+        file and the field.
+    """
+    path = os.path.join(run_dir, CONFIG_FILE)
+    try:
+        groups = read_json(path)
+    except OSError as error:
+        raise ValueError(f"Cannot read {path}: {error.strerror}") from error
+    return TrainConfig.from_groups(groups, path)
+
+
+def _write(run_dir, name, text):
+    with (
+        replaced(os.path.join(run_dir, name)) as temporary,
+        open(temporary, "w", encoding="utf-8") as file,
+    ):
+        file.write(text)
+
+
+def _require_same_run(run_dir, stored, given):
+    differences = stored.differences(given)
+    listed = ", ".join(f"{k} was {old!r}, now {new!r}" for k, (old, new) in differences.items())
+    checks.require(
+        not differences,
+        "a run goes on with the settings that it began with, or begins in another run_dir;"
+        f" these differ: {listed}",
+        run_dir=run_dir,
+    )

@@ -1,0 +1,140 @@
+"""Exported SavedModels: the description inside them, and their use as generators."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from tf_biggan import checks
+from tf_biggan.files import saved_model_files
+from tf_biggan.files.json_files import field, read_json
+from tf_biggan.networks.network import check_labels, from_list
+
+EXTRA_FOLDER = "assets.extra"
+METADATA_FILE = "tf_biggan.json"
+FORMAT, FORMAT_VERSION = "tf_biggan export", 1
+# Kinds of the fields that are read.
+KINDS = {
+    "class_names": "tuple[str, ...]",
+    "truncation_mode": "str",
+    "truncation_grid": "list",
+    "provenance": "dict",
+    "config": "dict",
+    "max_batch": "int",
+}
+
+
+def write_metadata(folder: str, metadata: Mapping[str, object]) -> None:
+    """Writes the description of the SavedModel in `folder`."""
+    content = {"format": FORMAT, "format_version": FORMAT_VERSION, **metadata}
+    with open(os.path.join(folder, EXTRA_FOLDER, METADATA_FILE), "w", encoding="utf-8") as file:
+        file.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_metadata(folder: str) -> dict:
+    """Returns the description of the SavedModel in `folder`; {} if it has none of this format.
+
+    Raises:
+      ValueError: the description is damaged; the message names the file and the field.
+    """
+    path = os.path.join(folder, EXTRA_FOLDER, METADATA_FILE)
+    try:
+        content = read_json(path)
+    except OSError:
+        return {}
+    if content.get("format") != FORMAT:
+        return {}
+    for name, kind in KINDS.items():
+        field(content, name, kind, path, None)
+    return content
+
+
+SIGNATURE = "default"
+
+
+def is_saved_model(path: str) -> bool:
+    """Whether a folder holds a SavedModel."""
+    return os.path.isfile(os.path.join(path, saved_model_files.SAVED_MODEL_FILE))
+
+
+class SavedModelGenerator:
+    """Images from a SavedModel with the signature "default" (z, y, truncation).
+
+    It can be called, and asked for its sizes, as a `Generator` can; it cannot be trained, and its
+    batch statistics cannot be taken.
+
+    Attributes:
+      latent_dim, num_classes, image_size, image_channels: as of `Generator`.
+      metadata: what `python -m tf_biggan.export` wrote into it; {} in SavedModels of others.
+      class_names: one name a class; empty where none are known.
+      truncation_mode: what a truncation of its latents means; "scale" where it is not known.
+
+    Raises:
+      ValueError: the folder cannot be loaded, or has no such signature.
+    """
+
+    def __init__(self, path: str):
+        self._module = saved_model_files.load(path)
+        checks.require(
+            SIGNATURE in self._module.signatures,
+            f"a SavedModel must have the signature {SIGNATURE!r}, which `export` writes",
+            path=path,
+            signatures=sorted(self._module.signatures),
+        )
+        self.path = path
+        self._function = self._module.signatures[SIGNATURE]
+        inputs = self._function.structured_input_signature[1]
+        (self._output,) = self._function.structured_outputs
+        self._per_sample = inputs["truncation"].shape.rank is None
+        self.latent_dim = int(inputs["z"].shape[-1])
+        self.num_classes = int(inputs["y"].shape[-1]) if "y" in inputs else 0
+        shape = self._function.structured_outputs[self._output].shape
+        self.image_size = (int(shape[1]), int(shape[2]))
+        self.image_channels = int(shape[3])
+        self.metadata = read_metadata(path)
+        self.class_names = tuple(self.metadata.get("class_names", ()))
+        self.truncation_mode = self.metadata.get("truncation_mode", "scale")
+
+    def __call__(self, z, labels=None, truncation=None, training=False) -> tf.Tensor:
+        """Images [N, H, W, C] in [-1, 1]; the arguments are those of `Generator`."""
+        checks.require(not training, "a SavedModel has no batch statistics", training=training)
+        inputs = {"z": tf.convert_to_tensor(z, tf.float32)}
+        labels = from_list("labels", labels)
+        check_labels(labels, self.num_classes, inputs["z"].shape[0])
+        if self.num_classes:
+            inputs["y"] = self._weights(labels)
+        truncation = tf.cast(1.0 if truncation is None else truncation, tf.float32)
+        if truncation.shape.rank and not self._per_sample:
+            return self._one_by_one(inputs, truncation)
+        inputs["truncation"] = truncation
+        return self._function(**inputs)[self._output]
+
+    def embed(self, labels) -> tf.Tensor:
+        """What `synthesize` takes for these labels: class weights [N, num_classes].
+
+        Embeddings are linear in them: mixtures of weights are mixtures of embeddings.
+        """
+        labels = from_list("labels", labels)
+        check_labels(labels, self.num_classes, None)
+        return self._weights(labels)
+
+    def synthesize(self, z, embeddings=None, truncation=None, training=False) -> tf.Tensor:
+        """Images from latents and mixtures of what `embed` returns; None if unconditional."""
+        return self(z, embeddings, truncation, training)
+
+    def _one_by_one(self, inputs, truncation):
+        """Other people's modules take one truncation for a batch."""
+        made = []
+        for row, value in enumerate(tf.unstack(truncation)):
+            one = {name: array[row : row + 1] for name, array in inputs.items()}
+            made.append(self._function(**one, truncation=value)[self._output])
+        return tf.concat(made, axis=0)
+
+    def _weights(self, labels):
+        labels = tf.convert_to_tensor(labels)
+        if labels.dtype.is_integer:
+            return tf.one_hot(labels, self.num_classes)
+        return tf.cast(labels, tf.float32)

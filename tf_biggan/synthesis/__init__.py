@@ -1,1 +1,0 @@
-"""Pictures of a trained generator: samples, interpolations, inversions, neighbours."""

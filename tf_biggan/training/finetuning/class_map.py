@@ -1,0 +1,170 @@
+"""Class maps: which classes of a source the classes of a new run start from.
+
+A map names, for every new class, one class of the source, several (the mean of their rows is taken)
+or `fresh`. It is written as text, an entry a line or between semicolons:
+
+    finch = goldfinch
+    owl = great grey owl, 24
+    wren = fresh
+    * = all
+
+or as a JSON object, {"finch": "goldfinch", "owl": ["great grey owl", 24], "wren": "fresh"}. Both
+sides name classes as `classes.ClassLookup` reads them; `*` stands for every class that no other
+entry names. In a file, lines that begin with # are comments.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+from tf_biggan import checks
+from tf_biggan.data.classes import BY_INDEX, ClassLookup
+from tf_biggan.files.json_files import parse_json
+from tf_biggan.files.text_files import read_text
+
+FRESH = "fresh"
+OTHERS = "*"
+MAX_LISTED = 5
+
+# For every new class its source classes; none for a fresh one.
+ClassSources = tuple[tuple[int, ...], ...]
+
+
+def read_class_map(text: str) -> Mapping[str, object]:
+    """Entries of a class map by the left side, unresolved.
+
+    Args:
+      text: path of a file, or the map itself.
+
+    Raises:
+      ValueError: it is neither, or an entry has no `=`, or two have one left side.
+    """
+    if os.path.isfile(text):
+        lines = read_text(text, f"class map {text!r}").split("\n")
+        text = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
+    else:
+        checks.require(
+            "=" in text or text.lstrip().startswith("{"),
+            "`class_map` must be a file, or NAME=SOURCE with semicolons between entries; no file of"
+            " that name exists",
+            class_map=text,
+        )
+    return _from_json(text) if text.lstrip().startswith("{") else _from_text(text)
+
+
+def class_sources(
+    entries: Mapping[str, object] | None, new: ClassLookup, source: ClassLookup
+) -> ClassSources:
+    """The source classes of every new class; () for unconditional networks.
+
+    A class that no entry names takes the source's class of the same name. Where there is no map and
+    the names of one side are not known, equal numbers of classes are taken in order.
+
+    Args:
+      entries: what `read_class_map` returns; None for no map.
+      new: classes of the new run.
+      source: classes of the source.
+
+    Raises:
+      ValueError: an entry names no class, or two name one; or some class has no entry and no class
+        of its name; or one of the two has classes and the other has none.
+    """
+    checks.require(
+        (new.num_classes == 0) == (source.num_classes == 0),
+        "a run of classes starts from a model of classes, and one without from one without (images"
+        " in a single sub-folder are one class)",
+        classes=new.num_classes,
+        source_classes=source.num_classes,
+    )
+    nameless = not (new.class_names and source.class_names)
+    if entries is None and nameless and new.num_classes == source.num_classes:
+        return tuple((index,) for index in range(new.num_classes))
+    found = _of_entries(entries or {}, new, source)
+    for index, name in enumerate(new.class_names):
+        same = source.named(name)
+        if index not in found and len(same) == 1:
+            found[index] = same
+    missing = [index for index in range(new.num_classes) if index not in found]
+    checks.require(
+        not missing, _asking_for_a_map(new, source, missing), without_a_source=len(missing)
+    )
+    return tuple(found[index] for index in range(new.num_classes))
+
+
+def describe_sources(
+    sources: ClassSources, new: ClassLookup, source: ClassLookup
+) -> Mapping[str, str]:
+    """From the name of every new class to those of its source classes, or `fresh`, for messages."""
+    names = new.class_names or tuple(map(str, range(new.num_classes)))
+    return {name: _listed(indices, source) for name, indices in zip(names, sources, strict=True)}
+
+
+def _listed(indices, source) -> str:
+    shown = [source.label(index) for index in indices[:MAX_LISTED]]
+    more = len(indices) - len(shown)
+    return " + ".join([*shown, f"{more} more"] if more else shown) or FRESH
+
+
+def _of_entries(entries, new, source) -> dict[int, tuple[int, ...]]:
+    found: dict[int, tuple[int, ...]] = {}
+    for key, value in entries.items():
+        indices = _sources_of(value, source)
+        for index in () if key == OTHERS else new.parse(key):
+            checks.require(
+                index not in found, "a class must have one entry of the class map", entry=key
+            )
+            found[index] = indices
+    if OTHERS in entries:
+        others = _sources_of(entries[OTHERS], source)
+        found = {index: found.get(index, others) for index in range(new.num_classes)}
+    return found
+
+
+def _sources_of(value, source) -> tuple[int, ...]:
+    values = value if isinstance(value, list) else [value]
+    checks.require(
+        bool(values) and all(isinstance(v, (str, int)) and not isinstance(v, bool) for v in values),
+        "a class map's right side must be names or indices of the source's classes",
+        received=value,
+    )
+    if values == [FRESH]:
+        return ()
+    texts = (f"{BY_INDEX}{v}" if isinstance(v, int) else v for v in values)
+    return tuple(index for text in texts for index in source.parse(text))
+
+
+def _from_json(text) -> dict:
+    return dict(parse_json(text, "the class map", "dict", pairs=_once))
+
+
+def _from_text(text) -> dict:
+    lines = [line.strip() for line in text.replace(";", "\n").splitlines()]
+    pairs = []
+    for line in filter(None, lines):
+        name, equals, value = line.partition("=")
+        checks.require(bool(equals), "an entry of a class map must be NAME=SOURCE", entry=line)
+        pairs.append((name.strip(), value.strip()))
+    return _once(pairs)
+
+
+def _once(pairs: Sequence[tuple]) -> dict:
+    entries = dict(pairs)
+    checks.require(
+        len(entries) == len(pairs),
+        "a class must have one entry of the class map",
+        entries=[key for key, _ in pairs],
+    )
+    return entries
+
+
+def _asking_for_a_map(new, source, missing) -> str:
+    shown = ", ".join(new.label(index) for index in missing[:MAX_LISTED])
+    shown += ", ..." if len(missing) > MAX_LISTED else ""
+    key = new.class_names[missing[0]] if new.class_names and missing else "0"
+    example = source.class_names[0].split(",")[0] if source.class_names else "0"
+    return (
+        f"every class must start from one of the {source.num_classes} classes of the source, by the"
+        f" same name or by --class_map (such as --class_map='{key}={example}; *=fresh');"
+        f" these have none: {shown}"
+    )

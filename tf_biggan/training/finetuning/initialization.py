@@ -1,0 +1,175 @@
+"""The first weights of a run that starts from a model: fine-tuning, perhaps to other classes.
+
+G and its moving average both start from the source's best generator: the moving average of a run,
+and what a converted model holds, which published files call G_ema. That generator is what a user
+has seen images of and wants to keep, and most files hold no other; D, which has trained against
+the raw generator, finds the averaged one within a few iterations. Adam starts afresh.
+
+With `init_optimizers` training goes on where the source's stopped, on the same classes: G starts
+from the raw generator where the source has it, its moving average from the average, and both Adams
+have the source's slots.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from tf_biggan import checks
+from tf_biggan.cli.train_settings import TrainConfig
+from tf_biggan.data.classes import ClassLookup, complete_names
+from tf_biggan.store.checkpoints import has_checkpoint
+from tf_biggan.store.run_directory import is_run, read_config
+from tf_biggan.training.finetuning.class_map import (
+    ClassSources,
+    class_sources,
+    describe_sources,
+    read_class_map,
+)
+from tf_biggan.training.finetuning.source_model import SourceModel, read_source_model
+from tf_biggan.training.finetuning.source_settings import with_settings, with_stored_settings
+from tf_biggan.training.finetuning.weight_transfer import fill_network, fill_optimizer
+from tf_biggan.training.state import TrainState
+
+MAX_SHOWN = 12
+
+
+@dataclasses.dataclass(frozen=True)
+class Initialization:
+    """What the state of a new run is filled from.
+
+    Attributes:
+      source: the model.
+      sources: the source classes of every new class.
+      class_names: those, described, by the name of every new class.
+      by_index: whether classes were taken in order because one side has no names.
+    """
+
+    source: SourceModel
+    sources: ClassSources
+    class_names: Mapping[str, str]
+    by_index: bool = False
+
+    def fill(self, state: TrainState) -> None:
+        """Overwrites the initial values of a state whose networks are of the source's kind."""
+        source, average = self.source, state.average
+        fill_network(state.generator, source.raw_generator or source.generator, self.sources)
+        if source.raw_generator is None:
+            for target, value in zip(average.variables, state.generator.variables, strict=True):
+                target.assign(value)
+        else:
+            fill_network(average, source.generator, self.sources)
+        if source.discriminator is not None:
+            fill_network(state.discriminator, source.discriminator, self.sources)
+        for name, slots in source.slots.items():
+            optimizer = {"generator": state.g_optimizer, "discriminator": state.d_optimizer}[name]
+            fill_optimizer(optimizer, getattr(state, name), slots)
+
+    def describe(self) -> tuple[str, ...]:
+        """Lines to print before the run."""
+        path, row = self.source.description["path"], self.source.architecture
+        size, width = row.resolution, self.source.generator.config["base_channels"]
+        lines = [
+            f"Starting from {path}: the networks of {row.name}, {size}x{size} pixels, width {width}"
+        ]
+        if self.source.discriminator is None:
+            lines.append("Discriminator: new, since the source has none")
+        if self.source.slots:
+            lines.append("Optimisers: go on from the source's")
+        if note := self.source.description.get("provenance", {}).get("licence_note"):
+            lines.append(f"Licence note of the source: {note}")
+        if self.by_index:
+            lines.append("Classes are taken in order, since the source or the data name none")
+        shown = list(self.class_names.items())
+        lines += [f"Class {name} starts from: {of}" for name, of in shown[:MAX_SHOWN]]
+        if len(shown) > MAX_SHOWN:
+            lines.append(f"... and {len(shown) - MAX_SHOWN} more classes")
+        return tuple(lines)
+
+    def record(self) -> dict:
+        """JSON values that say what the run started from."""
+        parts = ("generator", "discriminator", "raw_generator", "slots")
+        taken = [name for name in parts if getattr(self.source, name)]
+        return {
+            "source": dict(self.source.description),
+            "taken": taken,
+            "classes": dict(self.class_names),
+        }
+
+
+def begin(
+    config: TrainConfig, run_dir: str, class_names: Sequence[str]
+) -> tuple[TrainConfig, Initialization | None]:
+    """The configuration with the source's networks, and what a new run is filled from.
+
+    Args:
+      config: of the run; its number of classes is known.
+      run_dir: a run that has a checkpoint goes on from it, and its source is not read again.
+      class_names: of the data; empty where there are none.
+
+    Returns:
+      `config` as it is and None where there is no `init_from`; None where the run goes on.
+
+    Raises:
+      ValueError: the source, the settings or the class map do not fit.
+    """
+    path, map_text = config.run.init_from, config.run.class_map
+    checks.require(
+        path is not None or (map_text is None and not config.run.init_optimizers),
+        "`class_map` and `init_optimizers` need `init_from`, the model that they are about",
+        class_map=map_text,
+        init_optimizers=config.run.init_optimizers,
+    )
+    if is_run(run_dir) and has_checkpoint(run_dir):
+        stored = read_config(run_dir)
+        if stored.run.init_from is None:
+            return config, None
+        model = with_stored_settings(config.model, stored.model)
+        return dataclasses.replace(config, model=model), None
+    if path is None:
+        _require_trained_blocks(config, None)
+        return config, None
+    entries = None if map_text is None else read_class_map(map_text)
+    source = read_source_model(path, with_optimizers=config.run.init_optimizers)
+    _require_trained_blocks(config, source.discriminator)
+    checks.require(
+        source.raw_generator is None or config.step.ema_start == 0,
+        "the source's moving average goes on at once, for which `ema_start` must be 0; before it"
+        " the average would become a copy of the raw generator",
+        ema_start=config.step.ema_start,
+    )
+    config = dataclasses.replace(config, model=with_settings(config.model, source))
+    initialization = _initialization(source, config.model.num_classes, class_names, entries)
+    _require_same_classes(config, initialization)
+    return config, initialization
+
+
+def _initialization(source, num_classes, class_names, entries) -> Initialization:
+    new = _lookup(class_names, num_classes)
+    known = _lookup(source.class_names, source.generator.config["num_classes"])
+    sources = class_sources(entries, new, known)
+    nameless = num_classes > 0 and not (new.class_names and known.class_names)
+    described = describe_sources(sources, new, known)
+    return Initialization(source, sources, described, nameless and entries is None)
+
+
+def _lookup(class_names, num_classes) -> ClassLookup:
+    return ClassLookup(complete_names(class_names, num_classes), num_classes)
+
+
+def _require_trained_blocks(config, discriminator):
+    checks.require(
+        discriminator is not None or config.step.freeze_d_blocks == 0,
+        "only a trained discriminator can be frozen, and this run begins with a new one",
+        freeze_d_blocks=config.step.freeze_d_blocks,
+        init_from=config.run.init_from,
+    )
+
+
+def _require_same_classes(config, initialization):
+    same = tuple((i,) for i in range(initialization.source.generator.config["num_classes"]))
+    checks.require(
+        not config.run.init_optimizers or initialization.sources == same,
+        "optimisers go on only with the source's classes in the source's order",
+        classes=list(initialization.class_names.items())[:MAX_SHOWN],
+    )

@@ -1,0 +1,152 @@
+"""Networks of a run that starts from a model: the model's arguments as settings of the run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from tf_biggan import checks
+from tf_biggan.cli.train_settings import ModelConfig
+from tf_biggan.conversion.rules import FOLDED
+from tf_biggan.networks.architectures import ARCHITECTURES, Architecture
+from tf_biggan.training.finetuning.source_model import SourceModel
+
+# Argument of a network to the setting of a run.
+GENERATOR = {
+    "image_channels": "image_channels",
+    "base_channels": "g_channels",
+    "depth": "g_depth",
+    "latent_dim": "latent_dim",
+    "latent_injection": "latent_injection",
+    "embedding_dim": "embedding_dim",
+    "attention_stages": "g_attention",
+    "bn_epsilon": "bn_epsilon",
+    "output_bn_epsilon": "output_bn_epsilon",
+}
+DISCRIMINATOR = {
+    "base_channels": "d_channels",
+    "depth": "d_depth",
+    "attention_stages": "d_attention",
+    "wide": "d_wide",
+    "rectified_shortcuts": "d_rectified_shortcuts",
+}
+# A new discriminator follows the generator in these, as every published pair does.
+FRESH_DISCRIMINATOR = {"base_channels": "d_channels", "depth": "d_depth"}
+ROW = ("variant", "resolution", "architecture")
+SETTINGS = {*ROW, *GENERATOR.values(), *DISCRIMINATOR.values(), "sn_epsilon"}
+DEFAULTS = {field.name: field.default for field in dataclasses.fields(ModelConfig)}
+
+
+def settings_of_source(source: SourceModel) -> Mapping[str, object]:
+    """The settings of a run whose networks are the source's.
+
+    Widths and depth of a discriminator that the source does not have are left to `with_settings`.
+
+    Raises:
+      ValueError: the source's networks cannot be said in settings of a run, or do not belong
+        together.
+    """
+    g, d = source.generator.config, source.discriminator and source.discriminator.config
+    _check_normalized(g, source.description)
+    row = _row_of(g, d)
+    settings = dict(zip(ROW, (row.variant, row.resolution, row.name), strict=True))
+    settings |= {name: g[argument] for argument, name in GENERATOR.items()}
+    normalised = [network for network in (g, d) if network and network["spectral_norm"]]
+    if normalised:
+        settings["sn_epsilon"] = normalised[-1]["sn_epsilon"]
+    if d:
+        settings |= {name: d[argument] for argument, name in DISCRIMINATOR.items()}
+        _check_pair(g, d)
+    return {name: _frozen(value) for name, value in settings.items()}
+
+
+def with_settings(model: ModelConfig, source: SourceModel) -> ModelConfig:
+    """The settings with those of the source's networks in the place of defaults.
+
+    A setting that has its default counts as not given.
+
+    Raises:
+      ValueError: a setting that is given differs from the source's; or as `settings_of_source`.
+    """
+    settings = settings_of_source(source)
+    given = {name: value for name in settings if (value := getattr(model, name)) != DEFAULTS[name]}
+    contrary = [name for name, value in given.items() if _frozen(value) != settings[name]]
+    listed = ", ".join(f"--{name}={given[name]} where it has {settings[name]}" for name in contrary)
+    checks.require(
+        not contrary,
+        f"networks that start from a model are the model's; leave out what differs: {listed}",
+        init_from=source.description["path"],
+    )
+    model = dataclasses.replace(model, **settings)
+    if source.discriminator is None:
+        g = source.generator.config
+        followed = {name: g[argument] for argument, name in FRESH_DISCRIMINATOR.items()}
+        unset = {name: v for name, v in followed.items() if getattr(model, name) is None}
+        model = dataclasses.replace(model, **unset)
+    return model
+
+
+def with_stored_settings(model: ModelConfig, stored: ModelConfig) -> ModelConfig:
+    """The settings of a run that goes on, which its source gave when it began."""
+    unset = [name for name in SETTINGS if getattr(model, name) == DEFAULTS[name]]
+    return dataclasses.replace(model, **{name: getattr(stored, name) for name in unset})
+
+
+def _row_of(g, d) -> Architecture:
+    """The row of the table with the trunks of both networks; its own by preference."""
+    checks.require(
+        tuple(g["bottom_size"]) == (4, 4),
+        "a run trains square images; the source's first feature map must be (4, 4)",
+        bottom_size=g["bottom_size"],
+    )
+    own = Architecture.from_dict(g["architecture"])
+    wanted = (own.variant, own.generator, own.discriminator)
+    if d:
+        wanted = (
+            own.variant,
+            own.generator,
+            Architecture.from_dict(d["architecture"]).discriminator,
+        )
+    rows = [row for row in ARCHITECTURES.values() if _same_widths(row, *wanted)]
+    checks.require(
+        bool(rows),
+        "the source's widths must be those of a row of the architecture table",
+        architecture=own.name,
+        rows=sorted(ARCHITECTURES),
+    )
+    return next((row for row in rows if row.name == own.name), rows[0])
+
+
+def _same_widths(row, variant, generator, discriminator) -> bool:
+    pairs = ((row.generator, generator), (row.discriminator, discriminator))
+    return row.variant == variant and all(
+        (mine.widths, mine.resample) == (other.widths, other.resample) for mine, other in pairs
+    )
+
+
+def _check_normalized(g, description):
+    """A kernel with sigma folded in keeps its function under a spectral norm; no other does."""
+    family = description.get("provenance", {}).get("family")
+    checks.require(
+        g["spectral_norm"] or family is None or family in FOLDED,
+        "a run's networks have spectral norm; a generator that was trained without it (--G_param of"
+        " BigGAN-PyTorch) can be sampled, evaluated and exported, but not trained further",
+        init_from=description["path"],
+    )
+
+
+def _check_pair(g, d):
+    shared = ["num_classes", "image_channels", "bottom_size"]
+    if g["spectral_norm"]:
+        shared.append("sn_epsilon")
+    different = [name for name in shared if _frozen(g[name]) != _frozen(d[name])]
+    checks.require(
+        not different and d["spectral_norm"],
+        "the source's networks must belong together: equal classes, image channels and epsilon of"
+        " the spectral norm, which the discriminator must have",
+        different=different,
+    )
+
+
+def _frozen(value):
+    return tuple(value) if isinstance(value, list) else value

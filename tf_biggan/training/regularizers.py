@@ -1,0 +1,88 @@
+"""Penalties on raw kernels and image gradients, and the clamp of a first singular value.
+
+Kernel matrices are [inputs, outputs], as `KernelLayer.kernel_matrix` gives them.
+"""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from tf_biggan.networks.layers.linear import KernelLayer
+from tf_biggan.networks.layers.spectral_norm import power_iteration
+
+
+def kernel_matrices(model: keras.Model, exclude: tuple = ()) -> list:
+    """The raw kernels of a model as matrices, for the orthogonal penalties.
+
+    Args:
+      model: a generator or a discriminator.
+      exclude: layers left out; the papers leave out the generator's shared class embedding.
+    """
+    excluded = {id(layer) for layer in exclude}
+    layers = model._flatten_layers(include_self=False, recursive=True)
+    return [
+        layer.kernel_matrix()
+        for layer in layers
+        if isinstance(layer, KernelLayer) and id(layer) not in excluded
+    ]
+
+
+def orthogonal_penalty(matrix):
+    """||W^T W * (1 - I)||_F^2, which leaves the norms of the outputs free: paper, equation 3.
+
+    BigGAN-PyTorch's `--G_ortho s` adds s * 2 (W W^T * (1 - I)) W to the gradient, half of this
+    penalty's: its strength s is `0.5 * s * orthogonal_penalty` here.
+    """
+    gram = ops.matmul(ops.transpose(matrix), matrix)
+    return ops.sum(ops.square(gram * (1.0 - _identity_like(gram))))
+
+
+def original_orthogonal_penalty(matrix):
+    """||W^T W - I||_F^2: paper, equation 2, after Brock et al., 2017."""
+    gram = ops.matmul(ops.transpose(matrix), matrix)
+    return ops.sum(ops.square(gram - _identity_like(gram)))
+
+
+def r1_penalty(image_gradients):
+    """Half the squared norm of each example's gradient: dD(x)/dx [N, H, W, C] to [N].
+
+    Times gamma it is R1. Source: Mescheder et al., 2018; paper, section 4.2.
+    """
+    return 0.5 * ops.sum(ops.square(image_gradients), axis=(1, 2, 3))
+
+
+def clamp_first_singular_value(matrix, u, sigma_clamp, epsilon: float = 1e-8):
+    """W - max(0, sigma_0 - sigma_clamp) v_0 u_0^T: paper, section 4.1.
+
+    Args:
+      matrix: W [inputs, outputs].
+      u: estimate of the first right singular vector [1, outputs].
+      sigma_clamp: largest value allowed: a constant, or r * `second_singular_value`.
+      epsilon: see `power_iteration`.
+    """
+    sigma, u, v = power_iteration(matrix, u, epsilon)
+    excess = ops.maximum(sigma - sigma_clamp, 0.0)
+    return matrix - excess * ops.matmul(ops.transpose(v), u)
+
+
+def second_singular_value(matrix, u, u_second, epsilon: float = 1e-8):
+    """sigma_1 of W and the new second vector, by power iteration on W without its first part.
+
+    Args:
+      matrix: W [inputs, outputs].
+      u: estimate of the first right singular vector [1, outputs].
+      u_second: estimate of the second, kept between calls.
+      epsilon: see `power_iteration`.
+
+    Returns:
+      (sigma_1, a constant for the gradient; new u_second [1, outputs]).
+    """
+    sigma, u, v = power_iteration(matrix, u, epsilon)
+    deflated = matrix - sigma * ops.matmul(ops.transpose(v), u)
+    sigma_second, u_second, _ = power_iteration(deflated, u_second, epsilon)
+    return ops.stop_gradient(sigma_second), u_second
+
+
+def _identity_like(gram):
+    return ops.eye(gram.shape[0], dtype=gram.dtype)

@@ -1,0 +1,100 @@
+"""Sheets of samples of a run: rows are classes, z stays the same from sheet to sheet."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from tf_biggan.data.source import Source
+from tf_biggan.evaluation.features.image_sets import SourceImages
+from tf_biggan.files.atomic import remove_leftovers
+from tf_biggan.networks.generator import Generator
+from tf_biggan.pictures import sheets as images
+
+COLUMNS = 10
+MAX_ROWS = 10
+FOLDER = "samples"
+REALS_FILE = "reals.png"
+BLANK = 255
+
+
+class SampleSheets:
+    """RUN/samples/iteration-N.png of a generator, in inference mode, and RUN/samples/reals.png.
+
+    Args:
+      generator: usually the moving average.
+      run_dir: folder of the run.
+      class_names: names for the rows; empty for an unconditional generator.
+      seed: of the run.
+    """
+
+    def __init__(self, generator: Generator, run_dir: str, class_names: tuple[str, ...], seed: int):
+        self._generator = generator
+        self._folder = os.path.join(run_dir, FOLDER)
+        remove_leftovers(self._folder)
+        rows = min(MAX_ROWS, len(class_names)) or MAX_ROWS
+        classes = np.linspace(0, max(0, len(class_names) - 1), rows).round().astype(np.int32)
+        self._classes = classes
+        self._row_labels = [class_names[index] for index in classes] if class_names else None
+        random = np.random.RandomState(seed)
+        z = random.standard_normal((rows, COLUMNS, generator.latent_dim)).astype(np.float32)
+        self._rows = list(zip(z, classes, strict=True))
+        self._generate = tf.function(self._generator)
+
+    def is_drawn(self, iteration: int) -> bool:
+        """Returns whether there is a sheet of that iteration."""
+        return os.path.exists(self._path(iteration))
+
+    def draw_reals(self, source: Source, seed: int) -> None:
+        """Writes reals.png, unless it is there: real images as training sees them, unmirrored.
+
+        Rows are the classes of the other sheets. A class of fewer images leaves cells white.
+
+        Args:
+          source: of the images.
+          seed: of the choice of images.
+        """
+        path = os.path.join(self._folder, REALS_FILE)
+        if os.path.exists(path):
+            return
+        os.makedirs(self._folder, exist_ok=True)
+        size, channels = self._generator.image_size, self._generator.image_channels
+        rows = _chosen_reals(source.labels, self._classes, bool(self._row_labels), seed)
+        pixels = np.full((len(self._classes), COLUMNS, *size, channels), BLANK, np.uint8)
+        taken = SourceImages(source, size, channels).take(np.concatenate(rows))
+        for row, images_of_row in zip(pixels, np.split(taken, _ends(rows)), strict=True):
+            row[: len(images_of_row)] = images_of_row
+        sheet = images.sheet(pixels.reshape(-1, *size, channels), COLUMNS, self._row_labels)
+        name = source.name.encode("ascii", "backslashreplace").decode()
+        images.save_png(sheet, path, {"dataset": name})
+
+    def draw(self, iteration: int) -> tuple[str, Image.Image]:
+        """Writes the sheet of the generator as it is; returns its path and the sheet."""
+        os.makedirs(self._folder, exist_ok=True)
+        rows = []
+        for z, label in self._rows:
+            labels = np.full(COLUMNS, label) if self._row_labels else None
+            rows.append(self._generate(z, labels, training=False).numpy())
+        sheet = images.sheet(images.to_uint8(np.concatenate(rows)), COLUMNS, self._row_labels)
+        path = self._path(iteration)
+        images.save_png(sheet, path, {"iteration": str(iteration), "bn": "running", "z": "N(0, I)"})
+        return path, sheet
+
+    def _path(self, iteration):
+        return os.path.join(self._folder, f"iteration-{iteration:07d}.png")
+
+
+def _chosen_reals(labels, classes, conditional: bool, seed: int) -> list[np.ndarray]:
+    """For every row of a sheet, the numbers of up to `COLUMNS` real images, without repetition."""
+    random = np.random.RandomState(seed)
+    if conditional:
+        return [random.permutation(np.flatnonzero(labels == c))[:COLUMNS] for c in classes]
+    chosen = random.permutation(len(labels))[: COLUMNS * len(classes)]
+    return [chosen[row * COLUMNS : (row + 1) * COLUMNS] for row in range(len(classes))]
+
+
+def _ends(rows) -> np.ndarray:
+    return np.cumsum([len(row) for row in rows])[:-1]

@@ -1,0 +1,220 @@
+"""Scores of the moving average while it trains, and the checkpoints that were best by them."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from tf_biggan import checks
+from tf_biggan.cli.train_settings import TrainConfig
+from tf_biggan.data.classes import complete_names
+from tf_biggan.data.source import Source
+from tf_biggan.evaluation.evaluator import Evaluator
+from tf_biggan.evaluation.features.cache import ArrayCache, cache_folder, key_of
+from tf_biggan.evaluation.features.extractors import Extractor
+from tf_biggan.evaluation.features.generated_images import Drawing, GeneratedImages
+from tf_biggan.evaluation.features.image_sets import SourceImages
+from tf_biggan.evaluation.features.named_extractor import named_network
+from tf_biggan.evaluation.protocol import DEFAULT
+from tf_biggan.evaluation.requirements import (
+    Prospect,
+    Side,
+    computable,
+    network_named,
+    side_of,
+)
+from tf_biggan.evaluation.scores.metrics import Reference, score_name
+from tf_biggan.evaluation.scores.statistics_files import read_statistics
+from tf_biggan.files.json_files import field
+from tf_biggan.store.checkpoints import Checkpoints
+from tf_biggan.store.run_directory import (
+    read_data_identity,
+    read_initialization,
+    write_config,
+    write_initialization,
+)
+from tf_biggan.training.logs import METRICS_FILE, read_metrics
+from tf_biggan.training.state import TrainState
+
+METRICS = ("fid", "is", "accuracy")
+# The scores that a checkpoint is kept for: whether less is better.
+BEST = {"fid": True, "is": False}
+BATCH_SIZE = 64
+FEATURES_FOLDER = "features"
+# The entry of a line of metrics that says how its scores were measured.
+SCORED_AS = "scored_as"
+KEY_LENGTH = 12
+
+
+class RunEvaluation:
+    """Scores of a run's moving average against its own data.
+
+    RUN/best-SCORE is a run of its own, with the one checkpoint that was best by that score: every
+    command opens it, and training can go on from a copy of it.
+
+    Args:
+      config: of the run.
+      run_dir: folder of the run.
+      strategy: whose replicas generate and take features.
+      source: the data.
+      state: of the run.
+      iteration: the one that the run goes on from; what later ones had logged is not counted.
+      writes: whether this process is the one whose files count.
+
+    Raises:
+      ValueError: the extractor or its reference does not fit the data, or no metric can be
+        computed.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        run_dir: str,
+        strategy: tf.distribute.Strategy,
+        source: Source,
+        state: TrainState,
+        iteration: int,
+        writes: bool,
+    ):
+        generator, settings = state.average, config.run
+        self._config, self._run_dir, self._writes = config, run_dir, writes
+        self._state = state
+        self._class_names = complete_names(source.class_names, config.model.num_classes)
+        shape = (*generator.image_size, generator.image_channels)
+        data = SourceImages(source, shape[:2], shape[2])
+        drawing = Drawing(settings.eval_images, settings.seed, label_sampling=_labels(config))
+        self._images = GeneratedImages(
+            generator,
+            drawing,
+            strategy,
+            BATCH_SIZE,
+            {"path": run_dir},
+            self._class_names,
+            np.bincount(source.labels, minlength=config.model.num_classes)
+            if config.model.num_classes
+            else None,
+            trains=True,
+        )
+        reference = _reference_side(settings.eval_reference, data)
+        self._metrics, self.notes = _computable(config, self._images, reference, data)
+        cache = cache_folder()
+        extractor = _extractor(config, source, data, cache, strategy)
+        self._evaluator = Evaluator(
+            extractor, strategy, BATCH_SIZE, ArrayCache(cache / FEATURES_FOLDER), DEFAULT
+        )
+        self._reference = self._open_reference(settings.eval_reference, data)
+        self._noted: set[str] = set()
+        reference = self._reference.description.get("sha256"), settings.eval_reference
+        measured = {"extractor": extractor.identity, "images": settings.eval_images}
+        # Scores of other networks, references or numbers of images do not compare.
+        self.scored_as = key_of(measured | {"reference": reference})[:KEY_LENGTH]
+        names = {score_name(extractor.prefix, name): less for name, less in BEST.items()}
+        self._less_is_better = names
+        self._best = _best_until(run_dir, iteration, names, self.scored_as)
+        self._kept: dict[str, Checkpoints] = {}
+
+    def scores(self) -> tuple[dict[str, float], tuple[str, ...]]:
+        """(scores of the moving average as it is, sentences that were not yet told about them).
+
+        Keeps the checkpoint where it is the best.
+        """
+        found = self._evaluator.scores(self._images, self._reference, self._metrics)
+        values = found.values
+        for name, less in self._less_is_better.items():
+            if name in values and _is_better(values[name], self._best.get(name), less):
+                self._best[name] = values[name]
+                self._keep(name)
+        new = tuple(note for note in found.notes if note not in self._noted)
+        self._noted.update(new)
+        return dict(values), new
+
+    def line(self, iteration: int, scores: Mapping[str, float]) -> str:
+        """What is said about an evaluation."""
+        listed = ", ".join(
+            f"{name} {value:.4g}" for name, value in scores.items() if not name.endswith("_std")
+        )
+        return f"Scores at iteration {iteration}: {listed}"
+
+    def _keep(self, name):
+        folder = os.path.join(self._run_dir, f"best-{name}")
+        if self._writes:
+            identity = read_data_identity(self._run_dir)
+            write_config(folder, self._config, self._class_names, identity)
+            if (record := read_initialization(self._run_dir)) is not None:
+                write_initialization(folder, record)
+        if name not in self._kept:
+            self._kept[name] = Checkpoints(self._state, folder, keep=1, writes=self._writes)
+        self._kept[name].save()
+
+    def _open_reference(self, path: str | None, data: SourceImages) -> Reference:
+        if path is not None:
+            return self._evaluator.reference_from_file(path, self._images)
+        reference = self._evaluator.reference(data)
+        fewest = min(self._config.run.eval_images, data.count)
+        if fewest <= len(reference.statistics.mean):
+            return reference  # the kernel distance beside a doubtful one needs the features
+        # None of the other metrics does, and they may be gigabytes.
+        return dataclasses.replace(reference, features=None)
+
+
+def _extractor(config: TrainConfig, source, data: SourceImages, cache, strategy) -> Extractor:
+    return named_network(
+        config.run.eval_extractor,
+        source,
+        data,
+        strategy,
+        cache=cache,
+        inception_weights=config.run.inception_weights,
+        bias=DEFAULT.bias,
+    )
+
+
+def _reference_side(path: str | None, data: SourceImages) -> Side:
+    """What is known of the reference; a file of statistics is read here to fail early."""
+    if path is None:
+        return side_of(data, "--dataset")
+    _, stored = read_statistics(path)
+    return Side(stored.get("count"), None, (), False, "--eval_reference")
+
+
+def _computable(
+    config: TrainConfig, images: GeneratedImages, reference: Side, data: SourceImages
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(the metrics that can be computed, sentences on why the others cannot)."""
+    name = config.run.eval_extractor
+    network = network_named(name, data)
+    prospect = Prospect(side_of(images, "--eval_images"), reference, network, DEFAULT)
+    kept, reasons = computable(prospect, METRICS)
+    notes = tuple(f"No {metric} during training: {why}." for metric, why in reasons.items())
+    checks.require(bool(kept), f"no score can be computed. {' '.join(notes)}", eval_extractor=name)
+    return kept, notes
+
+
+def _labels(config: TrainConfig) -> str:
+    return "data" if config.step.label_sampling == "data" else "uniform"
+
+
+def _best_until(
+    run_dir: str, iteration: int, names: Mapping[str, bool], scored_as: str
+) -> dict[str, float]:
+    """The best scores that were logged up to an iteration and measured in one way, by name."""
+    best: dict[str, float] = {}
+    place = os.path.join(run_dir, METRICS_FILE)
+    for entry in read_metrics(run_dir):
+        if entry["iteration"] > iteration or entry.get(SCORED_AS) != scored_as:
+            continue
+        for name, less in names.items():
+            value = field(entry, name, "float | None", place, None)
+            if value is not None and _is_better(value, best.get(name), less):
+                best[name] = value
+    return best
+
+
+def _is_better(value: float, best: float | None, less: bool) -> bool:
+    if best is None:
+        return True
+    return value < best if less else value > best
