@@ -8,12 +8,14 @@ import types
 import pytest
 import tensorflow as tf
 
+from tf_biggan.devices import strategy as strategies
 from tf_biggan.devices.cluster import cluster_from_environment, is_writer, parse_cluster
 from tf_biggan.devices.replica_map import spans_processes
 from tf_biggan.devices.strategy import (
     any_process,
     create_strategy,
     is_chief,
+    require_same_iteration,
     require_whole_cluster,
 )
 
@@ -139,6 +141,17 @@ def test_machines_of_one_cluster_do_not_train_one_run_each(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", config_of(WORKERS, "worker", 1))
     with pytest.raises(ValueError, match="lists 2 processes, which would all write the same run"):
         require_whole_cluster(alone)
+
+
+def test_machines_that_do_not_share_the_folder_are_told(monkeypatch):
+    strategy = fake_strategy(WORKERS, "worker", 1)
+    # The other process has restored iteration 500, and this one found nothing.
+    monkeypatch.setattr(strategies, "_mean", lambda strategy, value: (500 + value) / 2)
+    require_same_iteration(strategy, 500, "runs/a")
+    require_same_iteration(tf.distribute.get_strategy(), 3, "runs/a")
+    with pytest.raises(ValueError, match="at the same iteration; give them the same `run_dir`"):
+        require_same_iteration(strategy, 0, "runs/a")
+    assert any_process(strategy, True)
 
 
 def test_replicas_on_the_cpu():
