@@ -11,8 +11,9 @@ from PIL import Image
 from tf_biggan.data.source import Source
 from tf_biggan.evaluation.features.image_sets import SourceImages
 from tf_biggan.files.atomic import remove_leftovers
+from tf_biggan.files.png import save_png, to_uint8
 from tf_biggan.networks.generator import Generator
-from tf_biggan.pictures import sheets as images
+from tf_biggan.pictures import sheets
 
 COLUMNS = 10
 MAX_ROWS = 10
@@ -67,9 +68,9 @@ class SampleSheets:
         taken = SourceImages(source, size, channels).take(np.concatenate(rows))
         for row, images_of_row in zip(pixels, np.split(taken, _ends(rows)), strict=True):
             row[: len(images_of_row)] = images_of_row
-        sheet = images.sheet(pixels.reshape(-1, *size, channels), COLUMNS, self._row_labels)
+        sheet = sheets.sheet(pixels.reshape(-1, *size, channels), COLUMNS, self._row_labels)
         name = source.name.encode("ascii", "backslashreplace").decode()
-        images.save_png(sheet, path, {"dataset": name})
+        save_png(sheet, path, {"dataset": name})
 
     def draw(self, iteration: int) -> tuple[str, Image.Image]:
         """Writes the sheet of the generator as it is; returns its path and the sheet."""
@@ -78,9 +79,9 @@ class SampleSheets:
         for z, label in self._rows:
             labels = np.full(COLUMNS, label) if self._row_labels else None
             rows.append(self._generate(z, labels, training=False).numpy())
-        sheet = images.sheet(images.to_uint8(np.concatenate(rows)), COLUMNS, self._row_labels)
+        sheet = sheets.sheet(to_uint8(np.concatenate(rows)), COLUMNS, self._row_labels)
         path = self._path(iteration)
-        images.save_png(sheet, path, {"iteration": str(iteration), "bn": "running", "z": "N(0, I)"})
+        save_png(sheet, path, {"iteration": str(iteration), "bn": "running", "z": "N(0, I)"})
         return path, sheet
 
     def _path(self, iteration):
