@@ -26,6 +26,7 @@ def convolution(x, kernel, purpose="forward"):
       purpose: "forward" or "input_gradient": what the result is used for, which chooses its form.
     """
     form = _form("convolution", purpose, x.shape[1:3])
+    kernel = tf.convert_to_tensor(kernel)
 
     @tf.custom_gradient
     def function(x, kernel):
@@ -43,6 +44,7 @@ def convolution(x, kernel, purpose="forward"):
 def upsampled_convolution(x, kernel, purpose="forward"):
     """`convolution` with a kernel of 3x3 of x after nearest-neighbour doubling: [N, 2H, 2W, F]."""
     form = _form("upsampled", purpose, x.shape[1:3])
+    kernel = tf.convert_to_tensor(kernel)
 
     @tf.custom_gradient
     def function(x, kernel):
@@ -60,6 +62,7 @@ def upsampled_convolution(x, kernel, purpose="forward"):
 def pooled_convolution(x, kernel, purpose="forward"):
     """The mean of every 2x2 pixels of a `convolution` with a kernel of 3x3: [N, H/2, W/2, F]."""
     form = _form("pooled", purpose, [side // 2 for side in x.shape[1:3]])
+    kernel = tf.convert_to_tensor(kernel)
 
     @tf.custom_gradient
     def function(x, kernel):
