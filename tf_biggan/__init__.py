@@ -1,30 +1,111 @@
 """BigGAN and BigGAN-deep for TensorFlow 2 and Keras 3.
 
-Public names are resolved when they are first used, so that importing the package, or asking a
-command for `--help`, loads neither TensorFlow nor Keras.
+Public names are loaded when they are first used. Importing the package, or asking a command for
+`--help`, loads neither TensorFlow nor Keras. The first name that needs TensorFlow imports it
+without its start-up lines, unless the environment variable TF_CPP_MIN_LOG_LEVEL asks for them.
 """
 
 import importlib
+import sys
+import types
+from typing import TYPE_CHECKING
 
-_HOMES = {
-    "ARCHITECTURES": "tf_biggan.networks.architectures",
-    "Architecture": "tf_biggan.networks.architectures",
-    "Trunk": "tf_biggan.networks.architectures",
-    "architecture_for": "tf_biggan.networks.architectures",
-    "double_resolution": "tf_biggan.networks.architectures",
-    "Discriminator": "tf_biggan.networks.discriminator",
-    "Generator": "tf_biggan.networks.generator",
-    "LOSSES": "tf_biggan.training.losses",
+if TYPE_CHECKING:  # What editors and type checkers see; the tables below are what Python sees.
+    from tf_biggan.cli.evaluate_settings import EvaluateConfig
+    from tf_biggan.cli.export_settings import ExportConfig
+    from tf_biggan.cli.interpolate_settings import InterpolateConfig
+    from tf_biggan.cli.invert_settings import InvertConfig
+    from tf_biggan.cli.neighbours_settings import NeighboursConfig
+    from tf_biggan.cli.sample_settings import SampleConfig
+    from tf_biggan.cli.train_settings import TrainConfig
+    from tf_biggan.data.pipeline import make_dataset
+    from tf_biggan.data.schemes import open_source
+    from tf_biggan.evaluation.run_evaluation import evaluate
+    from tf_biggan.exporting.exporter import export
+    from tf_biggan.files.png import to_uint8
+    from tf_biggan.generation.latents import latents, uniform_for_each
+    from tf_biggan.networks.architectures import (
+        ARCHITECTURES,
+        Architecture,
+        Trunk,
+        architecture_for,
+        double_resolution,
+    )
+    from tf_biggan.networks.discriminator import Discriminator
+    from tf_biggan.networks.generator import Generator
+    from tf_biggan.pictures.interpolations import interpolate
+    from tf_biggan.pictures.inverted_image import invert_file as invert
+    from tf_biggan.pictures.nearest_images import draw_neighbours as neighbours
+    from tf_biggan.pictures.samples import sample
+    from tf_biggan.store.opened_model import open_model
+    from tf_biggan.training.loop import train
+    from tf_biggan.training.losses import LOSSES, AdversarialLoss
+    from tf_biggan.training.state import update_ema
+
+__version__ = "0.2.0.dev0"
+
+# The module and the attribute of each public name.
+_WITHOUT_TENSORFLOW = {
+    "ARCHITECTURES": "tf_biggan.networks.architectures:ARCHITECTURES",
+    "Architecture": "tf_biggan.networks.architectures:Architecture",
+    "EvaluateConfig": "tf_biggan.cli.evaluate_settings:EvaluateConfig",
+    "ExportConfig": "tf_biggan.cli.export_settings:ExportConfig",
+    "InterpolateConfig": "tf_biggan.cli.interpolate_settings:InterpolateConfig",
+    "InvertConfig": "tf_biggan.cli.invert_settings:InvertConfig",
+    "NeighboursConfig": "tf_biggan.cli.neighbours_settings:NeighboursConfig",
+    "SampleConfig": "tf_biggan.cli.sample_settings:SampleConfig",
+    "TrainConfig": "tf_biggan.cli.train_settings:TrainConfig",
+    "Trunk": "tf_biggan.networks.architectures:Trunk",
+    "architecture_for": "tf_biggan.networks.architectures:architecture_for",
+    "double_resolution": "tf_biggan.networks.architectures:double_resolution",
 }
+_WITH_TENSORFLOW = {
+    "AdversarialLoss": "tf_biggan.training.losses:AdversarialLoss",
+    "Discriminator": "tf_biggan.networks.discriminator:Discriminator",
+    "Generator": "tf_biggan.networks.generator:Generator",
+    "LOSSES": "tf_biggan.training.losses:LOSSES",
+    "evaluate": "tf_biggan.evaluation.run_evaluation:evaluate",
+    "export": "tf_biggan.exporting.exporter:export",
+    "interpolate": "tf_biggan.pictures.interpolations:interpolate",
+    "invert": "tf_biggan.pictures.inverted_image:invert_file",
+    "latents": "tf_biggan.generation.latents:latents",
+    "make_dataset": "tf_biggan.data.pipeline:make_dataset",
+    "neighbours": "tf_biggan.pictures.nearest_images:draw_neighbours",
+    "open_model": "tf_biggan.store.opened_model:open_model",
+    "open_source": "tf_biggan.data.schemes:open_source",
+    "sample": "tf_biggan.pictures.samples:sample",
+    "to_uint8": "tf_biggan.files.png:to_uint8",
+    "train": "tf_biggan.training.loop:train",
+    "uniform_for_each": "tf_biggan.generation.latents:uniform_for_each",
+    "update_ema": "tf_biggan.training.state:update_ema",
+}
+_HOMES = _WITHOUT_TENSORFLOW | _WITH_TENSORFLOW
 
 __all__ = sorted(_HOMES)
-__version__ = "0.1.0"
+
+
+class _Package(types.ModuleType):
+    """The package, in which no module hides the function of the same name.
+
+    Python sets `tf_biggan.train` to the module when somebody imports it. The public name stays the
+    function.
+    """
+
+    def __setattr__(self, name, value):
+        if not (name in _HOMES and isinstance(value, types.ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name):
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _WITH_TENSORFLOW:
+        importlib.import_module("tf_biggan.cli.terminal").import_tensorflow_quietly()
+    module, _, attribute = _HOMES[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def __dir__():

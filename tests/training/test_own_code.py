@@ -1,4 +1,4 @@
-"""Losses of the user's own modules: README's example, and what is refused."""
+"""Losses of the user's own modules: the documentation's example, and what is refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.readme_blocks import readme_block
+from tests.documentation import marked_block
 from tf_biggan.cli.train_settings import StepConfig, TrainConfig
 from tf_biggan.store.opened_model import open_model
 from tf_biggan.store.run_directory import read_config
@@ -64,7 +64,7 @@ def eagerly():
 def test_the_example_of_the_readme_trains_and_its_run_needs_the_module_to_resume(
     module, tmp_path, monkeypatch, eagerly
 ):
-    module(readme_block("my_gan.py"), "my_gan")
+    module(marked_block("docs/training.md", "my_gan.py"), "my_gan")
     own = dict(loss="my_gan:lsgan", augmentation="my_gan:brightness")
     config = TrainConfig.from_flat({**SETTINGS, **own})
     run_dir = str(tmp_path / "run")

@@ -17,14 +17,26 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 def quiet_tensorflow() -> None:
+    """Imports TensorFlow quietly for a command, whose absl log then shows errors only."""
+    if import_tensorflow_quietly():
+        # absl's app shows information too: how long saving took, which folders were looked into.
+        logging.set_verbosity(logging.ERROR)
+
+
+def import_tensorflow_quietly() -> bool:
     """Imports TensorFlow without the lines that its libraries print while they are loaded.
 
     They go to file descriptor 2 before any setting of TensorFlow's logs is read. If the import
-    fails they are printed after all. A value of TF_CPP_MIN_LOG_LEVEL other than 3 keeps them.
-    Afterwards absl's log, which TensorFlow's Python code writes to, shows errors only.
+    fails, they are printed after all.
+
+    Returns:
+      False if the environment variable TF_CPP_MIN_LOG_LEVEL has a value other than 3. TensorFlow is
+      not imported then, and may print what it likes.
     """
     if os.environ.setdefault(LOG_LEVEL, ERRORS_ONLY) != ERRORS_ONLY:
-        return
+        return False
+    if "tensorflow" in sys.modules:
+        return True
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as aside:
@@ -39,8 +51,7 @@ def quiet_tensorflow() -> None:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
-    # absl's app shows information too: how long saving took, which folders were looked into.
-    logging.set_verbosity(logging.ERROR)
+    return True
 
 
 def one_line(message: str) -> str:

@@ -1,0 +1,8 @@
+"""Lists the commands, or runs one: python -m tf_biggan [COMMAND ...]"""
+
+import sys
+
+from tf_biggan.cli.commands import main
+
+if __name__ == "__main__":
+    sys.exit(main())
