@@ -22,7 +22,13 @@ from tf_biggan.training.train_step import (
     replica_iteration,
     stateless_drawing,
 )
-from tf_biggan.training.updates import Draw, Reals, _discriminator_pass
+from tf_biggan.training.updates import (
+    Draw,
+    Reals,
+    _discriminator_pass,
+    apply_discriminator,
+    apply_generator,
+)
 
 CLASSES = 3
 # Latents are float32 in any network, and XLA's logarithm and cosine differ in their last bit.
@@ -275,6 +281,27 @@ def test_clamp_relative_to_the_second_singular_value():
 
 def _is_wide(layer):
     return min(layer.kernel_matrix().shape) > 1
+
+
+@pytest.mark.parametrize("form", ["relaxed", "original"])
+@pytest.mark.parametrize("side", ["g", "d"])
+def test_an_update_adds_the_gradient_of_the_chosen_orthogonal_penalty(side, form):
+    state = make_state(rate=1.0)
+    network = state.generator if side == "g" else state.discriminator
+    apply = apply_generator if side == "g" else apply_discriminator
+    config = StepConfig(**{f"{side}_orthogonal": 0.01, f"{side}_orthogonal_form": form})
+    layer = network.blocks[1].shortcut
+    kernel = 1.5 * layer.kernel.numpy() + 0.1
+    layer.kernel.assign(kernel)
+    matrix = kernel.reshape(-1, kernel.shape[-1])
+    gram = matrix.T @ matrix
+    identity = np.eye(len(gram))
+    # The gradient of ||A||^2 with A = W^T W * (1 - I) or W^T W - I is 4 W A.
+    residual = gram * (1 - identity) if form == "relaxed" else gram - identity
+    zeros = [tf.zeros_like(variable) for variable in network.trainable_variables]
+    apply(state, config, zeros, replicas=1)
+    moved = (kernel - layer.kernel.numpy()).reshape(matrix.shape)
+    np.testing.assert_allclose(moved, 0.01 * 4 * matrix @ residual, atol=1e-12)
 
 
 def test_r1_in_finite_differences():

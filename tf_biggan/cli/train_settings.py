@@ -20,6 +20,7 @@ from tf_biggan.networks.architectures import LATENT_INJECTIONS, VARIANTS
 
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 PRECISIONS = ("float32", "mixed_bfloat16", "float64")
+ORTHOGONAL_FORMS = ("relaxed", "original")
 
 
 def setting(
@@ -163,6 +164,19 @@ class StepConfig:
         0.0, "orthogonal penalty of G; half of BigGAN-PyTorch's --G_ortho", minimum=0.0
     )
     d_orthogonal: float = setting(0.0, "orthogonal penalty of D", minimum=0.0)
+    g_orthogonal_form: str = setting(
+        "relaxed",
+        "Form of the generator's orthogonal penalty for each kernel matrix W: relaxed is"
+        " ||W^T W * (1 - I)||^2 and leaves the norms of the columns free; original is"
+        " ||W^T W - I||^2. --g_orthogonal is its strength.",
+        choices=ORTHOGONAL_FORMS,
+    )
+    d_orthogonal_form: str = setting(
+        "relaxed",
+        "Form of the discriminator's orthogonal penalty, as for --g_orthogonal_form."
+        " --d_orthogonal is its strength.",
+        choices=ORTHOGONAL_FORMS,
+    )
     r1_gamma: float = setting(0.0, "R1 penalty of D on real images", minimum=0.0)
     g_sigma_clamp: float | None = setting(
         None, "largest singular value that a kernel of G may keep", minimum=0.0

@@ -44,6 +44,13 @@ def original_orthogonal_penalty(matrix):
     return ops.sum(ops.square(gram - _identity_like(gram)))
 
 
+# By the values of the flags --g_orthogonal_form and --d_orthogonal_form.
+ORTHOGONAL_PENALTIES = {
+    "relaxed": orthogonal_penalty,
+    "original": original_orthogonal_penalty,
+}
+
+
 def r1_penalty(image_gradients):
     """Half the squared norm of each example's gradient: dD(x)/dx [N, H, W, C] to [N].
 

@@ -15,8 +15,8 @@ from tf_biggan.cli.train_settings import StepConfig
 from tf_biggan.training.augmentation import get_augmentation
 from tf_biggan.training.losses import get_loss
 from tf_biggan.training.regularizers import (
+    ORTHOGONAL_PENALTIES,
     kernel_matrices,
-    orthogonal_penalty,
     r1_penalty,
 )
 from tf_biggan.training.sigma_clamp import clamp_to, clamp_to_second
@@ -73,8 +73,12 @@ def apply_discriminator(
 ) -> None:
     """Applies the accumulated gradients and the orthogonal penalty to D with Adam."""
     variables = state.discriminator.trainable_variables
-    matrices = (config.d_orthogonal, lambda: kernel_matrices(state.discriminator))
-    penalties = _orthogonal_gradients(variables, *matrices, replicas)
+    penalties = _orthogonal_gradients(
+        variables,
+        config.d_orthogonal / replicas,
+        config.d_orthogonal_form,
+        lambda: kernel_matrices(state.discriminator),
+    )
     state.d_optimizer.apply(added(gradients, penalties), variables)
 
 
@@ -141,8 +145,12 @@ def apply_generator(
     """Applies the accumulated gradients and penalties to G with Adam, then clamps its sigma."""
     variables = state.generator.trainable_variables
     shared = state.generator.class_embedding
-    matrices = lambda: kernel_matrices(state.generator, exclude=(shared,))  # noqa: E731
-    penalties = _orthogonal_gradients(variables, config.g_orthogonal, matrices, replicas)
+    penalties = _orthogonal_gradients(
+        variables,
+        config.g_orthogonal / replicas,
+        config.g_orthogonal_form,
+        lambda: kernel_matrices(state.generator, exclude=(shared,)),
+    )
     state.g_optimizer.apply(added(gradients, penalties), variables)
     if config.g_sigma_clamp is not None:
         clamp_to(state.generator, config.g_sigma_clamp)
@@ -156,13 +164,16 @@ def _gradients(tape, target, variables):
     return [tf.convert_to_tensor(gradient) for gradient in gradients]
 
 
-def _orthogonal_gradients(variables, strength, matrices, replicas):
-    """Gradients of strength / replicas * penalty, or None; the replicas' sum is one penalty."""
+def _orthogonal_gradients(variables, strength, form, matrices):
+    """Returns the gradients of strength * penalty; None if the strength is 0.
+
+    The matrices are a function because they must be formed under the tape.
+    """
     if not strength:
         return None
     with tf.GradientTape() as tape:
-        penalty = tf.add_n([orthogonal_penalty(matrix) for matrix in matrices()])
-        total = strength / replicas * penalty
+        penalty = tf.add_n([ORTHOGONAL_PENALTIES[form](matrix) for matrix in matrices()])
+        total = strength * penalty
     return _gradients(tape, total, variables)
 
 
