@@ -58,7 +58,7 @@ def parse_message(message: MessageT, content: bytes, path: str | os.PathLike) ->
 
 def _damaged(message, path, reason) -> ValueError:
     kind = message.DESCRIPTOR.name
-    return ValueError(f"A {kind} file must be there and complete. Received: {path} ({reason}).")
+    return ValueError(f"Cannot read the {kind} {os.fspath(path)!r}: {reason}.")
 
 
 def _count_fields(content: bytes, kind: Descriptor, limit: int) -> int:
