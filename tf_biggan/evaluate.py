@@ -1,7 +1,11 @@
-"""Scores a model, a folder of images or an npz: python -m tf_biggan.evaluate --model=RUN
+"""Scores a model, a folder of images or an .npz file against real images.
 
-Without other flags a run is scored against its own data by a small classifier that is trained once
-on them: no download. With --inception_weights=PATH the scores are FID, IS and KID.
+Examples:
+  python -m tf_biggan.evaluate --model=runs/birds
+  python -m tf_biggan.evaluate --model=runs/birds --inception_weights=pt_inception.pth
+
+By default a run is scored against its own data with a small classifier, which is trained on them
+once; nothing is downloaded. With inception_weights the scores are FID, IS and KID.
 """
 
 from __future__ import annotations
@@ -11,9 +15,8 @@ from tf_biggan.cli.evaluate_settings import EvaluateConfig
 from tf_biggan.cli.terminal import quiet_tensorflow
 
 
-def main() -> int:
-    """Runs the command; returns its exit code."""
-    config = flags.parsed(EvaluateConfig)
+def main(config: EvaluateConfig) -> int:
+    """Runs the command and returns its exit code."""
     quiet_tensorflow()
     from tf_biggan.evaluation.run_evaluation import evaluate
 
@@ -22,5 +25,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    flags.define(EvaluateConfig)
-    flags.run(main)
+    flags.run(main, EvaluateConfig)

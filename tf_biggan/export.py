@@ -1,7 +1,11 @@
-"""Exports a generator as a SavedModel: python -m tf_biggan.export --model=M --output=models/birds/1
+"""Exports a generator as a SavedModel for tensorflow_hub.load and TensorFlow Serving.
 
-The folder works with tensorflow_hub.load, as DeepMind's modules do, and with TensorFlow Serving,
-which is pointed at models/birds. --describe=DIR prints what an export is; --serve=DIR tries it.
+Examples:
+  python -m tf_biggan.export --model=runs/birds --output=models/birds/1
+  python -m tf_biggan.export --describe=models/birds/1
+  python -m tf_biggan.export --serve=models/birds/1
+
+TensorFlow Serving is pointed at models/birds. Signatures are those of DeepMind's TF-Hub modules.
 """
 
 from __future__ import annotations
@@ -12,9 +16,8 @@ from tf_biggan.cli.terminal import quiet_tensorflow
 from tf_biggan.files.plain_folder import pattern_note
 
 
-def main() -> int:
-    """Runs the command; returns its exit code."""
-    config = flags.parsed(ExportConfig)
+def main(config: ExportConfig) -> int:
+    """Runs the command and returns its exit code."""
     quiet_tensorflow()
     if config.describe is not None:
         from tf_biggan.exporting.model_card import description
@@ -37,5 +40,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    flags.define(ExportConfig)
-    flags.run(main, interrupted="Interrupted; nothing was written.")
+    flags.run(main, ExportConfig, interrupted="Interrupted; nothing was written.")

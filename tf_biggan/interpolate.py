@@ -1,7 +1,12 @@
-"""Draws paths between images of a model: python -m tf_biggan.interpolate --model=RUN
+"""Interpolates between images of a model.
 
-Without other flags a sheet of eight pairs of random images with eight images between them. A GIF
-from named images and back: --endpoints=tench@3,goldfish@5,7@0 --loop --output=path.gif
+Examples:
+  python -m tf_biggan.interpolate --model=runs/birds
+  python -m tf_biggan.interpolate --model=models/biggan128 --endpoints=tench@3,goldfish@5 --loop \\
+      --output=path.gif
+
+By default a sheet interpolation.png is written: eight pairs of random images with eight images
+between them.
 """
 
 from __future__ import annotations
@@ -11,9 +16,8 @@ from tf_biggan.cli.interpolate_settings import InterpolateConfig
 from tf_biggan.cli.terminal import quiet_tensorflow
 
 
-def main() -> int:
-    """Runs the command; returns its exit code."""
-    config = flags.parsed(InterpolateConfig)
+def main(config: InterpolateConfig) -> int:
+    """Runs the command and returns its exit code."""
     quiet_tensorflow()
     from tf_biggan.pictures.interpolations import interpolate
 
@@ -22,5 +26,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    flags.define(InterpolateConfig)
-    flags.run(main, required=["model"])
+    flags.run(main, InterpolateConfig)

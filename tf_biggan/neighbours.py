@@ -1,7 +1,10 @@
-"""Draws the real images nearest to samples: python -m tf_biggan.neighbours --model=RUN
+"""Shows the real images that are nearest to samples of a model, to check for memorisation.
 
-The check for memorisation: each row is a sample, then the images of the training data that are
-nearest to it by the features of a network, with their distances and classes.
+Example:
+  python -m tf_biggan.neighbours --model=runs/birds
+
+Every row of the sheet neighbours.png shows a sample and its nearest images of the training data,
+by the distance of their features.
 """
 
 from __future__ import annotations
@@ -11,9 +14,8 @@ from tf_biggan.cli.neighbours_settings import NeighboursConfig
 from tf_biggan.cli.terminal import quiet_tensorflow
 
 
-def main() -> int:
-    """Runs the command; returns its exit code."""
-    config = flags.parsed(NeighboursConfig)
+def main(config: NeighboursConfig) -> int:
+    """Runs the command and returns its exit code."""
     quiet_tensorflow()
     from tf_biggan.pictures.nearest_images import draw_neighbours
 
@@ -22,5 +24,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    flags.define(NeighboursConfig)
-    flags.run(main)
+    flags.run(main, NeighboursConfig)

@@ -1,72 +1,48 @@
-"""Writes a data set as sharded TFRecords at one resolution, for training with tfrecord:OUTPUT.
+"""Writes a data set as TFRecord files at one resolution, which trains faster than image files.
 
-python -m tf_biggan.prepare --source=folder:/data/birds --resolution=128 --output=/data/birds128
+Example:
+  python -m tf_biggan.prepare --source=folder:/data/birds --resolution=128 --output=/data/birds128
 
-Images are cropped centrally to a square, resized with an antialiased bilinear filter and stored
-without loss. Called again with the same flags an interrupted preparation goes on.
+Images are cropped to a centred square, resized with an antialiased bilinear filter and stored
+without loss. Train with --dataset=tfrecord:/data/birds128. After an interruption, the same command
+continues.
 """
 
 from __future__ import annotations
 
-from absl import flags
-
-from tf_biggan.cli.flags import define_path, run
+from tf_biggan.cli import flags
+from tf_biggan.cli.prepare_settings import PrepareConfig
 from tf_biggan.cli.terminal import quiet_tensorflow
 
-_SOURCE = define_path(
-    "source", "Images to prepare: digits, tfds:NAME, folder:PATH or tfrecord:PATH."
-)
-_RESOLUTION = flags.DEFINE_integer("resolution", None, "Side of the square images, in pixels.")
-_OUTPUT = define_path("output", "Folder to write; made where it does not exist.")
-_SPLIT = flags.DEFINE_string(
-    "split", None, "Split or slice of a tfds data set (default train), or sub-folder of a PATH."
-)
-_DATA_DIR = define_path("data_dir", "Where prepared tfds data sets lie.")
-_DOWNLOAD = flags.DEFINE_bool(
-    "download", False, "Download a tfds data set that is not there, instead of failing."
-)
-_CHANNELS = flags.DEFINE_integer("image_channels", 3, "1 grey, 2 with alpha, 3 RGB, 4 with alpha.")
-_FORMAT = flags.DEFINE_enum(
-    "format", "png", ["png", "jpeg"], "png keeps every pixel; jpeg (quality 95) is smaller."
-)
-_NUM_SHARDS = flags.DEFINE_integer(
-    "num_shards", None, "Files to write; by default one for every 256 MiB of pixels.", lower_bound=1
-)
-_NUM_WORKERS = flags.DEFINE_integer(
-    "num_workers", None, "Images processed at a time; by default all cores.", lower_bound=1
-)
 
-
-def main() -> int:
-    """Runs the command."""
+def main(config: PrepareConfig) -> int:
+    """Runs the command and returns its exit code."""
     quiet_tensorflow()
-    from tf_biggan.data import schemes as sources
-    from tf_biggan.data import source
-    from tf_biggan.data import tfrecord_writer as prepare
+    from tf_biggan.data import schemes, source, tfrecord_writer
 
-    opened = sources.open_source(
-        _SOURCE.value, split=_SPLIT.value, data_dir=_DATA_DIR.value, download=_DOWNLOAD.value
+    opened = schemes.open_source(
+        config.source, split=config.split, data_dir=config.data_dir, download=config.download
     )
     print(*source.describe(opened), sep="\n")
-    description = prepare.prepare(
+    description = tfrecord_writer.prepare(
         opened,
-        _OUTPUT.value,
-        image_size=_RESOLUTION.value,
-        image_channels=_CHANNELS.value,
-        image_format=_FORMAT.value,
-        num_shards=_NUM_SHARDS.value,
-        num_workers=_NUM_WORKERS.value,
+        config.output,
+        image_size=config.resolution,
+        image_channels=config.image_channels,
+        image_format=config.format,
+        num_shards=config.num_shards,
+        num_workers=config.num_workers,
     )
     print(
         f"Wrote {description['num_images']:,} images in {len(description['shards'])} files."
-        f" Train with --dataset=tfrecord:{_OUTPUT.value}"
+        f" Train with --dataset=tfrecord:{config.output}"
     )
     return 0
 
 
 if __name__ == "__main__":
-    run(
+    flags.run(
         main,
-        required=("source", "resolution", "output"),
-        interrupted="Interrupted; the same command goes on where it stopped.",
+        PrepareConfig,
+        interrupted="Interrupted. The same command continues where it stopped.",
     )

@@ -1,7 +1,11 @@
-"""Draws images of a model: python -m tf_biggan.sample --model=RUN
+"""Samples images from a model.
 
-Without other flags a sheet, samples.png: classes as rows, seeds 0 to 9 as columns. For evaluators:
---num_images=50000 --output=samples.npz, or a folder. Interrupted, the same command goes on.
+Examples:
+  python -m tf_biggan.sample --model=runs/birds
+  python -m tf_biggan.sample --model=runs/birds --num_images=50000 --output=samples.npz
+
+By default a sheet samples.png is written, with classes as rows and seeds 0 to 9 as columns. If a
+folder or an .npz file is interrupted, the same command continues.
 """
 
 from __future__ import annotations
@@ -11,9 +15,8 @@ from tf_biggan.cli.sample_settings import SampleConfig
 from tf_biggan.cli.terminal import quiet_tensorflow
 
 
-def main() -> int:
-    """Runs the command; returns its exit code."""
-    config = flags.parsed(SampleConfig)
+def main(config: SampleConfig) -> int:
+    """Runs the command and returns its exit code."""
     quiet_tensorflow()
     from tf_biggan.pictures.samples import sample
 
@@ -22,9 +25,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    flags.define(SampleConfig)
     flags.run(
         main,
-        required=["model"],
+        SampleConfig,
         interrupted="Interrupted. A folder or an .npz goes on with the same command.",
     )

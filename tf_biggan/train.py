@@ -1,7 +1,10 @@
-"""Trains a BigGAN: python -m tf_biggan.train --flagfile=configs/quickstart.flags --run_dir=RUN
+"""Trains a BigGAN, or resumes the training in the same run_dir.
 
-Called again with the same run_dir it goes on where it stopped. Every setting is a flag; files under
-configs/ hold published sets of them.
+Examples:
+  python -m tf_biggan.train --flagfile=configs/quickstart.flags --run_dir=runs/digits
+  python -m tf_biggan.train --dataset=folder:/data/birds --resolution=64 --run_dir=runs/birds
+
+The files in configs/ hold published settings. Flags after --flagfile override them.
 """
 
 from __future__ import annotations
@@ -10,12 +13,11 @@ from tf_biggan.cli import flags
 from tf_biggan.cli.terminal import quiet_tensorflow
 from tf_biggan.cli.train_settings import TrainConfig
 
-_RUN_DIR = flags.define_path("run_dir", "folder of the run: checkpoints, logs, samples")
+_RUN_DIR = flags.define_path("run_dir", "Folder of the run: checkpoints, logs and samples.")
 
 
-def main() -> int:
-    """Runs the command; returns its exit code."""
-    config = flags.parsed(TrainConfig)
+def main(config: TrainConfig) -> int:
+    """Runs the command and returns its exit code."""
     quiet_tensorflow()
     from tf_biggan.training.interruption import leave_at_once
     from tf_biggan.training.loop import train
@@ -25,5 +27,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    flags.define(TrainConfig)
-    flags.run(main, required=("run_dir",))
+    flags.run(main, TrainConfig)

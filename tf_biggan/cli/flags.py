@@ -1,23 +1,31 @@
-"""Command lines: flags from a configuration's fields, flag files, and the entry of every command.
+"""Command lines: flags from the fields of settings, flag files, and the entry of every command.
 
-A flag file has one flag a line, `--name=value`. Empty lines and lines that begin with # or // are
-comments, and so is everything after a # that follows a space. Quotes around a whole value are left
-out. `--flagfile=` in a flag file is looked up relative to the folder of that file. The last value
-given for a flag holds. A `~` that begins a path becomes the home folder.
+A flag file has one flag a line, `--name=value`. Empty lines, lines that start with # or //, and
+everything after a # that follows a space are ignored. Quotes around a whole value are removed.
+`--flagfile=` in a flag file is relative to the folder of that file. If a flag is given repeatedly,
+the last value counts. `~` at the start of a path is replaced by the home folder.
+
+absl's own reader of flag files is not used: it resolves nested files relative to the current
+folder, keeps comments at the end of a line and quotes as part of the value, expands no `~`, fails
+with a traceback on files that are not UTF-8, and names neither file nor line in its errors.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from absl import app
 from absl import flags as absl_flags
 
+from tf_biggan.cli.help_text import command_help
 from tf_biggan.cli.named_objects import FORM, is_object_name
+from tf_biggan.cli.settings import Settings, flag_name
 from tf_biggan.cli.terminal import one_line
 from tf_biggan.files.home_folder import EXPANDERS, ONE_PATH, expand_home
 from tf_biggan.files.text_files import read_text
@@ -26,14 +34,14 @@ from tf_biggan.files.text_files import read_text
 absl_flags.disclaim_key_flags()
 
 NONE = "none"
-OPTIONAL = " | None"
+HELP_FLAGS = {"--help", "-help", "-h", "--helpshort", "-helpshort", "--helpfull", "-helpfull"}
 _TRAILING_COMMENT = re.compile(r"\s+#.*$")
 _FLAG = re.compile(r"--?\w+(=.*)?")
 _QUOTED = re.compile(r"""^([^=]*=)(["'])((?:(?!\2).)*)\2$""")
 
 
 class _Float(absl_flags.FloatParser):
-    """Refuses nan and inf, which pass every comparison with a bound or fail far from here."""
+    """Refuses nan and inf, which would pass the comparison with a bound."""
 
     def convert(self, argument):
         value = super().convert(argument)
@@ -43,9 +51,9 @@ class _Float(absl_flags.FloatParser):
 
 
 class _Integers(absl_flags.ArgumentParser):
-    """Integers with commas between them; nothing for none."""
+    """Parses integers separated by commas. An empty text is an empty tuple."""
 
-    syntactic_help = "integers with commas between them, or nothing"
+    syntactic_help = "integers separated by commas, or nothing"
 
     def parse(self, argument):
         if isinstance(argument, (tuple, list)):
@@ -57,7 +65,7 @@ class _Integers(absl_flags.ArgumentParser):
 
 
 class _Path(absl_flags.ArgumentParser):
-    """Paths, in which `~` becomes the home folder."""
+    """Parses paths and replaces `~` by the home folder."""
 
     def __init__(self, form: str):
         self._expand = EXPANDERS[form]
@@ -67,7 +75,7 @@ class _Path(absl_flags.ArgumentParser):
 
 
 class _ExtensibleChoice(absl_flags.EnumParser):
-    """One of the choices, or MODULE:ATTRIBUTE for an object of the user's code."""
+    """Accepts one of the choices, or MODULE:ATTRIBUTE for an object in the user's code."""
 
     def __init__(self, choices: Sequence[str]):
         super().__init__((*choices, FORM))
@@ -77,7 +85,7 @@ class _ExtensibleChoice(absl_flags.EnumParser):
 
 
 class _Optional(absl_flags.ArgumentParser):
-    """Another parser's values, or `none`, so that a flag file can undo what it includes."""
+    """Accepts `none` too, so that a flag file can undo a value of a file that it includes."""
 
     def __init__(self, parser: absl_flags.ArgumentParser):
         self._parser = parser
@@ -88,7 +96,7 @@ class _Optional(absl_flags.ArgumentParser):
         return None if is_none else self._parser.parse(argument)
 
 
-PARSERS: dict[str, Callable[[dict], absl_flags.ArgumentParser]] = {
+PARSERS: dict[str, Callable[[Mapping], absl_flags.ArgumentParser]] = {
     "str": lambda limits: _Path(limits["path"]) if limits["path"] else absl_flags.ArgumentParser(),
     "int": lambda limits: absl_flags.IntegerParser(limits["minimum"], limits["maximum"]),
     "float": lambda limits: _Float(limits["minimum"], limits["maximum"]),
@@ -96,33 +104,31 @@ PARSERS: dict[str, Callable[[dict], absl_flags.ArgumentParser]] = {
 }
 
 
-def define(config_class: type, flag_values: absl_flags.FlagValues = absl_flags.FLAGS) -> None:
-    """Defines one flag, by the field's name, for every field of `config_class.settings()`.
+def define(
+    config_class: type[Settings], flag_values: absl_flags.FlagValues = absl_flags.FLAGS
+) -> None:
+    """Defines a flag for every field of a settings class.
 
-    Types, defaults, bounds and choices are the field's. A field that may be None takes `none`, and
-    its flag is None where it is not given. A tuple of integers is written with commas.
+    Names, types, defaults, bounds and choices are those of the fields. A field that may be None
+    accepts `none`. A tuple of integers is written with commas.
 
     Args:
-      config_class: a configuration such as `tf_biggan.cli.train_settings.TrainConfig`.
-      flag_values: where to define them; absl's own unless told.
+      config_class: Settings class such as `tf_biggan.cli.train_settings.TrainConfig`.
+      flag_values: Where the flags are defined. Default: absl's global flags.
     """
+    kinds = config_class.kinds()
     for field in config_class.settings():
-        kind = str(field.type).removesuffix(OPTIONAL)
-        sentence = _help(field.metadata)
-        if kind == "bool":
-            absl_flags.DEFINE_boolean(field.name, field.default, sentence, flag_values)
+        name, kind, sentence = flag_name(field), kinds[field.name], field.metadata["help"]
+        if kind.name == "bool":
+            absl_flags.DEFINE_boolean(name, field.default, sentence, flag_values)
             continue
-        parser = _parser(kind, field.metadata)
-        if str(field.type).endswith(OPTIONAL):
+        parser = _parser(kind.name, field.metadata)
+        if kind.optional and not field.metadata["none_is_a_value"]:
             parser = _Optional(parser)
-        absl_flags.DEFINE(
-            parser,
-            field.name,
-            field.default,
-            sentence,
-            flag_values,
-            serializer=absl_flags.ArgumentSerializer(),
-        )
+        serializer = absl_flags.ArgumentSerializer()
+        absl_flags.DEFINE(parser, name, field.default, sentence, flag_values, serializer=serializer)
+    for alias, name in config_class.aliases.items():
+        absl_flags.DEFINE_alias(alias, name, flag_values)
 
 
 def define_path(
@@ -131,81 +137,78 @@ def define_path(
     """Defines a flag without a default whose value is a path.
 
     Args:
-      name: of the flag.
-      sentence: its help.
-      flag_values: where to define it; absl's own unless told.
+      name: Name of the flag.
+      sentence: Help of the flag.
+      flag_values: Where the flag is defined. Default: absl's global flags.
     """
     return absl_flags.DEFINE(_Path(ONE_PATH), name, None, sentence, flag_values)
 
 
-def parsed(config_class: type, flag_values: absl_flags.FlagValues = absl_flags.FLAGS):
-    """The configuration that the parsed flags describe.
+def parsed(
+    config_class: type[Settings], flag_values: absl_flags.FlagValues = absl_flags.FLAGS
+) -> Settings:
+    """Returns the settings that the parsed flags describe.
 
     Raises:
-      ValueError: `config_class` refuses them.
+      ValueError: `config_class` does not accept them.
     """
-    names = [field.name for field in config_class.settings()]
-    return config_class.from_flat({name: flag_values[name].value for name in names})
+    fields = config_class.settings()
+    return config_class.from_flat({f.name: flag_values[flag_name(f)].value for f in fields})
 
 
 def expand_flagfiles(argv: Sequence[str]) -> list[str]:
-    """`argv` with the lines of flag files in place of every `--flagfile=`.
+    """Returns a command line in which every `--flagfile=` is replaced by the flags in the file.
 
     Args:
-      argv: a command line; the first element, the program, stays as it is.
+      argv: A command line. Its first element is the program.
 
     Raises:
-      ValueError: a flag file cannot be read, includes itself, or has a line that is no flag.
+      ValueError: A flag file cannot be read, includes itself, or has a line that is not a flag.
     """
     return [*argv[:1], *_expanded(argv[1:], folder="", including=())]
 
 
 def run(
-    main: Callable[[], int | None],
+    main: Callable[[Any], int | None],
+    config_class: type[Settings],
     *,
-    required: Sequence[str] = (),
     interrupted: str = "Interrupted.",
 ) -> None:
-    """Parses the command line, calls `main` and leaves with its exit code; does not return.
+    """Runs a command: parses the command line, calls `main` and exits. Does not return.
 
-    Bad usage leaves with 2 and bad input (ValueError, or a path that cannot be read or written)
-    with 1, each after one line on standard error; Ctrl-C with 130; `--help` with 0. Nothing here
-    imports TensorFlow: `main` calls `quiet_tensorflow` first where it needs it.
+    The exit code is that of `main`, 0 after --help, 1 for bad input (a ValueError, or a path that
+    cannot be read or written), 2 for wrong usage and 130 after Ctrl-C. Every error is printed as
+    one line on standard error. TensorFlow is not imported here: `main` calls `quiet_tensorflow`.
 
     Args:
-      main: the command; None counts as 0.
-      required: flags that must have a value.
-      interrupted: what to say on Ctrl-C.
+      main: Function of the settings that returns the exit code; None counts as 0.
+      config_class: Settings class of the command.
+      interrupted: Message after Ctrl-C.
     """
 
     def guarded(argv):
-        missing = [f"--{name}" for name in required if absl_flags.FLAGS[name].value is None]
+        missing = [f"--{n}" for n in config_class.required if absl_flags.FLAGS[n].value is None]
         if missing or argv[1:]:
             problem = f"missing {', '.join(missing)}" if missing else f"not a flag: {argv[1]}"
             return _say(f"{problem}. See --help.", code=2)
         try:
-            return main() or 0
+            return main(parsed(config_class)) or 0
         except KeyboardInterrupt:
             return _say(interrupted, code=130)
         except _bad_input() as error:
             return _say(one_line(str(error)), code=1)
 
-    app.run(guarded, flags_parser=_parse)
+    define(config_class)
+    app.run(guarded, flags_parser=functools.partial(_parse, config_class=config_class))
 
 
 def _parser(kind: str, limits: Mapping[str, object]) -> absl_flags.ArgumentParser:
     if limits["extensible"]:
         return _ExtensibleChoice(limits["choices"] or ())
+    if limits["parse"]:
+        # The settings parse the text, so that Python and the command line follow one rule.
+        return absl_flags.ArgumentParser()
     return absl_flags.EnumParser(limits["choices"]) if limits["choices"] else PARSERS[kind](limits)
-
-
-def _help(limits: dict) -> str:
-    # absl writes bounds itself, and choices only for its own kind of flag.
-    choices = limits["choices"]
-    if not choices:
-        return limits["help"]
-    own = f", or {FORM} of your own" if limits["extensible"] else ""
-    return f"{limits['help']}; one of {', '.join(choices)}{own}"
 
 
 def _expanded(arguments: Sequence[str], folder: str, including: tuple[str, ...]) -> list[str]:
@@ -249,14 +252,16 @@ def _flag_of(line: str) -> str:
     return "" if line.startswith(("#", "//")) else _TRAILING_COMMENT.sub("", line)
 
 
-def _parse(argv: list[str]) -> list[str]:
+def _parse(argv: list[str], config_class: type[Settings]) -> list[str]:
     try:
-        return absl_flags.FLAGS(expand_flagfiles(argv))
+        arguments = expand_flagfiles(argv)
+        if HELP_FLAGS & set(arguments[1:]):
+            print(command_help(config_class, absl_flags.FLAGS, sys.modules["__main__"].__doc__))
+            sys.stdout.flush()
+            sys.exit(0)
+        return absl_flags.FLAGS(arguments)
     except (absl_flags.Error, ValueError) as error:
         sys.exit(_say(one_line(str(error)), code=2))
-    except SystemExit:
-        # absl leaves with 1 after --help, which a shell takes for a failure.
-        sys.exit(0)
     except BrokenPipeError:
         # `--help | head`: without this, flushing at exit prints a traceback.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -269,7 +274,7 @@ def _say(message: str, code: int) -> int:
 
 
 def _bad_input() -> tuple[type[BaseException], ...]:
-    """What a command's input can raise; TensorFlow's file errors only where it is loaded."""
+    """Returns the exceptions that bad input raises, with TensorFlow's if it was imported."""
     kinds: tuple[type[BaseException], ...] = (ValueError, OSError)
     if "tensorflow" in sys.modules:
         errors = sys.modules["tensorflow"].errors

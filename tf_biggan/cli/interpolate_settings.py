@@ -1,67 +1,92 @@
-"""The settings of `python -m tf_biggan.interpolate`, flags of the same names. No TensorFlow."""
+"""Settings of `python -m tf_biggan.interpolate`. No TensorFlow is imported."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from tf_biggan import checks
-from tf_biggan.cli.generation_settings import DrawingSettings
-from tf_biggan.cli.train_settings import setting
+from tf_biggan.cli import truncations
+from tf_biggan.cli.settings import setting
+from tf_biggan.cli.shared_settings import MODEL_FLAGS, GenerationSettings, classes_setting
 from tf_biggan.files.home_folder import LISTED_PATHS, ONE_PATH
 
 NUM_ROWS = 8
-# What BigGAN-PyTorch's sheets have.
+# As many as on the sheets of BigGAN-PyTorch.
 SHEET_MIDPOINTS = 8
 ANIMATION_MIDPOINTS = 23
 SECONDS_PER_FRAME = 0.08
 SHEET_ENDING = ".png"
-OF_ROWS = ("classes", "seeds", "num_rows")
+RANDOM_END_FLAGS = ("classes", "seeds", "num_rows")
 
 
 @dataclass(frozen=True)
-class InterpolateConfig(DrawingSettings):
-    """One picture of paths between images: which ends, which path, how it is shown."""
+class InterpolateConfig(GenerationSettings):
+    """Which images to interpolate between, along which path, and how the result is shown."""
+
+    help_groups: ClassVar = {
+        "Model": MODEL_FLAGS,
+        "End points": ("endpoints", *RANDOM_END_FLAGS),
+        "Path": ("num_midpoints", "fix_z", "fix_y", "z_path", "loop"),
+        "Truncation and batch norm": ("truncation", "truncation_mode", "bn"),
+        "Output": ("output", "seconds_per_frame"),
+        "Computation": ("batch_size",),
+    }
 
     endpoints: str | None = setting(
         None,
-        "ends of the paths in order, with commas between: class@seed as in tench@3,7@0 (@seed of a"
-        " model without classes), or an .npz that invert wrote; default: random ones",
+        "End points of the path in order, separated by commas. Each is class@seed, as in"
+        " tench@3,7@0 (@seed for a model without classes), or an .npz file written by invert."
+        " Default: random end points.",
         path=LISTED_PATHS,
     )
-    classes: str | None = setting(
-        None, "classes of random ends in turn: indices, names, WordNet ids, all; default: random"
-    )
+    classes: str | None = classes_setting("random classes for random end points")
     seeds: str | None = setting(
-        None, "seeds of random ends, two a row (one with fix_z), as in 0,4-9; default: from 0"
+        None,
+        "Seeds of random end points such as 0,4-9: two for each row, or one with fix_z. Default:"
+        " seeds from 0.",
     )
     num_rows: int | None = setting(
-        None, f"rows of random ends; default: {NUM_ROWS}, or what `seeds` fill", minimum=1
+        None,
+        f"Number of rows with random end points. Default: {NUM_ROWS}, or as many as `seeds` fill.",
+        minimum=1,
     )
     num_midpoints: int | None = setting(
         None,
-        f"images between two ends; default: {SHEET_MIDPOINTS} on a sheet, {ANIMATION_MIDPOINTS} in"
-        " an animation",
+        f"Number of images between two end points. Default: {SHEET_MIDPOINTS} on a sheet,"
+        f" {ANIMATION_MIDPOINTS} in an animation.",
         minimum=0,
     )
-    fix_z: bool = setting(False, "a row has one z, that of its start; the class alone changes")
-    fix_y: bool = setting(False, "a row has one class, that of its start; z alone changes")
+    fix_z: bool = setting(
+        False, "Keep the latent vector of a row's first image; only the class changes."
+    )
+    fix_y: bool = setting(
+        False, "Keep the class of a row's first image; only the latent vector changes."
+    )
     z_path: str = setting(
         "slerp",
-        "path between two z; slerp keeps their typical length, lerp is BigGAN-PyTorch's; class"
-        " embeddings take lerp always",
+        "Interpolation of latent vectors. slerp keeps their typical length; lerp is"
+        " BigGAN-PyTorch's. Class embeddings are always interpolated linearly.",
         choices=("slerp", "lerp"),
     )
-    truncation: str | None = setting(
-        None, "of latents: a number, or FROM:TO along every path; default: none"
+    truncation: tuple[float, ...] | None = setting(
+        None,
+        "Truncation of the latents: a number above 0, or FROM:TO to change it along every path."
+        " Default: no truncation.",
+        parse=truncations.parse_path,
     )
-    loop: bool = setting(False, "paths go back to their start; truncation there and back")
+    loop: bool = setting(
+        False, "Return to the first end point, and to the first truncation, at the end."
+    )
     output: str = setting(
         "interpolation.png",
-        "a sheet of one row for every two ends (.png), or an animation (.gif, .webp, .mp4)",
+        "A sheet with a row for every two end points (.png) or an animation (.gif, .webp, .mp4).",
         path=ONE_PATH,
     )
     seconds_per_frame: float | None = setting(
-        None, f"of an animation; default: {SECONDS_PER_FRAME}", minimum=0.02
+        None,
+        f"Seconds that each frame of an animation is shown. Default: {SECONDS_PER_FRAME}.",
+        minimum=0.02,
     )
 
     def __post_init__(self):
@@ -72,29 +97,26 @@ class InterpolateConfig(DrawingSettings):
             fix_z=self.fix_z,
             fix_y=self.fix_y,
         )
-        given = {n: getattr(self, n) for n in OF_ROWS if getattr(self, n) is not None}
+        given = self.changed(RANDOM_END_FLAGS)
         checks.require(
             self.endpoints is None or not given,
-            "--endpoints names every end; leave out what chooses random ones",
+            "these flags choose random end points and have no effect beside --endpoints; leave them"
+            " out",
             **given,
         )
         checks.require(
             self.animates or self.seconds_per_frame is None,
-            "`seconds_per_frame` is of animations; leave it out, or name an animation as `output`",
+            "`seconds_per_frame` has no effect on a sheet; leave it out, or give an animation as"
+            " `output`",
             seconds_per_frame=self.seconds_per_frame,
             output=self.output,
         )
 
     @property
     def animates(self) -> bool:
-        """Whether an animation is asked for."""
+        """Whether the output is an animation."""
         return not self.output.lower().endswith(SHEET_ENDING)
 
     def truncation_ends(self) -> tuple[float | None, float | None]:
-        """Truncations at the start and at the end of every path.
-
-        Raises:
-          ValueError: it is neither a number nor FROM:TO, or out of its mode's range.
-        """
-        numbers = self._truncations("a number or FROM:TO, each", most=2)
-        return numbers[0], numbers[-1]
+        """Returns the truncation at the start and at the end of every path."""
+        return self.truncation or (None, None)

@@ -1,45 +1,77 @@
-"""The settings of `python -m tf_biggan.invert`, flags of the same names. No TensorFlow."""
+"""Settings of `python -m tf_biggan.invert`. No TensorFlow is imported."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from tf_biggan import checks
-from tf_biggan.cli.generation_settings import DrawingSettings
-from tf_biggan.cli.reference_settings import ReferenceSettings
-from tf_biggan.cli.train_settings import setting
+from tf_biggan.cli.settings import setting
+from tf_biggan.cli.shared_settings import (
+    EXTRACTOR_FLAGS,
+    EXTRACTORS,
+    MAX_SEED,
+    MODEL_FLAGS,
+    REFERENCE_FLAGS,
+    TRUNCATION_FLAGS,
+    ExtractorSettings,
+    GenerationSettings,
+    ReferenceSettings,
+    classes_setting,
+)
 from tf_biggan.files.home_folder import ONE_PATH
 
 NO_FEATURES = "none"
 
 
 @dataclass(frozen=True)
-class InvertConfig(ReferenceSettings, DrawingSettings):
-    """One image that a generator is to make again."""
+class InvertConfig(GenerationSettings, ReferenceSettings, ExtractorSettings):
+    """The image to invert, and how its latent vector is optimised."""
 
-    image: str | None = setting(None, "a JPEG, PNG, BMP or WebP file of any size", path=ONE_PATH)
-    classes: str | None = setting(
-        None,
-        "the class that it is of, or several it may be of; default: unknown, and mixtures allowed",
+    required: ClassVar = ("model", "image")
+    # `class` is a keyword of Python and cannot name a field.
+    aliases: ClassVar = {"class": "classes"}
+    help_groups: ClassVar = {
+        "Model": MODEL_FLAGS,
+        "Image": ("image", "classes", "class"),
+        "Optimisation": ("num_steps", "num_starts", "learning_rate", "feature_weight", "seed"),
+        "Truncation and batch norm": (*TRUNCATION_FLAGS, "bn"),
+        "Features": EXTRACTOR_FLAGS,
+        "Real images for the classifier": REFERENCE_FLAGS,
+        "Output": ("output",),
+        "Computation": ("batch_size",),
+    }
+
+    image: str | None = setting(
+        None, "Image to invert: a JPEG, PNG, BMP or WebP file of any size.", path=ONE_PATH
     )
-    num_steps: int = setting(500, "of the descent", minimum=1)
-    num_starts: int = setting(16, "descents, all in one batch; the best is kept", minimum=1)
-    seed: int = setting(0, "of the latents that are tried first", minimum=0, maximum=2**30 - 1)
-    learning_rate: float = setting(0.1, "at the first step", minimum=0.0)
+    classes: str | None = classes_setting(
+        "the class is unknown and optimised too, mixtures included"
+    )
+    num_steps: int = setting(500, "Number of optimisation steps.", minimum=1)
+    num_starts: int = setting(
+        16,
+        "Number of initial latent vectors, optimised in one batch. The best result is kept.",
+        minimum=1,
+    )
+    seed: int = setting(0, "Seed of the initial latent vectors.", minimum=0, maximum=MAX_SEED)
+    learning_rate: float = setting(0.1, "Learning rate of the first step.", minimum=0.0)
     feature_weight: float = setting(
-        0.1, "of features beside pixels; 0 for pixels alone", minimum=0.0
+        0.1,
+        "Weight of the error of features relative to that of pixels. 0 uses pixels only.",
+        minimum=0.0,
     )
     extractor: str | None = setting(
         None,
-        "features: classifier, inception, inception_bfloat16, a .keras file or the folder of a"
-        " SavedModel, or none;"
-        " default: inception where there are inception_weights, else the classifier of the run's"
-        " data, else none",
+        f"Feature extractor: {EXTRACTORS}, or none. Default: inception if inception_weights are"
+        " given, otherwise the classifier of the run's data, or none if the model is not a run.",
         path=ONE_PATH,
+        none_is_a_value=True,
     )
     output: str = setting(
         "inversion.npz",
-        "z and class for --endpoints of interpolate; a picture is put beside it",
+        "File for the latent vector and class that were found, for --endpoints of interpolate. A"
+        " .png file with the image and its reconstruction is written beside it.",
         path=ONE_PATH,
     )
 
@@ -48,6 +80,6 @@ class InvertConfig(ReferenceSettings, DrawingSettings):
         checks.require(self.image is not None, "--image must be given", image=self.image)
         checks.require(
             self.extractor != NO_FEATURES or self.inception_weights is None,
-            "--extractor=none takes no weights",
+            "`inception_weights` has no effect beside --extractor=none; leave one of them out",
             inception_weights=self.inception_weights,
         )

@@ -1,7 +1,6 @@
-"""The configuration of a training run: frozen dataclasses, their validation, to and from JSON.
+"""Settings of a training run, in four groups, and their JSON form in a run's config.json.
 
-The fields are the flags of `python -m tf_biggan.train`, by the same names. Imports neither absl nor
-TensorFlow.
+Every field is a flag of `python -m tf_biggan.train`. Neither absl nor TensorFlow is imported.
 """
 
 from __future__ import annotations
@@ -9,161 +8,207 @@ from __future__ import annotations
 import dataclasses
 import json
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from tf_biggan import checks
-from tf_biggan.cli.named_objects import FORM, is_object_name
+from tf_biggan.cli.settings import Kind, Settings, require_fields, setting
+from tf_biggan.cli.shared_settings import EXTRACTORS, DeviceSettings
 from tf_biggan.files import json_files
 from tf_biggan.files.home_folder import ONE_PATH
 from tf_biggan.networks.architectures import LATENT_INJECTIONS, VARIANTS
 
-STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 PRECISIONS = ("float32", "mixed_bfloat16", "float64")
 ORTHOGONAL_FORMS = ("relaxed", "original")
-
-
-def setting(
-    default,
-    help_text,
-    *,
-    minimum=None,
-    maximum=None,
-    choices=None,
-    extensible=False,
-    may_change=False,
-    path=None,
-):
-    """A dataclass field with what its flag and its validation need.
-
-    Args:
-      default: its value where none is given; None for "the architecture's published value".
-      help_text: one sentence, with the unit.
-      minimum, maximum: inclusive bounds of a number.
-      choices: accepted values.
-      extensible: whether MODULE:ATTRIBUTE, an object of the user's code, is accepted as well.
-      may_change: whether a run may go on with another value.
-      path: of a text with paths, one of `home_folder.EXPANDERS`: on the command line their `~`
-        becomes the home folder.
-    """
-    metadata = dict(
-        help=help_text,
-        minimum=minimum,
-        maximum=maximum,
-        choices=choices,
-        extensible=extensible,
-        may_change=may_change,
-        path=path,
-    )
-    return dataclasses.field(default=default, metadata=metadata)
+PUBLISHED = "Default: the architecture's published value."
 
 
 @dataclass(frozen=True)
-class ModelConfig:
-    """The two networks."""
+class ModelConfig(Settings):
+    """The generator and the discriminator."""
 
-    variant: str = setting("biggan", "kind of networks", choices=VARIANTS)
-    resolution: int = setting(32, "image height and width in pixels", minimum=8)
+    variant: str = setting("biggan", "Kind of networks.", choices=VARIANTS)
+    resolution: int = setting(32, "Height and width of the images in pixels.", minimum=8)
     architecture: str | None = setting(
-        None, "a named row of the architecture table, instead of variant and resolution"
+        None, "Name of an architecture such as biggan128, instead of variant and resolution."
     )
     num_classes: int | None = setting(
-        None, "classes; default: those of the data; 0 for unconditional networks", minimum=0
+        None,
+        "Number of classes; 0 for unconditional networks. Default: as many as the data have.",
+        minimum=0,
     )
-    image_channels: int = setting(3, "1 grey, 3 colour", minimum=1, maximum=4)
-    g_channels: int | None = setting(None, "width multiplier of G", minimum=1)
-    d_channels: int | None = setting(None, "width multiplier of D", minimum=1)
-    g_depth: int | None = setting(None, "blocks per resolution in G", minimum=1)
-    d_depth: int | None = setting(None, "blocks per resolution in D", minimum=1)
-    latent_dim: int | None = setting(None, "size of z", minimum=1)
-    latent_injection: str | None = setting(None, "where z goes", choices=LATENT_INJECTIONS)
+    image_channels: int = setting(
+        3, "Channels of the images: 1 for grey, 3 for RGB.", minimum=1, maximum=4
+    )
+    g_channels: int | None = setting(
+        None, f"Width multiplier of the generator. {PUBLISHED}", minimum=1
+    )
+    d_channels: int | None = setting(
+        None, f"Width multiplier of the discriminator. {PUBLISHED}", minimum=1
+    )
+    g_depth: int | None = setting(
+        None, f"Blocks per resolution in the generator. {PUBLISHED}", minimum=1
+    )
+    d_depth: int | None = setting(
+        None, f"Blocks per resolution in the discriminator. {PUBLISHED}", minimum=1
+    )
+    latent_dim: int | None = setting(None, f"Length of the latent vector z. {PUBLISHED}", minimum=1)
+    latent_injection: str | None = setting(
+        None,
+        f"Where the latent vector enters the generator. {PUBLISHED}",
+        choices=LATENT_INJECTIONS,
+    )
     embedding_dim: int | None = setting(
-        None, "size of the shared class embedding; 0 for per-class tables", minimum=0
+        None,
+        "Length of the shared class embedding; 0 for a separate table in every batch norm."
+        f" {PUBLISHED}",
+        minimum=0,
     )
-    g_attention: tuple[int, ...] | None = setting(None, "stages of G followed by attention")
-    d_attention: tuple[int, ...] | None = setting(None, "stages of D followed by attention")
-    d_wide: bool = setting(True, "false for SN-GAN's thin discriminator blocks")
+    g_attention: tuple[int, ...] | None = setting(
+        None,
+        "Stages of the generator, from 0, that are followed by self-attention, separated by commas."
+        f" {PUBLISHED}",
+    )
+    d_attention: tuple[int, ...] | None = setting(
+        None,
+        "Stages of the discriminator, from 0, that are followed by self-attention, separated by"
+        f" commas. {PUBLISHED}",
+    )
+    d_wide: bool = setting(
+        True, "Use wide blocks in the discriminator. False for the thin blocks of SN-GAN."
+    )
     d_rectified_shortcuts: bool = setting(
-        False, "shortcuts of D see features after the ReLU, as StudioGAN's do"
+        False,
+        "Apply the ReLU before the shortcuts of the discriminator, as PyTorch-StudioGAN does.",
     )
-    g_initializer: str = setting("ortho", "kernels of G", choices=("ortho", "n02", "glorot"))
-    d_initializer: str = setting("ortho", "kernels of D", choices=("ortho", "n02", "glorot"))
-    sn_epsilon: float = setting(1e-8, "epsilon of the spectral norm", minimum=0.0)
-    bn_epsilon: float = setting(1e-5, "epsilon of the batch norms", minimum=0.0)
+    g_initializer: str = setting(
+        "ortho", "Initialisation of the generator's kernels.", choices=("ortho", "n02", "glorot")
+    )
+    d_initializer: str = setting(
+        "ortho",
+        "Initialisation of the discriminator's kernels.",
+        choices=("ortho", "n02", "glorot"),
+    )
+    sn_epsilon: float = setting(1e-8, "Epsilon of spectral normalisation.", minimum=0.0)
+    bn_epsilon: float = setting(1e-5, "Epsilon of the batch norms.", minimum=0.0)
     output_bn_epsilon: float | None = setting(
-        None, "epsilon of G's last batch norm; default: bn_epsilon", minimum=0.0
+        None, "Epsilon of the generator's last batch norm. Default: bn_epsilon.", minimum=0.0
     )
     bn_momentum: float = setting(
-        0.9, "weight of the old running statistics", minimum=0.0, maximum=1.0
+        0.9,
+        "Weight of the previous running statistics when batch norms update them.",
+        minimum=0.0,
+        maximum=1.0,
     )
-    bn_synchronized: bool = setting(True, "batch norm moments over all replicas")
-    precision: str = setting("float32", "dtype policy of both networks", choices=PRECISIONS)
+    bn_synchronized: bool = setting(True, "Compute batch-norm moments over all replicas.")
+    precision: str = setting("float32", "Keras dtype policy of both networks.", choices=PRECISIONS)
 
 
 @dataclass(frozen=True)
-class DataConfig:
-    """What is trained on."""
+class DataConfig(Settings):
+    """The data set to train on."""
 
-    # Data may move while a run goes on: their identity is compared in place of their path.
+    # The path may change while a run goes on; the identity of the data is compared instead.
     dataset: str = setting(
         "digits",
-        "digits, tfds:NAME, folder:PATH or tfrecord:PATH",
+        "Data set to train on: digits, tfds:NAME, folder:PATH or tfrecord:PATH.",
         may_change=True,
         path=ONE_PATH,
     )
     split: str | None = setting(
         None,
-        "split of a tfds data set, train if none is given; or sub-folder of a PATH",
+        "Split of a tfds data set, or sub-folder of PATH. Default: the split train for tfds.",
         may_change=True,
     )
     changed_data: bool = setting(
         False,
-        "resume a run although images were added, removed or replaced since it began",
+        "Resume the run although images were added, removed or replaced since it started.",
         may_change=True,
     )
-    data_dir: str | None = setting(None, "where tfds data sets lie", may_change=True, path=ONE_PATH)
-    download: bool = setting(False, "download a tfds data set that is not there", may_change=True)
-    flip: bool = setting(False, "mirror every other image at random")
+    data_dir: str | None = setting(
+        None,
+        "Folder of prepared tfds data sets. Default: that of TFDS.",
+        may_change=True,
+        path=ONE_PATH,
+    )
+    download: bool = setting(
+        False, "Download the tfds data set if it is not in data_dir.", may_change=True
+    )
+    flip: bool = setting(False, "Flip every image horizontally with probability 1/2.")
 
 
 @dataclass(frozen=True)
-class StepConfig:
-    """One iteration: num_d_steps updates of D, one of G, one of the moving average."""
+class StepConfig(Settings):
+    """One training step: num_d_steps discriminator updates, then one generator update."""
 
     global_batch_size: int = setting(
-        64, "real images of one D update, over all replicas and accumulations", minimum=1
+        64,
+        "Real images of one discriminator update, over all replicas and accumulation steps.",
+        minimum=1,
     )
     g_batch_size: int | None = setting(
-        None, "generated images of one G update; default: global_batch_size", minimum=1
+        None,
+        "Generated images of one generator update. Default: global_batch_size.",
+        minimum=1,
     )
-    num_d_steps: int = setting(1, "D updates for each G update", minimum=1)
-    d_accumulations: int = setting(1, "passes that a D update is split into", minimum=1)
-    g_accumulations: int = setting(1, "passes that a G update is split into", minimum=1)
-    split_d: bool = setting(False, "generated and real images through D in separate passes")
+    num_d_steps: int = setting(1, "Discriminator updates for each generator update.", minimum=1)
+    d_accumulations: int = setting(
+        1, "Gradient accumulation steps of a discriminator update.", minimum=1
+    )
+    g_accumulations: int = setting(
+        1, "Gradient accumulation steps of a generator update.", minimum=1
+    )
+    split_d: bool = setting(
+        False, "Apply the discriminator to generated and real images in separate batches."
+    )
     loss: str = setting(
         "hinge",
-        "adversarial loss",
+        "Adversarial loss.",
         choices=("hinge", "nonsaturating", "wasserstein"),
         extensible=True,
     )
     augmentation: str | None = setting(
         None,
-        "function of real and generated images before D, MODULE:ATTRIBUTE of your own",
+        "Function MODULE:ATTRIBUTE in your code that augments real and generated images before the"
+        " discriminator.",
         extensible=True,
     )
-    g_learning_rate: float = setting(2e-4, "of G's Adam", minimum=0.0)
-    d_learning_rate: float = setting(2e-4, "of D's Adam", minimum=0.0)
-    g_beta_1: float = setting(0.0, "of G's Adam", minimum=0.0, maximum=1.0)
-    d_beta_1: float = setting(0.0, "of D's Adam", minimum=0.0, maximum=1.0)
-    g_beta_2: float = setting(0.999, "of G's Adam", minimum=0.0, maximum=1.0)
-    d_beta_2: float = setting(0.999, "of D's Adam", minimum=0.0, maximum=1.0)
-    adam_epsilon: float = setting(1e-8, "of both Adams", minimum=0.0)
-    ema_decay: float = setting(0.9999, "of the moving average of G", minimum=0.0, maximum=1.0)
-    ema_start: int = setting(0, "iteration before which the average is a copy", minimum=0)
-    g_orthogonal: float = setting(
-        0.0, "orthogonal penalty of G; half of BigGAN-PyTorch's --G_ortho", minimum=0.0
+    g_learning_rate: float = setting(
+        2e-4, "Learning rate of the generator's Adam optimiser.", minimum=0.0
     )
-    d_orthogonal: float = setting(0.0, "orthogonal penalty of D", minimum=0.0)
+    d_learning_rate: float = setting(
+        2e-4, "Learning rate of the discriminator's Adam optimiser.", minimum=0.0
+    )
+    g_beta_1: float = setting(
+        0.0, "beta_1 of the generator's Adam optimiser.", minimum=0.0, maximum=1.0
+    )
+    d_beta_1: float = setting(
+        0.0, "beta_1 of the discriminator's Adam optimiser.", minimum=0.0, maximum=1.0
+    )
+    g_beta_2: float = setting(
+        0.999, "beta_2 of the generator's Adam optimiser.", minimum=0.0, maximum=1.0
+    )
+    d_beta_2: float = setting(
+        0.999, "beta_2 of the discriminator's Adam optimiser.", minimum=0.0, maximum=1.0
+    )
+    adam_epsilon: float = setting(1e-8, "Epsilon of both Adam optimisers.", minimum=0.0)
+    ema_decay: float = setting(
+        0.9999, "Decay of the moving average of the generator.", minimum=0.0, maximum=1.0
+    )
+    ema_start: int = setting(
+        0,
+        "Iteration at which the moving average starts. Before, it is a copy of the generator.",
+        minimum=0,
+    )
+    g_orthogonal: float = setting(
+        0.0,
+        "Weight of the orthogonal penalty of the generator; half of BigGAN-PyTorch's --G_ortho.",
+        minimum=0.0,
+    )
+    d_orthogonal: float = setting(
+        0.0, "Weight of the orthogonal penalty of the discriminator.", minimum=0.0
+    )
     g_orthogonal_form: str = setting(
         "relaxed",
         "Form of the generator's orthogonal penalty for each kernel matrix W: relaxed is"
@@ -177,89 +222,204 @@ class StepConfig:
         " --d_orthogonal is its strength.",
         choices=ORTHOGONAL_FORMS,
     )
-    r1_gamma: float = setting(0.0, "R1 penalty of D on real images", minimum=0.0)
+    r1_gamma: float = setting(
+        0.0, "Gamma of the R1 penalty of the discriminator on real images.", minimum=0.0
+    )
     g_sigma_clamp: float | None = setting(
-        None, "largest singular value that a kernel of G may keep", minimum=0.0
+        None,
+        "Clamp the largest singular value of the generator's kernels to this value. Default: no"
+        " clamp.",
+        minimum=0.0,
     )
     g_sigma_clamp_ratio: float | None = setting(
-        None, "the same, as a multiple of the kernel's second singular value", minimum=0.0
+        None,
+        "Clamp the largest singular value of the generator's kernels to this multiple of the"
+        " second. Default: no clamp.",
+        minimum=0.0,
     )
     label_sampling: str = setting(
-        "uniform", "labels of generated images", choices=("uniform", "data")
+        "uniform",
+        "How the classes of generated images are drawn: uniformly, or as often as in the data.",
+        choices=("uniform", "data"),
     )
     freeze_d_blocks: int = setting(
-        0, "blocks of D, from the image's side, that are not trained (FreezeD)", minimum=0
+        0,
+        "Number of discriminator blocks, counted from the image, that are not trained (FreezeD).",
+        minimum=0,
     )
 
 
 @dataclass(frozen=True)
-class RunConfig:
-    """Length and periods of a run, in iterations, and where it runs."""
+class RunConfig(DeviceSettings):
+    """Length and periods of a run in iterations, and the devices that it runs on."""
 
-    seed: int = setting(0, "of weights, latents, labels and data order", minimum=0)
+    seed: int = setting(0, "Seed of weights, latents, labels and the order of data.", minimum=0)
     init_from: str | None = setting(
         None,
-        "folder of a run or of a converted model whose weights a new run starts from",
+        "Folder of a run or of a converted model whose weights a new run starts from.",
         path=ONE_PATH,
     )
     class_map: str | None = setting(
         None,
-        "what classes start from: a file, or NAME=SOURCE classes or fresh, between semicolons",
+        "Which classes of init_from the classes of the new run start from: a file, or NAME=SOURCE"
+        " separated by semicolons, where SOURCE is classes of init_from or fresh.",
         path=ONE_PATH,
     )
     init_optimizers: bool = setting(
-        False, "go on with the optimisers, and the raw generator, of init_from; same classes only"
+        False,
+        "Also start from the optimisers and the generator itself of init_from, which must have the"
+        " same classes.",
     )
-    num_iterations: int = setting(1000, "iterations in all", minimum=1, may_change=True)
-    save_every: int = setting(1000, "iterations between checkpoints", minimum=1, may_change=True)
-    keep_checkpoints: int = setting(2, "newest checkpoints kept", minimum=1, may_change=True)
+    num_iterations: int = setting(
+        1000, "Number of iterations of the whole run.", minimum=1, may_change=True
+    )
+    save_every: int = setting(
+        1000, "Number of iterations between checkpoints.", minimum=1, may_change=True
+    )
+    keep_checkpoints: int = setting(
+        2, "Number of newest checkpoints to keep.", minimum=1, may_change=True
+    )
     sample_every: int = setting(
-        500, "iterations between sheets of samples; 0 for none", minimum=0, may_change=True
+        500,
+        "Number of iterations between sheets of samples; 0 for none.",
+        minimum=0,
+        may_change=True,
     )
     eval_every: int = setting(
-        0, "iterations between scores of the moving average; 0 for none", minimum=0, may_change=True
+        0,
+        "Number of iterations between scores of the moving average; 0 for none.",
+        minimum=0,
+        may_change=True,
     )
-    eval_images: int = setting(5000, "generated images that are scored", minimum=2, may_change=True)
+    eval_images: int = setting(
+        5000, "Number of generated images for each score.", minimum=2, may_change=True
+    )
     eval_extractor: str = setting(
         "classifier",
-        "what scores are taken by: classifier (trained on the data first), inception,"
-        " inception_bfloat16 (faster, not quite FID), or the path of a .keras file or SavedModel",
+        f"Feature extractor for scores: {EXTRACTORS}.",
         may_change=True,
         path=ONE_PATH,
     )
     eval_reference: str | None = setting(
         None,
-        "an .npz of statistics to score against; default: the data",
+        "An .npz file of statistics to score against. Default: the training data.",
         may_change=True,
         path=ONE_PATH,
     )
     inception_weights: str | None = setting(
         None,
-        "Inception of 2015, for an eval_extractor of that name",
+        "Weights of the Inception network for eval_extractor: the frozen graph of 2015 (.pb or"
+        " .tgz), pytorch-fid's .pth file, or TF-GAN's TF-Hub module.",
         may_change=True,
         path=ONE_PATH,
     )
     iterations_per_call: int = setting(
-        1, "iterations that run without returning to Python", minimum=1, may_change=True
-    )
-    log_every: int = setting(10, "iterations between lines of metrics", minimum=1, may_change=True)
-    sigma_every: int = setting(
-        1000, "iterations between logs of every sigma; 0 for none", minimum=0, may_change=True
-    )
-    strategy: str = setting("auto", "how to distribute", choices=STRATEGIES, may_change=True)
-    tpu: str | None = setting(None, "name or address of a TPU", may_change=True)
-    cpu_replicas: int | None = setting(
-        None,
-        "replicas on the CPU, to try several replicas out without GPUs",
+        1,
+        "Number of iterations that run in TensorFlow without returning to Python.",
         minimum=1,
         may_change=True,
     )
-    jit: bool | None = setting(None, "compile with XLA; default: on one GPU", may_change=True)
+    log_every: int = setting(
+        10, "Number of iterations between logs of the losses.", minimum=1, may_change=True
+    )
+    sigma_every: int = setting(
+        1000,
+        "Number of iterations between logs of every layer's largest singular value; 0 for none.",
+        minimum=0,
+        may_change=True,
+    )
+    jit: bool | None = setting(
+        None, "Compile the training step with XLA. Default: only on one GPU.", may_change=True
+    )
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that a run depends on."""
+    """All settings of a training run."""
+
+    required: ClassVar[tuple[str, ...]] = ("run_dir",)
+    aliases: ClassVar[Mapping[str, str]] = {}
+    help_groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "Run": ("run_dir", "num_iterations", "seed"),
+        "Data": ("dataset", "split", "data_dir", "download", "flip", "changed_data"),
+        "Model": (
+            "variant",
+            "resolution",
+            "architecture",
+            "num_classes",
+            "image_channels",
+            "precision",
+        ),
+        "Generator": (
+            "g_channels",
+            "g_depth",
+            "latent_dim",
+            "latent_injection",
+            "embedding_dim",
+            "g_attention",
+            "g_initializer",
+            "bn_epsilon",
+            "output_bn_epsilon",
+            "bn_momentum",
+            "bn_synchronized",
+        ),
+        "Discriminator": (
+            "d_channels",
+            "d_depth",
+            "d_attention",
+            "d_wide",
+            "d_rectified_shortcuts",
+            "d_initializer",
+            "sn_epsilon",
+        ),
+        "Training step": (
+            "global_batch_size",
+            "g_batch_size",
+            "num_d_steps",
+            "d_accumulations",
+            "g_accumulations",
+            "split_d",
+            "loss",
+            "label_sampling",
+            "augmentation",
+        ),
+        "Optimisers and moving average": (
+            "g_learning_rate",
+            "d_learning_rate",
+            "g_beta_1",
+            "d_beta_1",
+            "g_beta_2",
+            "d_beta_2",
+            "adam_epsilon",
+            "ema_decay",
+            "ema_start",
+        ),
+        "Regularisation": (
+            "g_orthogonal",
+            "d_orthogonal",
+            "g_orthogonal_form",
+            "d_orthogonal_form",
+            "r1_gamma",
+            "g_sigma_clamp",
+            "g_sigma_clamp_ratio",
+        ),
+        "Fine-tuning": ("init_from", "class_map", "init_optimizers", "freeze_d_blocks"),
+        "Checkpoints, samples and logs": (
+            "save_every",
+            "keep_checkpoints",
+            "sample_every",
+            "log_every",
+            "sigma_every",
+        ),
+        "Scores during training": (
+            "eval_every",
+            "eval_images",
+            "eval_extractor",
+            "eval_reference",
+            "inception_weights",
+        ),
+        "Computation": ("strategy", "tpu", "cpu_replicas", "jit", "iterations_per_call"),
+    }
 
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
@@ -267,9 +427,6 @@ class TrainConfig:
     run: RunConfig = RunConfig()
 
     def __post_init__(self):
-        for group in self.groups():
-            for field in dataclasses.fields(group):
-                _check_field(field, getattr(group, field.name))
         clamps = (self.step.g_sigma_clamp, self.step.g_sigma_clamp_ratio)
         checks.require(
             None in clamps,
@@ -278,67 +435,63 @@ class TrainConfig:
             g_sigma_clamp_ratio=clamps[1],
         )
 
-    def groups(self) -> tuple:
-        """The four groups."""
-        return tuple(getattr(self, field.name) for field in dataclasses.fields(self))
-
     @classmethod
     def settings(cls) -> list[dataclasses.Field]:
-        """All fields of all groups; their names are unique."""
-        types = typing.get_type_hints(cls)
-        return [field for group in types.values() for field in dataclasses.fields(group)]
+        """Returns all fields of all groups. Their names are unique."""
+        return [field for _, group in cls._groups() for field in group.settings()]
 
     @classmethod
-    def from_flat(cls, values: dict) -> TrainConfig:
-        """From values by field name, whatever the group; missing ones take their default.
+    def kinds(cls) -> dict[str, Kind]:
+        """Returns the type of every field of all groups by the field's name."""
+        return {name: kind for _, group in cls._groups() for name, kind in group.kinds().items()}
+
+    @classmethod
+    def from_flat(cls, values: Mapping[str, object]) -> TrainConfig:
+        """Returns settings from values by field name. Missing fields take their default.
 
         Raises:
-          ValueError: a name is unknown, or a value is not accepted.
+          ValueError: A name is unknown or a value is not accepted.
         """
-        unknown = set(values) - {field.name for field in cls.settings()}
-        checks.require(not unknown, "only fields of the configuration", unknown=sorted(unknown))
-        made = {}
-        for name, group in typing.get_type_hints(cls).items():
-            names = {field.name for field in dataclasses.fields(group)}
-            made[name] = group(**{k: _frozen(v) for k, v in values.items() if k in names})
-        return cls(**made)
+        require_fields(values, cls.kinds())
+        groups = {}
+        for name, group in cls._groups():
+            kinds = group.kinds()
+            groups[name] = group(**{k: value for k, value in values.items() if k in kinds})
+        return cls(**groups)
 
     def flat(self) -> dict:
-        """Values by field name."""
-        return {k: v for group in self.groups() for k, v in dataclasses.asdict(group).items()}
+        """Returns the values of all groups by field name."""
+        groups = dataclasses.asdict(self).values()
+        return {name: value for group in groups for name, value in group.items()}
 
     def to_json(self) -> str:
-        """JSON text; `from_groups` takes the object that is in it."""
+        """Returns JSON text. `from_groups` takes the object in it."""
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
     @classmethod
     def from_groups(cls, groups: Mapping[str, object], path: str) -> TrainConfig:
-        """From the object that `to_json` writes; missing fields take their default.
+        """Returns settings from the object in a config.json. Missing fields take their default.
 
         Args:
-          groups: fields by group.
-          path: names the file in messages.
+          groups: The fields of every group by the group's name.
+          path: Path of the file, for error messages.
 
         Raises:
-          ValueError: a group is missing, or a group or field is unknown or of another type.
+          ValueError: A group is missing, or a group or field is unknown or has a wrong type.
         """
-        types = typing.get_type_hints(cls)
-        _require_known(groups, types, path)
-        made = {}
-        for name, group in types.items():
-            values = json_files.field(groups, name, "dict", path)
-            fields = {field.name: field for field in dataclasses.fields(group)}
-            _require_known(values, fields, path, f"{name}.")
+        _require_known(groups, dict(cls._groups()), path)
+        for name, group in cls._groups():
+            values, kinds = json_files.field(groups, name, "dict", path), group.kinds()
+            _require_known(values, kinds, path, f"{name}.")
             for key, value in values.items():
-                json_files.require_kind(value, str(fields[key].type), path, f"{name}.{key}")
-            made[name] = group(**{key: _frozen(value) for key, value in values.items()})
+                json_files.require_kind(value, kinds[key].annotation, path, f"{name}.{key}")
         try:
-            return cls(**made)
+            return cls(**{name: group(**groups[name]) for name, group in cls._groups()})
         except ValueError as error:
             raise ValueError(f"Cannot read {path}: {error}") from error
 
     def differences(self, other: TrainConfig) -> dict[str, tuple]:
-        """(own, other's) values of fields that differ and may not change during a run."""
+        """Returns (own, other's) values of settings that differ and may not change in a run."""
         mine, theirs = self.flat(), other.flat()
         return {
             field.name: (mine[field.name], theirs[field.name])
@@ -346,9 +499,11 @@ class TrainConfig:
             if mine[field.name] != theirs[field.name] and not field.metadata["may_change"]
         }
 
-
-def _frozen(value):
-    return tuple(value) if isinstance(value, list) else value
+    @classmethod
+    def _groups(cls) -> Iterator[tuple[str, type[Settings]]]:
+        hints = typing.get_type_hints(cls)
+        for field in dataclasses.fields(cls):
+            yield field.name, hints[field.name]
 
 
 def _require_known(values, names, path, prefix=""):
@@ -357,31 +512,4 @@ def _require_known(values, names, path, prefix=""):
         raise ValueError(
             f"Cannot read {path}: unknown field {', '.join(map(repr, unknown))}. Another version of"
             " tf_biggan may have written it."
-        )
-
-
-def _check_field(field, value):
-    limits = field.metadata
-    if value is None:
-        checks.require(
-            "None" in str(field.type), f"`{field.name}` must have a value", **{field.name: value}
-        )
-        return
-    checks.require(
-        json_files.is_kind(value, str(field.type)),
-        f"`{field.name}` must be {json_files.words(str(field.type))}",
-        **{field.name: value},
-    )
-    choices = (*(limits["choices"] or ()), *((FORM,) if limits["extensible"] else ()))
-    if choices and not (limits["extensible"] and is_object_name(value)):
-        checks.require_choice(field.name, value, choices)
-    for bound, word, fails in (
-        ("minimum", "at least", lambda v, b: v < b),
-        ("maximum", "at most", lambda v, b: v > b),
-    ):
-        limit = limits[bound]
-        checks.require(
-            limit is None or not fails(value, limit),
-            f"`{field.name}` must be {word} {limit}",
-            **{field.name: value},
         )

@@ -39,6 +39,7 @@ KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "list": ("a list", lambda value: isinstance(value, (list, tuple))),
     "dict": ("an object", lambda value: isinstance(value, Mapping)),
     "tuple[int, ...]": ("a list of integers", lambda value: _all_are("int", value)),
+    "tuple[float, ...]": ("a list of finite numbers", lambda value: _all_are("float", value)),
     "tuple[str, ...]": ("a list of texts", lambda value: _all_are("str", value)),
 }
 OPTIONAL = " | None"

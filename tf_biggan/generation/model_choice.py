@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from tf_biggan import checks
-from tf_biggan.cli.generation_settings import DrawingSettings
+from tf_biggan.cli.shared_settings import GenerationSettings
 from tf_biggan.store.opened_model import OpenedModel, open_model
 
 
-def open_drawing_model(settings: DrawingSettings, iteration: int | None = None) -> OpenedModel:
+def open_drawing_model(settings: GenerationSettings, iteration: int | None = None) -> OpenedModel:
     """The model of the settings.
 
     Args:

@@ -1,0 +1,53 @@
+"""Settings of `python -m tf_biggan.prepare`. No TensorFlow is imported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tf_biggan.cli.settings import Settings, setting
+from tf_biggan.files.home_folder import ONE_PATH
+
+FORMATS = ("png", "jpeg")
+
+
+@dataclass(frozen=True)
+class PrepareConfig(Settings):
+    """Which images to prepare, and how they are stored."""
+
+    required: ClassVar = ("source", "resolution", "output")
+    help_groups: ClassVar = {
+        "Data": ("source", "split", "data_dir", "download"),
+        "Images": ("resolution", "image_channels", "format"),
+        "Output": ("output", "num_shards"),
+        "Computation": ("num_workers",),
+    }
+
+    source: str | None = setting(
+        None, "Images to prepare: digits, tfds:NAME, folder:PATH or tfrecord:PATH.", path=ONE_PATH
+    )
+    split: str | None = setting(
+        None,
+        "Split or slice of a tfds data set, or sub-folder of PATH. Default: the split train for"
+        " tfds.",
+    )
+    data_dir: str | None = setting(
+        None, "Folder of prepared tfds data sets. Default: that of TFDS.", path=ONE_PATH
+    )
+    download: bool = setting(False, "Download the tfds data set if it is not in data_dir.")
+    resolution: int | None = setting(None, "Height and width of the stored images in pixels.")
+    image_channels: int = setting(
+        3, "Channels of the stored images: 1 for grey, 2 for grey and alpha, 3 for RGB, 4 for RGBA."
+    )
+    format: str = setting(
+        "png", "png keeps every pixel; jpeg (quality 95) is smaller.", choices=FORMATS
+    )
+    output: str | None = setting(
+        None, "Folder to write. It is created if it does not exist.", path=ONE_PATH
+    )
+    num_shards: int | None = setting(
+        None, "Number of files to write. Default: one for every 256 MiB of pixels.", minimum=1
+    )
+    num_workers: int | None = setting(
+        None, "Number of images processed in parallel. Default: one on each core.", minimum=1
+    )

@@ -1,0 +1,181 @@
+"""The base of every command's settings: one dataclass field for each flag, checked when it is made.
+
+The same bounds, choices and types hold for `SampleConfig(batch_size=0)` in Python as for
+`--batch_size=0` on the command line. This module imports neither absl nor TensorFlow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from tf_biggan import checks
+from tf_biggan.cli.named_objects import FORM, is_object_name
+from tf_biggan.files import json_files
+
+
+def setting(
+    default: Any,
+    help_text: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[str, ...] | None = None,
+    extensible: bool = False,
+    may_change: bool = False,
+    path: str | None = None,
+    parse: Callable[[Any], Any] | None = None,
+    flag: str | None = None,
+    none_is_a_value: bool = False,
+) -> Any:
+    """Returns a dataclass field that also describes its flag.
+
+    Args:
+      default: Value if the flag is not given.
+      help_text: Help of the flag, in whole phrases.
+      minimum: Smallest number that is accepted.
+      maximum: Largest number that is accepted.
+      choices: Accepted values.
+      extensible: Whether MODULE:ATTRIBUTE, an object in the user's code, is accepted as well.
+      may_change: Whether a run can be resumed with another value.
+      path: One of `home_folder.EXPANDERS` if the value is a path or contains paths: `~` at the
+        start of a path is replaced by the home folder on the command line.
+      parse: Converts the text of the flag to the value of the field. Values that are given in
+        Python pass through it too.
+      flag: Name of the flag if it differs from the field's, such as "from".
+      none_is_a_value: Whether the text `none` is a value of its own. Otherwise `none` on the
+        command line stands for None, which undoes a value in a flag file.
+    """
+    metadata = dict(
+        help=help_text,
+        minimum=minimum,
+        maximum=maximum,
+        choices=choices,
+        extensible=extensible,
+        may_change=may_change,
+        path=path,
+        parse=parse,
+        flag=flag,
+        none_is_a_value=none_is_a_value,
+    )
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Type of a setting.
+
+    Attributes:
+      name: Name of the type in `json_files.KINDS`, such as "int" or "tuple[int, ...]".
+      optional: Whether None is accepted.
+    """
+
+    name: str
+    optional: bool
+
+    @property
+    def annotation(self) -> str:
+        """The kind as `json_files.require_kind` takes it, such as "int | None"."""
+        return self.name + (json_files.OPTIONAL if self.optional else "")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Base class of settings. Subclasses are frozen dataclasses whose fields `setting()` makes.
+
+    Class attributes:
+      required: Names of flags that must be given on the command line.
+      aliases: Additional name of a flag to the name of its field.
+      help_groups: Title of a group in --help to the flags in it, in the order of use.
+    """
+
+    required: ClassVar[tuple[str, ...]] = ()
+    aliases: ClassVar[Mapping[str, str]] = {}
+    help_groups: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+
+    def __post_init__(self):
+        kinds = self.kinds()
+        for field in self.settings():
+            value = _converted(field, getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
+            _check_value(field, kinds[field.name], value)
+
+    @classmethod
+    def settings(cls) -> list[dataclasses.Field]:
+        """Returns all fields that are flags."""
+        return list(dataclasses.fields(cls))
+
+    @classmethod
+    def kinds(cls) -> dict[str, Kind]:
+        """Returns the type of every field by the field's name."""
+        hints = typing.get_type_hints(cls)
+        return {field.name: _kind(hints[field.name]) for field in dataclasses.fields(cls)}
+
+    @classmethod
+    def from_flat(cls, values: Mapping[str, Any]) -> typing.Self:
+        """Returns settings from values by field name. Missing fields take their default.
+
+        Raises:
+          ValueError: A name is unknown or a value is not accepted.
+        """
+        require_fields(values, [field.name for field in cls.settings()])
+        return cls(**values)
+
+    def changed(self, names: typing.Iterable[str]) -> dict[str, Any]:
+        """Returns those of the named settings that differ from their default, with their value."""
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        values = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in values.items() if value != defaults[name]}
+
+
+def flag_name(field: dataclasses.Field) -> str:
+    """Returns the name of a field's flag."""
+    return field.metadata["flag"] or field.name
+
+
+def require_fields(values: Mapping[str, Any], names: typing.Collection[str]) -> None:
+    """Raises a ValueError if a name in `values` is not one of `names`."""
+    unknown = sorted(set(values) - set(names))
+    checks.require(not unknown, "these settings do not exist; see --help", unknown=unknown)
+
+
+def _kind(annotation: Any) -> Kind:
+    is_union = isinstance(annotation, types.UnionType)
+    options = typing.get_args(annotation) if is_union else (annotation,)
+    (kind,) = [option for option in options if option is not types.NoneType]
+    name = str(kind) if typing.get_args(kind) else kind.__name__
+    return Kind(name, types.NoneType in options)
+
+
+def _converted(field: dataclasses.Field, value: Any) -> Any:
+    """Returns the parsed value. JSON and absl give lists where the fields are tuples."""
+    if isinstance(value, list):
+        value = tuple(value)
+    parse = field.metadata["parse"]
+    return value if parse is None or value is None else parse(value)
+
+
+def _check_value(field: dataclasses.Field, kind: Kind, value: Any) -> None:
+    limits, given = field.metadata, {field.name: value}
+    if value is None:
+        checks.require(kind.optional, f"`{field.name}` must have a value", **given)
+        return
+    checks.require(
+        json_files.is_kind(value, kind.name),
+        f"`{field.name}` must be {json_files.words(kind.name)}",
+        **given,
+    )
+    choices = (*(limits["choices"] or ()), *((FORM,) if limits["extensible"] else ()))
+    if choices and not (limits["extensible"] and is_object_name(value)):
+        checks.require_choice(field.name, value, choices)
+    minimum, maximum = limits["minimum"], limits["maximum"]
+    checks.require(
+        minimum is None or value >= minimum, f"`{field.name}` must be at least {minimum}", **given
+    )
+    checks.require(
+        maximum is None or value <= maximum, f"`{field.name}` must be at most {maximum}", **given
+    )

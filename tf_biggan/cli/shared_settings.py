@@ -1,0 +1,198 @@
+"""Groups of settings that several commands share: the model, truncation, real images, devices.
+
+A command's settings inherit the groups that it needs. No TensorFlow is imported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from tf_biggan import checks
+from tf_biggan.cli import truncations
+from tf_biggan.cli.settings import Settings, setting
+from tf_biggan.files.home_folder import ONE_PATH
+
+STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
+MAX_SEED = 2**30 - 1
+MODEL_FLAGS = ("model", "raw", "iteration")
+TRUNCATION_FLAGS = ("truncation", "truncation_mode")
+REFERENCE_FLAGS = ("reference", "reference_split", "data_dir", "download")
+EXTRACTOR_FLAGS = ("extractor", "layer", "inception_weights", "feature_cache")
+EXTRACTORS = (
+    "classifier (trained on the reference images), inception, inception_bfloat16 (faster, but its"
+    " FID is not exact), a .keras file or the folder of a SavedModel"
+)
+BATCH_NORM_STATISTICS = {
+    "table": "table (matched to the truncation if the model has a table, otherwise running)",
+    "running": "running (moving averages of training)",
+    "batch": "batch (recomputed in every batch of images)",
+    "standing": "standing (averaged over many batches at the given truncation)",
+}
+
+
+@dataclass(frozen=True)
+class ModelSettings(Settings):
+    """The generator to open."""
+
+    model: str | None = setting(
+        None, "Folder of a run, a converted model or an exported SavedModel.", path=ONE_PATH
+    )
+    raw: bool = setting(
+        False, "Use the generator itself instead of its moving average. For runs only."
+    )
+    iteration: int | None = setting(
+        None, "Iteration of the checkpoint to open. For runs only. Default: the newest checkpoint."
+    )
+
+
+@dataclass(frozen=True)
+class TruncationModeSettings(Settings):
+    """How latent vectors are truncated."""
+
+    truncation_mode: str = setting(
+        truncations.SCALE,
+        "How latents are truncated to t. With scale, a normal distribution cut off at 2 is"
+        " multiplied by t, as in DeepMind's TF-Hub modules. With resample, a normal distribution"
+        " is cut off at t, as in the paper.",
+        choices=truncations.MODES,
+    )
+
+
+@dataclass(frozen=True)
+class TruncationSettings(TruncationModeSettings):
+    """Truncation of latent vectors; None for latents from N(0, I)."""
+
+    truncation: float | None = setting(
+        None,
+        "Truncation of the latents, a number above 0. Default: no truncation.",
+        parse=truncations.parse_number,
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        checks.require(
+            self.truncation_mode == truncations.SCALE or self._is_truncated(),
+            "`truncation_mode` has no effect without a truncation; give a truncation too, or leave"
+            " it out",
+            truncation_mode=self.truncation_mode,
+        )
+        truncations.require_in_range(self._all_truncations(), self.truncation_mode)
+
+    def truncation_ends(self) -> tuple[float | None, float | None]:
+        """Returns the truncation of the first and of the last image of a path."""
+        return self.truncation, self.truncation
+
+    def _is_truncated(self) -> bool:
+        return self.truncation is not None
+
+    def _all_truncations(self) -> tuple[float, ...]:
+        if self.truncation is None:
+            return ()
+        return self.truncation if isinstance(self.truncation, tuple) else (self.truncation,)
+
+
+def batch_norm_setting(default: str, choices: tuple[str, ...]) -> Any:
+    """Returns the setting `bn` of a command that offers these kinds of batch-norm statistics."""
+    words = ", ".join(BATCH_NORM_STATISTICS[choice] for choice in choices)
+    return setting(default, f"Batch-norm statistics: {words}.", choices=choices)
+
+
+def classes_setting(default: str) -> Any:
+    """Returns the setting `classes` of a command.
+
+    Args:
+      default: What happens if no classes are given.
+    """
+    return setting(
+        None,
+        "Classes, separated by commas: indices, ranges such as 0-9, names, WordNet IDs, or all."
+        f" Default: {default}.",
+    )
+
+
+@dataclass(frozen=True)
+class GenerationSettings(ModelSettings, TruncationSettings):
+    """Settings of every command that generates images: the model and how it is sampled."""
+
+    required: ClassVar[tuple[str, ...]] = ("model",)
+
+    bn: str = batch_norm_setting("table", ("table", "running"))
+    batch_size: int = setting(16, "Batch size. Images do not depend on it.", minimum=1)
+
+    def __post_init__(self):
+        super().__post_init__()
+        self._check_model()
+
+    def _check_model(self) -> None:
+        checks.require(self.model is not None, "--model must be given", model=self.model)
+
+
+@dataclass(frozen=True)
+class ReferenceSettings(Settings):
+    """The real images that generated images are compared with."""
+
+    reference: str | None = setting(
+        None,
+        "Real images to compare with: digits, tfds:NAME, folder:PATH or tfrecord:PATH. Default:"
+        " the data that the model was trained on, if the model is a run.",
+        path=ONE_PATH,
+    )
+    reference_split: str | None = setting(
+        None,
+        "Split of a tfds data set, or sub-folder of PATH. Default: the split that the run was"
+        " trained on.",
+    )
+    data_dir: str | None = setting(
+        None, "Folder of prepared tfds data sets. Default: that of TFDS.", path=ONE_PATH
+    )
+    download: bool = setting(False, "Download the tfds data set if it is not in data_dir.")
+
+
+@dataclass(frozen=True)
+class ExtractorSettings(Settings):
+    """The network that extracts features of images."""
+
+    extractor: str | None = setting(
+        None,
+        f"Feature extractor: {EXTRACTORS}. Default: inception if inception_weights are given,"
+        " otherwise classifier.",
+        path=ONE_PATH,
+    )
+    layer: str | None = setting(
+        None,
+        "Where features are taken in your own extractor: the name of a layer of a .keras file, or"
+        " of an output of a SavedModel.",
+    )
+    inception_weights: str | None = setting(
+        None,
+        "Weights of the Inception network: the frozen graph of 2015 (.pb or .tgz), pytorch-fid's"
+        " .pth file, or TF-GAN's TF-Hub module.",
+        path=ONE_PATH,
+    )
+    feature_cache: str = setting(
+        "default",
+        "Folder that keeps features and trained classifiers for later calls. `default` is"
+        " $TF_BIGGAN_CACHE or ~/.cache/tf_biggan; `none` keeps nothing.",
+        path=ONE_PATH,
+    )
+
+
+@dataclass(frozen=True)
+class DeviceSettings(Settings):
+    """The devices that a command computes on."""
+
+    strategy: str = setting(
+        "auto",
+        "Distribution strategy. With auto, the first of TPU, several machines (TF_CONFIG), several"
+        " GPUs and one device that is available.",
+        choices=STRATEGIES,
+        may_change=True,
+    )
+    tpu: str | None = setting(None, "Name or address of a TPU.", may_change=True)
+    cpu_replicas: int | None = setting(
+        None,
+        "Number of replicas on the CPU, to try several replicas without GPUs.",
+        minimum=1,
+        may_change=True,
+    )
