@@ -7,19 +7,10 @@ import sys
 
 import pytest
 
-from tf_biggan.cli.interpolate_settings import InterpolateConfig
-
 
 def run(*arguments):
     command = [sys.executable, "-m", "tf_biggan.interpolate", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def test_help_names_every_setting():
-    process = run("--help")
-    assert process.returncode == 0
-    for field in InterpolateConfig.settings():
-        assert f"--{field.name}" in process.stdout or f"--[no]{field.name}" in process.stdout
 
 
 @pytest.mark.parametrize(

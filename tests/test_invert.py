@@ -7,19 +7,10 @@ import sys
 
 import pytest
 
-from tf_biggan.cli.invert_settings import InvertConfig
-
 
 def run(*arguments):
     command = [sys.executable, "-m", "tf_biggan.invert", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def test_help_names_every_setting():
-    process = run("--help")
-    assert process.returncode == 0
-    for field in InvertConfig.settings():
-        assert f"--{field.name}" in process.stdout or f"--[no]{field.name}" in process.stdout
 
 
 @pytest.mark.parametrize(
@@ -30,7 +21,7 @@ def test_help_names_every_setting():
         (
             ["--model=m", "--image=a.png", "--class=3", "--truncation=0"],
             1,
-            "must be a number above 0",
+            "must be above 0",
         ),
     ],
 )

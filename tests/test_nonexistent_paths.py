@@ -9,6 +9,7 @@ from absl import flags as absl_flags
 
 from tf_biggan import convert
 from tf_biggan.cli import flags
+from tf_biggan.cli.convert_settings import ConvertConfig
 from tf_biggan.cli.evaluate_settings import EvaluateConfig
 from tf_biggan.cli.export_settings import ExportConfig
 from tf_biggan.cli.interpolate_settings import InterpolateConfig
@@ -88,10 +89,10 @@ def test_every_flag_with_a_path(tmp_path, monkeypatch, command, arguments):
 @pytest.mark.parametrize("arguments", [[], ["--to=biggan_pytorch"]])
 def test_convert(arguments):
     values = absl_flags.FlagValues()
-    convert.define(values)
+    flags.define(ConvertConfig, values)
     values(["convert", "--input=nowhere", OUTPUT, *arguments])
     with pytest.raises(ValueError, match=r"The input does not exist: 'nowhere'"):
-        convert.main(values)
+        convert.main(flags.parsed(ConvertConfig, values))
 
 
 @pytest.mark.parametrize("kind", ["folder", "tfrecord"])

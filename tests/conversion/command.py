@@ -11,15 +11,17 @@ import torch
 from absl import flags
 
 from tf_biggan import convert
+from tf_biggan.cli.convert_settings import ConvertConfig
+from tf_biggan.cli.flags import define, parsed
 from tf_biggan.store.model_directory import load_network, read_directory
 
 
 def run(**values) -> int:
     """Runs `python -m tf_biggan.convert` with these flags."""
     flag_values = flags.FlagValues()
-    convert.define(flag_values)
+    define(ConvertConfig, flag_values)
     flag_values(["convert", *(f"--{name}={value}" for name, value in values.items())])
-    return convert.main(flag_values)
+    return convert.main(parsed(ConvertConfig, flag_values))
 
 
 def converted(path: pathlib.Path, output: pathlib.Path, **values) -> tuple[dict, dict]:

@@ -6,8 +6,6 @@ import csv
 import functools
 import json
 import shutil
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -350,10 +348,3 @@ def test_bad_input_is_one_sentence(settings, message, run, npz, tmp_path, plain)
         scores_of(**{name: value.format(**places) for name, value in settings.items()})
     assert message.lower() in str(error.value).lower()
     assert "\n" not in str(error.value)
-
-
-def test_help_names_every_setting():
-    command = [sys.executable, "-m", "tf_biggan.evaluate", "--help"]
-    process = subprocess.run(command, capture_output=True, text=True, check=True)
-    for field in EvaluateConfig.settings():
-        assert f"--{field.name}" in process.stdout or f"--[no]{field.name}" in process.stdout

@@ -9,8 +9,8 @@ from tf_biggan.cli.export_settings import ExportConfig
 REFUSED = {
     "nothing": ({}, "exactly one of --output"),
     "two": (dict(output="a", model="m", describe="b"), "exactly one of --output"),
-    "no model": (dict(output="a"), "belong together"),
-    "no output": (dict(model="m", describe="a"), "belong together"),
+    "no model": (dict(output="a"), "must be given together"),
+    "no output": (dict(model="m", describe="a"), "must be given together"),
     "one row": (dict(model="m", output="a", truncation_grid="1"), "rows from 2 to 1001"),
     "words": (dict(model="m", output="a", truncation_grid="fine"), "auto, none or a number"),
 }

@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from tf_biggan.cli.generation_settings import DrawingSettings
+from tf_biggan.cli.shared_settings import GenerationSettings
 from tf_biggan.generation import model_choice as drawing_model
 from tf_biggan.generation.model_choice import open_drawing_model
 
@@ -21,13 +21,13 @@ def exported(monkeypatch):
 
 def test_a_saved_models_own_mode_of_truncation_is_needed(exported):
     with pytest.raises(ValueError, match=r"are of --truncation_mode=resample.*='scale'\.$"):
-        open_drawing_model(DrawingSettings(model="m", truncation="0.5"))
-    given = DrawingSettings(model="m", truncation="0.5", truncation_mode="resample")
+        open_drawing_model(GenerationSettings(model="m", truncation="0.5"))
+    given = GenerationSettings(model="m", truncation="0.5", truncation_mode="resample")
     assert open_drawing_model(given) is exported
 
 
 def test_without_a_truncation_no_mode_matters(exported):
-    assert open_drawing_model(DrawingSettings(model="m")) is exported
+    assert open_drawing_model(GenerationSettings(model="m")) is exported
 
 
 def test_the_checkpoint_is_the_settings_or_the_callers(monkeypatch):
@@ -38,7 +38,7 @@ def test_the_checkpoint_is_the_settings_or_the_callers(monkeypatch):
         return types.SimpleNamespace(generator=None)
 
     monkeypatch.setattr(drawing_model, "open_model", opened)
-    settings = DrawingSettings(model="m", raw=True, iteration=7)
+    settings = GenerationSettings(model="m", raw=True, iteration=7)
     open_drawing_model(settings)
     open_drawing_model(settings, iteration=3)
     assert asked == [("m", True, 7), ("m", True, 3)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import subprocess
 import sys
@@ -181,14 +180,6 @@ def command(*arguments):
         [sys.executable, "-m", "tf_biggan.train", *arguments], capture_output=True, text=True
     )
     return process.returncode, process.stdout, process.stderr.strip().splitlines()
-
-
-def test_help_names_every_setting():
-    code, out, _ = command("--help")
-    assert code == 0
-    for group in config().groups():
-        for field in dataclasses.fields(group):
-            assert f"--{field.name}" in out or f"--[no]{field.name}" in out
 
 
 @pytest.mark.parametrize(

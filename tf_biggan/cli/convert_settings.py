@@ -9,13 +9,17 @@ from tf_biggan.cli.settings import Settings, setting
 from tf_biggan.files.home_folder import ONE_PATH
 
 BIGGAN_PYTORCH = "biggan_pytorch"
+HUGGINGFACE = "huggingface"
+MMAGIC = "mmagic"
+STUDIOGAN = "studiogan"
+TFHUB = "tfhub"
 # Code bases whose weights can be converted, with the files that they write.
 FAMILIES = {
     BIGGAN_PYTORCH: "ajbrock/BigGAN-PyTorch: G.pth, G_ema.pth or D.pth, or their folder",
-    "huggingface": "pytorch-pretrained-BigGAN: *pytorch_model.bin, with its config.json beside it",
-    "mmagic": "mmagic, mmediting, mmgeneration: one .pth",
-    "studiogan": "PyTorch-StudioGAN: model=G_ema-best-weights-step=N.pth, or its folder",
-    "tfhub": "DeepMind's TF-Hub modules biggan-* and biggan-deep-*: the folder",
+    HUGGINGFACE: "pytorch-pretrained-BigGAN: *pytorch_model.bin, with its config.json beside it",
+    MMAGIC: "mmagic, mmediting, mmgeneration: one .pth",
+    STUDIOGAN: "PyTorch-StudioGAN: model=G_ema-best-weights-step=N.pth, or its folder",
+    TFHUB: "DeepMind's TF-Hub modules biggan-* and biggan-deep-*: the folder",
 }
 FORMATS = ("pth", "npz")
 CHANNEL_ORDERS = ("rgb", "bgr")

@@ -94,7 +94,7 @@ class _Evaluation:
         self._config = config
         self.protocol = get_protocol(config.protocol)
         self._selected = select(config, self.protocol)
-        self.strategy = create_strategy(config.strategy, config.tpu)
+        self.strategy = create_strategy(config.strategy, config.tpu, config.cpu_replicas)
         self._folder = cache_of(config.feature_cache)
         features = None if self._folder is None else os.path.join(self._folder, FEATURES_FOLDER)
         self._cache = ArrayCache(features)
