@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.golden_files import golden
 from tf_biggan.networks.layers.batch_norm import BatchNorm, ConditionalBatchNorm, table_position
@@ -27,6 +28,34 @@ def test_training_output_and_running_statistics():
     np.testing.assert_allclose(output, expected, atol=1e-5)
     np.testing.assert_allclose(norm.moving_mean[0], 0.25 * mean, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(norm.moving_variance[0], 0.75 + 0.25 * variance, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(3,), (8, 3)])
+def test_gradients_are_those_of_automatic_differentiation(shape):
+    random = np.random.RandomState(1)
+    values = [X, random.standard_normal(shape), random.standard_normal(shape)]
+    inputs = [tf.constant(value, tf.float64) for value in values]
+    norm = BatchNorm(epsilon=1e-3, dtype="float64")
+    norm.build(X.shape)
+
+    def plain(x, gain, offset):
+        mean, variance = tf.nn.moments(x, (0, 1, 2))
+        maps = (tf.reshape(part, (-1, 1, 1, 3)) for part in (gain, offset))
+        gain, offset = maps
+        return (x - mean) / tf.sqrt(variance + 1e-3) * gain + offset
+
+    results = []
+    for function in (plain, lambda *inputs: norm.normalize(*inputs, None, True)):
+        with tf.GradientTape() as outer:
+            outer.watch(inputs)
+            with tf.GradientTape() as tape:
+                tape.watch(inputs)
+                total = tf.reduce_sum(tf.sin(function(*inputs)))
+            first = tape.gradient(total, inputs)
+            penalty = sum(tf.reduce_sum(gradient**2) for gradient in first)
+        results.append((*first, *outer.gradient(penalty, inputs)))
+    for theirs, ours in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-10)
 
 
 def test_inference_uses_and_keeps_the_running_statistics():
