@@ -287,6 +287,6 @@ def iteration(config, channels_last: bool = False, compiled: bool = False) -> Ca
             for old, new in zip((*average.parameters(), *average.buffers()), sources, strict=True):
                 if old.is_floating_point():
                     old.lerp_(new, 1 - step.ema_decay)
-        return float(loss)
+        return loss.item()
 
     return one
