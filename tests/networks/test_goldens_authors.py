@@ -20,7 +20,7 @@ from tests.networks.golden_models import (
     check_sigmas,
 )
 from tf_biggan.conversion import biggan_pytorch
-from tf_biggan.networks.network import variables_by_path, with_attention
+from tf_biggan.networks.network import variables_by_path
 from tf_biggan.training import losses
 
 FLOAT32_RTOL = 1e-2
@@ -95,7 +95,7 @@ def test_logits(fresh, training):
 def test_every_part_of_the_generator(fresh, training, monkeypatch):
     generator = fresh.generator
     parts = {"linear": generator.first, "output_layer": generator.to_image}
-    for index, (block, attention) in enumerate(with_attention(generator)):
+    for index, (block, attention) in enumerate(generator.blocks_with_attention()):
         parts |= {f"blocks.{index}.0": block, f"blocks.{index}.1": attention}
     probes = fresh.golden.info["probe_G_train" if training else "probe_G_eval"]
     _check_probes(parts, probes, lambda: fresh.generate(training), monkeypatch)
@@ -109,7 +109,7 @@ def test_every_part_of_the_discriminator(fresh, monkeypatch):
         "linear": discriminator.to_logit,
         "embed": discriminator.class_embedding,
     }
-    for index, (block, attention) in enumerate(with_attention(discriminator)):
+    for index, (block, attention) in enumerate(discriminator.blocks_with_attention()):
         stage, inner = divmod(index, discriminator.depth)
         parts |= {f"blocks.{stage}.{inner}": block}
         parts |= {f"blocks.{stage}.{discriminator.depth}": attention} if attention else {}

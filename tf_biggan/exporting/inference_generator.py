@@ -161,12 +161,12 @@ POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 class InferenceGenerator(Generator):
     """A `Generator` of folded weights, equal to it; from maps of 8x8 it has `PhaseConv2D`."""
 
-    def _block_factory(self, index):
-        factory = super()._block_factory(index)
+    def block_settings(self, index):
+        settings = super().block_settings(index)
         doublings = sum(spec.resample for spec in self.block_specs[:index])
-        if min(self.bottom_size) * 2**doublings < SMALLEST_SIDE:
-            return factory
-        return PhaseFactory(**vars(factory))
+        if min(self.bottom_size) * 2**doublings >= SMALLEST_SIDE:
+            settings["factory"] = PhaseFactory(**vars(settings["factory"]))
+        return settings
 
 
 def inference_generator(

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import keras
 from keras import ops
 
-from tf_biggan.networks.architectures import get_architecture
 from tf_biggan.networks.block_specs import discriminator_blocks
 from tf_biggan.networks.blocks import (
     DeepDiscriminatorBlock,
@@ -15,21 +12,10 @@ from tf_biggan.networks.blocks import (
     RectifiedDeepDiscriminatorBlock,
     RectifiedDiscriminatorBlock,
 )
-from tf_biggan.networks.layers.attention import SelfAttention
-from tf_biggan.networks.layers.factory import LayerFactory
-from tf_biggan.networks.layers.initializers import child_seed
+from tf_biggan.networks.inputs import check_float, check_labels, from_list
 from tf_biggan.networks.layers.precision import wide_dtype
 from tf_biggan.networks.layers.spectral_norm import DEFAULT_SN_EPSILON
-from tf_biggan.networks.network import (
-    build_trunk,
-    check_float,
-    check_labels,
-    check_shared_arguments,
-    default,
-    from_list,
-    integers,
-    with_attention,
-)
+from tf_biggan.networks.network import Network
 
 # By variant and `rectified_shortcuts`.
 BLOCKS = {
@@ -41,37 +27,42 @@ BLOCKS = {
 
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
-class Discriminator(keras.Model):
-    """Logits of images being real for their class: [N, H, W, C] in [-1, 1], labels to [N].
+class Discriminator(Network):
+    """Maps images [N, H, W, C] in [-1, 1] and labels to logits [N], large for real images.
 
-    The head sums features over positions, then adds a dense layer's output and the inner product
-    with the class's embedding (projection; none if unconditional). Every variable exists after
-    construction. Arguments that are None take the architecture's published value.
+    The head sums the features over all positions. The logit is the output of a dense layer plus,
+    in a conditional network, the inner product of the features and the embedding of the class
+    (projection). All variables exist after construction. An argument that is None takes the value
+    that the architecture publishes.
 
     Args:
-      architecture: a name in `ARCHITECTURES`, an `Architecture`, or its fields as a dict.
-      num_classes: classes; 0 for an unconditional discriminator.
-      base_channels: width multiplier, the papers' "ch".
-      depth: blocks per resolution.
-      attention_stages: stages, from 0, after whose last block attention stands.
-      image_channels: 1 to 4.
-      bottom_size: the generator's; images are larger by the architecture's `scale`.
-      wide: whether a BigGAN block's inner width is its output's (BigGAN) or its input's (SN-GAN).
-      rectified_shortcuts: whether shortcuts see features after the ReLU (StudioGAN) or before it.
-      spectral_norm: whether kernels are spectrally normalised.
-      sn_epsilon: epsilon of the spectral norm.
-      initializer: "ortho", "n02" or "glorot"; biases start at 0.
-      seed: integer for reproducible initial values, None for random ones.
-      **kwargs: Keras's own, such as `dtype` and `name`.
+      architecture: A name in `ARCHITECTURES`, an `Architecture`, or the fields of one as a dict.
+      num_classes: Number of classes; 0 for an unconditional discriminator.
+      base_channels: Width multiplier, "ch" in the papers.
+      depth: Residual blocks per resolution.
+      attention_stages: Stages, counted from 0, whose last block is followed by self-attention.
+      image_channels: Channels of the images, 1 to 4.
+      bottom_size: The generator's `bottom_size`. Images are larger by the architecture's `scale`.
+      wide: Whether the inner width of a BigGAN block is its output width, as in BigGAN. If False,
+        it is the input width, as in SN-GAN.
+      rectified_shortcuts: Whether shortcuts take features after the ReLU, as in
+        PyTorch-StudioGAN. If False, they take features before it.
+      spectral_norm: Whether kernels are spectrally normalised.
+      sn_epsilon: Epsilon of the spectral norm.
+      initializer: Initial kernels: "ortho", "n02" or "glorot". Biases start at 0.
+      seed: Integer for reproducible initial values; None for random ones.
+      **kwargs: Arguments of `keras.Model`, such as `dtype` and `name`.
 
     Call arguments:
       images: [N, H, W, image_channels].
-      labels: class indices [N], class weights [N, num_classes], or None if unconditional.
-      training: whether the vectors u of spectral norm are moved.
+      labels: Class indices [N], class weights [N, num_classes], or None if unconditional.
+      training: Whether the vectors u of the spectral norm are updated.
 
     Raises:
-      ValueError: an argument is out of range, or inputs do not fit the model.
+      ValueError: An argument is out of range, or inputs do not fit the network.
     """
+
+    side = "discriminator"
 
     def __init__(
         self,
@@ -90,81 +81,51 @@ class Discriminator(keras.Model):
         seed=None,
         **kwargs,
     ):
-        super().__init__(autocast=False, **kwargs)
-        row = get_architecture(architecture)
-        self.architecture = row
-        self.num_classes = num_classes
-        self.base_channels = default(base_channels, row.base_channels)
-        self.depth = default(depth, row.depth)
-        self.attention_stages = integers(
-            "attention_stages", default(attention_stages, row.discriminator.attention)
-        )
-        self.image_channels = image_channels
-        self.bottom_size = integers("bottom_size", bottom_size)
-        self.wide = wide
-        self.rectified_shortcuts = rectified_shortcuts
-        self.seed = seed
-        check_shared_arguments(self)
-        self.factory = LayerFactory(
-            spectral_norm=spectral_norm,
-            sn_epsilon=sn_epsilon,
-            initializer=initializer,
-            seed=child_seed(seed, "discriminator"),
-        )
+        super().__init__(locals(), **kwargs)
+        self.factory = self.create_factory()
         self._create_layers()
         self.build()
 
     def _create_layers(self):
-        row, factory = self.architecture, self.factory
-        self.block_specs = discriminator_blocks(
-            row,
+        # The attributes are set in the order in which Keras lists the variables.
+        specs = discriminator_blocks(
+            self.architecture,
             self.base_channels,
             self.depth,
             self.attention_stages,
             self.image_channels,
             self.wide,
         )
-        deep = row.variant == "biggan_deep"
-        stem_channels = self.block_specs[0].in_channels
-        self.stem = factory.conv(self, "stem", stem_channels, 3) if deep else None
-        self.blocks = tuple(self._block(i, deep) for i in range(len(self.block_specs)))
-        self.attentions = tuple(
-            SelfAttention(factory=factory.child(name), dtype=self.dtype_policy, name=name)
-            for name in (f"attention_{i}" for i, s in enumerate(self.block_specs) if s.attention)
-        )
-        features = self.block_specs[-1].out_channels
-        self.to_logit = factory.dense(self, "to_logit", 1)
+        is_deep = self.architecture.variant == "biggan_deep"
+        self.stem = self.factory.conv(self, "stem", specs[0].in_channels, 3) if is_deep else None
+        self.create_trunk(specs)
+        self.to_logit = self.factory.dense(self, "to_logit", 1)
         self.class_embedding = (
-            factory.embedding(self, "class_embedding", self.num_classes, features)
+            self.factory.embedding(
+                self, "class_embedding", self.num_classes, specs[-1].out_channels
+            )
             if self.num_classes
             else None
         )
 
-    def _block(self, index, deep):
-        name = f"block_{index}"
-        settings = dict(factory=self.factory.child(name), dtype=self.dtype_policy, name=name)
-        if not deep:
+    def create_block(self, index):
+        settings = self.block_settings(index)
+        if self.architecture.variant == "biggan":
             settings["preactivate"] = index > 0
-        kind = BLOCKS[self.architecture.variant, self.rectified_shortcuts]
-        return kind(self.block_specs[index], **settings)
+        return BLOCKS[self.architecture.variant, self.rectified_shortcuts](**settings)
 
     def build(self, images_shape=None, labels_shape=None):
         shape = (None, *self.image_size, self.image_channels)
         if self.stem is not None:
             self.stem.build(shape)
             shape = self.stem.compute_output_shape(shape)
-        shape = build_trunk(self, shape)
+        shape = self.build_trunk(shape)
         self.to_logit.build((None, shape[-1]))
         if self.class_embedding is not None:
             self.class_embedding.build()
 
-    @property
-    def image_size(self) -> tuple[int, int]:
-        """(height, width) of the images."""
-        return tuple(side * self.architecture.scale for side in self.bottom_size)
-
     def __call__(self, images, labels=None, **kwargs):
-        # Keras takes only tensors by position and would not convert lists.
+        # Keras accepts only tensors as positional arguments and does not convert lists.
         return super().__call__(images, from_list("labels", labels), **kwargs)
 
     def call(self, images, labels=None, training=False):
@@ -180,28 +141,18 @@ class Discriminator(keras.Model):
         return logits + ops.sum(products, axis=-1)
 
     def features(self, images, training=False):
-        """What the head sees: last feature map after ReLU, summed over positions [N, features]."""
+        """Returns the input of the head: the last features after ReLU, summed over positions.
+
+        Args:
+          images: [N, H, W, image_channels].
+          training: Whether the vectors u of the spectral norm are updated.
+
+        Returns:
+          [N, features].
+        """
         x = images if self.stem is None else self.stem(images, training=training)
-        for block, attention in with_attention(self):
+        for block, attention in self.blocks_with_attention():
             x = block(x, training=training)
             if attention is not None:
                 x = attention(x, training=training)
         return ops.sum(ops.relu(ops.cast(x, wide_dtype(self))), axis=(1, 2))
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "architecture": dataclasses.asdict(self.architecture),
-            "num_classes": self.num_classes,
-            "base_channels": self.base_channels,
-            "depth": self.depth,
-            "attention_stages": self.attention_stages,
-            "image_channels": self.image_channels,
-            "bottom_size": self.bottom_size,
-            "wide": self.wide,
-            "rectified_shortcuts": self.rectified_shortcuts,
-            "spectral_norm": self.factory.spectral_norm,
-            "sn_epsilon": self.factory.sn_epsilon,
-            "initializer": self.factory.initializer,
-            "seed": self.seed,
-        }

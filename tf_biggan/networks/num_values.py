@@ -1,24 +1,32 @@
-"""How many numbers a network's variables hold, from its arguments: known before it is built."""
+"""Counts the numbers in a network's variables from its arguments, before the network is built."""
 
 from __future__ import annotations
 
+import types
 from collections.abc import Mapping
 
 from tf_biggan.checks import require
 from tf_biggan.files import input_bounds
-from tf_biggan.networks.architectures import get_architecture
 from tf_biggan.networks.block_specs import BlockSpec, discriminator_blocks, generator_blocks
 from tf_biggan.networks.conditioning import LatentPlan
+from tf_biggan.networks.discriminator import Discriminator
+from tf_biggan.networks.generator import Generator
 from tf_biggan.networks.layers.attention import QUERY_RATIO, VALUE_RATIO
-from tf_biggan.networks.network import default
-
-BOTTOM_SIZE = (4, 4)
+from tf_biggan.networks.network import Network
 
 
 def require_stored(values: int, stored: int, path: str) -> None:
-    """Raises ValueError if a network of `values` numbers has far more than its file, `stored`.
+    """Checks that a network is not far larger than the file that it is loaded from.
 
-    It is asked before the network is allocated. `path` names the file in the message.
+    Call this before the network is built, so that a damaged file cannot exhaust the memory.
+
+    Args:
+      values: Numbers in the variables of the network.
+      stored: Numbers in the file.
+      path: The path of the file, for the message.
+
+    Raises:
+      ValueError: The file has far fewer numbers than the network.
     """
     require(
         values <= stored + input_bounds.MISSING_NUMBERS,
@@ -29,31 +37,22 @@ def require_stored(values: int, stored: int, path: str) -> None:
 
 
 def generator_values(arguments: Mapping[str, object]) -> int:
-    """Numbers in the variables of a `Generator` of these arguments.
+    """Returns how many numbers the variables of a `Generator` with these arguments hold.
 
     Raises:
-      ValueError: it has more blocks than any that is known, or the arguments contradict each other.
+      ValueError: The network has more blocks than `input_bounds` allows, or arguments contradict
+        each other.
     """
-    row = get_architecture(arguments["architecture"])
-    depth = default(arguments.get("depth"), row.depth)
-    stages = default(arguments.get("attention_stages"), row.generator.attention)
-    _check_blocks(depth * len(row.generator.resample))
-    base = default(arguments.get("base_channels"), row.base_channels)
-    blocks = generator_blocks(row, base, depth, tuple(stages))
-    classes = arguments["num_classes"]
-    embedding = default(arguments.get("embedding_dim"), row.embedding_dim) if classes else 0
-    plan = LatentPlan(
-        default(arguments.get("latent_injection"), row.latent_injection),
-        default(arguments.get("latent_dim"), row.latent_dim),
-        embedding,
-        len(blocks),
-    )
-    normal = arguments.get("spectral_norm", True)
-    moments = 2 * arguments.get("num_statistics", 1)
+    values = _complete(Generator, arguments)
+    row, classes, normal = values.architecture, values.num_classes, values.spectral_norm
+    blocks = generator_blocks(row, values.base_channels, values.depth, values.attention_stages)
+    embedding = values.embedding_dim if classes else 0
+    plan = LatentPlan(values.latent_injection, values.latent_dim, embedding, len(blocks))
+    moments = 2 * values.num_statistics
     modulation = 2 * _modulation(plan, classes)
-    # A row of u for every channel that a modulation gives.
+    # The dense layers of gain and offset have one entry of u for each channel.
     modulation += 2 * normal * (plan.condition_dim > 0)
-    height, width = arguments.get("bottom_size", BOTTOM_SIZE)
+    height, width = values.bottom_size
     total = classes * embedding
     total += _kernel(plan.first_dim, height * width * blocks[0].in_channels, 1, normal)
     for block in blocks:
@@ -61,49 +60,54 @@ def generator_values(arguments: Mapping[str, object]) -> int:
         total += sum(inputs * (moments + modulation) for inputs, _, _ in convolutions)
         total += _block_values(block, convolutions, row.variant == "biggan", normal)
     last = blocks[-1].out_channels
-    image = _kernel(last, arguments.get("image_channels", 3), 9, normal)
+    image = _kernel(last, values.image_channels, 9, normal)
     return total + last * (moments + 2) + image
 
 
 def discriminator_values(arguments: Mapping[str, object]) -> int:
-    """Numbers in the variables of a `Discriminator` of these arguments.
+    """Returns how many numbers the variables of a `Discriminator` with these arguments hold.
 
     Raises:
-      ValueError: it has more blocks than any that is known.
+      ValueError: The network has more blocks than `input_bounds` allows.
     """
-    row = get_architecture(arguments["architecture"])
-    depth = default(arguments.get("depth"), row.depth)
-    stages = default(arguments.get("attention_stages"), row.discriminator.attention)
-    _check_blocks(depth * len(row.discriminator.resample))
-    channels = arguments.get("image_channels", 3)
-    base = default(arguments.get("base_channels"), row.base_channels)
-    wide = arguments.get("wide", True)
-    blocks = discriminator_blocks(row, base, depth, tuple(stages), channels, wide)
-    normal = arguments.get("spectral_norm", True)
+    values = _complete(Discriminator, arguments)
+    row, normal = values.architecture, values.spectral_norm
+    blocks = discriminator_blocks(
+        row,
+        values.base_channels,
+        values.depth,
+        values.attention_stages,
+        values.image_channels,
+        values.wide,
+    )
     total = 0
     if row.variant == "biggan_deep":
-        total += _kernel(channels, blocks[0].in_channels, 9, normal)
+        total += _kernel(values.image_channels, blocks[0].in_channels, 9, normal)
     for block in blocks:
         convolutions = _convolutions(block, row.variant)
         total += _block_values(block, convolutions, row.variant == "biggan", normal)
         if row.variant == "biggan_deep" and block.out_channels > block.in_channels:
             total += _kernel(block.in_channels, block.out_channels - block.in_channels, 1, normal)
     features = blocks[-1].out_channels
-    return total + _kernel(features, 1, 1, normal) + arguments["num_classes"] * (features + normal)
+    return total + _kernel(features, 1, 1, normal) + values.num_classes * (features + normal)
 
 
-def _check_blocks(count):
+def _complete(kind: type[Network], arguments) -> types.SimpleNamespace:
+    """Returns all arguments of a network as attributes, and checks its number of blocks."""
+    values = types.SimpleNamespace(**kind.complete_arguments(arguments))
+    count = values.depth * len(getattr(values.architecture, kind.side).resample)
     limit = input_bounds.RESIDUAL_BLOCKS
     require(count <= limit, f"a network may have {limit} residual blocks", blocks=count)
+    return values
 
 
 def _modulation(plan: LatentPlan, classes: int) -> int:
-    """Numbers that give one channel its gain, or its offset."""
+    """Returns how many numbers determine the gain (or the offset) of one channel."""
     return plan.condition_dim or classes or 1
 
 
 def _convolutions(block: BlockSpec, variant: str) -> tuple[tuple[int, int, int], ...]:
-    """(inputs, outputs, positions of the kernel) of the convolutions that follow one another."""
+    """Returns (inputs, outputs, positions of the kernel) of the block's main convolutions."""
     entering, hidden, leaving = block.in_channels, block.hidden_channels, block.out_channels
     if variant == "biggan":
         return ((entering, hidden, 9), (hidden, leaving, 9))
@@ -122,5 +126,5 @@ def _block_values(block, convolutions, projects, normal) -> int:
 
 
 def _kernel(inputs, outputs, positions, normal) -> int:
-    """A kernel, its bias, and u where it is spectrally normalised."""
+    """Returns the numbers of a kernel, of its bias and, under spectral norm, of u."""
     return outputs * (inputs * positions + 1 + normal)

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tf_biggan import checks
 from tf_biggan.files import saved_model_files
 from tf_biggan.files.json_files import field, read_json
-from tf_biggan.networks.network import check_labels, from_list
+from tf_biggan.networks.inputs import check_labels, from_list
 
 EXTRA_FOLDER = "assets.extra"
 METADATA_FILE = "tf_biggan.json"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from tf_biggan import checks
 from tf_biggan.networks.discriminator import Discriminator
-from tf_biggan.networks.network import with_attention
 
 
 def freeze_blocks(discriminator: Discriminator, count: int) -> None:
@@ -28,7 +27,7 @@ def freeze_blocks(discriminator: Discriminator, count: int) -> None:
     checks.require_integer("freeze_d_blocks", count, 0, len(discriminator.blocks))
     if count and discriminator.stem is not None:
         discriminator.stem.trainable = False
-    for block, attention in list(with_attention(discriminator))[:count]:
+    for block, attention in list(discriminator.blocks_with_attention())[:count]:
         block.trainable = False
         if attention is not None:
             attention.trainable = False
