@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from tests.evaluation import tiny
-from tests.evaluation.metric_goldens import METRICS as GOLDENS
-from tests.evaluation.metric_goldens import feature_sets
+from tests.evaluation.scores.metric_goldens import METRICS as GOLDENS
+from tests.evaluation.scores.metric_goldens import feature_sets
+from tf_biggan.evaluation import metrics
+from tf_biggan.evaluation.class_matching import BY_INDEX, BY_NAME, why_classes_differ
 from tf_biggan.evaluation.features.extraction import Features
-from tf_biggan.evaluation.matched_labels import BY_INDEX, BY_NAME, why_classes_differ
+from tf_biggan.evaluation.metrics import METRICS, Context, ReferenceFeatures, score_name
 from tf_biggan.evaluation.protocol import ALL_METRICS, DEFAULT
-from tf_biggan.evaluation.scores import metrics
 from tf_biggan.evaluation.scores.frechet import feature_statistics
-from tf_biggan.evaluation.scores.metrics import METRICS, Context, Reference, score_name
 
 QUICK = dataclasses.replace(DEFAULT, kid_subsets=3, kid_subset_size=100)
 
@@ -32,7 +32,7 @@ def features(count=300, seed=0, shift=0.0, logits=True, labels=True, dim=6):
 
 def reference_of(found, names=("a", "b", "c")):
     description = {"count": len(found.features)}
-    return Reference(feature_statistics(found.features), found, names, description)
+    return ReferenceFeatures(feature_statistics(found.features), found, names, description)
 
 
 def context(prefix="extractor_", kind="classifier", generated=None, real=None, **more):
@@ -157,7 +157,7 @@ def test_too_few_images_are_told_and_kid_stands_beside():
     notes = []
     few = context(generated=features(5))
     assert metrics.beside_small_samples(few, ("fid",), notes) == ("kid",)
-    assert "5 generated images do not fill 6 dimensions" in notes[0]
+    assert "5 generated images are too few for 6 features" in notes[0]
     value = METRICS["fid"](few).values["fid"]
     assert np.isfinite(value) and value >= 0
     kid = METRICS["kid"](few)
@@ -172,4 +172,4 @@ def test_a_class_of_one_image_is_left_out_and_told():
     labels = np.where(np.arange(300) == 0, 2, np.arange(300) % 2).astype(np.int32)
     result = METRICS["intra_fid"](context(real=dataclasses.replace(real, labels=labels)))
     assert set(result.per_class["intra_fid"]) == {"a", "b"}
-    assert "1 classes of 1 or no image: c" in result.notes[0]
+    assert "1 classes with fewer than 2 images: c" in result.notes[0]

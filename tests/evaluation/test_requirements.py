@@ -11,38 +11,38 @@ from tests.evaluation import tiny
 from tf_biggan.evaluation.protocol import ALL_METRICS, DEFAULT, PROTOCOLS
 from tf_biggan.evaluation.requirements import (
     NEEDS,
-    Network,
-    Prospect,
-    Side,
+    EvaluationPlan,
+    ExtractorSummary,
+    ImagesSummary,
     computable,
-    lacking,
-    network_named,
+    expected_extractor,
+    unmet_need,
 )
 
 NAMES = ("a", "b", "c")
-CLASSIFIER = Network("classifier", True, 6)
-INCEPTION = network_named("inception", None)
-STATISTICS = Side(500, None, (), False, "--reference")
+CLASSIFIER = ExtractorSummary("classifier", True, 6)
+INCEPTION = expected_extractor("inception", None)
+STATISTICS = ImagesSummary(500, None, (), False, "--reference")
 UNKNOWN = dataclasses.replace(STATISTICS, count=None)
 
 
 def side(count=300, flag="--num_images", labels=None, names=NAMES):
     labels = np.arange(count) % 3 if labels is None else labels
-    return Side(count, labels, names, True, flag)
+    return ImagesSummary(count, labels, names, True, flag)
 
 
 def real(count=300, **more):
     return side(count, flag="--reference_images", **more)
 
 
-def prospect(**changes):
-    usual = Prospect(side(), real(), CLASSIFIER, DEFAULT)
+def plan(**changes):
+    usual = EvaluationPlan(side(), real(), CLASSIFIER, DEFAULT)
     return dataclasses.replace(usual, **changes)
 
 
 def test_every_metric_has_its_needs_and_all_of_one_set_can_be_computed():
     assert set(NEEDS) == set(ALL_METRICS)
-    assert computable(prospect(), ALL_METRICS) == (ALL_METRICS, {})
+    assert computable(plan(), ALL_METRICS) == (ALL_METRICS, {})
 
 
 UNTRAINED = dataclasses.replace(CLASSIFIER, trainable=False)
@@ -67,7 +67,11 @@ LACKS = {
         dict(generated=side(9)),
         "at least 10 generated images, one for each split, and there are 9 (--num_images)",
     ),
-    "logits": ("is", dict(network=network_named("net.keras", None)), "an extractor with logits"),
+    "logits": (
+        "is",
+        dict(extractor=expected_extractor("net.keras", None)),
+        "an extractor with logits",
+    ),
     "kid of one": ("kid", dict(generated=side(1)), "at least 2 generated images"),
     "kid of a protocol": (
         "kid",
@@ -93,7 +97,7 @@ LACKS = {
     ),
     "line": (
         "fid_infinity",
-        dict(network=INCEPTION),
+        dict(extractor=INCEPTION),
         "at least 20,490 generated images, ten times as many as the 2,048 features and ten, and"
         " there are 300",
     ),
@@ -102,7 +106,7 @@ LACKS = {
         dict(generated=dataclasses.replace(side(), labels=None)),
         "whose classes are known",
     ),
-    "other network": ("accuracy", dict(network=INCEPTION), "the classifier as extractor"),
+    "other network": ("accuracy", dict(extractor=INCEPTION), "the classifier as extractor"),
     "other classes": (
         "accuracy",
         dict(generated=side(names=("x", "y", "z"))),
@@ -125,11 +129,11 @@ LACKS = {
         " generated images (--num_images) and 300 reference images (--reference_images) of 3"
         " classes",
     ),
-    "no classes to train on": ("fid", dict(network=UNTRAINED), "at least two classes"),
+    "no classes to train on": ("fid", dict(extractor=UNTRAINED), "at least two classes"),
     **{
         f"statistics alone, {name}": (
             name,
-            dict(reference=STATISTICS, network=INCEPTION),
+            dict(reference=STATISTICS, extractor=INCEPTION),
             "not only their statistics",
         )
         for name in ("kid", "precision_recall", "density_coverage", "intra_fid")
@@ -139,31 +143,31 @@ LACKS = {
 
 @pytest.mark.parametrize("name, changes, sentence", LACKS.values(), ids=LACKS)
 def test_what_a_metric_lacks_is_a_sentence_with_number_and_flag(name, changes, sentence):
-    found = lacking(prospect(**changes), name)
+    found = unmet_need(plan(**changes), name)
     assert found.startswith("needs ") and sentence in found
 
 
 @pytest.mark.parametrize("reference", [STATISTICS, UNKNOWN])
 def test_statistics_are_enough_for_distances(reference):
-    found = prospect(reference=reference, generated=side(20_490), network=INCEPTION)
+    found = plan(reference=reference, generated=side(20_490), extractor=INCEPTION)
     assert computable(found, ALL_METRICS)[0] == ("fid", "is", "fid_infinity")
 
 
 def test_the_fewest_images_are_enough():
     for name, count in (("fid", 2), ("is", 10), ("precision_recall", 4), ("density_coverage", 6)):
         both = dict(generated=side(count), reference=real(count))
-        assert lacking(prospect(**both), name) is None, name
+        assert unmet_need(plan(**both), name) is None, name
     # The size of the features is not known before a user's network is open.
-    own = Network("own", False, None)
-    assert lacking(prospect(network=own, generated=side(3)), "fid_infinity") is None
-    assert lacking(prospect(generated=side(69)), "fid_infinity") is not None
-    assert lacking(prospect(generated=side(70)), "fid_infinity") is None
-    assert lacking(prospect(generated=side(6), reference=real(6)), "intra_fid") is None
+    own = ExtractorSummary("own", False, None)
+    assert unmet_need(plan(extractor=own, generated=side(3)), "fid_infinity") is None
+    assert unmet_need(plan(generated=side(69)), "fid_infinity") is not None
+    assert unmet_need(plan(generated=side(70)), "fid_infinity") is None
+    assert unmet_need(plan(generated=side(6), reference=real(6)), "intra_fid") is None
 
 
 def test_a_network_before_it_is_open():
     labelled, one_class = tiny.images(6), tiny.images(6, classes=1)
-    assert network_named("classifier", labelled).trainable
-    assert not network_named("classifier", one_class).trainable
-    assert not network_named("classifier", None).trainable
-    assert network_named("inception_bfloat16", None) == INCEPTION
+    assert expected_extractor("classifier", labelled).trainable
+    assert not expected_extractor("classifier", one_class).trainable
+    assert not expected_extractor("classifier", None).trainable
+    assert expected_extractor("inception_bfloat16", None) == INCEPTION

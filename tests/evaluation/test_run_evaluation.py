@@ -17,7 +17,7 @@ from tf_biggan.cli.evaluate_settings import EvaluateConfig
 from tf_biggan.evaluation import run_evaluation as scoring
 from tf_biggan.evaluation.features import classifier
 from tf_biggan.evaluation.features.generated_images import GeneratedImages
-from tf_biggan.evaluation.inception import weights as inception_weights
+from tf_biggan.evaluation.inception import extractor as inception_weights
 from tf_biggan.evaluation.run_evaluation import evaluate
 from tf_biggan.store.checkpoints import Checkpoints
 from tf_biggan.store.run_directory import write_config
@@ -155,13 +155,15 @@ def test_labels_as_in_the_data_are_matched_by_name(run, some_digits, tmp_path):
     found = scoring._Evaluation(EvaluateConfig(**settings, reference=str(some_digits)))
     labels = found._generated(None).labels
     assert np.bincount(labels).argmax() == 1 and set(labels) == {1, 7}
-    assert "Left out of" in found._left_out()[0] and "1 .gif" in found._left_out()[0]
-    (note,) = found._notes_on_classes()
+    left_out, note = found._notes_on_images()
+    assert "Left out of" in left_out and "1 .gif" in left_out
     assert "only in the model: '0', '2', '3', '4', '5' and 3 more" in note
     strange = tmp_path / "strange"
     shutil.copytree(some_digits, strange)
     (strange / "7").rename(strange / "ant")
-    with pytest.raises(ValueError, match=r"the model must have them; .*in the reference: 'ant'"):
+    with pytest.raises(
+        ValueError, match=r"the model must have all of them; .*in the reference: 'ant'"
+    ):
         scoring._Evaluation(EvaluateConfig(**settings, reference=str(strange)))
 
 
@@ -182,7 +184,7 @@ def test_too_few_images_are_noted(tmp_path, network, pixels):
     )
     assert all(np.isfinite(value) for value in scores.values.values())
     assert "extractor_kid" in scores.values
-    assert any("4 generated images do not fill 5 dimensions" in note for note in scores.notes)
+    assert any("4 generated images are too few for 5 features" in note for note in scores.notes)
 
 
 def test_statistics_in_a_file_give_the_same_distance(npz, network, tmp_path, folders):
@@ -326,7 +328,7 @@ def plain(tmp_path, pixels):
 
 
 FAULTS = {
-    "no reference": (dict(images="{npz}"), "--reference must say what to compare with"),
+    "no reference": (dict(images="{npz}"), "--reference must name the real images"),
     "no model": (dict(model="{tmp}/nothing"), "the model does not exist"),
     "no images": (
         dict(images="{tmp}/nothing", reference="digits"),
@@ -334,7 +336,7 @@ FAULTS = {
     ),
     "no such data": (dict(model="{run}", reference="mnist"), "must be given as one of digits"),
     "no extractor": (dict(model="{run}", extractor="{tmp}/x.keras"), "An extractor must be"),
-    "no metric": (dict(model="{run}", metrics="fids"), "`metrics` must be of fid"),
+    "no metric": (dict(model="{run}", metrics="fids"), "`metrics` must be among fid"),
     "folder as output": (dict(model="{run}", output="{tmp}"), "must be a file, not a folder"),
     "truncation": (dict(model="{run}", truncation="5"), "`truncation` must be above 0"),
     "no classes": (dict(images="{npz}", reference="{plain}"), "at least two classes"),

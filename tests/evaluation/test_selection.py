@@ -64,18 +64,18 @@ def test_metrics_find_their_network(settings, primary, by_extractor):
 
 def test_metrics_that_are_not_there():
     config = EvaluateConfig(model="m", metrics="fid,lpips")
-    with pytest.raises(ValueError, match=r"must be of fid, is, kid.*metric='lpips'"):
+    with pytest.raises(ValueError, match=r"must be among fid, is, kid.*metric='lpips'"):
         select(config, get_protocol("tf_biggan"))
     config = EvaluateConfig(model="m", metrics="precision_recall", protocol="mmagic")
-    with pytest.raises(ValueError, match="mmagic has fid, is; other metrics"):
+    with pytest.raises(ValueError, match="mmagic is reproduced for fid, is only"):
         select(config, get_protocol("mmagic"))
     config = EvaluateConfig(model="m", extractor="inception_bfloat16", protocol="paper")
-    with pytest.raises(ValueError, match=r"protocols of others are those of float32.*'paper'"):
+    with pytest.raises(ValueError, match=r"Protocols of other programs use float32.*'paper'"):
         select(config, get_protocol("paper"))
 
 
 def test_protocols_are_those_of_the_table():
-    """The choices of users_and_conventions, by code base."""
+    """The choices of each protocol are those of the code base it is named after."""
     rows = {
         name: (p.splits, p.bias, p.order, p.shuffle_seed, p.reference_split, p.label_sampling)
         for name, p in PROTOCOLS.items()

@@ -39,9 +39,9 @@ def _convert(path, output):
 
 
 def _weights(path, output):
-    from tf_biggan.evaluation.inception.weight_files import open_source
+    from tf_biggan.evaluation.inception.weight_files import open_weight_file
 
-    open_source(path).folded()
+    open_weight_file(path).folded()
 
 
 def _images(path, output):

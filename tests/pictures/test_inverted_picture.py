@@ -55,7 +55,7 @@ def inverted(photo, tmp_path_factory):
 def test_what_is_found_is_an_end_point(photo, inverted, maker, tmp_path, capsys):
     (output, said), sheet = inverted, str(tmp_path / "path.png")
     assert f"{photo}: 96x64, cropped to its centre, resized to 32x32\n" in said
-    assert "no features: --reference must say what to compare with" in said
+    assert "no features: --reference must name the real images" in said
     found = read_inverted(output)
     assert f"PSNR {found.psnr:.1f} dB, class 7 100%" in said
     assert f"Written: {output}, {output[:-4]}.png" in said

@@ -13,9 +13,9 @@ from PIL import Image
 
 from tf_biggan.cli.neighbours_settings import NeighboursConfig
 from tf_biggan.data.schemes import open_source
+from tf_biggan.evaluation.class_matching import BY_INDEX
 from tf_biggan.evaluation.features import classifier
 from tf_biggan.evaluation.features.image_sets import ArrayImages, SourceImages
-from tf_biggan.evaluation.matched_labels import BY_INDEX
 from tf_biggan.files.png import to_uint8
 from tf_biggan.generation.image_maker import ImageMaker, latents_of_seeds
 from tf_biggan.pictures import nearest_images as neighbour_picture
@@ -121,7 +121,7 @@ def test_fewer_than_asked_for_leave_cells_empty(tmp_path, real):
 
 FAULTS = {
     "no model": (dict(model=None), "--model must be given, or --images and --reference"),
-    "no reference": (dict(reference=None), "--reference must say what to compare with"),
+    "no reference": (dict(reference=None), "--reference must name the real images"),
     "other folder": (dict(model="{tmp}"), "a model must be the folder of"),
     "no images": (dict(images="{tmp}/none"), "The path of images does not exist"),
     "other images": (dict(images="{colour}"), "images must have the size of the model's"),

@@ -1,40 +1,38 @@
-"""Sets of images against one reference, by one network: features, statistics, numbers."""
+"""Scores of generated images against a reference, by one feature extractor."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-import tensorflow as tf
-
-from tf_biggan.evaluation.features.cache import ArrayCache
+from tf_biggan.evaluation import metrics
 from tf_biggan.evaluation.features.extraction import FeatureExtraction, Features
-from tf_biggan.evaluation.features.extractors import Extractor
 from tf_biggan.evaluation.features.image_sets import ImageSet
+from tf_biggan.evaluation.metrics import METRICS, ReferenceFeatures
 from tf_biggan.evaluation.protocol import Protocol
-from tf_biggan.evaluation.requirements import Network, network_of
-from tf_biggan.evaluation.scores import metrics, statistics_files
+from tf_biggan.evaluation.requirements import ExtractorSummary, summarize_extractor
+from tf_biggan.evaluation.scores import statistics_files
 from tf_biggan.evaluation.scores.frechet import feature_statistics
 from tf_biggan.evaluation.scores.inception_score import inception_score
-from tf_biggan.evaluation.scores.metrics import METRICS, Reference
 
 UNKNOWN_ORIGIN = (
-    "The file of statistics does not say how its images were cropped and resized; pytorch-fid, for"
-    " one, resizes in another way than the Inception of 2015."
+    "The file of statistics does not record how its images were cropped and resized. Some programs,"
+    " such as pytorch-fid, resize differently from the Inception of 2015."
 )
 
 
 @dataclasses.dataclass
 class Scores:
-    """Numbers by name, and what has to be said about them.
+    """Scores by name, with what is needed to interpret them.
 
     Attributes:
-      values: the scores; standard deviations end in "_std".
-      per_class: scores by class name, by the score's name.
-      intervals: (lower, upper) of 95 % confidence, by the score's name.
-      notes: sentences.
-      extractors: identities of the networks, by name.
-      images, reference: descriptions of both sides, with the hash of their images.
+      values: the scores; names of standard deviations end in "_std".
+      per_class: scores by the score's name, then by class name.
+      intervals: 95 % confidence intervals (lower, upper) by the score's name.
+      notes: sentences for the reader of the scores.
+      extractors: identities of the feature extractors by their names.
+      images: description of the generated images, with their hash.
+      reference: description of the reference, with the hash of its images.
     """
 
     values: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -46,7 +44,7 @@ class Scores:
     reference: dict[str, object] = dataclasses.field(default_factory=dict)
 
     def join(self, other: Scores) -> None:
-        """Takes over what another network found."""
+        """Adds the scores of another feature extractor."""
         for field in dataclasses.fields(self):
             mine, theirs = getattr(self, field.name), getattr(other, field.name)
             if isinstance(mine, dict):
@@ -56,56 +54,44 @@ class Scores:
 
 
 class Evaluator:
-    """Scores by one network.
+    """Computes scores with one feature extractor.
 
     Args:
-      extractor: the network.
-      strategy: whose replicas take features.
-      batch_size: images of one replica at a time.
-      cache: where features are kept.
-      protocol: the choices that scores leave.
-      bootstrap: resamples for confidence intervals; 0 for none.
+      extraction: the feature extractor on its replicas.
+      protocol: choices that the definitions of scores leave open.
+      bootstrap: number of bootstrap resamples for confidence intervals; 0 for no intervals.
     """
 
-    def __init__(
-        self,
-        extractor: Extractor,
-        strategy: tf.distribute.Strategy,
-        batch_size: int,
-        cache: ArrayCache,
-        protocol: Protocol,
-        bootstrap: int = 0,
-    ):
-        self.extractor, self.protocol = extractor, protocol
-        self._bootstrap = bootstrap
-        self._extraction = FeatureExtraction(extractor, strategy, batch_size, cache)
+    def __init__(self, extraction: FeatureExtraction, protocol: Protocol, bootstrap: int = 0):
+        self.extractor, self.protocol = extraction.extractor, protocol
+        self._extraction, self._bootstrap = extraction, bootstrap
 
     def features(self, images: ImageSet) -> Features:
-        """The features of a set, in the protocol's order."""
+        """Returns the features of images in the order of the protocol."""
         found = self._extraction.of(images)
-        # Generated images have an order of their own; that of their bytes could change by a single
-        # rounding, and with it who shares a subset.
+        # Generated images keep their order. Sorted by content, a single rounded pixel could change
+        # the order, and with it which images share a subset.
         return found if images.by_index else metrics.ordered(found, self.protocol)
 
-    def reference(self, images: ImageSet) -> Reference:
-        """A reference from images."""
+    def reference(self, images: ImageSet) -> ReferenceFeatures:
+        """Returns the features and statistics of real images."""
         found = self.features(images)
-        return Reference(
+        return ReferenceFeatures(
             feature_statistics(found.features),
             found,
             images.class_names,
             {**images.description, "sha256": found.sha256},
         )
 
-    def reference_from_file(self, path: str, images: ImageSet) -> Reference:
-        """A reference from a file of statistics.
+    def reference_from_file(self, path: str, images: ImageSet) -> ReferenceFeatures:
+        """Reads the statistics of real images from a file.
 
         Args:
-          path: of the file.
-          images: what is to be evaluated against it.
+          path: path of the file.
+          images: the images that will be compared with the statistics.
 
         Raises:
-          ValueError: it was made by another network or from images of another size.
+          ValueError: the statistics are of another extractor or of images of another size.
         """
         statistics, stored = statistics_files.read_statistics(path)
         statistics_files.require_comparable(
@@ -116,28 +102,30 @@ class Evaluator:
             self.extractor.identity,
             self._extraction.num_features(images.image_shape),
         )
-        return Reference(statistics, None, (), {"statistics": path, **stored})
+        return ReferenceFeatures(statistics, None, (), {"statistics": path, **stored})
 
-    def save_statistics(self, path: str, reference: Reference) -> None:
-        """Writes a reference's statistics for later evaluations."""
+    def save_statistics(self, path: str, reference: ReferenceFeatures) -> None:
+        """Writes the statistics of a reference for later evaluations."""
         description = {**reference.description, "extractor": dict(self.extractor.identity)}
         statistics_files.write_statistics(path, reference.statistics, description)
 
-    def network(self, image_shape: tuple[int, int, int]) -> Network:
-        """The extractor as the requirements of metrics see it."""
+    def extractor_summary(self, image_shape: tuple[int, int, int]) -> ExtractorSummary:
+        """Returns the facts about the extractor that decide which metrics can be computed."""
         size = self._extraction.num_features(image_shape)
-        return dataclasses.replace(network_of(self.extractor), num_features=size)
+        return dataclasses.replace(summarize_extractor(self.extractor), num_features=size)
 
-    def scores(self, images: ImageSet, reference: Reference, names: Sequence[str]) -> Scores:
-        """Scores of a set of images.
+    def scores(
+        self, images: ImageSet, reference: ReferenceFeatures, names: Sequence[str]
+    ) -> Scores:
+        """Computes scores of generated images.
 
         Args:
-          images: the generated side.
-          reference: the real side.
-          names: of `METRICS`; `requirements.computable` tells which of them can be computed.
+          images: the generated images.
+          reference: features or statistics of the real images.
+          names: metrics in `METRICS` that can be computed, see `requirements.computable`.
 
         Raises:
-          ValueError: a metric needs what is not there.
+          ValueError: a metric cannot be computed from these images and this reference.
         """
         found = self.features(images)
         scores = Scores(extractors={self.extractor.name: dict(self.extractor.identity)})
@@ -153,15 +141,19 @@ class Evaluator:
             self._add(scores, METRICS[name](context))
         return scores
 
-    def score_of(self, reference: Reference) -> float | None:
-        """The inception score of the reference's own images; None without logits or with fewer
-        images than splits."""
+    def inception_score_of(self, reference: ReferenceFeatures) -> float | None:
+        """Returns the Inception Score of the real images themselves.
+
+        Returns:
+          The score; None without logits or with fewer images than the protocol has splits.
+        """
         logits, splits = reference.features.logits, self.protocol.splits
         if logits is None or len(logits) < splits:
             return None
         return inception_score(logits, splits, self.protocol.shuffle_seed)[0]
 
-    def _add(self, scores, result):
+    def _add(self, scores: Scores, result: metrics.Result) -> None:
+        """Adds a metric's result under the names that this extractor may use."""
         prefix = self.extractor.prefix
         for own, values in (
             (scores.values, result.values),

@@ -1,4 +1,8 @@
-"""Scores for people and for programs: a table, a JSON file with the whole protocol, a CSV file."""
+"""Scores as a table on the terminal and as the files scores.json, scores.csv and scores.png.
+
+A later evaluation does not replace earlier scores. It first renames their files to scores-1.json,
+scores-1.csv and so on, so that scores.json always holds the newest scores.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,8 @@ import io
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -15,12 +20,30 @@ import tensorflow as tf
 
 import tf_biggan
 from tf_biggan.evaluation.evaluator import Scores
-from tf_biggan.evaluation.truncation_curve import STD, Curve
+from tf_biggan.evaluation.truncation_curve import STD, Curve, chart
 from tf_biggan.files.atomic import replaced
+from tf_biggan.files.png import save_png
 
+TABLE_ENDING, CHART_ENDING = ".csv", ".png"
 MOST_CLASSES = 20
 # What the CSV file says about how images were generated.
 DRAWING = ("seed", "truncation", "truncation_mode", "bn", "label_sampling")
+
+
+def title(scores: Scores, evaluated: str) -> str:
+    """Returns one line that says what was scored against what.
+
+    Args:
+      scores: the scores.
+      evaluated: path of the model or of the images.
+    """
+    model = scores.images.get("model", {})
+    facts = [f"{key} {model[key]}" for key in ("weights", "iteration") if key in model]
+    against = scores.reference.get("statistics") or scores.reference.get("images")
+    count = scores.reference.get("count")
+    which = f" ({', '.join(facts)})" if facts else ""
+    size = f" ({count:,} images)" if count else ""
+    return f"{evaluated}{which}: {scores.images['count']:,} images against {against}{size}"
 
 
 def table(scores: Scores, decimals: int) -> Iterator[str]:
@@ -134,6 +157,81 @@ def versions() -> dict[str, str]:
         "numpy": np.__version__,
         "python": platform.python_version(),
     }
+
+
+def write_scores(
+    path: str,
+    scores: Scores,
+    protocol: Mapping[str, object],
+    title: str,
+    curve: Curve | None = None,
+) -> list[str]:
+    """Writes the files, each under a temporary name first.
+
+    Args:
+      path: of the JSON file; the others lie beside it.
+      scores: of one truncation, or of a curve those without truncation.
+      protocol: how the scores were made.
+      title: a line above the chart.
+      curve: scores along truncations; None for one score.
+
+    Returns:
+      Lines that say what was written, and where earlier scores are now.
+    """
+    stem = os.path.splitext(path)[0]
+    written = [path, stem + TABLE_ENDING] + ([stem + CHART_ENDING] if curve else [])
+    text = to_json(scores, protocol, curve)
+    lines = []
+    if not _has_the_same(path, text):
+        lines = _keep_earlier(path, written)
+    write_text(path, text)
+    write_text(stem + TABLE_ENDING, to_csv(scores, protocol, curve))
+    if curve:
+        save_png(chart(curve, title), stem + CHART_ENDING)
+    return [*lines, f"Written: {', '.join(written)}"]
+
+
+def _content(text: str) -> dict:
+    """What a JSON file of scores holds, without the versions; {} of other files."""
+    try:
+        content = json.loads(text)
+        content["protocol"].pop("versions", None)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return {}
+    return content
+
+
+def _has_the_same(path: str, text: str) -> bool:
+    return _content(_read(path)) == _content(text)
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def _keep_earlier(path: str, written: Sequence[str]) -> list[str]:
+    """Renames the files that would be replaced, and the chart of an earlier curve."""
+    stem, ending = os.path.splitext(path)
+    had_curve = "curve" in _content(_read(path))
+    names = [*written, stem + CHART_ENDING] if had_curve else written
+    earlier = [name for name in dict.fromkeys(names) if os.path.exists(name)]
+    if not earlier:
+        return []
+    number = _next_number(stem)
+    for name in earlier:
+        os.rename(name, f"{stem}-{number}{os.path.splitext(name)[1]}")
+    return [f"Earlier scores are kept: {path} is now {stem}-{number}{ending}"]
+
+
+def _next_number(stem: str) -> int:
+    folder, name = os.path.split(stem)
+    numbered = re.compile(re.escape(name) + r"-(\d+)\.\w+")
+    found = [numbered.fullmatch(entry) for entry in os.listdir(folder or ".")]
+    return 1 + max((int(match[1]) for match in found if match), default=0)
 
 
 def write_text(path: str, text: str) -> None:

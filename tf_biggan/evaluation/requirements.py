@@ -1,4 +1,4 @@
-"""What every metric needs, checked before images are generated and networks are trained."""
+"""What each metric needs, checked before images are generated and classifiers are trained."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from tf_biggan.evaluation.features.extractors import Extractor
+from tf_biggan.evaluation.class_matching import matched_labels, why_classes_differ
+from tf_biggan.evaluation.features.extractors import CLASSIFIER, Extractor
 from tf_biggan.evaluation.features.image_sets import ImageSet
 from tf_biggan.evaluation.inception.architecture import NUM_FEATURES
 from tf_biggan.evaluation.inception.extractor import INCEPTION_DTYPES
-from tf_biggan.evaluation.matched_labels import matched_labels, why_classes_differ
 from tf_biggan.evaluation.protocol import DEFAULT, Protocol
 from tf_biggan.evaluation.scores.precision_recall import DENSITY_NEIGHBOURS
 
-CLASSIFIER = "classifier"
 GENERATED, REFERENCE = "generated", "reference"
-# The extrapolation's smallest part of the images has to fill the dimensions of the features.
+# The extrapolation of FID divides the images by up to 10, and each part must have more images than
+# there are features.
 PARTS_OF_EXTRAPOLATION = 10
 
 
 @dataclasses.dataclass(frozen=True)
-class Side:
-    """What is known of a set of images before its features are taken.
+class ImagesSummary:
+    """What is known about a set of images before features are extracted.
 
     Attributes:
-      count: number of images; None if a file of statistics does not tell it.
-      labels: integers [N]; None if they are not known.
-      class_names: one name a class; empty if none are known.
+      count: number of images; None if a file of statistics does not record it.
+      labels: integers [N]; None if they are unknown.
+      class_names: one name per class; empty if they are unknown.
       has_images: False for a file of statistics.
-      flag: the flag that says how many images there are.
+      flag: the flag that decides how many images there are.
     """
 
     count: int | None
@@ -42,14 +42,14 @@ class Side:
 
 
 @dataclasses.dataclass(frozen=True)
-class Network:
-    """What is known of an extractor before it is opened.
+class ExtractorSummary:
+    """What is known about a feature extractor before it is opened.
 
     Attributes:
-      kind: as in an extractor's identity.
-      has_logits: whether it classifies.
-      num_features: size of its features; None if it is not known yet.
-      trainable: False for a classifier that cannot be trained on the data there are.
+      kind: the kind in the extractor's identity.
+      has_logits: whether it gives class logits.
+      num_features: number of features; None if it is not known yet.
+      trainable: False for a classifier that cannot be trained on the reference.
     """
 
     kind: str
@@ -59,122 +59,138 @@ class Network:
 
 
 @dataclasses.dataclass(frozen=True)
-class Prospect:
-    """What an evaluation will be made of."""
+class EvaluationPlan:
+    """The images, reference, extractor and protocol of an evaluation that has not begun."""
 
-    generated: Side
-    reference: Side
-    network: Network
+    generated: ImagesSummary
+    reference: ImagesSummary
+    extractor: ExtractorSummary
     protocol: Protocol
 
     @functools.cached_property
     def labels(self) -> np.ndarray | None:
-        """Labels of the generated images as the reference counts its classes."""
+        """Labels of the generated images as indices of the reference's classes, or None."""
         ours, theirs = self.generated, self.reference
         return matched_labels(ours.labels, ours.class_names, theirs.class_names)
 
 
-def side_of(images: ImageSet, flag: str) -> Side:
-    """A set of images as a side."""
-    return Side(images.count, images.labels, images.class_names, True, flag)
-
-
-def network_of(extractor: Extractor) -> Network:
-    """An open extractor."""
-    kind = str(extractor.identity["kind"])
-    return Network(kind, extractor.num_classes > 0, extractor.num_features)
-
-
-def network_named(name: str, data: ImageSet | None) -> Network:
-    """A network that is not open yet.
+def summarize_images(images: ImageSet, flag: str) -> ImagesSummary:
+    """Summarises a set of images.
 
     Args:
-      name: as `networks.named_network` takes it.
-      data: what a classifier would be trained on; None without images.
+      images: the images.
+      flag: the flag that decides how many images there are.
+    """
+    return ImagesSummary(images.count, images.labels, images.class_names, True, flag)
+
+
+def summarize_extractor(extractor: Extractor) -> ExtractorSummary:
+    """Summarises an open feature extractor."""
+    kind = str(extractor.identity["kind"])
+    return ExtractorSummary(kind, extractor.num_classes > 0, extractor.num_features)
+
+
+def expected_extractor(name: str, training_images: ImageSet | None) -> ExtractorSummary:
+    """Returns what is known about a feature extractor from its name alone.
+
+    Args:
+      name: a name that `Comparison.extractor` accepts.
+      training_images: the images that a classifier would be trained on, or None.
     """
     if name == CLASSIFIER:
-        labels = None if data is None else data.labels
+        labels = None if training_images is None else training_images.labels
         trainable = labels is not None and len(np.unique(labels)) > 1
-        return Network(CLASSIFIER, True, None, trainable)
+        return ExtractorSummary(CLASSIFIER, True, None, trainable)
     if name in INCEPTION_DTYPES:
-        return Network("inception", True, NUM_FEATURES)
-    return Network("own", False, None)
+        return ExtractorSummary("inception", True, NUM_FEATURES)
+    return ExtractorSummary("own", False, None)
 
 
 def computable(
-    prospect: Prospect, names: Sequence[str]
+    plan: EvaluationPlan, names: Sequence[str]
 ) -> tuple[tuple[str, ...], Mapping[str, str]]:
-    """(metrics that can be computed, why the others cannot, by their names)."""
-    reasons = {name: lacking(prospect, name) for name in names}
+    """Returns the metrics that can be computed, and the reason for each one that cannot."""
+    reasons = {name: unmet_need(plan, name) for name in names}
     kept = tuple(name for name in names if reasons[name] is None)
     return kept, {name: reason for name, reason in reasons.items() if reason is not None}
 
 
 def smallest_subset(protocol: Protocol) -> int:
-    """The fewest images of either side that a protocol's kernel distance is computed of."""
-    # Other code bases refuse fewer images than a subset has; here the subset shrinks, with a note.
+    """Returns the fewest images per side for which the protocol's kernel distance is computed."""
+    # Other programs refuse fewer images than a subset has. Our own protocol makes the subsets
+    # smaller instead, and adds a note.
     return 2 if protocol.name == DEFAULT.name else protocol.kid_subset_size
 
 
-def lacking(prospect: Prospect, name: str) -> str | None:
-    """Why a metric cannot be computed, such as "needs images whose classes are known".
+def unmet_need(plan: EvaluationPlan, name: str) -> str | None:
+    """Returns why a metric cannot be computed, such as "needs images whose classes are known".
 
     Args:
-      prospect: what the evaluation will be made of.
-      name: of the metric.
+      plan: the planned evaluation.
+      name: name of the metric.
 
     Returns:
-      The end of a sentence that begins with the metric; None if it can be computed.
+      The end of a sentence that begins with the metric's name; None if it can be computed.
     """
     return next(
-        (reason for need in NEEDS[name] if (reason := need(prospect)) is not None),
+        (reason for need in NEEDS[name] if (reason := need(plan)) is not None),
         None,
     )
 
 
-Need = Callable[[Prospect], str | None]
+Need = Callable[[EvaluationPlan], str | None]
 
 
-def _unless(holds: Callable[[Prospect], bool], reason: str) -> Need:
-    return lambda prospect: None if holds(prospect) else reason
+def _unless(holds: Callable[[EvaluationPlan], bool], reason: str) -> Need:
+    """Returns a need that is unmet, for the given reason, unless a condition holds."""
+    return lambda plan: None if holds(plan) else reason
 
 
 def _at_least(
-    side_name: str, minimum: Callable[[Prospect], int | None], why: Callable[[Prospect], str]
+    side: str,
+    minimum: Callable[[EvaluationPlan], int | None],
+    why: Callable[[EvaluationPlan], str] = lambda plan: "",
 ) -> Need:
-    """A need for a number of images of one side; a minimum of None is not known yet."""
+    """Returns a need for a minimum number of images on one side.
 
-    def need(prospect):
-        side, fewest = getattr(prospect, side_name), minimum(prospect)
-        if side.count is None or fewest is None or side.count >= fewest:
+    Args:
+      side: "generated" or "reference".
+      minimum: gives the number of images; None if it is not known yet.
+      why: gives the end of the message, which explains the number.
+    """
+
+    def need(plan):
+        images, fewest = getattr(plan, side), minimum(plan)
+        if images.count is None or fewest is None or images.count >= fewest:
             return None
         return (
-            f"needs at least {fewest:,} {side_name} images{why(prospect)}, and there"
-            f" {'is' if side.count == 1 else 'are'} {side.count:,} ({side.flag})"
+            f"needs at least {fewest:,} {side} images{why(plan)}, and there"
+            f" {'is' if images.count == 1 else 'are'} {images.count:,} ({images.flag})"
         )
 
     return need
 
 
 def _of_both(
-    minimum: Callable[[Prospect], int], why: Callable[[Prospect], str] = lambda prospect: ""
+    minimum: Callable[[EvaluationPlan], int],
+    why: Callable[[EvaluationPlan], str] = lambda plan: "",
 ) -> tuple[Need, Need]:
     return _at_least(GENERATED, minimum, why), _at_least(REFERENCE, minimum, why)
 
 
-def _extrapolated(prospect):
-    size = prospect.network.num_features
+def _images_for_extrapolation(plan):
+    size = plan.extractor.num_features
     return None if size is None else PARTS_OF_EXTRAPOLATION * (size + 1)
 
 
-def _needs_agreeing_classes(prospect):
-    if prospect.labels is not None:
+def _needs_agreeing_classes(plan):
+    if plan.labels is not None:
         return None
-    return why_classes_differ(prospect.generated.class_names, prospect.reference.class_names)
+    return why_classes_differ(plan.generated.class_names, plan.reference.class_names)
 
 
-def _two_of_a_class(prospect):
-    counts = [np.bincount(labels) for labels in (prospect.labels, prospect.reference.labels)]
+def _two_of_a_class(plan):
+    counts = [np.bincount(labels) for labels in (plan.labels, plan.reference.labels)]
     shared = min(map(len, counts))
     most = int(np.minimum(*(count[:shared] for count in counts)).max(initial=0))
     if most >= 2:
@@ -182,21 +198,21 @@ def _two_of_a_class(prospect):
     classes = max(map(len, counts))
     return (
         f"needs at least 2 generated and 2 reference images of one class, and no class has more"
-        f" than {most}: {prospect.generated.count:,} generated images"
-        f" ({prospect.generated.flag}) and {prospect.reference.count:,} reference images"
-        f" ({prospect.reference.flag}) of {classes:,} classes"
+        f" than {most}: {plan.generated.count:,} generated images"
+        f" ({plan.generated.flag}) and {plan.reference.count:,} reference images"
+        f" ({plan.reference.flag}) of {classes:,} classes"
     )
 
 
 _TRAINS_CLASSIFIER = _unless(
-    lambda p: p.network.trainable,
+    lambda p: p.extractor.trainable,
     "needs the classifier, which is trained on a reference with images of at least two classes;"
     " without, give --inception_weights=PATH or --extractor=PATH",
 )
 _REFERENCE_IMAGES = _unless(
     lambda p: p.reference.has_images, "needs the reference's images, not only their statistics"
 )
-_LOGITS = _unless(lambda p: p.network.has_logits, "needs an extractor with logits")
+_LOGITS = _unless(lambda p: p.extractor.has_logits, "needs an extractor with logits")
 _CLASSES = (
     _unless(
         lambda p: p.generated.labels is not None,
@@ -237,10 +253,10 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
         _TRAINS_CLASSIFIER,
         _at_least(
             GENERATED,
-            _extrapolated,
-            lambda p: f", ten times as many as the {p.network.num_features:,} features and ten",
+            _images_for_extrapolation,
+            lambda p: f", ten times as many as the {p.extractor.num_features:,} features and ten",
         ),
-        _at_least(REFERENCE, lambda p: 2, lambda p: ""),
+        _at_least(REFERENCE, lambda p: 2),
     ),
     "intra_fid": (
         _REFERENCE_IMAGES,
@@ -252,7 +268,7 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
         _two_of_a_class,
     ),
     "accuracy": (
-        _unless(lambda p: p.network.kind == CLASSIFIER, "needs the classifier as extractor"),
+        _unless(lambda p: p.extractor.kind == CLASSIFIER, "needs the classifier as extractor"),
         _TRAINS_CLASSIFIER,
         *_CLASSES,
     ),

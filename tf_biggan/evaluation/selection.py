@@ -1,4 +1,4 @@
-"""Which network computes which metric, from what was asked for."""
+"""Chooses the feature extractors and the metrics that each of them computes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Mapping
 
 from tf_biggan import checks
 from tf_biggan.cli.evaluate_settings import EvaluateConfig
+from tf_biggan.evaluation.features.extractors import CLASSIFIER
 from tf_biggan.evaluation.inception.extractor import FLOAT32, INCEPTION_DTYPES
 from tf_biggan.evaluation.protocol import ALL_METRICS, DEFAULT, Protocol
 
-CLASSIFIER, INCEPTION = "classifier", "inception"
+INCEPTION = "inception"
 CLASSIFIER_PREFIX, EXTRACTOR_PREFIX = "classifier_", "extractor_"
 ACCURACY = "accuracy"
 USUAL = {CLASSIFIER: ("fid", ACCURACY), **dict.fromkeys(INCEPTION_DTYPES, ("fid", "is", "kid"))}
@@ -20,11 +21,12 @@ USUAL_OF_CURVES = ("fid", "is")
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """Metrics by the network that computes them.
+    """The chosen metrics by the feature extractor that computes them.
 
     Attributes:
-      primary: of `INCEPTION_DTYPES`, "classifier" or the path of a network.
-      by_extractor: names of metrics, by the same.
+      primary: extractor of the metrics without a prefix: a name in `INCEPTION_DTYPES`,
+        "classifier", or the path of the user's own network.
+      by_extractor: names of metrics by extractor.
     """
 
     primary: str
@@ -32,30 +34,35 @@ class Selection:
 
     @property
     def has_inception(self) -> bool:
-        """Whether Inception takes part."""
+        """Whether Inception computes any of the metrics."""
         return not INCEPTION_DTYPES.keys().isdisjoint(self.by_extractor)
 
     def asked_as(self, kind: str, metric: str) -> str:
-        """What `--metrics` calls a metric of a network."""
+        """Returns the name of an extractor's metric in `--metrics`."""
         plain = kind == self.primary or metric == ACCURACY
         return metric if plain else CLASSIFIER_PREFIX + metric
 
 
 def select(config: EvaluateConfig, protocol: Protocol) -> Selection:
-    """The networks and their metrics.
+    """Chooses feature extractors and metrics.
 
-    The classifier computes the accuracy and what begins with "classifier_"; everything else is the
-    primary network's: `extractor` if that is given, else Inception if there are weights for it or
-    metrics are asked for that only it gives, else the classifier.
+    The classifier computes the accuracy and every metric that begins with "classifier_". The
+    primary extractor computes all others. It is `extractor` if that is given; otherwise Inception
+    if its weights are given, or if a metric without a prefix is asked for; otherwise the
+    classifier.
+
+    Args:
+      config: settings of the evaluation.
+      protocol: the protocol that the settings name.
 
     Raises:
-      ValueError: a metric is unknown, or the protocol does not have it or the network.
+      ValueError: a metric is unknown, or the protocol does not have the metric or the extractor.
     """
     asked = config.metric_names()
     primary = config.extractor or _default_primary(config, protocol, asked)
     checks.require(
         protocol == DEFAULT or INCEPTION_DTYPES.get(primary, FLOAT32) == FLOAT32,
-        "the protocols of others are those of float32; use --extractor=inception",
+        "protocols of other programs use float32; use --extractor=inception",
         extractor=primary,
         protocol=protocol.name,
     )
@@ -71,14 +78,13 @@ def select(config: EvaluateConfig, protocol: Protocol) -> Selection:
         kind, metric = _placed(name, primary)
         checks.require(
             metric in ALL_METRICS,
-            f"`metrics` must be of {', '.join(ALL_METRICS)}, with classifier_ before them for the"
-            " classifier's",
+            f"`metrics` must be among {', '.join(ALL_METRICS)}; put classifier_ before a name to"
+            " compute it with the classifier",
             metric=name,
         )
         checks.require(
             metric in protocol.metrics or kind == CLASSIFIER,
-            f"protocol {protocol.name} has {', '.join(protocol.metrics)}; other metrics are not"
-            " computed here as they are there",
+            f"protocol {protocol.name} is reproduced for {', '.join(protocol.metrics)} only",
             metric=name,
         )
         found[kind] = (*found.get(kind, ()), metric)
@@ -93,7 +99,7 @@ def _default_primary(config, protocol, asked):
 
 
 def _placed(name, primary):
-    """(network, metric) of a name."""
+    """Splits a name in `--metrics` into extractor and metric."""
     if name == ACCURACY:
         return CLASSIFIER, ACCURACY
     if name.startswith(CLASSIFIER_PREFIX):

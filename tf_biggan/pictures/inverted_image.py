@@ -11,10 +11,9 @@ from tf_biggan import checks
 from tf_biggan.cli.invert_settings import NO_FEATURES, InvertConfig
 from tf_biggan.data import decoding as images
 from tf_biggan.data.classes import ClassLookup
+from tf_biggan.evaluation.comparison import Comparison, cache_of, open_real_images
 from tf_biggan.evaluation.features.extractors import FEATURES
 from tf_biggan.evaluation.features.image_sets import SourceImages
-from tf_biggan.evaluation.features.named_extractor import named_network
-from tf_biggan.evaluation.reference import ReferenceChoice, cache_of
 from tf_biggan.files.png import save_png, to_uint8
 from tf_biggan.generation.end_points import class_name
 from tf_biggan.generation.found_latents import ENDING, InvertedImage, write_inverted
@@ -156,24 +155,23 @@ def _features(config, opened: OpenedModel, shape) -> tuple[FeatureFunction | Non
 def _extractor(config, opened, shape, kind):
     strategy, source, images = tf.distribute.get_strategy(), None, None
     if kind == "classifier":
-        chosen = ReferenceChoice(
+        source = open_real_images(
             config.reference,
             config.reference_split,
             config.data_dir,
             config.download,
             opened.description["path"],
         )
-        source = chosen.open()
         images = SourceImages(source, shape[:2], shape[2])
-    return named_network(
-        kind,
+    comparison = Comparison(
+        strategy,
         source,
         images,
-        strategy,
-        cache=cache_of(config.feature_cache),
+        cache_of(config.feature_cache),
         layer=config.layer,
         inception_weights=config.inception_weights,
     )
+    return comparison.extractor(kind)
 
 
 def _write(config, opened, pixels, found: Found, descent: Descent, by, lookup) -> None:

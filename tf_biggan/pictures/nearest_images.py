@@ -19,6 +19,8 @@ from tf_biggan.cli.neighbours_settings import (
 from tf_biggan.cli.seeds import parse_seeds
 from tf_biggan.data.classes import ClassLookup, match_classes, name_differences
 from tf_biggan.data.source import Source
+from tf_biggan.evaluation.class_matching import BY_INDEX
+from tf_biggan.evaluation.comparison import Comparison, cache_of, open_real_images
 from tf_biggan.evaluation.features.cache import ArrayCache
 from tf_biggan.evaluation.features.extraction import FeatureExtraction
 from tf_biggan.evaluation.features.extractors import FEATURES, pixel_extractor
@@ -29,9 +31,6 @@ from tf_biggan.evaluation.features.image_sets import (
     SourceImages,
     open_images,
 )
-from tf_biggan.evaluation.features.named_extractor import named_network
-from tf_biggan.evaluation.matched_labels import BY_INDEX
-from tf_biggan.evaluation.reference import ReferenceChoice, cache_of
 from tf_biggan.evaluation.report import write_text
 from tf_biggan.evaluation.scores.precision_recall import NearestRows
 from tf_biggan.files.png import save_png, to_uint8
@@ -247,7 +246,6 @@ def table_lines(report: Mapping[str, object]) -> list[str]:
 
 PIXELS = "pixels"
 DISTANCES = {PIXELS: "root mean square of pixels, of 255"}
-FEATURES_FOLDER = "features"
 TABLE_ENDING = ".json"
 
 
@@ -263,7 +261,9 @@ def draw_neighbours(config: NeighboursConfig) -> None:
     opened = None
     if config.model is not None:
         opened = open_drawing_model(config)
-    source = _reference_choice(config).open()
+    source = open_real_images(
+        config.reference, config.reference_split, config.data_dir, config.download, config.model
+    )
     samples, names = given_images(config, opened) if config.images else made_samples(config, opened)
     height, width, channels = samples.image_shape
     reference = SourceImages(source, (height, width), channels, config.reference_images)
@@ -290,12 +290,6 @@ def draw_neighbours(config: NeighboursConfig) -> None:
     write_text(table, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     save_png(page, config.output, as_text(described))
     print(f"Written: {config.output} (a sample, then the real images nearest to it), {table}")
-
-
-def _reference_choice(config) -> ReferenceChoice:
-    return ReferenceChoice(
-        config.reference, config.reference_split, config.data_dir, config.download, config.model
-    )
 
 
 def _with_labels_of(source: Source, samples: ImageSet) -> tuple[str, ...]:
@@ -332,21 +326,20 @@ def _with_labels_of(source: Source, samples: ImageSet) -> tuple[str, ...]:
 
 
 def _extraction(config: NeighboursConfig, source, reference) -> FeatureExtraction:
-    strategy, cache = tf.distribute.get_strategy(), cache_of(config.feature_cache)
+    strategy = tf.distribute.get_strategy()
     kind = config.extractor or ("inception" if config.inception_weights else "classifier")
     if kind == PIXELS:
         return FeatureExtraction(pixel_extractor(), strategy, config.batch_size, ArrayCache(None))
-    extractor = named_network(
-        kind,
+    comparison = Comparison(
+        strategy,
         source,
         reference,
-        strategy,
-        cache=cache,
-        layer=config.layer,
-        inception_weights=config.inception_weights,
+        cache_of(config.feature_cache),
+        config.batch_size,
+        config.layer,
+        config.inception_weights,
     )
-    features = None if cache is None else os.path.join(cache, FEATURES_FOLDER)
-    return FeatureExtraction(extractor, strategy, config.batch_size, ArrayCache(features))
+    return comparison.extraction(kind)
 
 
 def _page(samples: ImageSet, names, reference: SourceImages, found: Neighbours):

@@ -13,21 +13,20 @@ from tf_biggan import checks
 from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.data.classes import complete_names
 from tf_biggan.data.source import Source
+from tf_biggan.evaluation.comparison import Comparison
 from tf_biggan.evaluation.evaluator import Evaluator
-from tf_biggan.evaluation.features.cache import ArrayCache, cache_folder, key_of
-from tf_biggan.evaluation.features.extractors import Extractor
+from tf_biggan.evaluation.features.cache import cache_folder, key_of
 from tf_biggan.evaluation.features.generated_images import Drawing, GeneratedImages
 from tf_biggan.evaluation.features.image_sets import SourceImages
-from tf_biggan.evaluation.features.named_extractor import named_network
+from tf_biggan.evaluation.metrics import ReferenceFeatures, score_name
 from tf_biggan.evaluation.protocol import DEFAULT
 from tf_biggan.evaluation.requirements import (
-    Prospect,
-    Side,
+    EvaluationPlan,
+    ImagesSummary,
     computable,
-    network_named,
-    side_of,
+    expected_extractor,
+    summarize_images,
 )
-from tf_biggan.evaluation.scores.metrics import Reference, score_name
 from tf_biggan.evaluation.scores.statistics_files import read_statistics
 from tf_biggan.files.json_files import field
 from tf_biggan.store.checkpoints import Checkpoints
@@ -44,7 +43,6 @@ METRICS = ("fid", "is", "accuracy")
 # The scores that a checkpoint is kept for: whether less is better.
 BEST = {"fid": True, "is": False}
 BATCH_SIZE = 64
-FEATURES_FOLDER = "features"
 # The entry of a line of metrics that says how its scores were measured.
 SCORED_AS = "scored_as"
 KEY_LENGTH = 12
@@ -101,11 +99,17 @@ class RunEvaluation:
         )
         reference = _reference_side(settings.eval_reference, data)
         self._metrics, self.notes = _computable(config, self._images, reference, data)
-        cache = cache_folder()
-        extractor = _extractor(config, source, data, cache, strategy)
-        self._evaluator = Evaluator(
-            extractor, strategy, BATCH_SIZE, ArrayCache(cache / FEATURES_FOLDER), DEFAULT
+        comparison = Comparison(
+            strategy,
+            source,
+            data,
+            str(cache_folder()),
+            BATCH_SIZE,
+            inception_weights=settings.inception_weights,
+            bias=DEFAULT.bias,
         )
+        self._evaluator = Evaluator(comparison.extraction(settings.eval_extractor), DEFAULT)
+        extractor = self._evaluator.extractor
         self._reference = self._open_reference(settings.eval_reference, data)
         self._noted: set[str] = set()
         reference = self._reference.description.get("sha256"), settings.eval_reference
@@ -150,7 +154,7 @@ class RunEvaluation:
             self._kept[name] = Checkpoints(self._state, folder, keep=1, writes=self._writes)
         self._kept[name].save()
 
-    def _open_reference(self, path: str | None, data: SourceImages) -> Reference:
+    def _open_reference(self, path: str | None, data: SourceImages) -> ReferenceFeatures:
         if path is not None:
             return self._evaluator.reference_from_file(path, self._images)
         reference = self._evaluator.reference(data)
@@ -161,34 +165,22 @@ class RunEvaluation:
         return dataclasses.replace(reference, features=None)
 
 
-def _extractor(config: TrainConfig, source, data: SourceImages, cache, strategy) -> Extractor:
-    return named_network(
-        config.run.eval_extractor,
-        source,
-        data,
-        strategy,
-        cache=cache,
-        inception_weights=config.run.inception_weights,
-        bias=DEFAULT.bias,
-    )
-
-
-def _reference_side(path: str | None, data: SourceImages) -> Side:
+def _reference_side(path: str | None, data: SourceImages) -> ImagesSummary:
     """What is known of the reference; a file of statistics is read here to fail early."""
     if path is None:
-        return side_of(data, "--dataset")
+        return summarize_images(data, "--dataset")
     _, stored = read_statistics(path)
-    return Side(stored.get("count"), None, (), False, "--eval_reference")
+    return ImagesSummary(stored.get("count"), None, (), False, "--eval_reference")
 
 
 def _computable(
-    config: TrainConfig, images: GeneratedImages, reference: Side, data: SourceImages
+    config: TrainConfig, images: GeneratedImages, reference: ImagesSummary, data: SourceImages
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(the metrics that can be computed, sentences on why the others cannot)."""
     name = config.run.eval_extractor
-    network = network_named(name, data)
-    prospect = Prospect(side_of(images, "--eval_images"), reference, network, DEFAULT)
-    kept, reasons = computable(prospect, METRICS)
+    generated = summarize_images(images, "--eval_images")
+    plan = EvaluationPlan(generated, reference, expected_extractor(name, data), DEFAULT)
+    kept, reasons = computable(plan, METRICS)
     notes = tuple(f"No {metric} during training: {why}." for metric, why in reasons.items())
     checks.require(bool(kept), f"no score can be computed. {' '.join(notes)}", eval_extractor=name)
     return kept, notes

@@ -115,19 +115,17 @@ class Classifier:
 def classifier_of(
     images: ImageSet,
     cache: str | os.PathLike | None,
-    settings: ClassifierSettings | None = None,
 ) -> Classifier:
     """The classifier of a set of labelled images, from the cache or trained now.
 
     Args:
       images: the reference, with labels of at least two classes.
       cache: folder of the cache; None to keep nothing.
-      settings: None for the usual ones.
 
     Raises:
       ValueError: there are no labels, or only one class.
     """
-    settings = settings or ClassifierSettings()
+    settings = ClassifierSettings()
     checks.require(
         images.labels is not None and len(np.unique(images.labels)) > 1,
         "the classifier needs a reference with labels of at least two classes; without, give"

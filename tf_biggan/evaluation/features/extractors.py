@@ -1,37 +1,42 @@
-"""What features are taken by, behind one interface; and Keras models and SavedModels as such."""
+"""Feature extractors behind one interface; Keras and SavedModel files of the user as extractors."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import keras
 import tensorflow as tf
 
 from tf_biggan import checks
 from tf_biggan.evaluation.features.cache import file_sha256, folder_sha256
-from tf_biggan.evaluation.features.keras_files import load_keras
-from tf_biggan.files import saved_model_files
+from tf_biggan.files import input_bounds, saved_model_files
+from tf_biggan.files.archives import Archive
 from tf_biggan.store.saved_models import is_saved_model
 
 FEATURES, LOGITS = "features", "logits"
-OUTPUTS = "outputs"
+CLASSIFIER = "classifier"
+CONFIG = "config.json"
+LONGEST_REASON = 200
 
 
 @dataclasses.dataclass(frozen=True)
 class Extractor:
-    """A network that features are taken by.
+    """A network that turns images into features, and possibly into class logits.
 
     Attributes:
-      name: for messages.
-      prefix: what the names of its scores begin with; "" for the reference Inception alone.
-      identity: JSON values that say which network it is, and how images enter it.
-      build: called in the scope of a strategy; gives the function from uint8 [N, H, W, C] to
-        {"features": [N, D], "logits": [N, K]}, the latter where there are any.
+      name: name for messages and progress bars.
+      prefix: prefix of its scores' names; "" for the reference Inception only.
+      identity: JSON values that identify the network and its preprocessing; part of cache keys.
+      build: creates, in the scope of a strategy, the function from uint8 images [N, H, W, C] to
+        {"features": float32 [N, D], "logits": float32 [N, K]}; extractors that do not classify
+        leave out the logits.
       num_classes: K; 0 without logits.
-      facts: numbers about it that are reported beside the accuracy.
-      num_features: D; None where only an image can tell it.
+      facts: numbers about the extractor that are reported beside the accuracy.
+      num_features: D; None if it only shows when the extractor is run.
     """
 
     name: str
@@ -44,20 +49,21 @@ class Extractor:
 
 
 def open_extractor(path: str, layer: str | None = None) -> Extractor:
-    """A network of the user's as extractor; it sees pixels as floats from 0 to 255.
+    """Opens the user's own network as an extractor; it receives pixels as floats from 0 to 255.
 
     Args:
       path: a .keras file, or the folder of a SavedModel with a signature of one image input.
-      layer: of a .keras file, the layer whose output are the features (without it the model's
-        output); of a SavedModel, the output's name. Positions are averaged.
+      layer: the layer of a .keras file whose output gives the features (None for the output of the
+        model), or the name of a SavedModel's output. Features of shape [N, H, W, D] are averaged
+        over H and W.
 
     Raises:
-      ValueError: nothing of the kind, or no such layer. Files that hold code are refused.
+      ValueError: the path is neither, the layer does not exist, or the file contains code.
     """
     if path.endswith(".keras") and os.path.isfile(path):
-        model = _load_keras(path, layer)
+        model = _load_keras_layer(path, layer)
         sha256 = file_sha256(path)
-        build = lambda: _of_keras(_load_keras(path, layer))  # noqa: E731
+        build = lambda: _of_keras(_load_keras_layer(path, layer))  # noqa: E731
         description = {"kind": "keras", "input": list(model.input_shape)}
     elif is_saved_model(path):
         sha256 = folder_sha256(path)
@@ -75,7 +81,7 @@ def open_extractor(path: str, layer: str | None = None) -> Extractor:
 
 
 def pixel_extractor() -> Extractor:
-    """Pixels themselves: distances are root mean squares of differences, in levels of 255."""
+    """Returns pixels as features, scaled so that distances are root mean squares from 0 to 255."""
 
     def function(images):
         flat = tf.reshape(tf.cast(images, tf.float32), (tf.shape(images)[0], -1))
@@ -84,7 +90,59 @@ def pixel_extractor() -> Extractor:
     return Extractor("pixels", "pixel_", {"kind": "pixels"}, lambda: function)
 
 
-def _load_keras(path: str, layer: str | None) -> keras.Model:
+def load_keras(path: str) -> keras.Model:
+    """Loads a model from a .keras file that contains only Keras's own layers and no code.
+
+    Raises:
+      ValueError: the file is damaged, contains code, or describes a model larger than its weights.
+    """
+    try:
+        with _bounded_variables(_stored_bytes(path)):
+            return keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        # Keras passes on whatever error its deserialisers meet in a damaged or foreign file.
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ValueError(
+            "A .keras file must be complete and have only Keras's own layers, without code."
+            f" Received: {path} ({reason[:LONGEST_REASON]})."
+        ) from error
+
+
+def _stored_bytes(path: str) -> int:
+    """Bytes of all entries except the configuration, whose size is checked."""
+    archive, limit = Archive(path), input_bounds.JSON_BYTES
+    sizes = {name: archive.size(name) for name in archive.names}
+    configuration = sizes.pop(CONFIG, 0)
+    checks.require(configuration <= limit, f"{CONFIG} may have {limit} bytes", bytes=configuration)
+    return sum(sizes.values())
+
+
+@contextlib.contextmanager
+def _bounded_variables(stored_bytes: int) -> Iterator[None]:
+    """Refuses to create variables with more numbers in total than the file has bytes."""
+    left = stored_bytes + input_bounds.MISSING_NUMBERS
+
+    def create(next_creator, **settings):
+        nonlocal left
+        left -= _num_values(settings["initial_value"])
+        checks.require(
+            left >= 0, "a model must have its weights in its file", stored_bytes=stored_bytes
+        )
+        return next_creator(**settings)
+
+    with tf.variable_creator_scope(create):
+        yield
+
+
+def _num_values(initial_value) -> int:
+    """Counts the numbers of a variable by tracing its initialiser, which never runs."""
+    if not callable(initial_value):
+        return math.prod(tf.convert_to_tensor(initial_value).shape)
+    with tf.Graph().as_default():
+        return math.prod(initial_value().shape)
+
+
+def _load_keras_layer(path: str, layer: str | None) -> keras.Model:
     model = load_keras(path)
     inputs = getattr(model, "inputs", None) or ()
     checks.require(
@@ -99,7 +157,7 @@ def _load_keras(path: str, layer: str | None) -> keras.Model:
     checks.require(
         layer in names, f"`layer` must be one of {', '.join(names)}", layer=layer, path=path
     )
-    # A loaded Sequential has `inputs`, and no `input`.
+    # A loaded Sequential model has `inputs` but no `input`.
     return keras.Model(model.inputs, model.get_layer(layer).output)
 
 
@@ -133,7 +191,7 @@ def _saved_function(path: str, output: str | None):
     chosen = output or outputs[0]
 
     def features(images):
-        # The loaded module must live as long as its function.
+        # Keep a reference: the loaded module must live as long as its function.
         _ = module
         return {FEATURES: _flat(function(**{argument: tf.cast(images, spec.dtype)})[chosen])}
 
@@ -141,7 +199,7 @@ def _saved_function(path: str, output: str | None):
 
 
 def _flat(features) -> tf.Tensor:
-    """[N, D] of [N, D], or of [N, H, W, D] by its mean over positions."""
+    """Returns float32 [N, D]; features [N, H, W, D] are averaged over H and W."""
     features = tf.cast(features, tf.float32)
     if features.shape.rank == 4:
         features = tf.reduce_mean(features, axis=(1, 2))

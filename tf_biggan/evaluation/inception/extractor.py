@@ -1,31 +1,28 @@
-"""Products of float32 numbers at their full precision, on every processor."""
+"""The Inception of 2015-12-05 as a feature extractor, with weights from a file.
+
+Weights are converted once and kept in the cache. The content of a file decides whether its weights
+are those of 2015, never its name or structure: weights of another training, or random ones, have
+the same structure.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import hashlib
+import pathlib
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import tensorflow as tf
+from safetensors import SafetensorError
 
+from tf_biggan.evaluation.features.cache import cache_folder
 from tf_biggan.evaluation.features.extractors import FEATURES, LOGITS, Extractor
 from tf_biggan.evaluation.inception.architecture import NUM_CLASSES, NUM_FEATURES
-from tf_biggan.evaluation.inception.weights import load_inception
-
-
-@contextlib.contextmanager
-def full_float32_products() -> Iterator[None]:
-    """A context without TensorFloat-32 and, on a TPU, without its products in bfloat16.
-
-    TensorFlow rounds factors to 10 bits on newer GPUs and to 7 bits on a TPU unless it is told not
-    to. A network trains as well with it, but features change in their third digit.
-    """
-    enabled = tf.config.experimental.tensor_float_32_execution_enabled()
-    tf.config.experimental.enable_tensor_float_32_execution(False)
-    try:
-        yield
-    finally:
-        tf.config.experimental.enable_tensor_float_32_execution(enabled)
-
+from tf_biggan.evaluation.inception.network import FoldedWeights, Inception
+from tf_biggan.evaluation.inception.weight_files import open_weight_file
+from tf_biggan.files.atomic import replaced
+from tf_biggan.files.safetensors_files import open_safetensors, write_safetensors
 
 FEATURE_TAP = "2048"
 LOGITS_TAPS = {True: "logits", False: "logits_unbiased"}
@@ -33,6 +30,32 @@ OTHER_PREFIX = "other_inception_"
 FLOAT32 = "float32"
 # What convolutions are computed in, by the extractor's name.
 INCEPTION_DTYPES = {"inception": FLOAT32, "inception_bfloat16": "bfloat16"}
+# SHA-256 of the published files. The first eight digits of the first stand in that file's own
+# name; both are pinned in several public repositories, the second with the size that the member
+# of the original archive has (95,673,916 bytes).
+REFERENCE_FILES = {
+    "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2": (
+        "pt_inception-2015-12-05-6726825d.pth"
+    ),
+    "009d6814d1bc560d4e7b236e170e9b2d5ca6f4b57bd8037f6db05776204415c6": (
+        "classify_image_graph_def.pb"
+    ),
+}
+MISSING = (
+    "The weights of the Inception of 2015-12-05 must be given once by --inception_weights=PATH:"
+    " inception-2015-12-05.tgz of download.tensorflow.org/models/image/imagenet (or the"
+    " classify_image_graph_def.pb in it), or pt_inception-2015-12-05-6726825d.pth of the releases"
+    " of mseitzer/pytorch-fid, or the downloaded folder of TF-GAN's TF-Hub module"
+    " tensorflow/tfgan/eval/inception/1. Without a download, --extractor=classifier (of train:"
+    " --eval_extractor=classifier) scores by a classifier of the data. Received: no path, and none"
+    " in {folder}."
+)
+FORMAT = "inception-2015-12-05-folded-1"
+SOURCE, CONTENT = "source_sha256", "weights_sha256"
+
+
+class NoWeightsError(ValueError):
+    """No weights of Inception are named, and the cache holds none."""
 
 
 def inception_extractor(path: str | None, bias: bool = False, dtype: str = FLOAT32) -> Extractor:
@@ -71,3 +94,96 @@ def inception_extractor(path: str | None, bias: bool = False, dtype: str = FLOAT
     return Extractor(
         name, prefix, identity, lambda: function, NUM_CLASSES, num_features=NUM_FEATURES
     )
+
+
+def load_inception(
+    path: str | None, taps: Sequence[str] = ("2048",), dtype: str = "float32"
+) -> Inception:
+    """Inception with the weights of a file or folder, or with reference weights of the cache.
+
+    `is_reference` is true for a file whose SHA-256 is a published one, and for weights equal, to
+    the last bit, to those of such a file that was converted on this machine before. TF-GAN's
+    module has no published hash: its scores bear another name until one of the others was seen.
+
+    Args:
+      path: as `open_weight_file` takes it; None for weights that were converted before.
+      taps, dtype: outputs that are asked for, and their precision (see `Inception`).
+
+    Raises:
+      NoWeightsError: no path is given, and the cache holds no weights.
+      ValueError: the weights cannot be read, or a tap is unknown.
+    """
+    if path is None:
+        weights, metadata = _cached_reference()
+    else:
+        source = open_weight_file(path)
+        weights, metadata = _read(source.sha256) or _convert(source)
+    known = metadata[SOURCE] in REFERENCE_FILES
+    is_reference = known or metadata[CONTENT] in set(_reference_contents())
+    return Inception(weights, taps, dtype=dtype, sha256=metadata[SOURCE], is_reference=is_reference)
+
+
+def _cached_reference():
+    for sha256 in REFERENCE_FILES:
+        found = _read(sha256)
+        if found:
+            return found
+    raise NoWeightsError(MISSING.format(folder=cache_folder()))
+
+
+def _convert(source):
+    weights = source.folded()
+    metadata = {"format": FORMAT, SOURCE: source.sha256, CONTENT: content_sha256(weights)}
+    # Weights that cannot be kept can still be used.
+    with contextlib.suppress(OSError, SafetensorError):
+        _store(_cached_file(source.sha256), weights, metadata)
+    return weights, metadata
+
+
+def content_sha256(weights: FoldedWeights) -> str:
+    """SHA-256 of the numbers, whatever file they came from."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        for part in weights[name]:
+            digest.update(np.ascontiguousarray(part, np.float32).tobytes())
+    return digest.hexdigest()
+
+
+def _store(path: pathlib.Path, weights: FoldedWeights, metadata: dict[str, str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {}
+    for name, (kernel, bias) in weights.items():
+        tensors |= {f"{name}/kernel": kernel, f"{name}/bias": bias}
+    with replaced(path) as temporary:
+        write_safetensors(temporary, tensors, metadata)
+
+
+def _read(source_sha256: str) -> tuple[FoldedWeights, dict[str, str]] | None:
+    """Weights and metadata that the cache has of a source; None without, or where damaged."""
+    try:
+        with open_safetensors(_cached_file(source_sha256)) as file:
+            metadata = file.metadata() or {}
+            if (metadata.get("format"), metadata.get(SOURCE)) != (FORMAT, source_sha256):
+                return None
+            names = [key.removesuffix("/kernel") for key in file.keys() if key.endswith("/kernel")]
+            weights = {
+                name: (file.get_tensor(f"{name}/kernel"), file.get_tensor(f"{name}/bias"))
+                for name in names
+            }
+    except ValueError:
+        return None
+    return (weights, metadata) if content_sha256(weights) == metadata.get(CONTENT) else None
+
+
+def _reference_contents() -> Iterator[str]:
+    """Hashes of the numbers of the reference files that the cache holds."""
+    for sha256 in REFERENCE_FILES:
+        with contextlib.suppress(ValueError):
+            with open_safetensors(_cached_file(sha256)) as file:
+                metadata = file.metadata() or {}
+                if metadata.get(SOURCE) == sha256:
+                    yield metadata.get(CONTENT)
+
+
+def _cached_file(sha256: str) -> pathlib.Path:
+    return cache_folder() / f"inception-{sha256}.safetensors"

@@ -24,6 +24,7 @@ from tf_biggan.checks import require, require_existing
 from tf_biggan.conversion.readers import read_tensors
 from tf_biggan.conversion.readers.tensorflow import read_variables
 from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
+from tf_biggan.evaluation.features.cache import file_sha256
 from tf_biggan.evaluation.inception.architecture import (
     BATCH_NORM_EPSILON,
     CLASSIFIER,
@@ -77,7 +78,7 @@ PYTORCH = Names(
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
+class WeightFile:
     """A file or folder with weights.
 
     Attributes:
@@ -118,7 +119,7 @@ class Source:
         return folded
 
 
-def open_source(path: str) -> Source:
+def open_weight_file(path: str) -> WeightFile:
     """The file or folder at `path`, its kind told by its content.
 
     Raises:
@@ -134,7 +135,7 @@ def open_source(path: str) -> Source:
         with open(path, "rb") as file:
             start = file.read(2)
             if start.startswith(PYTORCH_STARTS):
-                return Source(path, _file_sha256(path), PYTORCH, lambda: read_tensors(path))
+                return WeightFile(path, file_sha256(path), PYTORCH, lambda: read_tensors(path))
             graph = start + (b"" if start == GZIP_START else file.read(LARGEST_GRAPH))
     except OSError as error:
         raise ValueError(
@@ -144,7 +145,7 @@ def open_source(path: str) -> Source:
     if start == GZIP_START:
         graph = _graph_in_archive(path)
     sha256 = hashlib.sha256(graph).hexdigest()
-    return Source(path, sha256, TENSORFLOW, lambda: _graph_constants(graph, path))
+    return WeightFile(path, sha256, TENSORFLOW, lambda: _graph_constants(graph, path))
 
 
 def _graph_in_archive(path: str) -> bytes:
@@ -227,7 +228,7 @@ def _constant(stored, path, name):
         ) from error
 
 
-def _module(path: str) -> Source:
+def _module(path: str) -> WeightFile:
     graph_file = os.path.join(path, SAVED_MODEL_FILE)
     require(
         os.path.isfile(graph_file),
@@ -245,9 +246,9 @@ def _module(path: str) -> Source:
     )
     digest = hashlib.sha256()
     for part in [graph_file, *parts]:
-        digest.update(bytes.fromhex(_file_sha256(part)))
+        digest.update(bytes.fromhex(file_sha256(part)))
     read = functools.partial(_module_tensors, path, has_variables=bool(parts))
-    return Source(path, digest.hexdigest(), TENSORFLOW, read)
+    return WeightFile(path, digest.hexdigest(), TENSORFLOW, read)
 
 
 def _module_tensors(path: str, has_variables: bool) -> Tensors:
@@ -310,8 +311,3 @@ def _tensor(tensors: Tensors, path: str, name: str, axes, shape) -> np.ndarray:
 
 def _float32(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array, np.float32)
-
-
-def _file_sha256(path: str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,10 +9,10 @@ import contextlib
 import dataclasses
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from tf_biggan.checks import require
 from tf_biggan.evaluation.features.feature_matrix import BLOCK_ROWS, checked_features, checked_pair
-from tf_biggan.evaluation.scores.blas_threads import one_blas_thread
 
 # Relative to the largest. Rounding leaves pivots of 1e-8 where there should be zero.
 SMALLEST_PIVOT = 1e-6
@@ -123,6 +123,16 @@ def _merged(moments, block: np.ndarray):
     step = block_mean - mean
     between = np.outer(step, step) * (count * len(block) / total)
     return total, mean + step * (len(block) / total), scatter + centred.T @ centred + between
+
+
+def one_blas_thread() -> contextlib.AbstractContextManager:
+    """Returns a context in which NumPy's matrix decompositions use one thread.
+
+    A decomposition consists of thousands of small steps, and OpenBLAS's threads busy-wait for one
+    another in each step. On a machine with other work, two threads made the singular values of a
+    1200 x 1200 matrix 30 times slower than one; on an idle machine one thread loses little.
+    """
+    return threadpool_limits(limits=1, user_api="blas")
 
 
 def feature_statistics(features) -> FeatureStatistics:

@@ -6,7 +6,7 @@ import typing
 
 import numpy as np
 
-from tf_biggan.checks import require, require_integer
+from tf_biggan.checks import require
 from tf_biggan.evaluation.features.feature_matrix import checked_features, checked_pair
 from tf_biggan.evaluation.scores.frechet import (
     FeatureStatistics,
@@ -15,6 +15,10 @@ from tf_biggan.evaluation.scores.frechet import (
     distance_from_factors,
     frechet_distance_of_features,
 )
+
+# Number of sizes on the line that FID is extrapolated along, and the seed of the images' order.
+EXTRAPOLATED_SIZES = 15
+ORDER_SEED = 0
 
 
 class Extrapolation(typing.NamedTuple):
@@ -25,9 +29,7 @@ class Extrapolation(typing.NamedTuple):
     distances: tuple[float, ...]
 
 
-def frechet_infinity(
-    features, reference: FeatureStatistics, *, points: int = 15, seed: int = 0
-) -> Extrapolation:
+def frechet_infinity(features, reference: FeatureStatistics) -> Extrapolation:
     """Intercept of the line through the distances of growing parts of `features` over 1/N.
 
     The sizes are spaced evenly from a tenth of the features to all of them. The parts are the
@@ -36,15 +38,12 @@ def frechet_infinity(
     Args:
       features: generated features [N, D].
       reference: statistics of the real side, taken as given.
-      points: number of sizes.
-      seed: of the order.
 
     Raises:
       ValueError: `features` are not finite numbers [N, D], there are fewer than 2 points, or a
         tenth of them is no more than D: the distance of too few images does not lie on the line.
     """
     features = checked_features("features", features, minimum=2)
-    require_integer("points", points, minimum=2)
     count, dim = features.shape
     smallest = count // 10
     require(
@@ -52,8 +51,8 @@ def frechet_infinity(
         f"extrapolation over {dim} features needs at least {10 * (dim + 1)} images",
         num_images=count,
     )
-    sizes = np.linspace(smallest, count, points).round().astype(int)
-    order = np.random.RandomState(seed).permutation(count)
+    sizes = np.linspace(smallest, count, EXTRAPOLATED_SIZES).round().astype(int)
+    order = np.random.RandomState(ORDER_SEED).permutation(count)
     factor = covariance_factor(reference)
     accumulator = StatisticsAccumulator(dim)
     distances = []

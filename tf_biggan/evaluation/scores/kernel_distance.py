@@ -1,7 +1,6 @@
 """Kernel distance of two sets of features (KID for Inception's): squared MMD, cubic kernel.
 
-Source: Bińkowski et al. 2018, section 4; torch-fidelity metric_kid.py for the subsets; TF-GAN
-classifier_metrics.py for the blocks.
+Source: Bińkowski et al. 2018, section 4; torch-fidelity metric_kid.py for the subsets.
 """
 
 from __future__ import annotations
@@ -76,43 +75,6 @@ def subset_indices(
         )
         for _ in range(subsets)
     )
-
-
-def block_kernel_distance(generated, real, *, block_size: int = 1024) -> tuple[float, float | None]:
-    """Mean of the unbiased squared MMD over disjoint blocks, and its standard error.
-
-    The images are taken in their own order, which must say nothing, in as few blocks of nearly
-    equal size as hold at most `block_size` of each side. One block has no standard error (None).
-
-    Raises:
-      ValueError: a side is not finite numbers of shape [N, D], D differs, or a block would hold
-        fewer than 2 images of a side.
-    """
-    require_integer("block_size", block_size, minimum=2)
-    generated, real = checked_pair(generated, real, minimum=2)
-    num_blocks = -(-max(len(generated), len(real)) // block_size)
-    require(
-        min(len(generated), len(real)) >= 2 * num_blocks,
-        f"each of {num_blocks} blocks needs at least 2 images of either side",
-        num_generated=len(generated),
-        num_real=len(real),
-    )
-    values = [
-        unbiased_squared_mmd(x, y)
-        for x, y in zip(
-            _even_blocks(generated, num_blocks), _even_blocks(real, num_blocks), strict=True
-        )
-    ]
-    error = float(np.std(values, ddof=1) / np.sqrt(num_blocks)) if num_blocks > 1 else None
-    return float(np.mean(values)), error
-
-
-def _even_blocks(features: np.ndarray, num_blocks: int) -> list[np.ndarray]:
-    """Consecutive blocks whose sizes differ by at most one, the smaller ones first."""
-    size, num_larger = divmod(len(features), num_blocks)
-    sizes = np.full(num_blocks, size)
-    sizes[num_blocks - num_larger :] += 1
-    return np.split(features, np.cumsum(sizes)[:-1])
 
 
 def unbiased_squared_mmd(x: np.ndarray, y: np.ndarray) -> float:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.evaluation import inception_rule
+from tests.evaluation.inception import inception_rule
 from tests.golden_files import golden, manifest_weights
 from tf_biggan.evaluation.inception.architecture import TAPS, convolutions
 from tf_biggan.evaluation.inception.network import Inception, resize
-from tf_biggan.evaluation.inception.weight_files import open_source
+from tf_biggan.evaluation.inception.weight_files import open_weight_file
 
 GOLDEN = golden("inception_public")
 SIZES = [(32, 32), (128, 128), (299, 299), (320, 200)]
@@ -117,4 +117,4 @@ def test_every_constant_of_the_graph_has_its_place(tmp_path):
         "softmax/biases",
     } <= names
     (tmp_path / "graph.pb").write_bytes(graph.SerializeToString())
-    inception_rule.assert_is_rule(open_source(str(tmp_path / "graph.pb")).folded())
+    inception_rule.assert_is_rule(open_weight_file(str(tmp_path / "graph.pb")).folded())

@@ -1,4 +1,4 @@
-"""Every score as a row: how it is computed from features, and what it is called."""
+"""The table of metrics: how each score is computed from features, and what it is called."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from tf_biggan.evaluation.class_matching import how_classes_were_matched, matched_labels
 from tf_biggan.evaluation.features.classifier import accuracy
 from tf_biggan.evaluation.features.extraction import Features
 from tf_biggan.evaluation.features.extractors import Extractor
-from tf_biggan.evaluation.matched_labels import how_classes_were_matched, matched_labels
 from tf_biggan.evaluation.protocol import CONTENT, Protocol
 from tf_biggan.evaluation.requirements import smallest_subset
 from tf_biggan.evaluation.scores.frechet import (
@@ -29,21 +29,21 @@ from tf_biggan.evaluation.scores.intervals import (
 from tf_biggan.evaluation.scores.kernel_distance import kernel_distance, largest_subset_size
 from tf_biggan.evaluation.scores.precision_recall import density_coverage, precision_recall
 
-# Scores that carry no network's name: they are about the classes asked for.
+# Scores without the extractor's prefix, because they concern the requested classes.
 UNPREFIXED = ("accuracy", "held_out_accuracy")
-# What the inception score is called where the network is not Inception.
+# Names of the Inception Score if the extractor is not the reference Inception.
 HONEST_NAMES = {"is": "score", "is_std": "score_std"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Reference:
-    """What images are compared with.
+class ReferenceFeatures:
+    """Features of the real images, or only their statistics.
 
     Attributes:
-      statistics: of its features.
-      features: by content; None where only statistics are there.
-      class_names: one name a class; empty where none are known.
-      description: JSON values.
+      statistics: mean and covariance of the features.
+      features: features in the order of the protocol; None if only statistics are known.
+      class_names: one name per class; empty if they are unknown.
+      description: JSON values that describe the images.
     """
 
     statistics: FeatureStatistics
@@ -53,16 +53,25 @@ class Reference:
 
     @property
     def count(self) -> int | None:
-        """How many images it is made of; None where that is not known."""
+        """Number of images; None if it is unknown."""
         return self.description.get("count")
 
 
 @dataclasses.dataclass(frozen=True)
 class Context:
-    """All that a metric may look at; see the attributes' own classes."""
+    """Everything that a metric may be computed from.
+
+    Attributes:
+      generated: features of the generated images.
+      reference: features or statistics of the real images.
+      extractor: the feature extractor of both.
+      protocol: choices that the definitions of scores leave open.
+      class_names: class names of the generated images; empty if they are unknown.
+      bootstrap: number of bootstrap resamples for confidence intervals; 0 for no intervals.
+    """
 
     generated: Features
-    reference: Reference
+    reference: ReferenceFeatures
     extractor: Extractor
     protocol: Protocol
     class_names: tuple[str, ...]
@@ -70,17 +79,17 @@ class Context:
 
     @functools.cached_property
     def labels(self) -> np.ndarray | None:
-        """Labels of the generated images as the reference counts its classes."""
+        """Labels of the generated images as indices of the reference's classes, or None."""
         return matched_labels(self.generated.labels, self.class_names, self.reference.class_names)
 
     def how_classes_were_matched(self) -> tuple[str, ...]:
-        """A note where classes were not simply the same; () where they were."""
+        """Returns a note on how classes were matched; () if both sides have the same classes."""
         return how_classes_were_matched(self.class_names, self.reference.class_names)
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What a metric gives: numbers, intervals, numbers by class, sentences."""
+    """Result of a metric: scores, confidence intervals, scores by class, and notes."""
 
     values: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
@@ -89,12 +98,19 @@ class Result:
 
 
 def ordered(features: Features, protocol: Protocol) -> Features:
-    """Rows in the order of a protocol."""
+    """Returns features in the order of a protocol."""
     return features.by_content() if protocol.order == CONTENT else features
 
 
 def score_name(prefix: str, name: str) -> str:
-    """What a score is called: never FID or IS where the network is not the reference Inception."""
+    """Returns the name of a score.
+
+    Only scores of the reference Inception may be called FID or IS; others have a prefix.
+
+    Args:
+      prefix: prefix of the feature extractor.
+      name: the name in the metric's result.
+    """
     if not prefix or name in UNPREFIXED:
         return name
     return prefix + HONEST_NAMES.get(name, name)
@@ -103,7 +119,13 @@ def score_name(prefix: str, name: str) -> str:
 def beside_small_samples(
     context: Context, names: Sequence[str], notes: list[str]
 ) -> tuple[str, ...]:
-    """Metrics to add where too few images make a Fréchet distance doubtful; tells `notes` why."""
+    """Returns metrics to compute beside a Fréchet distance of too few images.
+
+    Args:
+      context: what the metrics are computed from.
+      names: metrics that are computed already.
+      notes: a list of notes, to which the reason is added.
+    """
     size = context.generated.features.shape[1]
     counts = {
         "generated": len(context.generated.features),
@@ -114,8 +136,8 @@ def beside_small_samples(
         return ()
     listed = " and ".join(f"{count:,} {which} images" for which, count in few.items())
     notes.append(
-        f"{listed} do not fill {size:,} dimensions: the covariance is singular and the Fréchet"
-        " distance far too large; see the kernel distance beside it."
+        f"{listed} are too few for {size:,} features. Their covariance is singular, which makes the"
+        " Fréchet distance far too large. Use the kernel distance instead."
     )
     real = context.reference.features
     fewest = 0 if real is None else min(len(real.features), counts["generated"])
@@ -164,7 +186,7 @@ def _kid(context):
 def _smaller_subsets(size, usual):
     if size == usual:
         return ()
-    return (f"The kernel distance has subsets of {size:,} images instead of {usual:,}.",)
+    return (f"The kernel distance uses subsets of {size:,} images instead of {usual:,}.",)
 
 
 def _precision_recall(context):
@@ -186,7 +208,10 @@ def _intra_fid(context):
     notes = context.how_classes_were_matched()
     if found.too_few:
         listed = ", ".join(names[label] if names else str(label) for label in found.too_few[:5])
-        notes += (f"intra_fid leaves out {len(found.too_few)} classes of 1 or no image: {listed}.",)
+        notes += (
+            f"intra_fid leaves out {len(found.too_few)} classes with fewer than 2 images:"
+            f" {listed}.",
+        )
     values = {} if found.mean is None else {"intra_fid": found.mean}
     return Result(values, per_class={"intra_fid": _named(found.of_class, names)}, notes=notes)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.evaluation.metric_goldens import GOLDEN, logits_set
+from tests.evaluation.scores.metric_goldens import GOLDEN, logits_set
 from tf_biggan.evaluation.scores.inception_score import inception_score
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from tests.evaluation.metric_goldens import METRICS, feature_sets
+from tests.evaluation.scores.metric_goldens import METRICS, feature_sets
 from tf_biggan.evaluation.scores import frechet
 from tf_biggan.evaluation.scores.frechet import (
     FeatureStatistics,
@@ -186,3 +186,22 @@ def test_negative_rounding_never_reaches_a_score(monkeypatch):
     statistics = feature_statistics(random_features(15))
     factor = frechet.covariance_factor(statistics) * (1 + 1e-12)
     assert frechet.distance_from_factors(statistics, statistics, factor, factor) == 0
+
+
+def test_decompositions_ask_for_one_thread(monkeypatch):
+    asked = []
+
+    class Limits:
+        def __init__(self, limits, user_api):
+            asked.append((limits, user_api))
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            asked.append("left")
+
+    monkeypatch.setattr(frechet, "threadpool_limits", Limits)
+    statistics = frechet.feature_statistics(np.random.RandomState(0).standard_normal((3, 4)))
+    frechet.frechet_distance(statistics, statistics)
+    assert asked == [(1, "blas"), "left"] * 3

@@ -14,14 +14,14 @@ import torch
 from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from tests.evaluation import inception_rule
+from tests.evaluation.inception import inception_rule
 from tf_biggan.conversion.readers.tensors import Tensors
+from tf_biggan.evaluation.inception import extractor as inception_weights
 from tf_biggan.evaluation.inception import network as inception
 from tf_biggan.evaluation.inception import weight_files as inception_sources
-from tf_biggan.evaluation.inception import weights as inception_weights
 from tf_biggan.evaluation.inception.architecture import convolutions
-from tf_biggan.evaluation.inception.weight_files import PYTORCH, Source, open_source
-from tf_biggan.evaluation.inception.weights import REFERENCE_FILES, content_sha256, load_inception
+from tf_biggan.evaluation.inception.extractor import REFERENCE_FILES, content_sha256, load_inception
+from tf_biggan.evaluation.inception.weight_files import PYTORCH, WeightFile, open_weight_file
 
 NUM_CONVOLUTIONS = 12
 
@@ -76,7 +76,7 @@ KINDS = [
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_file_gives_the_same_numbers(files, kind):
-    inception_rule.assert_is_rule(open_source(str(files / kind)).folded())
+    inception_rule.assert_is_rule(open_weight_file(str(files / kind)).folded())
 
 
 def test_folding_is_the_batch_norm_of_the_convolution():
@@ -94,8 +94,8 @@ def test_folding_is_the_batch_norm_of_the_convolution():
 def test_hash_is_that_of_the_graph_in_an_archive_too(files):
     graph = (files / "classify_image_graph_def.pb").read_bytes()
     expected = hashlib.sha256(graph).hexdigest()
-    assert open_source(str(files / "classify_image_graph_def.pb")).sha256 == expected
-    assert open_source(str(files / "inception-2015-12-05.tgz")).sha256 == expected
+    assert open_weight_file(str(files / "classify_image_graph_def.pb")).sha256 == expected
+    assert open_weight_file(str(files / "inception-2015-12-05.tgz")).sha256 == expected
 
 
 def test_variables_of_a_module_are_read_as_its_constants(tmp_path):
@@ -112,12 +112,12 @@ def test_variables_of_a_module_are_read_as_its_constants(tmp_path):
     module = SavedModel()
     module.meta_graphs.add()
     (tmp_path / "saved_model.pb").write_bytes(module.SerializeToString())
-    tensors = open_source(str(tmp_path)).tensors()
+    tensors = open_weight_file(str(tmp_path)).tensors()
     assert tensors.keys() == names.keys()
     np.testing.assert_array_equal(tensors["softmax/weights"], 1)
     (tmp_path / "variables" / "variables.index").write_bytes(b"not an index")
     with pytest.raises(ValueError, match="variables must be complete"):
-        open_source(str(tmp_path)).folded()
+        open_weight_file(str(tmp_path)).folded()
 
 
 def test_weights_are_converted_once(files, cache, monkeypatch):
@@ -153,7 +153,7 @@ def test_published_hashes_make_the_reference_and_equal_numbers_too(files, monkey
     assert {len(bytes.fromhex(sha256)) for sha256 in REFERENCE_FILES} == {32}
     assert any(name.endswith(f"-{sha256[:8]}.pth") for sha256, name in REFERENCE_FILES.items())
     path = str(files / "pt_inception.pth")
-    known = {open_source(path).sha256: "as if it were published"}
+    known = {open_weight_file(path).sha256: "as if it were published"}
     monkeypatch.setattr(inception_weights, "REFERENCE_FILES", known)
     module = str(files / "module")
     assert not load_inception(module, ["64"]).is_reference
@@ -253,7 +253,7 @@ def test_tensors_of_another_network_are_refused():
     weights = inception_rule.state_dict()
     later = {**weights, "fc.weight": np.zeros((1000, 2048), "float32")}
     with pytest.raises(ValueError, match=r"'fc\.weight' must be of shape \(1008, 2048\)"):
-        Source("later.pth", "", PYTORCH, lambda: Tensors.of(later)).folded()
+        WeightFile("later.pth", "", PYTORCH, lambda: Tensors.of(later)).folded()
     broken = {**weights, "fc.bias": np.full(1008, np.nan, "float32")}
     with pytest.raises(ValueError, match=r"'fc\.bias' must be finite"):
-        Source("broken.pth", "", PYTORCH, lambda: Tensors.of(broken)).folded()
+        WeightFile("broken.pth", "", PYTORCH, lambda: Tensors.of(broken)).folded()

@@ -12,7 +12,7 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 from tests.golden_files import manifest_weights
 from tf_biggan.conversion.readers.tensors import Tensors
 from tf_biggan.evaluation.inception.architecture import CLASSIFIER, convolutions
-from tf_biggan.evaluation.inception.weight_files import PYTORCH, Source
+from tf_biggan.evaluation.inception.weight_files import PYTORCH, WeightFile
 
 BATCH_NORM = {"beta": "bias", "gamma": "weight", "moving_mean": "running_mean"}
 BATCH_NORM |= {"moving_variance": "running_var"}
@@ -32,7 +32,7 @@ def state_dict() -> dict[str, np.ndarray]:
 @functools.cache
 def folded() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """The same with batch norms folded in."""
-    return Source("the rule", "", PYTORCH, lambda: Tensors.of(state_dict())).folded()
+    return WeightFile("the rule", "", PYTORCH, lambda: Tensors.of(state_dict())).folded()
 
 
 def graph_constants() -> dict[str, np.ndarray]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.evaluation.metric_goldens import METRICS, feature_sets
+from tests.evaluation.scores.metric_goldens import METRICS, feature_sets
 from tf_biggan.evaluation.scores.kernel_distance import (
-    block_kernel_distance,
     kernel_distance,
     largest_subset_size,
 )
@@ -58,15 +57,6 @@ def test_whole_sets_in_loops(sides):
     assert (mean, std) == pytest.approx((loops(x[:8], y), 0))
 
 
-def test_blocks_are_even_and_the_smaller_ones_come_first(sides):
-    x, y = sides
-    values = [loops(x[:3], y[:2]), loops(x[3:7], y[2:5]), loops(x[7:], y[5:])]
-    mean, error = block_kernel_distance(x, y, block_size=4)
-    assert mean == pytest.approx(np.mean(values))
-    assert error == pytest.approx(np.std(values, ddof=1) / np.sqrt(3))
-    assert block_kernel_distance(x, y) == (pytest.approx(loops(x, y)), None)
-
-
 def test_one_distribution_is_at_distance_zero_on_average():
     features = np.random.RandomState(1).standard_normal((2000, 4))
     mean, std = kernel_distance(features[:1000], features[1000:], subsets=200, subset_size=100)
@@ -89,5 +79,3 @@ def test_broken_features_are_refused(sides):
         kernel_distance(x[:1], y)
     with pytest.raises(ValueError, match="same number of columns"):
         kernel_distance(x, y[:, :4], subset_size=4)
-    with pytest.raises(ValueError, match=r"5 blocks needs at least 2 images.*num_real=8"):
-        block_kernel_distance(np.concatenate([x, x[:8]]), y, block_size=4)

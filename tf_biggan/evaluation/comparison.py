@@ -1,0 +1,147 @@
+"""What generated images are compared with: real images, feature extractors, and a cache of both.
+
+Every command that compares images with real ones opens these parts here, so that the same flags
+find the same images, extractors and cached features everywhere.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+
+import tensorflow as tf
+
+from tf_biggan import checks
+from tf_biggan.data.schemes import open_source
+from tf_biggan.data.source import Source
+from tf_biggan.devices.hardware import slow_bfloat16
+from tf_biggan.devices.replica_map import runs_on_cpu
+from tf_biggan.evaluation.features.cache import ArrayCache, cache_folder
+from tf_biggan.evaluation.features.classifier import classifier_of, training_images
+from tf_biggan.evaluation.features.extraction import FeatureExtraction
+from tf_biggan.evaluation.features.extractors import CLASSIFIER, Extractor, open_extractor
+from tf_biggan.evaluation.features.image_sets import SourceImages
+from tf_biggan.evaluation.inception.extractor import INCEPTION_DTYPES, inception_extractor
+from tf_biggan.store.run_directory import is_run, read_config
+
+# Folder of cached features, below the folder of the whole cache.
+FEATURES_FOLDER = "features"
+DEFAULT_CACHE, NO_CACHE = "default", "none"
+
+
+def open_real_images(
+    name: str | None,
+    split: str | None = None,
+    data_dir: str | None = None,
+    download: bool = False,
+    model: str | None = None,
+    tfds_split: str | None = None,
+) -> Source:
+    """Opens the data source of the real images that a model is compared with.
+
+    Args:
+      name: a data source such as "digits" or "tfds:cifar10", or a folder; None for the data of the
+        run `model`.
+      split: a split of a TensorFlow Datasets source, or a sub-folder; None for `tfds_split`, or
+        else the split of the run.
+      data_dir: folder of prepared TensorFlow Datasets; None for the run's, or else the default.
+      download: whether a missing data set of TensorFlow Datasets may be downloaded.
+      model: path of the model that is compared.
+      tfds_split: split of a TensorFlow Datasets source if `split` is None.
+
+    Raises:
+      ValueError: no name is given and the model is not a run, or the data do not exist.
+    """
+
+    def split_of(dataset):
+        return split or (tfds_split if dataset.startswith("tfds:") else None)
+
+    if name is not None:
+        if name.endswith(".npz"):
+            checks.require_existing("reference", name, "a file of statistics")
+        dataset = f"folder:{name}" if os.path.isdir(name) else name
+        return open_source(dataset, split=split_of(dataset), data_dir=data_dir, download=download)
+    checks.require(
+        model is not None and is_run(model),
+        "--reference must name the real images to compare with; only a run knows its data",
+        model=model,
+    )
+    own = read_config(model).data
+    return open_source(
+        own.dataset,
+        split=split_of(own.dataset) or own.split,
+        data_dir=data_dir or own.data_dir,
+        download=download,
+    )
+
+
+def cache_of(setting: str) -> str | None:
+    """Folder of the cache for a value of --feature_cache; None for "none"."""
+    if setting == NO_CACHE:
+        return None
+    return str(cache_folder()) if setting == DEFAULT_CACHE else setting
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Real images, and how feature extractors for the comparison with them are opened and run.
+
+    Attributes:
+      strategy: distribution strategy; every replica runs the extractor.
+      source: data source of the real images; None if only their statistics are known.
+      real_images: the images of the source at the size that is compared, or None.
+      cache: folder of cached features and classifiers; None to keep nothing.
+      batch_size: images per replica in one step of an extractor.
+      layer: layer or output of the user's own extractor that gives the features.
+      inception_weights: path of Inception's weights; None for weights converted before.
+      bias: whether Inception's logits include the bias of its last layer.
+    """
+
+    strategy: tf.distribute.Strategy
+    source: Source | None = None
+    real_images: SourceImages | None = None
+    cache: str | None = None
+    batch_size: int = 64
+    layer: str | None = None
+    inception_weights: str | None = None
+    bias: bool = False
+
+    def classifier_images(self) -> SourceImages | None:
+        """The images that the classifier is trained on; None without real images."""
+        if self.source is None or self.real_images is None:
+            return None
+        return training_images(self.source, self.real_images)
+
+    def extractor(self, name: str) -> Extractor:
+        """Opens a feature extractor.
+
+        Args:
+          name: "classifier" (trained on the real images, or read from the cache), a name in
+            `INCEPTION_DTYPES`, or the path of the user's own network.
+
+        Raises:
+          ValueError: the extractor does not exist, or the classifier cannot be trained on the real
+            images.
+        """
+        if name == CLASSIFIER:
+            return classifier_of(self.classifier_images(), self.cache).extractor()
+        if name not in INCEPTION_DTYPES:
+            return open_extractor(name, self.layer)
+        dtype = INCEPTION_DTYPES[name]
+        if dtype == "bfloat16" and runs_on_cpu(self.strategy):
+            for warning in slow_bfloat16(f"the extractor {name}"):
+                print(warning, file=sys.stderr, flush=True)
+        # Created in the scope so that every replica has the weights.
+        with self.strategy.scope():
+            return inception_extractor(self.inception_weights, self.bias, dtype)
+
+    def extraction(self, name: str) -> FeatureExtraction:
+        """Opens a feature extractor to run on all replicas, with the cache of features.
+
+        Raises:
+          ValueError: see `extractor`.
+        """
+        folder = None if self.cache is None else os.path.join(self.cache, FEATURES_FOLDER)
+        extractor, cache = self.extractor(name), ArrayCache(folder)
+        return FeatureExtraction(extractor, self.strategy, self.batch_size, cache)
