@@ -12,6 +12,8 @@ import struct
 import tarfile
 from collections.abc import Callable, Mapping
 
+from PIL import Image
+
 from tests.hostile import bytes_of as b
 
 HUGE = 10**12
@@ -169,6 +171,14 @@ def _tgz(*members) -> bytes:
     return packed.getvalue()
 
 
+def _jpeg(side: int) -> bytes:
+    """A small JPEG whose header declares another size."""
+    packed = io.BytesIO()
+    Image.new("L", (8, 8)).save(packed, "JPEG")
+    before, mark, after = packed.getvalue().partition(b"\xff\xc0\x00\x0b\x08")
+    return before + mark + struct.pack(">HH", side, side) + after[4:]
+
+
 def _zeros(mebibytes: int):
     return (b"\0" * b.MEBIBYTE for _ in range(mebibytes))
 
@@ -176,9 +186,6 @@ def _zeros(mebibytes: int):
 GRAPH = "classify_image_graph_def.pb"
 GIF = b"GIF89a" + struct.pack("<HHBBB", 65535, 65535, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff,"
 GIF += struct.pack("<HHHHB", 0, 0, 65535, 65535, 0) + b"\x02\x02D\x01\0;"
-JPEG = (
-    b"\xff\xd8\xff\xc0\x00\x0b\x08" + struct.pack(">HH", 65500, 65500) + b"\x01\x01\x11\0\xff\xd9"
-)
 BMP = b"BM" + struct.pack("<IIIIiiHHI", 64, 0, 54, 40, 60_000, -60_000, 1, 24, 0) + b"\0" * 20
 WEBP = b"RIFF" + struct.pack("<I", 22) + b"WEBPVP8L" + struct.pack("<IBI", 10, 0x2F, (1 << 28) - 1)
 
@@ -400,7 +407,7 @@ TABLE = {
     "images": [
         ("pixels.png", lambda: b.png(30_000, 30_000), "million pixels", "invert"),
         ("canvas.png", lambda: GIF, "JPEG, PNG, BMP or WebP", "invert"),
-        ("pixels.jpg", lambda: JPEG, "million pixels", "invert"),
+        ("pixels.jpg", lambda: _jpeg(65_500), "million pixels", "invert"),
         ("pixels.bmp", lambda: BMP, "million pixels", "invert"),
         ("pixels.webp", lambda: WEBP, "million pixels", "invert"),
         ("folder", lambda: {"a.png": b.png(20_000, 20_000)}, "million pixels", "images"),
