@@ -251,7 +251,7 @@ TABLE = {
         ("nested.pth", lambda: _pickle(b"]" * MANY + b"a" * MANY), "operations"),
         ("written_out.pth", lambda: _pickle(b")" + b"2\x86" * 60 + b"Q"), "storage must be"),
         ("digits.pth", lambda: _pickle(b"L" + b"7" * 900_000 + b"L\n"), "digits"),
-        ("configuration.pth", lambda: _configuration(), "channel_order"),
+        ("configuration.pth", lambda: _configuration(), "4000000 values, written out"),
     ],
     "storages and views": [
         (
@@ -432,13 +432,8 @@ def _same_hash(count: int) -> bytes:
 
 def _configuration() -> bytes:
     """mmagic's configuration as a list that would be endless if it were written out."""
-    nested = (
-        b"]"
-        + b"q\0](h\0h\0e" * 1
-        + b"".join(
-            b"q" + bytes([n]) + b"](h" + bytes([n]) + b"h" + bytes([n]) + b"e" for n in range(1, 60)
-        )
-    )
+    pairs = (b"0](h" + bytes([n]) + b"h" + bytes([n]) + b"eq" + bytes([n + 1]) for n in range(60))
+    nested = b"]q\0" + b"".join(pairs)
     weights = b.text("conv_blocks.0.conv1.conv.weight") + b.tensor([1], [1])
     content = b"\x80\x02}(" + b.text("state_dict") + b"}(" + weights + b"u"
     content += b.text("meta") + b"}(" + b.text("cfg") + nested + b"uu."

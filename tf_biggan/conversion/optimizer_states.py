@@ -56,29 +56,34 @@ def _slots(state, tensors, network, rules) -> OptimizerSlots:
             key: one.get(name) or _zeros(tensors.shapes[key])
             for key, one in zip(keys, states, strict=True)
         }
-        wrong = [key for key, entry in entries.items() if entry.shape != tensors.shapes[key]]
+        of_shape = {key: getattr(entry, "shape", None) for key, entry in entries.items()}
+        wrong = [key for key, shape in of_shape.items() if shape != tensors.shapes[key]]
         checks.require(not wrong, "a slot must have its weight's shape", other_shapes=wrong[:5])
         made[slot] = convert(rules, Tensors(entries), shapes)
     return OptimizerSlots(_steps(states), **made)
 
 
 def _states_in_order(state, count):
-    groups = state.get("param_groups")
-    fits = isinstance(groups, (list, tuple)) and isinstance(state.get("state"), Mapping)
+    groups, kept = state.get("param_groups"), state.get("state")
+    fits = isinstance(groups, (list, tuple)) and isinstance(kept, Mapping)
+    fits = fits and all(isinstance(group, Mapping) and "params" in group for group in groups)
     numbers = [number for group in groups for number in group["params"]] if fits else []
+    fits = fits and all(isinstance(one, Mapping) for one in kept.values())
     checks.require(
         fits and len(numbers) == count,
         f"an optimiser's file must hold the state of {count} parameters",
         parameters=len(numbers),
     )
     # PyTorch leaves out what never had a gradient.
-    return [state["state"].get(number) or {} for number in numbers]
+    return [kept.get(number) or {} for number in numbers]
 
 
 def _steps(states) -> int:
     steps = [one["step"] for one in states if "step" in one]
-    values = {int(step.read()) if isinstance(step, StoredTensor) else int(step) for step in steps}
-    return max(values, default=0)
+    numbers = [step.read() if isinstance(step, StoredTensor) else step for step in steps]
+    plain = all(isinstance(n, (int, float)) or getattr(n, "shape", None) == () for n in numbers)
+    checks.require(plain, "an optimiser's steps must be numbers", steps=len(numbers))
+    return max(map(int, numbers), default=0)
 
 
 def _zeros(shape) -> StoredTensor:

@@ -22,6 +22,9 @@ INFLATED_RATIO = 16
 # Pickles in PyTorch's files.
 # 5,000 tensors take 200,000 operations; a log of losses one for every number.
 PICKLE_OPERATIONS = 1_000_000
+# A value can hold another many times; written out, the values of a run's flags are 300.
+PICKLE_VALUES = 4_000_000
+PICKLE_DEPTH = 100
 # mmengine keeps up to a million values of every log in one piece.
 PICKLE_PIECE_BYTES = 64 * MEBIBYTE
 # Longer texts are no names and no configurations: they are read and dropped.

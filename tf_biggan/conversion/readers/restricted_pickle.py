@@ -126,6 +126,7 @@ class RestrictedUnpickler:
         steps = {name: functools.partial(step, self) for name, step in STEPS.items()}
         for operation, argument, _ in pickletools.genops(self._file):
             if operation.name == "STOP":
+                _check_written_out(self._stack[-1])
                 return self._stack.pop()
             self._count(1)
             step = steps.get(operation.name)
@@ -313,6 +314,42 @@ class RestrictedUnpickler:
 
     def _rebuild(self, storage, offset, shape, strides, *rest):
         return self._tensor(storage, offset, shape, strides)
+
+
+def _check_written_out(value) -> None:
+    """Refuses values that hold one another so often, or so deep, that nobody can walk over them.
+
+    Sixty lists, each of which holds the one before twice, are short to store and endless to print.
+    """
+    sizes: dict[int, tuple[int, int]] = {}
+    # Containers that are not measured yet, and whether all that they hold is.
+    left, opened = [(value, False)] if _parts(value) else [], set()
+    while left:
+        one, parts_are_measured = left.pop()
+        if id(one) in sizes:
+            continue
+        if not parts_are_measured:
+            require(id(one) not in opened, "no value of a pickle may hold itself", kind=type(one))
+            opened.add(id(one))
+            left.append((one, True))
+            left += [(part, False) for part in _parts(one) if _parts(part)]
+            continue
+        counts, depths = zip(*(sizes.get(id(part), (1, 0)) for part in _parts(one)), strict=True)
+        count, depth = 1 + sum(counts), 1 + max(depths)
+        opened.remove(id(one))
+        sizes[id(one)] = count, depth
+        if count > input_bounds.PICKLE_VALUES or depth > input_bounds.PICKLE_DEPTH:
+            raise ValueError(
+                f"A pickle may hold {input_bounds.PICKLE_VALUES} values, written out, of"
+                f" {input_bounds.PICKLE_DEPTH} levels. Received: more."
+            )
+
+
+def _parts(value):
+    """What a container holds."""
+    if type(value) is dict:
+        return value.values()
+    return value if type(value) in (list, tuple) else ()
 
 
 def _is_inert(module, name):
