@@ -1,8 +1,8 @@
-"""Checkpoints of a run: which there are, and the way back to the newest that can be read.
+"""Writes, lists and restores the checkpoints of a training run.
 
-The files themselves tell which checkpoints there are. TensorFlow writes `iteration-N.index` last,
-so a checkpoint that has it was complete. The file `checkpoint`, in which TensorFlow lists them, is
-written for other programs and never read.
+The file names in RUN/checkpoints tell which checkpoints exist. TensorFlow writes
+`iteration-N.index` last, so a checkpoint with an index file is complete. The file `checkpoint`, in
+which TensorFlow lists checkpoints, is written for other programs and is never read here.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from tf_biggan.files.plain_folder import PlainFolder
 FOLDER = "checkpoints"
 PREFIX = "iteration"
 LIST_FILE = "checkpoint"
-# What TensorFlow raises for files that are cut off, garbled, missing or of another model.
+# Errors of TensorFlow for a checkpoint that is truncated, corrupt, missing or from another model.
 UNREADABLE = (tf.errors.OpError, AssertionError, IndexError, OSError, RuntimeError, ValueError)
 _FILE = re.compile(rf"{PREFIX}-(0|[1-9]\d*)\.(index|data-\d+-of-\d+)")
-# What TensorFlow leaves behind if it is killed while it writes.
+# Names of the files that TensorFlow leaves behind if it is killed while writing a checkpoint.
 _STRAY = re.compile(rf"{PREFIX}-\d+(_temp.*|\..+\.tempstate\d+)|checkpoint\.tmp.*")
 
 
@@ -41,21 +41,21 @@ def checkpoint_iterations(run_dir: str) -> list[int]:
 
 
 def has_checkpoint(run_dir: str) -> bool:
-    """Returns whether a run has a checkpoint, readable or not."""
+    """Returns whether a run has at least one checkpoint, readable or not."""
     return bool(checkpoint_iterations(run_dir))
 
 
 def checkpoint_path(run_dir: str, iteration: int) -> str:
-    """Returns the path of a checkpoint without the endings of its files."""
+    """Returns the path prefix of a checkpoint, without ".index" and ".data-*"."""
     return os.path.join(run_dir, FOLDER, _name(iteration))
 
 
 class UnreadableCheckpoint(ValueError):  # noqa: N818
-    """None of the checkpoints that were asked for can be read."""
+    """Raised if none of the requested checkpoints can be read."""
 
 
 def say_on_stderr(text: str) -> None:
-    """Prints on standard error."""
+    """Prints one line on standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -65,19 +65,22 @@ def read_newest(
     say: Callable[[str], None] = say_on_stderr,
     iterations: Iterable[int] | None = None,
 ) -> tuple[int, tuple[int, ...]]:
-    """Calls `read` with a run's checkpoints, newest first, until it reads one.
+    """Reads the newest checkpoint that can be read, trying older ones if newer ones are damaged.
 
     Args:
-      run_dir: folder of the run.
-      read: takes the prefix of a checkpoint and raises one of `UNREADABLE` if it cannot read it.
-      say: is told of every checkpoint that cannot be read, and which is used.
-      iterations: of the checkpoints to try; None for all.
+      run_dir: Folder of the run.
+      read: Function that reads the checkpoint with the given path prefix. It raises one of
+        `UNREADABLE` if the checkpoint cannot be read.
+      say: Function that receives one line for each unreadable checkpoint, and one line that names
+        the checkpoint used instead.
+      iterations: Iterations of the checkpoints to try. None tries all checkpoints of the run.
 
     Returns:
-      The iteration of the checkpoint that was read, and those that cannot be read.
+      A tuple: the iteration of the checkpoint that was read, and the iterations of the newer
+      checkpoints that cannot be read.
 
     Raises:
-      UnreadableCheckpoint: none of them can be read.
+      UnreadableCheckpoint: None of these checkpoints can be read.
     """
     tried = sorted(checkpoint_iterations(run_dir) if iterations is None else iterations)
     reasons: dict[int, str] = {}
@@ -103,27 +106,27 @@ def read_newest(
 
 
 class Saved(Protocol):
-    """A state that can be saved: `tf_biggan.training.state.TrainState`.
+    """Interface of a training state that can be saved, such as `TrainState`.
 
     Attributes:
-      iteration: a variable that counts the training steps.
+      iteration: Variable that counts the training steps.
     """
 
     iteration: keras.Variable
 
     def trackables(self) -> dict[str, Any]:
-        """Returns what a checkpoint holds, by name."""
+        """Returns the objects to store in a checkpoint, by name."""
 
 
 class Checkpoints:
-    """RUN/checkpoints/iteration-N.* of a state.
+    """Saves a training state to RUN/checkpoints/iteration-N.* and restores it.
 
     Args:
-      state: what is saved and restored; built.
-      run_dir: folder of the run.
-      keep: newest checkpoints that stay.
-      writes: whether this process is the one whose files count; others write to a folder of their
-        own, since all have to take part.
+      state: Training state to save and restore. Its variables must exist already.
+      run_dir: Folder of the run.
+      keep: Number of newest checkpoints to keep. Older ones are deleted.
+      writes: Whether this process writes to the run's folder. In distributed training, every
+        process must take part in saving, so the other processes write to a temporary folder.
     """
 
     def __init__(self, state: Saved, run_dir: str, keep: int, writes: bool = True):
@@ -131,7 +134,8 @@ class Checkpoints:
         self._stored_iteration: int | None = None
         self._unreadable: set[int] = set()
         self._checkpoint = tf.train.Checkpoint(**state.trackables())
-        # TensorFlow's manager stores this counter, so runs that it wrote have it.
+        # tf.train.CheckpointManager stores this counter. Creating it here keeps the checkpoints of
+        # both compatible.
         self._counter = self._checkpoint.save_counter
         self._writes, self._target = writes, os.path.join(run_dir, FOLDER)
         if not writes:
@@ -141,7 +145,10 @@ class Checkpoints:
             self._target = self._own_folder.name
 
     def save(self) -> str:
-        """Writes the state, unless it was just written or restored; returns the path."""
+        """Writes a checkpoint of the state and returns its path prefix.
+
+        Nothing is written if this iteration was the last one written or restored.
+        """
         iteration = int(self._state.iteration.numpy())
         if iteration != self._stored_iteration:
             os.makedirs(self._target, exist_ok=True)
@@ -153,13 +160,16 @@ class Checkpoints:
         return checkpoint_path(self._run_dir, iteration)
 
     def restore(self, say: Callable[[str], None] = print) -> int:
-        """Restores the newest readable checkpoint; returns its iteration, or 0 if there is none.
+        """Restores the newest readable checkpoint and returns its iteration.
 
         Args:
-          say: is told of every checkpoint that cannot be read.
+          say: Function that receives one line for each checkpoint that cannot be read.
+
+        Returns:
+          The restored iteration, or 0 if the run has no checkpoint.
 
         Raises:
-          UnreadableCheckpoint: there are checkpoints and none can be read.
+          UnreadableCheckpoint: The run has checkpoints, but none of them can be read.
         """
         if self._writes:
             _remove_strays(self._target)
@@ -168,7 +178,8 @@ class Checkpoints:
         iteration, unreadable = read_newest(self._run_dir, self._read, say)
         self._stored_iteration, self._unreadable = iteration, set(unreadable)
         if self._writes:
-            # An earlier process may have been killed between writing and removing.
+            # An earlier process may have been killed after it wrote a checkpoint and before it
+            # deleted old ones.
             self._prune()
         return iteration
 
@@ -179,9 +190,9 @@ class Checkpoints:
             raise ValueError(f"it holds iteration {held}")
 
     def _prune(self):
-        """Removes what is neither among the newest nor, so far, replaced by something newer.
+        """Deletes all but the newest `keep` checkpoints.
 
-        Checkpoints that could not be read stay until training has come as far again.
+        A checkpoint that could not be read is kept until training has passed its iteration again.
         """
         newest = self._stored_iteration
         found = {int(match[1]) for match in _files(self._target)}
@@ -204,7 +215,7 @@ def _files(folder: str) -> list[re.Match]:
 
 
 def _remove(folder: str, iteration: int) -> None:
-    """Removes a checkpoint, its index first: without it the rest is no checkpoint."""
+    """Deletes a checkpoint, index file first, so that no incomplete checkpoint looks complete."""
     names = [match[0] for match in _files(folder) if int(match[1]) == iteration]
     for name in sorted(names, key=lambda name: not name.endswith("index")):
         with contextlib.suppress(FileNotFoundError):
@@ -212,7 +223,7 @@ def _remove(folder: str, iteration: int) -> None:
 
 
 def _write_list(folder: str, iterations: list[int]) -> None:
-    """Writes TensorFlow's list of checkpoints, for its `latest_checkpoint` and other programs."""
+    """Writes TensorFlow's list of checkpoints, which `tf.train.latest_checkpoint` reads."""
     names = [f'all_model_checkpoint_paths: "{_name(iteration)}"' for iteration in iterations]
     lines = [f'model_checkpoint_path: "{_name(iterations[-1])}"', *names]
     with (
@@ -223,6 +234,7 @@ def _write_list(folder: str, iterations: list[int]) -> None:
 
 
 def _remove_strays(folder: str) -> None:
+    """Deletes temporary files that an interrupted save left behind."""
     remove_leftovers(folder)
     names = os.listdir(folder) if os.path.isdir(folder) else []
     for path in (os.path.join(folder, name) for name in names if _STRAY.fullmatch(name)):
@@ -233,5 +245,6 @@ def _remove_strays(folder: str) -> None:
 
 
 def _reason(error: Exception) -> str:
+    """Returns the first line of an error's message, or the name of its type."""
     lines = str(error).strip().splitlines()
     return one_line(lines[0]).rstrip(".") if lines else type(error).__name__

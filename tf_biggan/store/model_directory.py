@@ -1,6 +1,7 @@
-"""The folder of a model: config.json, one safetensors file a network, class names, provenance.
+"""Reads and writes model folders: config.json and one safetensors file for each network.
 
-`python -m tf_biggan.convert` writes it; sampling, evaluation, export and fine-tuning read it.
+config.json also holds the class names and the provenance of the weights. `python -m
+tf_biggan.convert` writes model folders; sampling, evaluation, export and fine-tuning read them.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from tf_biggan.store.optimizer_slots import OptimizerSlots, write_optimizer_slot
 CONFIG_FILE = "config.json"
 FORMAT = "tf_biggan model"
 FORMAT_VERSION = 1
-# "raw_generator" is the generator in training, where "generator" is its moving average.
+# If a folder holds a "raw_generator", it is the generator in training and "generator" is its moving
+# average.
 NETWORKS = {
     "generator": Generator,
     "discriminator": Discriminator,
@@ -39,13 +41,13 @@ NUM_VALUES = {Generator: generator_values, Discriminator: discriminator_values}
 
 @dataclasses.dataclass(frozen=True)
 class ModelDirectory:
-    """What config.json of a model's folder says.
+    """Content of a model folder's config.json.
 
     Attributes:
-      path: the folder.
-      networks: arguments of every network that is there, by a name of `NETWORKS`.
-      class_names: one name a class; empty where none are known.
-      provenance: where the weights come from: any JSON values by name.
+      path: Path of the folder.
+      networks: Constructor arguments of each network in the folder, by its name in `NETWORKS`.
+      class_names: One name for each class, or empty if the names are unknown.
+      provenance: Origin of the weights, as JSON values by name.
     """
 
     path: str
@@ -55,10 +57,10 @@ class ModelDirectory:
 
 
 def is_model_directory(path: str) -> bool:
-    """Returns whether a folder holds a config.json of this format.
+    """Returns whether a folder is a model folder, judged by the format in its config.json.
 
     Raises:
-      ValueError: the folder has a config.json that is no JSON object.
+      ValueError: The folder has a config.json that is not a JSON object.
     """
     try:
         return read_json(os.path.join(path, CONFIG_FILE)).get("format") == FORMAT
@@ -67,10 +69,10 @@ def is_model_directory(path: str) -> bool:
 
 
 def read_directory(path: str) -> ModelDirectory:
-    """The description of a model's folder.
+    """Returns the content of a model folder's config.json.
 
     Raises:
-      ValueError: it is no folder of a model, or one of another format version, or damaged; the
+      ValueError: The folder is not a model folder, has another format version, or is damaged. The
         message names the file and the field.
     """
     file = os.path.join(path, CONFIG_FILE)
@@ -98,17 +100,21 @@ def write_directory(
     provenance: Mapping[str, object] | None = None,
     slots: Mapping[str, OptimizerSlots] | None = None,
 ) -> None:
-    """Writes a model's folder under a temporary name, then renames it.
+    """Writes a model folder.
+
+    The folder is written under a temporary name and then renamed, so that `path` never holds an
+    incomplete model.
 
     Args:
-      path: must not exist, or be an empty folder.
-      networks: by names of `NETWORKS`.
-      class_names: one name a class, or none.
-      provenance: JSON values by name.
-      slots: state of the optimisers, by names of networks.
+      path: Path of the folder. It must not exist, or be an empty folder.
+      networks: Networks to write, by their names in `NETWORKS`.
+      class_names: One name for each class, or empty.
+      provenance: Origin of the weights, as JSON values by name.
+      slots: State of the Adam optimisers, by the names of their networks.
 
     Raises:
-      ValueError: there is something at `path`, or there are names for other classes.
+      ValueError: There is something at `path`, or the number of class names differs from a
+        network's number of classes.
     """
     check_new(path)
     for network in networks.values():
@@ -134,14 +140,16 @@ def write_directory(
 
 
 def load_network(directory: ModelDirectory, name: str, **overrides) -> keras.Model:
-    """A network of the folder with its weights.
+    """Returns a network of a model folder with its weights.
 
     Args:
-      name: one of `NETWORKS`.
-      **overrides: arguments of the network to replace, such as `dtype`.
+      directory: Content of the folder's config.json, as `read_directory` returns it.
+      name: Name of the network, one of `NETWORKS`.
+      **overrides: Constructor arguments to use in place of the stored ones, such as `dtype`.
 
     Raises:
-      ValueError: the folder has no such network, or its weights are damaged or do not fit.
+      ValueError: The folder has no such network, or its weights are damaged or do not fit the
+        arguments in config.json.
     """
     checks.require(
         name in directory.networks,
@@ -149,7 +157,7 @@ def load_network(directory: ModelDirectory, name: str, **overrides) -> keras.Mod
         path=directory.path,
         networks=sorted(directory.networks),
     )
-    # The initial values are overwritten at once; "n02" is the cheapest to draw.
+    # The initial values are overwritten at once, so the initialiser that is fastest is used.
     config = {**directory.networks[name], "initializer": "n02", **overrides}
     path = os.path.join(directory.path, _weights_file(name))
     with open_safetensors(path) as stored:
@@ -160,11 +168,14 @@ def load_network(directory: ModelDirectory, name: str, **overrides) -> keras.Mod
 
 
 def _new_network(directory, name, config, numbers, path) -> keras.Model:
-    """A network of these arguments, if the file at `path` has as many numbers as it."""
+    """Builds a network, after checking that the file at `path` stores as many numbers as it needs.
+
+    Without this check, a damaged config.json could describe a network that fills the memory.
+    """
     try:
         require_stored(NUM_VALUES[NETWORKS[name]](config), numbers, path)
         return NETWORKS[name].from_config(config)
-    # What the arguments of a damaged file raise depends on which they are.
+    # The type of the error depends on which argument of a damaged file is wrong.
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         file = os.path.join(directory.path, CONFIG_FILE)
         raise ValueError(
@@ -182,6 +193,7 @@ def _arrays(network: keras.Model) -> dict[str, np.ndarray]:
 
 
 def _assign(network: keras.Model, stored) -> None:
+    """Assigns the tensors of a safetensors file, after checking that all names and shapes fit."""
     variables, keys = variables_by_path(network), set(stored.keys())
     shapes = {key: tuple(stored.get_slice(key).get_shape()) for key in keys}
     wanted = {path: tuple(variable.shape) for path, variable in variables.items()}

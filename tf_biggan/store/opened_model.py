@@ -1,4 +1,4 @@
-"""`open_model`: a generator from a run, a converted model or an exported SavedModel."""
+"""Opens the generator of a run, of a converted model or of an exported SavedModel."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ KINDS = "a run, a converted model or an exported SavedModel"
 
 @dataclasses.dataclass(frozen=True)
 class OpenedModel:
-    """A generator from disk.
+    """A generator that was loaded from disk.
 
     Attributes:
-      generator: called as `generator(z, labels, truncation=...)`; only a `Generator` can be copied
-        and have its statistics taken anew.
-      class_names: one name a class; empty where none are known.
-      kind: "run", "model" or "saved_model".
-      description: JSON values by name that say which model it is: path, weights, iteration.
+      generator: The generator, called as `generator(z, labels, truncation=...)`. A
+        `SavedModelGenerator` cannot be copied, and its batch-norm statistics cannot be recomputed.
+      class_names: One name for each class, or empty if the names are unknown.
+      kind: "run", "model" (a converted model) or "saved_model".
+      description: JSON values that identify the model, such as its path, weights and iteration.
     """
 
     generator: Generator | SavedModelGenerator
@@ -35,16 +35,17 @@ class OpenedModel:
 
 
 def open_model(path: str, *, raw: bool = False, iteration: int | None = None) -> OpenedModel:
-    """The generator at a path; what is there is found out.
+    """Returns the generator in a folder. The kind of model is detected from the folder's files.
 
     Args:
-      path: folder of a run, of a converted model, or of a SavedModel.
-      raw: of a run, the generator in training instead of its moving average.
-      iteration: of a run, which checkpoint; None for the newest that can be read.
+      path: Folder of a run, of a converted model or of a SavedModel.
+      raw: Whether to load the generator in training instead of its moving average. Only for runs.
+      iteration: Iteration of the checkpoint to load, or None for the newest that can be read. Only
+        for runs.
 
     Raises:
-      ValueError: it is none of these, it is damaged, or `raw` or `iteration` is given where there
-        is no choice.
+      ValueError: The folder holds no model, the model is damaged, or `raw` or `iteration` is given
+        and the folder is not a run.
     """
     checks.require_existing("model", path, f"the folder of {KINDS}")
     checks.require(os.path.isdir(path), f"a model must be the folder of {KINDS}", path=path)

@@ -1,7 +1,8 @@
-"""The state of an Adam beside a network in a model's folder, so that training can go on.
+"""Reads and writes the state of an Adam optimiser in a model folder, so that training can resume.
 
-The file is `optimizer_NETWORK.safetensors`, with "iterations" and, by the path of every trainable
-variable below its network, "momentum/PATH" and "velocity/PATH".
+The state of each network is in `optimizer_NETWORK.safetensors`. The file holds "iterations" and,
+for every trainable variable, "momentum/PATH" and "velocity/PATH". PATH is the variable's path
+relative to its network.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ ITERATIONS, MOMENTUM, VELOCITY = "iterations", "momentum/", "velocity/"
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerSlots:
-    """Adam's state of one network.
+    """State of the Adam optimiser of one network.
 
     Attributes:
-      iterations: steps that were taken.
-      momentum: mean of the gradients (PyTorch's exp_avg) by the path of a variable below its
-        network, each of the variable's shape.
-      velocity: mean of their squares (exp_avg_sq) in the same way.
+      iterations: Number of optimiser steps taken.
+      momentum: Moving average of each variable's gradients (`exp_avg` in PyTorch). Keys are paths
+        relative to the network; each array has the shape of its variable.
+      velocity: Moving average of each variable's squared gradients (`exp_avg_sq` in PyTorch), with
+        the same keys and shapes.
     """
 
     iterations: int
@@ -34,7 +36,13 @@ class OptimizerSlots:
 
 
 def write_optimizer_slots(folder: str, network: str, slots: OptimizerSlots) -> None:
-    """Writes the slots of a network ("generator", "raw_generator", "discriminator")."""
+    """Writes the optimiser state of a network to a model folder.
+
+    Args:
+      folder: Path of the model folder.
+      network: "generator", "raw_generator" or "discriminator".
+      slots: State to write.
+    """
     arrays = {ITERATIONS: np.array(slots.iterations, "int64")}
     for prefix, values in ((MOMENTUM, slots.momentum), (VELOCITY, slots.velocity)):
         arrays |= {prefix + path: np.asarray(value, order="C") for path, value in values.items()}
@@ -42,21 +50,22 @@ def write_optimizer_slots(folder: str, network: str, slots: OptimizerSlots) -> N
 
 
 def load_optimizer_slots(folder: str, network: str) -> OptimizerSlots | None:
-    """The slots of a network in a model's folder, to be assigned to an Adam built on the network.
+    """Returns the optimiser state of a network in a model folder.
 
-    Keras's Adam keeps `_momentums` and `_velocities` in the order of its trainable variables; a
-    variable's path without the network's own name is the key here.
+    The caller assigns it to a Keras Adam that was built on the network. Keras's Adam keeps
+    `_momentums` and `_velocities` in the order of its trainable variables, whereas the keys here
+    are the variables' paths relative to the network.
 
     Args:
-      folder: path of the model's folder.
-      network: "generator", "raw_generator" or "discriminator". Where a folder holds a
-        "raw_generator", the slots are its, not the moving average's.
+      folder: Path of the model folder.
+      network: "generator", "raw_generator" or "discriminator". If the folder holds a
+        "raw_generator", the optimiser state belongs to it and not to the moving average.
 
     Returns:
-      The slots, or None where the folder has none for that network.
+      The state, or None if the folder holds no state for that network.
 
     Raises:
-      ValueError: the file is damaged.
+      ValueError: The file is damaged.
     """
     path = _file(folder, network)
     if not os.path.exists(path):

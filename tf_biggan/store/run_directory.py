@@ -1,4 +1,4 @@
-"""A run's folder and the configuration that belongs to it."""
+"""Reads and writes the JSON files in the folder of a training run, such as config.json."""
 
 from __future__ import annotations
 
@@ -19,27 +19,28 @@ CONFIG_FILE = "config.json"
 CLASSES_FILE = "classes.json"
 DATA_FILE = "data.json"
 INITIALIZATION_FILE = "initialization.json"
-# The groups that a run's config.json has, and no other config.json.
+# Groups of settings by which a run's config.json is told apart from other files of that name.
 GROUPS = {"model", "data", "step", "run"}
 _OF_A_START = re.compile(r"(config|classes)\.json(\.\d+)?\.tmp")
 
 
 def check_run(run_dir: str, config: TrainConfig) -> None:
-    """Checks that a run may start, or go on, in a folder.
+    """Checks that a run can start or resume in a folder.
 
     Args:
-      run_dir: folder of the run; need not exist.
-      config: of the run that is to start or to go on.
+      run_dir: Folder of the run. It need not exist.
+      config: Configuration of the run to start or resume.
 
     Raises:
-      ValueError: the folder's run has other settings than those that may change; or it holds
-        something else than a run.
+      ValueError: The folder holds a run, and a setting that must not change differs; or the folder
+        holds files that are not a run.
     """
     path = os.path.join(run_dir, CONFIG_FILE)
     if os.path.exists(path):
         _require_same_run(run_dir, read_config(run_dir), config)
     elif os.path.isdir(run_dir):
-        # A start that was killed before it wrote config.json left nothing but temporary files.
+        # A run that was killed before it wrote config.json left only temporary files. Those do not
+        # prevent a new start.
         others = [name for name in os.listdir(run_dir) if not _OF_A_START.fullmatch(name)]
         checks.require(
             not others,
@@ -55,15 +56,16 @@ def write_config(
     class_names: Sequence[str] = (),
     identity: DataIdentity | None = None,
 ) -> None:
-    """Makes the folder where it does not exist; writes config.json, classes.json and data.json.
+    """Creates the folder of a run and writes config.json, classes.json and data.json.
 
-    config.json comes first: with it the folder is a run, which the same command goes on with.
+    config.json is written first: from then on the folder is a run, and the same command resumes it
+    after an interruption.
 
     Args:
-      run_dir: folder of the run.
-      config: of the run.
-      class_names: one name a class, or none.
-      identity: of the data; None to write no data.json.
+      run_dir: Folder of the run. It is created if it does not exist.
+      config: Configuration of the run.
+      class_names: One name for each class, or empty if the names are unknown.
+      identity: Identity of the training data, or None to write no data.json.
     """
     os.makedirs(run_dir, exist_ok=True)
     remove_leftovers(run_dir)
@@ -74,7 +76,7 @@ def write_config(
 
 
 def write_initialization(run_dir: str, record: Mapping[str, object]) -> None:
-    """Writes initialization.json: what model, and which of its classes, the run started from."""
+    """Writes initialization.json, which records the model and classes that the run started from."""
     _write(run_dir, INITIALIZATION_FILE, json.dumps(record, indent=2) + "\n")
 
 
@@ -89,10 +91,10 @@ def read_initialization(run_dir: str) -> dict | None:
 
 
 def is_run(path: str) -> bool:
-    """Returns whether a folder holds the config.json of a run, complete or not.
+    """Returns whether a folder holds the config.json of a run, even if settings are missing.
 
     Raises:
-      ValueError: the folder has a config.json that is no JSON object.
+      ValueError: The folder has a config.json that is not a JSON object.
     """
     try:
         return bool(GROUPS & set(read_json(os.path.join(path, CONFIG_FILE))))
@@ -101,24 +103,27 @@ def is_run(path: str) -> bool:
 
 
 def read_class_names(run_dir: str) -> tuple[str, ...]:
-    """One name for each class of a run; () where none are known.
+    """Returns one name for each class of a run, or () if the names are unknown.
 
     Raises:
-      ValueError: classes.json or config.json is damaged; the message names the file.
+      ValueError: classes.json or config.json is damaged. The message names the file.
     """
     path = os.path.join(run_dir, CLASSES_FILE)
     if not os.path.exists(path):
         return ()
     names = read_json(path, "tuple[str, ...]")
-    # Version 0.1 wrote the names of the data, which may be fewer than the model's classes.
+    # Version 0.1 wrote the class names of the data, which may be fewer than the model's classes.
     return complete_names(names, read_config(run_dir).model.num_classes or len(names))
 
 
 def read_data_identity(run_dir: str) -> DataIdentity | None:
-    """What the data of a run are; None for runs of version 0.1, which did not record it.
+    """Returns the identity of a run's training data.
+
+    Returns:
+      The identity, or None for runs of version 0.1, which did not record it.
 
     Raises:
-      ValueError: data.json is damaged; the message names the file.
+      ValueError: data.json is damaged. The message names the file.
     """
     path = os.path.join(run_dir, DATA_FILE)
     if not os.path.exists(path):
@@ -127,10 +132,10 @@ def read_data_identity(run_dir: str) -> DataIdentity | None:
 
 
 def read_config(run_dir: str) -> TrainConfig:
-    """The configuration of a run.
+    """Returns the configuration of a run.
 
     Raises:
-      ValueError: `run_dir` is no run, or its configuration cannot be read; the message names the
+      ValueError: `run_dir` is not a run, or its configuration cannot be read. The message names the
         file and the field.
     """
     path = os.path.join(run_dir, CONFIG_FILE)

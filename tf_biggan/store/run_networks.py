@@ -1,4 +1,4 @@
-"""Networks of a run: new ones from its configuration, or those of one of its checkpoints."""
+"""Builds the networks of a run from its configuration, or restores them from a checkpoint."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ from tf_biggan.store.run_directory import read_config
 
 
 def architecture_from(config: ModelConfig) -> Architecture:
-    """The row that the configuration names, or the standard one of its variant and resolution.
+    """Returns the architecture of a configuration.
+
+    This is the architecture that the configuration names. If it names none, it is the standard
+    architecture of the configured variant and resolution.
 
     Raises:
-      ValueError: there is no such row.
+      ValueError: There is no such architecture.
     """
     if config.architecture is not None:
         return get_architecture(config.architecture)
@@ -31,25 +34,28 @@ def architecture_from(config: ModelConfig) -> Architecture:
 
 
 def generator_from(config: ModelConfig, num_classes: int, seed: int | None) -> Generator:
-    """A new generator; see `generator_arguments`."""
+    """Returns a new generator with random weights; arguments as for `generator_arguments`."""
     return Generator(**generator_arguments(config, num_classes, seed))
 
 
 def discriminator_from(config: ModelConfig, num_classes: int, seed: int | None) -> Discriminator:
-    """A new discriminator; arguments and errors as of `generator_arguments`."""
+    """Returns a new discriminator with random weights; arguments as for `generator_arguments`."""
     return Discriminator(**discriminator_arguments(config, num_classes, seed))
 
 
 def generator_arguments(config: ModelConfig, num_classes: int, seed: int | None) -> dict:
-    """What `Generator` is made with.
+    """Returns the constructor arguments of a run's `Generator`.
 
     Args:
-      config: its settings; those that are None take the architecture's published value.
-      num_classes: of the data, or 0; the configuration's own may still be None.
-      seed: of the run, for both networks; None for random weights.
+      config: Settings of the model. A setting that is None takes the architecture's published
+        value.
+      num_classes: Number of classes in the data, or 0 for an unconditional model. It is used in
+        place of `config.num_classes`, which may be None until the data is known.
+      seed: Seed of the run, used for the initial weights of both networks. None gives different
+        weights each time.
 
     Raises:
-      ValueError: the settings contradict each other.
+      ValueError: The settings contradict each other.
     """
     return dict(
         architecture=architecture_from(config),
@@ -74,7 +80,7 @@ def generator_arguments(config: ModelConfig, num_classes: int, seed: int | None)
 
 
 def discriminator_arguments(config: ModelConfig, num_classes: int, seed: int | None) -> dict:
-    """What `Discriminator` is made with; arguments and errors as of `generator_arguments`."""
+    """Returns the constructor arguments of a run's `Discriminator`; see `generator_arguments`."""
     return dict(
         architecture=architecture_from(config),
         num_classes=num_classes,
@@ -93,7 +99,9 @@ def discriminator_arguments(config: ModelConfig, num_classes: int, seed: int | N
 
 
 GENERATOR = (Generator, generator_arguments, generator_values)
-# The name that a run's state has for every network; its class, arguments and numbers.
+# For each network, by its name in a run's checkpoint: its class, the function that returns its
+# constructor arguments, and the function that counts its stored numbers. "average" is the moving
+# average of the generator.
 MAKERS = {
     "average": GENERATOR,
     "generator": GENERATOR,
@@ -103,11 +111,11 @@ MAKERS = {
 
 @dataclasses.dataclass(frozen=True)
 class RestoredNetworks:
-    """Networks of one checkpoint.
+    """Networks that were restored from one checkpoint.
 
     Attributes:
-      networks: by their names in a run's state.
-      iteration: of the checkpoint.
+      networks: Networks by their names in `MAKERS`.
+      iteration: Iteration of the checkpoint.
     """
 
     networks: dict[str, keras.Model]
@@ -117,17 +125,18 @@ class RestoredNetworks:
 def restore_networks(
     run_dir: str, names: Sequence[str], iteration: int | None = None
 ) -> RestoredNetworks:
-    """Returns networks of a run, all of one checkpoint.
+    """Restores networks of a run, all from the same checkpoint.
 
     Args:
-      run_dir: folder of the run.
-      names: "average" (the moving average of the generator), "generator", "discriminator".
-      iteration: of the checkpoint; None for the newest that can be read. Standard error tells which
-        cannot be read.
+      run_dir: Folder of the run.
+      names: Networks to restore: "average" (the moving average of the generator), "generator" or
+        "discriminator".
+      iteration: Iteration of the checkpoint. None takes the newest that can be read and prints a
+        line on standard error for each newer one that cannot.
 
     Raises:
-      ValueError: no run or no such checkpoint.
-      UnreadableCheckpoint: it cannot be read, or none can.
+      ValueError: The folder is not a run, or has no checkpoint of that iteration.
+      UnreadableCheckpoint: The chosen checkpoint, or every checkpoint, cannot be read.
     """
     iterations = checkpoint_iterations(run_dir)
     checks.require(bool(iterations), "a run must have a checkpoint", run_dir=run_dir)
@@ -153,12 +162,12 @@ def restore_networks(
 
 
 def restore_network(run_dir: str, name: str, iteration: int | None = None) -> keras.Model:
-    """Returns one network of a run; see `restore_networks`."""
+    """Restores one network of a run; arguments and errors as for `restore_networks`."""
     return restore_networks(run_dir, [name], iteration).networks[name]
 
 
 def _new_network(config: TrainConfig, name: str, stored: int, prefix: str) -> keras.Model:
-    # The initial values are overwritten at once; "n02" is the cheapest to draw.
+    # The initial values are overwritten at once, so the initialiser that is fastest is used.
     model = dataclasses.replace(config.model, g_initializer="n02", d_initializer="n02")
     kind, arguments_of, num_values = MAKERS[name]
     arguments = arguments_of(model, config.model.num_classes, config.run.seed)

@@ -1,4 +1,4 @@
-"""Exported SavedModels: the description inside them, and their use as generators."""
+"""Reads the metadata of exported SavedModels, and runs SavedModels as generators."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from tf_biggan.networks.inputs import check_labels, from_list
 EXTRA_FOLDER = "assets.extra"
 METADATA_FILE = "tf_biggan.json"
 FORMAT, FORMAT_VERSION = "tf_biggan export", 1
-# Kinds of the fields that are read.
+SIGNATURE = "default"
+# Types of the metadata fields that this package reads.
 KINDS = {
     "class_names": "tuple[str, ...]",
     "truncation_mode": "str",
@@ -28,17 +29,20 @@ KINDS = {
 
 
 def write_metadata(folder: str, metadata: Mapping[str, object]) -> None:
-    """Writes the description of the SavedModel in `folder`."""
+    """Writes the metadata of the SavedModel in `folder` to assets.extra/tf_biggan.json."""
     content = {"format": FORMAT, "format_version": FORMAT_VERSION, **metadata}
     with open(os.path.join(folder, EXTRA_FOLDER, METADATA_FILE), "w", encoding="utf-8") as file:
         file.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_metadata(folder: str) -> dict:
-    """Returns the description of the SavedModel in `folder`; {} if it has none of this format.
+    """Returns the metadata of the SavedModel in `folder`.
+
+    Returns:
+      The content of assets.extra/tf_biggan.json, or {} if another program wrote the SavedModel.
 
     Raises:
-      ValueError: the description is damaged; the message names the file and the field.
+      ValueError: The metadata is damaged. The message names the file and the field.
     """
     path = os.path.join(folder, EXTRA_FOLDER, METADATA_FILE)
     try:
@@ -52,28 +56,30 @@ def read_metadata(folder: str) -> dict:
     return content
 
 
-SIGNATURE = "default"
-
-
 def is_saved_model(path: str) -> bool:
-    """Whether a folder holds a SavedModel."""
+    """Returns whether a folder holds a SavedModel."""
     return os.path.isfile(os.path.join(path, saved_model_files.SAVED_MODEL_FILE))
 
 
 class SavedModelGenerator:
-    """Images from a SavedModel with the signature "default" (z, y, truncation).
+    """Generates images with a SavedModel that has the signature "default" (z, y, truncation).
 
-    It can be called, and asked for its sizes, as a `Generator` can; it cannot be trained, and its
-    batch statistics cannot be taken.
+    It is called like a `Generator` and has the same size attributes. It cannot be trained, and its
+    batch-norm statistics cannot be recomputed.
+
+    Args:
+      path: Folder of the SavedModel.
 
     Attributes:
-      latent_dim, num_classes, image_size, image_channels: as of `Generator`.
-      metadata: what `python -m tf_biggan.export` wrote into it; {} in SavedModels of others.
-      class_names: one name a class; empty where none are known.
-      truncation_mode: what a truncation of its latents means; "scale" where it is not known.
+      latent_dim, num_classes, image_size, image_channels: The same as for `Generator`.
+      metadata: Metadata that `python -m tf_biggan.export` wrote, or {} if another program wrote the
+        SavedModel.
+      class_names: One name for each class, or empty if the names are unknown.
+      truncation_mode: "scale" or "resample", see `tf_biggan.generation.latents`. "scale" if
+        unknown.
 
     Raises:
-      ValueError: the folder cannot be loaded, or has no such signature.
+      ValueError: The SavedModel cannot be loaded, or has no such signature.
     """
 
     def __init__(self, path: str):
@@ -99,7 +105,7 @@ class SavedModelGenerator:
         self.truncation_mode = self.metadata.get("truncation_mode", "scale")
 
     def __call__(self, z, labels=None, truncation=None, training=False) -> tf.Tensor:
-        """Images [N, H, W, C] in [-1, 1]; the arguments are those of `Generator`."""
+        """Returns images [N, H, W, C] in [-1, 1]; arguments as for `Generator`."""
         checks.require(not training, "a SavedModel has no batch statistics", training=training)
         inputs = {"z": tf.convert_to_tensor(z, tf.float32)}
         labels = from_list("labels", labels)
@@ -113,20 +119,32 @@ class SavedModelGenerator:
         return self._function(**inputs)[self._output]
 
     def embed(self, labels) -> tf.Tensor:
-        """What `synthesize` takes for these labels: class weights [N, num_classes].
+        """Returns the `embeddings` argument of `synthesize` for labels.
 
-        Embeddings are linear in them: mixtures of weights are mixtures of embeddings.
+        The result is class weights [N, num_classes], because the signature takes weights. Class
+        embeddings are linear in the weights, so mixing weights is the same as mixing embeddings.
+
+        Args:
+          labels: Class indices [N], or class weights [N, num_classes].
         """
         labels = from_list("labels", labels)
         check_labels(labels, self.num_classes, None)
         return self._weights(labels)
 
     def synthesize(self, z, embeddings=None, truncation=None, training=False) -> tf.Tensor:
-        """Images from latents and mixtures of what `embed` returns; None if unconditional."""
+        """Returns images [N, H, W, C] in [-1, 1] for latent vectors and class weights.
+
+        Args:
+          z: Latent vectors [N, latent_dim].
+          embeddings: Class weights [N, num_classes] from `embed`, or mixtures of them. None for an
+            unconditional model.
+          truncation: Truncation, a scalar or [N]. None means 1.
+          training: Must be False.
+        """
         return self(z, embeddings, truncation, training)
 
     def _one_by_one(self, inputs, truncation):
-        """Other people's modules take one truncation for a batch."""
+        """Generates image by image, for SavedModels that take a single truncation for a batch."""
         made = []
         for row, value in enumerate(tf.unstack(truncation)):
             one = {name: array[row : row + 1] for name, array in inputs.items()}
