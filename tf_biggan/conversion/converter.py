@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 import os
 import re
@@ -26,13 +25,13 @@ from tf_biggan.conversion.rules import FOLDED, Rule, load
 from tf_biggan.conversion.spectral_norm_styles import is_normalized
 from tf_biggan.conversion.structure import Structure, find_structure
 from tf_biggan.conversion.weight_sources import DISCRIMINATOR, GENERATOR, RAW_GENERATOR, Source
+from tf_biggan.files.hashes import file_sha256
 from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator
 from tf_biggan.networks.num_values import discriminator_values, generator_values, require_stored
 
 EPSILONS = ("sn_epsilon", "bn_epsilon", "output_bn_epsilon")
 NARROW = ("float16", "bfloat16")
-HASH_CHUNK = 1 << 20
 # The weights are loaded, so the initial ones are the cheapest to draw.
 INITIALIZER = {"initializer": "n02"}
 
@@ -154,7 +153,7 @@ def provenance(plan: Plan, licence_note: str | None = None) -> dict[str, object]
     return note | {
         "family": source.family,
         "files": [
-            {"name": os.path.basename(path), "sha256": _sha256(path)} for path in source.files
+            {"name": os.path.basename(path), "sha256": file_sha256(path)} for path in source.files
         ],
         "changes": {name: [*part.changes, *_widened(part)] for name, part in plan.prepared.items()},
         "ignored": {
@@ -290,11 +289,3 @@ def _ignored(tensors, patterns) -> dict[str, str]:
         if count:
             found[pattern] = f"{count} tensors: {reason}"
     return found
-
-
-def _sha256(path: str) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(HASH_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -21,7 +21,7 @@ import tensorflow as tf
 import tf_biggan
 from tf_biggan.evaluation.evaluator import Scores
 from tf_biggan.evaluation.truncation_curve import STD, Curve, chart
-from tf_biggan.files.atomic import replaced
+from tf_biggan.files.atomic import write_text
 from tf_biggan.files.png import save_png
 
 TABLE_ENDING, CHART_ENDING = ".csv", ".png"
@@ -232,10 +232,3 @@ def _next_number(stem: str) -> int:
     numbered = re.compile(re.escape(name) + r"-(\d+)\.\w+")
     found = [numbered.fullmatch(entry) for entry in os.listdir(folder or ".")]
     return 1 + max((int(match[1]) for match in found if match), default=0)
-
-
-def write_text(path: str, text: str) -> None:
-    """Writes a file under a temporary name, then renames it; makes its folder."""
-    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    with replaced(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Iterator
 
-from tf_biggan.files.atomic import replaced
+from tf_biggan.files.atomic import write_text
 from tf_biggan.serving.served_model import find_versions, version_number
 from tf_biggan.store.saved_models import read_metadata
 
@@ -146,8 +146,7 @@ def _limits_of_versions(base: str) -> Iterator[int]:
 def _write_unless_edited(path: str, text: str) -> str:
     found = _read(path)
     if found is None or _is_generated(found, text):
-        with replaced(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
+        write_text(path, text)
         return f"written: {path}"
     line = f"Note: {path} was edited and is left as it is."
     allowed, limit = _MAX_BATCH_SIZE.search(found), _MAX_BATCH_SIZE.search(text)

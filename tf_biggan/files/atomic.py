@@ -1,7 +1,7 @@
-"""Files and folders that appear whole or not at all: written under a temporary name, then renamed.
+"""Writes files and folders completely or not at all, under a temporary name that is then renamed.
 
-A temporary name is PATH.PROCESS.tmp. A process that was killed leaves one behind; the next that
-writes to the same path removes it.
+The temporary name is PATH.PROCESS.tmp. If a process is killed, its temporary file stays and is
+removed by the next process that writes to the same path.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _TEMPORARY = re.compile(r".+\.(\d+)\.tmp")
 
 @contextlib.contextmanager
 def replaced(path: str | os.PathLike) -> Iterator[str]:
-    """Gives a temporary name beside `path`; what is written there takes the place of `path`.
+    """Yields a temporary name beside `path`; the file written there replaces `path` at the end.
 
-    After an exception the temporary file is gone and `path` is as it was.
+    After an exception, the temporary file is removed and `path` is unchanged.
 
     Raises:
-      OSError: it cannot be written; it names `path`.
+      OSError: The file cannot be written. The error names `path`.
     """
     path = os.fspath(path)
     temporary = temporary_name(path)
@@ -40,15 +40,26 @@ def replaced(path: str | os.PathLike) -> Iterator[str]:
             os.remove(temporary)
 
 
-@contextlib.contextmanager
-def new_folder(path: str) -> Iterator[str]:
-    """Gives a temporary folder beside `path`, which has the name `path` once all went well.
-
-    After an exception nothing of it is left.
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Writes a text file in UTF-8 and creates its folder.
 
     Raises:
-      ValueError: there is something at `path`.
-      OSError: it cannot be written.
+      OSError: The file cannot be written. The error names `path`.
+    """
+    os.makedirs(os.path.dirname(path) or os.curdir, exist_ok=True)
+    with replaced(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+@contextlib.contextmanager
+def new_folder(path: str) -> Iterator[str]:
+    """Yields a temporary folder beside `path`, which is renamed to `path` at the end.
+
+    After an exception, the temporary folder is removed.
+
+    Raises:
+      ValueError: `path` exists and is not an empty folder.
+      OSError: The folder cannot be written.
     """
     check_new(path)
     temporary = temporary_name(os.path.normpath(path))
@@ -63,24 +74,24 @@ def new_folder(path: str) -> Iterator[str]:
 
 
 def check_new(path: str) -> None:
-    """Raises ValueError unless `path` does not exist or is an empty folder."""
+    """Raises a ValueError if `path` exists, unless it is an empty folder."""
     free = not os.path.exists(path) or (os.path.isdir(path) and not os.listdir(path))
     checks.require(free, "the output must not exist, or be an empty folder", path=path)
 
 
 def temporary_name(path: str) -> str:
-    """Returns a name for what is to become `path`; removes what killed processes left for it."""
+    """Returns a temporary name for `path` and removes those that killed processes left."""
     folder, name = os.path.split(path)
     remove_leftovers(folder, name)
     return f"{path}.{os.getpid()}.tmp"
 
 
 def remove_leftovers(folder: str, name: str | None = None) -> None:
-    """Removes temporary files and folders that killed processes of this machine left in a folder.
+    """Removes temporary files and folders that killed processes on this machine left in a folder.
 
     Args:
-      folder: where; its sub-folders stay as they are. It need not exist.
-      name: only what was to have this name; None for all.
+      folder: Folder to search, without its sub-folders. It need not exist.
+      name: Final name of the files to remove; None for all.
     """
     for found in leftovers(folder or os.curdir):
         if name in (None, found.rsplit(".", 2)[0]):
@@ -93,7 +104,7 @@ def remove_leftovers(folder: str, name: str | None = None) -> None:
 
 
 def leftovers(folder: str) -> list[str]:
-    """Returns the temporary names in a folder whose process is not running."""
+    """Returns the temporary names in a folder whose process is no longer running."""
     try:
         names = os.listdir(folder)
     except OSError:
@@ -108,6 +119,6 @@ def _is_running(process: int) -> bool:
     except ProcessLookupError:
         return False
     except (OSError, OverflowError):
-        # It is somebody else's; or no number of a process, and so nothing that was left here.
+        # The process belongs to another user, or the number cannot be one of a process.
         return True
     return True

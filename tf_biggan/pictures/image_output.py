@@ -17,7 +17,7 @@ from PIL import Image
 from tf_biggan import checks
 from tf_biggan.cli.progress import Progress
 from tf_biggan.data.classes import ClassLookup
-from tf_biggan.files.atomic import replaced
+from tf_biggan.files.atomic import replaced, write_text
 from tf_biggan.files.json_files import parse_json, read_json
 from tf_biggan.files.npz_files import open_npz
 from tf_biggan.files.png import save_png, to_uint8
@@ -94,11 +94,8 @@ def read_request(folder: str) -> dict | None:
 
 def write_request(folder: str, request: Mapping[str, object]) -> None:
     """Writes the request into a folder."""
-    with (
-        replaced(os.path.join(folder, REQUEST_FILE)) as temporary,
-        open(temporary, "w", encoding="utf-8") as file,
-    ):
-        file.write(json.dumps(dict(request), indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(dict(request), indent=2, ensure_ascii=False) + "\n"
+    write_text(os.path.join(folder, REQUEST_FILE), text)
 
 
 def require_same(there: Mapping[str, object], asked: Mapping[str, object], path: str) -> None:

@@ -31,8 +31,8 @@ from tf_biggan.evaluation.features.image_sets import (
     SourceImages,
     open_images,
 )
-from tf_biggan.evaluation.report import write_text
 from tf_biggan.evaluation.scores.precision_recall import NearestRows
+from tf_biggan.files.atomic import write_text
 from tf_biggan.files.png import save_png, to_uint8
 from tf_biggan.generation.end_points import EndPoint, point_name
 from tf_biggan.generation.image_maker import ImageMaker, latents_of_seeds

@@ -20,7 +20,7 @@ import keras
 import tensorflow as tf
 
 from tf_biggan.cli.terminal import one_line
-from tf_biggan.files.atomic import remove_leftovers, replaced
+from tf_biggan.files.atomic import remove_leftovers, write_text
 from tf_biggan.files.checkpoint_files import open_checkpoint
 from tf_biggan.files.plain_folder import PlainFolder
 
@@ -226,11 +226,7 @@ def _write_list(folder: str, iterations: list[int]) -> None:
     """Writes TensorFlow's list of checkpoints, which `tf.train.latest_checkpoint` reads."""
     names = [f'all_model_checkpoint_paths: "{_name(iteration)}"' for iteration in iterations]
     lines = [f'model_checkpoint_path: "{_name(iterations[-1])}"', *names]
-    with (
-        replaced(os.path.join(folder, LIST_FILE)) as temporary,
-        open(temporary, "w", encoding="utf-8") as file,
-    ):
-        file.write("".join(f"{line}\n" for line in lines))
+    write_text(os.path.join(folder, LIST_FILE), "".join(f"{line}\n" for line in lines))
 
 
 def _remove_strays(folder: str) -> None:

@@ -12,7 +12,7 @@ from tf_biggan import checks
 from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.data.classes import complete_names
 from tf_biggan.data.identity import DataIdentity
-from tf_biggan.files.atomic import remove_leftovers, replaced
+from tf_biggan.files.atomic import remove_leftovers, write_text
 from tf_biggan.files.json_files import read_json
 
 CONFIG_FILE = "config.json"
@@ -147,11 +147,7 @@ def read_config(run_dir: str) -> TrainConfig:
 
 
 def _write(run_dir, name, text):
-    with (
-        replaced(os.path.join(run_dir, name)) as temporary,
-        open(temporary, "w", encoding="utf-8") as file,
-    ):
-        file.write(text)
+    write_text(os.path.join(run_dir, name), text)
 
 
 def _require_same_run(run_dir, stored, given):

@@ -15,7 +15,7 @@ from tf_biggan.data.classes import complete_names
 from tf_biggan.data.source import Source
 from tf_biggan.evaluation.comparison import Comparison
 from tf_biggan.evaluation.evaluator import Evaluator
-from tf_biggan.evaluation.features.cache import cache_folder, key_of
+from tf_biggan.evaluation.features.cache import cache_folder
 from tf_biggan.evaluation.features.generated_images import Drawing, GeneratedImages
 from tf_biggan.evaluation.features.image_sets import SourceImages
 from tf_biggan.evaluation.metrics import ReferenceFeatures, score_name
@@ -28,6 +28,7 @@ from tf_biggan.evaluation.requirements import (
     summarize_images,
 )
 from tf_biggan.evaluation.scores.statistics_files import read_statistics
+from tf_biggan.files.hashes import key_of
 from tf_biggan.files.json_files import field
 from tf_biggan.store.checkpoints import Checkpoints
 from tf_biggan.store.run_directory import (

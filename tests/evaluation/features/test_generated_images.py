@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_biggan.evaluation.features.cache import folder_sha256
 from tf_biggan.evaluation.features.generated_images import Drawing, GeneratedImages
+from tf_biggan.files.hashes import folder_sha256
 from tf_biggan.files.png import to_uint8
 from tf_biggan.generation import batch_norms
 from tf_biggan.generation import latents as truncation

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 import pathlib
 
@@ -22,24 +20,6 @@ LIMIT_BYTES = 8 << 30
 def cache_folder() -> pathlib.Path:
     """`$TF_BIGGAN_CACHE`, or ~/.cache/tf_biggan; it need not exist."""
     return pathlib.Path(expand_home(os.environ.get(VARIABLE) or DEFAULT_FOLDER))
-
-
-def key_of(*parts) -> str:
-    """SHA-256 of JSON values: the same for equal values, whatever the order of their names."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def file_sha256(path: str | os.PathLike) -> str:
-    """SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def folder_sha256(path: str | os.PathLike) -> str:
-    """SHA-256 of all files below a folder and of their places in it."""
-    root = pathlib.Path(path)
-    files = sorted(found for found in root.rglob("*") if found.is_file())
-    return key_of([(file.relative_to(root).as_posix(), file_sha256(file)) for file in files])
 
 
 class ArrayCache:

@@ -14,9 +14,10 @@ import tensorflow as tf
 from tf_biggan import checks
 from tf_biggan.cli.progress import Progress
 from tf_biggan.devices.replica_map import ReplicaMap, spans_processes
-from tf_biggan.evaluation.features.cache import ArrayCache, key_of
+from tf_biggan.evaluation.features.cache import ArrayCache
 from tf_biggan.evaluation.features.extractors import FEATURES, LOGITS, Extractor
 from tf_biggan.evaluation.features.image_sets import ImageSet
+from tf_biggan.files.hashes import key_of
 
 DIGESTS = "digests"
 DIGEST_BYTES = 8

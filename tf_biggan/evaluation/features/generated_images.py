@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.evaluation.features.cache import folder_sha256, key_of
 from tf_biggan.evaluation.features.image_sets import ImageSet
+from tf_biggan.files.hashes import folder_sha256, key_of
 from tf_biggan.files.png import to_uint8
 from tf_biggan.generation import latents as truncation
 from tf_biggan.generation.batch_norms import (

@@ -24,7 +24,6 @@ from tf_biggan.checks import require, require_existing
 from tf_biggan.conversion.readers import read_tensors
 from tf_biggan.conversion.readers.tensorflow import read_variables
 from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
-from tf_biggan.evaluation.features.cache import file_sha256
 from tf_biggan.evaluation.inception.architecture import (
     BATCH_NORM_EPSILON,
     CLASSIFIER,
@@ -33,6 +32,7 @@ from tf_biggan.evaluation.inception.architecture import (
     convolutions,
 )
 from tf_biggan.files import input_bounds
+from tf_biggan.files.hashes import file_sha256
 from tf_biggan.files.protobuf_files import parse_message
 
 GRAPH_FILE = "classify_image_graph_def.pb"
