@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 
-import numpy as np
 import pytest
+from PIL import Image
 
-from tf_biggan.evaluation.truncation_curve import COLUMNS, LINE, SIZE, Curve, Point, chart
+from tf_biggan.evaluation.truncation_curve import COLUMNS, Curve, Point, chart, save_chart
 
 # As truncation grows stronger the score rises; the distance falls, then rises.
 VALUES = [(0.2, 25.0, 200.0), (0.4, 9.0, 180.0), (0.8, 7.5, 120.0), (None, 8.5, 100.0)]
@@ -55,11 +57,11 @@ def test_other_scores_have_columns_and_no_operating_points():
 @pytest.mark.parametrize(
     ("curve", "panels"),
     [
-        (CURVE, (1, 1)),
-        (dataclasses.replace(CURVE, points=POINTS[:1]), (1, 1)),
-        (Curve(PRECISION, None), (2, 1)),
-        (Curve(PRECISION[-1:], None), (2, 1)),
-        (Curve([Point(1.0, {"accuracy": 0.5, "held_out_accuracy": 0.9})], None), (1, 1)),
+        (CURVE, 1),
+        (dataclasses.replace(CURVE, points=POINTS[:1]), 1),
+        (Curve(PRECISION, None), 2),
+        (Curve(PRECISION[-1:], None), 2),
+        (Curve([Point(1.0, {"accuracy": 0.5, "held_out_accuracy": 0.9})], None), 1),
         (
             Curve(
                 [
@@ -68,13 +70,39 @@ def test_other_scores_have_columns_and_no_operating_points():
                 ],
                 ("fid", "is"),
             ),
-            (2, 2),
+            3,
         ),
     ],
     ids=["paper", "one point", "two others", "no truncation", "constant", "all"],
 )
-def test_a_chart(curve, panels):
-    page = chart(curve, "model")
-    assert page.size == (SIZE[0] * panels[0], SIZE[1] * panels[1]) and page.mode == "RGB"
-    pixels = np.asarray(page)
-    assert all(np.all(pixels == colour, axis=-1).any() for colour in (LINE, (255, 255, 255)))
+def test_a_chart(curve, panels, tmp_path):
+    figure = chart(curve, "runs/$a$b")
+    shown = [axes for axes in figure.axes if axes.axison]
+    assert len(shown) == panels and figure.get_suptitle() == "runs/$a$b"
+    for axes in shown:
+        (line,) = axes.lines
+        values = [point.scores[axes.get_ylabel()] for point in curve.points]
+        assert list(line.get_ydata()) == values
+        labels = [text.get_text() for text in axes.texts]
+        assert len(labels) == len(values)
+        assert (labels[-1] == "none") == (curve.points[-1].truncation is None)
+    if curve.names:
+        assert (shown[0].get_xlabel(), shown[0].get_ylabel()) == ("is", "fid")
+    paths = tmp_path / "a.png", tmp_path / "b.png"
+    for path in paths:
+        save_chart(curve, "runs/$\\a$", str(path))
+    with Image.open(paths[0]) as page:
+        assert page.format == "PNG" and page.width == 720 * min(panels, 2)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_charts_use_no_window_and_no_global_state(tmp_path):
+    code = (
+        "import sys\n"
+        "from tf_biggan.evaluation.truncation_curve import Curve, Point, save_chart\n"
+        "assert 'matplotlib' not in sys.modules\n"
+        f"save_chart(Curve([Point(1.0, {{'fid': 1.0}})], None), 'x', {str(tmp_path / 'x.png')!r})\n"
+        "assert 'matplotlib.pyplot' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -20,9 +20,8 @@ import tensorflow as tf
 
 import tf_biggan
 from tf_biggan.evaluation.evaluator import Scores
-from tf_biggan.evaluation.truncation_curve import STD, Curve, chart
+from tf_biggan.evaluation.truncation_curve import STD, Curve, save_chart
 from tf_biggan.files.atomic import write_text
-from tf_biggan.files.png import save_png
 
 TABLE_ENDING, CHART_ENDING = ".csv", ".png"
 MOST_CLASSES = 20
@@ -187,7 +186,7 @@ def write_scores(
     write_text(path, text)
     write_text(stem + TABLE_ENDING, to_csv(scores, protocol, curve))
     if curve:
-        save_png(chart(curve, title), stem + CHART_ENDING)
+        save_chart(curve, title, stem + CHART_ENDING)
     return [*lines, f"Written: {', '.join(written)}"]
 
 

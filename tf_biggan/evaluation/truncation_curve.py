@@ -1,21 +1,35 @@
-"""Scores along truncations, and the paper's four columns from them (its Table 2)."""
+"""Scores along truncations: the four operating points of the paper's Table 2, and a chart."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-import math
+import typing
 from collections.abc import Iterator, Mapping, Sequence
 
-from PIL import Image, ImageDraw, ImageFont
+from tf_biggan.files.atomic import replaced
+
+if typing.TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 STD = "_std"
+# Width of the narrowest column of the table, in characters.
 NARROWEST = 10
+COLUMNS = ("no truncation", "min FID", "FID at valid IS", "max IS")
+PANEL_INCHES = (7.2, 4.8)
+DOTS_PER_INCH = 100
+PANELS_PER_ROW = 2
+# Most points of a panel that are labelled with their truncation.
+LABELS = 8
+TRUNCATION = "truncation"
+# The classifier's accuracy on real images is the same at every truncation, so it has no panel.
+CONSTANT = "held_out_accuracy"
 
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """One truncation (None: none) and its scores by name."""
+    """The scores at one truncation; `truncation` is None for images without truncation."""
 
     truncation: float | None
     scores: Mapping[str, float]
@@ -26,10 +40,10 @@ class Curve:
     """Scores along truncations.
 
     Attributes:
-      points: one a truncation, the last one without truncation.
-      names: what the Fréchet distance and the inception score are called; None without both.
-      valid_score: the inception score of validation images; None if it is not known.
-      mode: what a truncation means, see `tf_biggan.generation.latents`.
+      points: one point per truncation; the last one is without truncation.
+      names: names of the Fréchet distance and the Inception Score; None unless both are there.
+      valid_score: Inception Score of validation images; None if it is unknown.
+      mode: meaning of a truncation, see `tf_biggan.generation.latents`.
     """
 
     points: Sequence[Point]
@@ -44,13 +58,15 @@ class Curve:
 
     @property
     def shown_names(self) -> tuple[str, ...]:
-        """Names of the scores for people: without standard deviations."""
+        """Names of the scores without standard deviations."""
         return tuple(name for name in self.score_names if not name.endswith(STD))
 
     def columns(self) -> dict[str, Point | None]:
-        """The paper's four operating points by the names of `COLUMNS`; {} without both scores.
+        """Returns the paper's four operating points by their names in `COLUMNS`.
 
-        The point at the valid score is None where the curve does not cross it.
+        Returns:
+          {} unless both scores are there. The point at the valid score is None if the curve does
+          not cross that score.
         """
         if self.names is None:
             return {}
@@ -65,9 +81,9 @@ class Curve:
         return dict(zip(COLUMNS, found, strict=True))
 
     def _crossing(self, score: float) -> Point | None:
-        """Where the curve first has that score as truncation grows stronger, between its points."""
+        """Interpolates the point where growing truncation first reaches a score, or None."""
         fid_name, score_name = self.names
-        # No truncation is the weakest.
+        # No truncation comes before the weakest truncation.
         weakest_first = sorted(
             self.points, key=lambda point: (point.truncation is not None, -(point.truncation or 0))
         )
@@ -94,7 +110,7 @@ class Curve:
         }
 
     def table(self) -> Iterator[str]:
-        """Lines: every point, then the four columns as the paper writes them, distance/score."""
+        """Yields lines for a terminal: every point, then the four operating points as FID/IS."""
         widths = {name: max(NARROWEST, len(name)) for name in self.shown_names}
         yield "  ".join(
             [f"{'truncation':>{NARROWEST}}", *(f"{n:>{width}}" for n, width in widths.items())]
@@ -111,9 +127,6 @@ class Curve:
                 yield f"{title}: {distance:.4f}/{score:.4f} (truncation {_named(point.truncation)})"
 
 
-COLUMNS = ("no truncation", "min FID", "FID at valid IS", "max IS")
-
-
 def _flat(point: Point) -> dict:
     return {"truncation": point.truncation, **point.scores}
 
@@ -122,38 +135,48 @@ def _named(truncation: float | None) -> str:
     return "none" if truncation is None else f"{truncation:.4g}"
 
 
-SIZE = (720, 480)
-LEFT, TOP, RIGHT, BOTTOM = 90, 40, 30, 60
-TICKS = 6
-FONT_SIZE = 13
-DOT = 3
-INK, GRID, LINE = (20, 20, 20), (225, 225, 225), (31, 95, 168)
-LABELS = 8
-PANELS_BESIDE = 2
-TRUNCATION = "truncation"
-# It is the classifier's, the same at every truncation.
-CONSTANT = "held_out_accuracy"
-
-
-def chart(curve: Curve, title: str) -> Image.Image:
-    """A drawing in RGB: a panel of distance over score, and one for every other score.
+def save_chart(curve: Curve, title: str, path: str) -> None:
+    """Draws a curve and writes it as a PNG file that appears whole or not at all.
 
     Args:
-      curve: with points from the strongest truncation to none.
-      title: a line above every panel.
+      curve: the scores along truncations.
+      title: title of the chart.
+      path: path of the file; its folder must exist.
     """
+    figure = chart(curve, title)
+    with replaced(path) as temporary:
+        # Without the version of matplotlib, equal curves give equal files.
+        figure.savefig(temporary, format="png", metadata={"Software": None})
+
+
+def chart(curve: Curve, title: str) -> Figure:
+    """Draws a panel of the Fréchet distance over the Inception Score, and one per other score.
+
+    Args:
+      curve: the scores along truncations, from the strongest truncation to none.
+      title: title of the chart.
+    """
+    # matplotlib takes a third of a second to import, and most evaluations draw no chart. Its pyplot
+    # would keep every figure in a global list.
+    from matplotlib.figure import Figure
+
     panels = _panels(curve)
-    columns = min(PANELS_BESIDE, len(panels))
+    columns = min(PANELS_PER_ROW, len(panels))
     rows = -(-len(panels) // columns)
-    page = Image.new("RGB", (columns * SIZE[0], rows * SIZE[1]), (255, 255, 255))
-    for number, (across, up) in enumerate(panels):
-        place = (number % columns * SIZE[0], number // columns * SIZE[1])
-        page.paste(_panel(curve, across, up, title), place)
-    return page
+    width, height = PANEL_INCHES
+    figure = Figure((columns * width, rows * height), dpi=DOTS_PER_INCH, layout="constrained")
+    # Titles hold paths, in which a dollar sign is no formula.
+    figure.suptitle(title, fontsize="medium", wrap=True, parse_math=False)
+    grid = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes, names in zip(grid, panels, strict=False):
+        _draw_panel(axes, curve, *names)
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    return figure
 
 
 def _panels(curve: Curve) -> list[tuple[str, str]]:
-    """What lies along both axes of every panel."""
+    """Returns the names of the horizontal and vertical axis of every panel."""
     fid, score = curve.names or (None, None)
     first = [(score, fid)] if curve.names else []
     others = [n for n in curve.shown_names if n not in (fid, score, CONSTANT)]
@@ -164,62 +187,22 @@ def _values(curve: Curve, name: str) -> list[float]:
     if name != TRUNCATION:
         return [point.scores[name] for point in curve.points]
     known = [point.truncation for point in curve.points if point.truncation is not None]
-    # No truncation stands one step beyond the weakest.
+    # The point without truncation stands one step beyond the weakest truncation.
     beyond = known[-1] + (known[-1] - known[-2] if len(known) > 1 else 0.1) if known else 0.0
     return [beyond if p.truncation is None else p.truncation for p in curve.points]
 
 
-def _panel(curve: Curve, across_name: str, up_name: str, title: str) -> Image.Image:
-    page = Image.new("RGB", SIZE, (255, 255, 255))
-    draw = ImageDraw.Draw(page)
-    font = ImageFont.load_default(FONT_SIZE)
-    along, values = _values(curve, across_name), _values(curve, up_name)
-    across = _Axis(along, LEFT, SIZE[0] - RIGHT)
-    up = _Axis(values, SIZE[1] - BOTTOM, TOP)
-    _draw_grid(draw, across, up, font)
-    places = [(across.place(x), up.place(y)) for x, y in zip(along, values, strict=True)]
-    if len(places) > 1:
-        draw.line(places, fill=LINE, width=2)
-    every = -(-len(places) // LABELS)
-    for number, (point, (x, y)) in enumerate(zip(curve.points, places, strict=True)):
-        draw.ellipse((x - DOT, y - DOT, x + DOT, y + DOT), fill=LINE)
-        if number % every == 0 or number == len(places) - 1:
+def _draw_panel(axes: Axes, curve: Curve, across: str, up: str) -> None:
+    horizontal, vertical = _values(curve, across), _values(curve, up)
+    axes.plot(horizontal, vertical, marker="o", markersize=4)
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
+    axes.grid(alpha=0.3)
+    axes.margins(0.1)
+    every = -(-len(curve.points) // LABELS)
+    for number, (point, x, y) in enumerate(zip(curve.points, horizontal, vertical, strict=True)):
+        if number % every == 0 or number == len(curve.points) - 1:
             label = "none" if point.truncation is None else f"{point.truncation:.3g}"
-            draw.text((x + 6, y - 6), label, fill=INK, font=font, anchor="lb")
-    draw.text((SIZE[0] / 2, 12), title, fill=INK, font=font, anchor="mt")
-    draw.text(((LEFT + SIZE[0]) / 2, SIZE[1] - 16), across_name, fill=INK, font=font, anchor="mb")
-    draw.text((12, TOP - 12), up_name, fill=INK, font=font, anchor="lt")
-    return page
-
-
-def _draw_grid(draw, across: _Axis, up: _Axis, font) -> None:
-    for value in across.ticks():
-        x = across.place(value)
-        draw.line((x, TOP, x, SIZE[1] - BOTTOM), fill=GRID)
-        draw.text((x, SIZE[1] - BOTTOM + 8), f"{value:g}", fill=INK, font=font, anchor="mt")
-    for value in up.ticks():
-        y = up.place(value)
-        draw.line((LEFT, y, SIZE[0] - RIGHT, y), fill=GRID)
-        draw.text((LEFT - 8, y), f"{value:g}", fill=INK, font=font, anchor="rm")
-
-
-class _Axis:
-    """From values to pixels, with round ticks and a little room at both ends."""
-
-    def __init__(self, values: Sequence[float], start: float, end: float):
-        low, high = min(values), max(values)
-        margin = 0.05 * (high - low) or max(1e-6, 0.05 * abs(high))
-        self._low, self._high = low - margin, high + margin
-        self._start, self._end = start, end
-
-    def place(self, value: float) -> float:
-        share = (value - self._low) / (self._high - self._low)
-        return self._start + share * (self._end - self._start)
-
-    def ticks(self) -> list[float]:
-        step = (self._high - self._low) / TICKS
-        power = 10.0 ** math.floor(math.log10(step))
-        step = power * next(factor for factor in (1, 2, 5, 10) if factor * power >= step)
-        first = math.ceil(self._low / step)
-        last = math.floor(self._high / step)
-        return [round(number * step, 10) for number in range(first, last + 1)]
+            axes.annotate(
+                label, (x, y), xytext=(4, 4), textcoords="offset points", fontsize="small"
+            )
