@@ -1,1 +1,1 @@
-"""A local HTTP server for SavedModels that speaks TensorFlow Serving's REST predict API."""
+"""Local HTTP server for SavedModels, compatible with TensorFlow Serving's REST predict API."""

@@ -1,4 +1,4 @@
-"""How much may be under way at the same time; what comes beyond is told to try again later."""
+"""Admits a limited number of requests at a time, and merges waiting requests into batches."""
 
 from __future__ import annotations
 
@@ -16,9 +16,18 @@ from tf_biggan.serving.predict_request import PredictRequest
 from tf_biggan.serving.request_errors import Limits, RequestError, as_request_error, bad_request
 from tf_biggan.serving.served_model import Signature
 
+Outputs = Mapping[str, np.ndarray]
+
 
 class Admission:
-    """Counts requests, and rows of requests, from their arrival to the end of their answers."""
+    """Limits how many requests, and how many rows in total, the server handles at the same time.
+
+    A request counts from its arrival until its answer is sent. A request beyond the limits is
+    answered with status 503, so that the client can try again later.
+
+    Args:
+      limits: The limits.
+    """
 
     def __init__(self, limits: Limits):
         self._limits = limits
@@ -26,10 +35,10 @@ class Admission:
 
     @contextlib.contextmanager
     def request(self) -> Iterator[None]:
-        """One request, while its body is read and after.
+        """Counts one request inside a `with` block.
 
         Raises:
-          RequestError: there are too many.
+          RequestError: The server already handles the maximum number of requests.
         """
         if self._requests >= self._limits.requests:
             raise _busy(f"{self._requests} requests")
@@ -41,10 +50,10 @@ class Admission:
 
     @contextlib.contextmanager
     def rows(self, request: PredictRequest) -> Iterator[None]:
-        """The rows of one request, while they wait, run or are being sent.
+        """Counts the rows of one request inside a `with` block.
 
         Raises:
-          RequestError: the request has too many rows, or all of them together are too many.
+          RequestError: The request has too many rows, or too many rows are being handled already.
         """
         rows = 1 if request.rows is None else request.rows
         is_open = not request.signature.is_mergeable
@@ -54,7 +63,7 @@ class Admission:
             raise bad_request(
                 f"A request{of} to this server can have {most} rows at most. Received: {rows}."
             )
-        # Such a row can be as large as many.
+        # A row of a signature such as "interpolate" gives many images, so it counts as many rows.
         count = rows * self._limits.request_rows if is_open else rows
         if self._rows + count > self._limits.rows:
             raise _busy(f"{self._rows} rows")
@@ -69,18 +78,15 @@ def _busy(amount: str) -> RequestError:
     return RequestError(503, f"The server is busy with {amount}; try again later.")
 
 
-Outputs = Mapping[str, np.ndarray]
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Waiting:
-    """A request in the queue.
+    """A request that waits in the queue.
 
     Attributes:
-      request: what to run.
-      answer: its outputs, later; cancelled where the client has gone.
-      arrived: by the loop's clock, in seconds.
-      kind: requests of one kind can be merged; None merges with nothing.
+      request: The request to run.
+      answer: Future for the request's outputs. It is cancelled if the client disconnects.
+      arrived: Time of arrival on the event loop's clock, in seconds.
+      kind: Requests of the same kind can be merged. None if the request cannot be merged.
     """
 
     request: PredictRequest
@@ -90,13 +96,14 @@ class _Waiting:
 
 
 class Batcher:
-    """Runs requests, merged along the first dimension where several wait for one signature.
+    """Runs requests one batch at a time, merging waiting requests for the same signature.
 
-    Everything but the runs happens in the event loop; the runs happen in `thread`, one at a time.
+    Requests are merged along the first dimension of their inputs. The model runs in `thread`, and
+    everything else in the event loop.
 
     Args:
-      limits: how many rows a batch has, and how long the first of it waits for more.
-      thread: an executor of one thread.
+      limits: The limits, of which `batch_rows` and `batch_seconds` are used.
+      thread: Executor with a single thread.
     """
 
     def __init__(self, limits: Limits, thread: ThreadPoolExecutor):
@@ -105,10 +112,10 @@ class Batcher:
         self._arrival = asyncio.Event()
 
     async def run(self, request: PredictRequest) -> Outputs:
-        """The outputs of a request.
+        """Returns the outputs of a request, by name, once it has run.
 
         Raises:
-          RequestError: the model refuses it.
+          RequestError: The model refuses the request.
         """
         loop = asyncio.get_running_loop()
         waiting = _Waiting(request, loop.create_future(), loop.time(), _kind(request))
@@ -117,7 +124,7 @@ class Batcher:
         return await waiting.answer
 
     async def work(self) -> None:
-        """Answers requests until cancelled."""
+        """Runs queued requests in batches until this task is cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             batch = await self._next_batch()
@@ -135,6 +142,7 @@ class Batcher:
                     waiting.answer.set_result(result)
 
     async def _next_batch(self) -> list[_Waiting]:
+        """Waits for a request, then until its batch is full or `batch_seconds` have passed."""
         while not self._queue:
             await self._arrived()
         first = self._queue[0]
@@ -146,6 +154,7 @@ class Batcher:
         return self._take(first)
 
     async def _arrived(self, seconds: float | None = None) -> bool:
+        """Waits for the next request and returns whether one arrived within `seconds`."""
         self._arrival.clear()
         try:
             await asyncio.wait_for(self._arrival.wait(), seconds)
@@ -157,7 +166,10 @@ class Batcher:
         return sum(waiting.request.rows for waiting in self._queue if waiting.kind == kind)
 
     def _take(self, first: _Waiting) -> list[_Waiting]:
-        """The first request and those of its kind that fit, out of the queue; no cancelled ones."""
+        """Removes a batch from the queue: `first` and the requests of its kind that still fit.
+
+        Cancelled requests are dropped from the queue.
+        """
         taken, rest, rows = [], collections.deque(), 0
         for waiting in self._queue:
             if waiting.answer.done():
@@ -174,16 +186,17 @@ class Batcher:
 
 
 def _kind(request: PredictRequest) -> tuple | None:
+    """Returns a key that is equal for requests that can be merged, or None."""
     if not request.is_mergeable:
         return None
     return (request.signature, *(array.shape[1:] for array in request.inputs.values()))
 
 
 def _run(requests: Sequence[PredictRequest], batch_rows: int) -> list[Outputs | Exception]:
-    """Outputs or an error for every request.
+    """Returns the outputs, or the error, of every request of a batch.
 
-    A merged batch that is refused is run again request by request, so that each gets what it
-    would get alone.
+    If the model refuses a merged batch, the requests are run one by one, so that an invalid request
+    does not fail the others.
     """
     if len(requests) > 1:
         try:
@@ -237,4 +250,4 @@ def _run_rows(signature: Signature, inputs: Mapping[str, np.ndarray]) -> Outputs
 
 
 class _NotRowByRowError(Exception):
-    """The outputs of a batch are not one row for each row of its inputs."""
+    """Raised if the outputs of a batch do not have one row for each row of the inputs."""

@@ -1,12 +1,12 @@
-// Tries the model in the browser, over the same REST API that any client uses.
+// Generates images in the browser, over the same REST API that any other client uses.
 
 const SIGNATURE = "generate_png";
 const STRIP_LENGTH = 6;
 const LARGEST_NEW_SEED = 1_000_000;
-// Of a generator: 2^30 - 1; the strip shows the seeds that follow.
+// The model accepts seeds up to 2^30 - 1. The strip below the image shows the next seeds.
 const LARGEST_SEED = 2 ** 30 - 1 - STRIP_LENGTH;
 const WAIT_MILLISECONDS = 120;
-// Pictures up to this side are shown with their pixels, as they are.
+// Images of up to this many pixels per side are enlarged without smoothing.
 const PIXEL_SIDE = 64;
 
 const at = (id) => document.getElementById(id);
@@ -30,7 +30,7 @@ async function start() {
   at("controls").addEventListener("submit", (event) => { event.preventDefault(); changed(); });
   at("new-seed").addEventListener("click", () => setSeed(Math.floor(Math.random() * LARGEST_NEW_SEED)));
   at("version").addEventListener("change", changed);
-  // The list shows what matches the text: of a whole name that is nothing but the name.
+  // The browser lists only the classes that match the text. A complete name would match only itself.
   at("class").addEventListener("focus", (event) => event.target.select());
   changed();
 }
@@ -68,7 +68,7 @@ function fillVersions(versions) {
 
 const shownClass = (name, label) => `${name} (${label})`;
 
-// The label that the text of the class field means, or null.
+// Returns the label for the text in the class field, or null if it matches no class.
 function chosenLabel() {
   const text = at("class").value.trim();
   const number = /^(\d{1,9})$/.exec(text) ?? /\((\d{1,9})\)$/.exec(text);

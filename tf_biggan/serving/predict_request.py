@@ -1,4 +1,8 @@
-"""Values between JSON and arrays, without loss: TensorFlow Serving's mapping of dtypes."""
+"""Parses predict requests from JSON into arrays, and encodes output arrays as JSON.
+
+The JSON format and its mapping to dtypes are those of TensorFlow Serving's REST API. Numbers are
+converted without loss; a number that the input's dtype cannot hold is refused.
+"""
 
 from __future__ import annotations
 
@@ -16,24 +20,32 @@ from tf_biggan.serving.request_errors import RequestError, bad_request
 from tf_biggan.serving.served_model import Signature, TensorSpec
 
 BINARY = "b64"
-# Strings of outputs with such names are bytes.
+# String outputs whose names end so hold bytes, which JSON carries as base64.
 BINARY_SUFFIX = "_bytes"
+DEFAULT_SIGNATURE = "serving_default"
+# Keys of the inputs in row format (a list with one element per row) and in column format (one list
+# per input).
+ROW, COLUMN = "instances", "inputs"
 MAX_RANK = 16
 _SHOWN_CHARACTERS = 40
 
 
 def is_binary(value) -> bool:
-    """Whether a JSON value is {"b64": "..."}."""
+    """Returns whether a JSON value has the form {"b64": "..."}, which stands for bytes."""
     return isinstance(value, dict) and set(value) == {BINARY} and isinstance(value[BINARY], str)
 
 
 def array_of(value, spec: TensorSpec, name: str) -> np.ndarray:
-    """The array of a JSON value: nested lists of equal lengths, or one element.
+    """Converts a JSON value to an array.
 
-    An empty list takes the shape that the input has beyond its first dimension.
+    Args:
+      value: Nested lists of equal lengths at every level, or a single element. An empty list
+        becomes an array with 0 rows and the input's other dimensions.
+      spec: Dtype and shape of the input.
+      name: Name of the input, for error messages.
 
     Raises:
-      RequestError: lists of unequal lengths, or elements that the dtype cannot hold exactly.
+      RequestError: Lists have unequal lengths, or the dtype cannot hold an element exactly.
     """
     shape = _shape_of(value, name)
     elements = [value]
@@ -47,21 +59,27 @@ def array_of(value, spec: TensorSpec, name: str) -> np.ndarray:
 
 
 def encoded(part, name: str) -> str:
-    """JSON text of an output's array, or of an element of it (bytes where it holds strings)."""
+    """Returns the JSON text of an output.
+
+    Args:
+      part: Array of the output, or part of it. A single element of a string array is `bytes`.
+      name: Name of the output. Strings are written as base64 if it ends with "_bytes".
+    """
     if isinstance(part, bytes) or part.dtype == object:
         as_json = _binary if name.endswith(BINARY_SUFFIX) else _text
         return json.dumps(_mapped(part if isinstance(part, bytes) else part.tolist(), as_json))
     if part.dtype.kind not in "fiub":
-        # bfloat16 and the like, which NumPy does not know as numbers.
+        # Types such as bfloat16, which NumPy does not treat as numbers.
         part = part.astype(np.float32)
     return _numbers(part)
 
 
 def _numbers(part: np.ndarray) -> str:
-    """JSON text of an array of numbers.
+    """Returns the JSON text of an array of numbers.
 
-    As text from the flat values: nested lists of a whole image are so many objects that Python's
-    garbage collection, which looks at every one of TensorFlow's as well, takes most of the time.
+    The brackets are added to the text of the flat values. Nested lists of a whole image would be so
+    many Python objects that garbage collection, which also scans all of TensorFlow's objects, would
+    take most of the time.
     """
     if not part.size:
         return json.dumps(part.tolist())
@@ -129,7 +147,7 @@ def _floats(elements: list, dtype: tf.DType, name: str) -> np.ndarray:
 
 
 def _check_types(elements: list, accepted: tuple[type, ...], words: str, name: str) -> None:
-    # type(), since a bool is an int for isinstance.
+    # `type` instead of `isinstance`, because a bool is an instance of int.
     if not set(map(type, elements)) <= set(accepted):
         wrong = next(element for element in elements if type(element) not in accepted)
         raise bad_request(f"{name!r} must hold {words}. Received: {_shown(wrong)}.")
@@ -150,10 +168,10 @@ def _bytes(element, name: str) -> bytes:
 
 
 def _shown(element) -> str:
-    # The parser accepts deeper nesting than json.dumps can write.
+    # Lists and objects are not written out: the parser accepts deeper nesting than json.dumps does.
     if isinstance(element, list | dict):
         return {list: "a list", dict: "an object"}[type(element)]
-    # A hostile integer may have thousands of digits.
+    # The text is cut, because a malicious integer may have thousands of digits.
     text = json.dumps(element)
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
 
@@ -172,20 +190,16 @@ def _text(value: bytes) -> str:
     return value.decode("utf-8", errors="replace")
 
 
-DEFAULT_SIGNATURE = "serving_default"
-ROW, COLUMN = "instances", "inputs"
-
-
 @dataclasses.dataclass(frozen=True)
 class PredictRequest:
-    """What a client asks for.
+    """A predict request of a client.
 
     Attributes:
-      signature: to run.
-      inputs: an array for every input of the signature.
-      rows: first dimension of the inputs; None where all of them are scalars.
-      format: `ROW` or `COLUMN`, of the request and so of the answer.
-      is_mergeable: whether other requests' rows can be put after these.
+      signature: Signature to run.
+      inputs: One array for each input of the signature.
+      rows: Size of the inputs' first dimension, or None if all inputs are scalars.
+      format: `ROW` or `COLUMN`. The answer has the same format as the request.
+      is_mergeable: Whether the request can be merged with others along the first dimension.
     """
 
     signature: Signature
@@ -199,12 +213,12 @@ class PredictRequest:
 
 
 def parse_json(body: bytes) -> dict:
-    """The object in a request's body.
+    """Returns the JSON object in the body of a request.
 
-    NaN and Infinity are numbers, as for TensorFlow Serving.
+    NaN and Infinity are accepted as numbers, as in TensorFlow Serving.
 
     Raises:
-      RequestError: it is not JSON in UTF-8, not an object, or nested too deeply.
+      RequestError: The body is not JSON in UTF-8, is not an object, or is nested too deeply.
     """
     try:
         document = json.loads(body.decode("utf-8"), parse_float=_float)
@@ -223,11 +237,15 @@ def parse_json(body: bytes) -> dict:
 
 
 def read_request(document: dict, signatures: Mapping[str, Signature]) -> PredictRequest:
-    """The request that a JSON object stands for.
+    """Parses a predict request.
+
+    Args:
+      document: JSON object of the request's body.
+      signatures: Signatures of the model, by name.
 
     Raises:
-      RequestError: an unknown signature, missing or unknown inputs, or values that are not of the
-        signature's dtypes and shapes.
+      RequestError: The signature is unknown, inputs are missing or unknown, or values do not have
+        the dtypes and shapes of the signature.
     """
     signature = _signature(document, signatures)
     known = {"signature_name", ROW, COLUMN}
@@ -248,7 +266,7 @@ def _signature(document: dict, signatures: Mapping[str, Signature]) -> Signature
     name = document.get("signature_name", "")
     if not isinstance(name, str):
         raise bad_request("'signature_name' must be a string.")
-    # TensorFlow Serving takes an empty name for the default as well.
+    # An empty name means the default signature, as in TensorFlow Serving.
     name = name or DEFAULT_SIGNATURE
     if name not in signatures:
         raise bad_request(f"No signature {name!r}; there are: {', '.join(signatures)}.")
@@ -307,7 +325,7 @@ def _check_shape(name: str, shape: tuple[int, ...], spec: TensorSpec) -> None:
     same_rank = len(shape) == len(spec.shape)
     if same_rank and all(b in (None, a) for a, b in zip(shape, spec.shape, strict=True)):
         return
-    # The elements of an empty list have no shape to compare.
+    # An empty list has no elements whose shape could be compared.
     if shape == (0,) and spec.shape[:1] == (None,):
         return
     expected = ", ".join("any" if size is None else str(size) for size in spec.shape)

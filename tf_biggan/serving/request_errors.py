@@ -1,4 +1,4 @@
-"""What the local server takes from its clients at most."""
+"""Limits of the local server, and the errors with which it answers requests."""
 
 from __future__ import annotations
 
@@ -13,27 +13,29 @@ from tf_biggan.cli.terminal import one_line
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """Bounds that keep the server's memory and answering time bounded.
+    """Limits that bound the memory and the response time of the server.
 
     Attributes:
-      body_bytes: of a request's body.
-      body_seconds: until a body must have arrived.
-      request_rows: rows of one request.
-      open_request_rows: the same where the length of a row's output depends on its inputs, as the
-        frames of an interpolation do.
-      batch_rows: rows of one run: requests are merged, and larger ones split, into such batches.
-      batch_seconds: how long a request waits for others to be merged with.
-      requests: requests that are read, wait, run or are answered at the same time.
-      rows: rows of all requests that wait, run or are answered at the same time.
-      write_seconds: until a client must have taken the next part of an answer.
-      shutdown_seconds: how long requests may still run after the server was told to stop.
+      body_bytes: Maximum size of a request's body, in bytes.
+      body_seconds: Maximum time for a body to arrive, in seconds.
+      request_rows: Maximum number of rows of one request.
+      open_request_rows: Maximum number of rows of one request if the size of an output row depends
+        on the inputs, such as the number of frames of "interpolate".
+      batch_rows: Maximum number of rows that the model runs at once. Smaller requests are merged
+        into batches of this size, and larger ones are split.
+      batch_seconds: Maximum time that a request waits to be merged with others, in seconds.
+      requests: Maximum number of requests that the server handles at the same time.
+      rows: Maximum number of rows of all requests that the server handles at the same time.
+      write_seconds: Maximum time for a client to receive the next part of an answer, in seconds.
+      shutdown_seconds: Maximum time to finish requests after the server was told to stop, in
+        seconds.
     """
 
     body_bytes: int = 4 * 2**20
     body_seconds: float = 30.0
     request_rows: int = 64
     open_request_rows: int = 4
-    # One activation of a row at 256 pixels with 96 channels is 25 MB.
+    # One feature map of one image at 256x256 pixels with 96 channels takes 25 MB.
     batch_rows: int = 16
     batch_seconds: float = 0.005
     requests: int = 128
@@ -42,23 +44,23 @@ class Limits:
     shutdown_seconds: float = 10.0
 
 
-# An assertion's words, wherever they stand: there may be a list of errors or a trace before them.
+# Message of a failed assertion. A list of errors or a stack trace may precede it.
 _ASSERTION = re.compile(r"assertion failed: (.*?)\s*(?:\[\[\{\{node|\[Op:|\Z)", re.DOTALL)
 _PIECE = re.compile(r"\[(.*?)\](?= \[|$)", re.DOTALL)
 _WHERE = re.compile(r"^Graph execution error:.*(?:unavailable>|\n +File [^\n]*)\s*", re.DOTALL)
 _NODES = re.compile(r"\s*\[\[\{\{node.*|\s*\[Op:.*|\s*\{\{(?:function_)?node.*?\}\}", re.DOTALL)
 _ESCAPE = re.compile(rb"\\([0-3][0-7]{2}|.)")
 _ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
-# What tf.debugging.assert_* add to the message they are given.
+# Start of the text that tf.debugging.assert_* appends to the given message.
 _CONDITION = "Condition x"
 
 
 class RequestError(Exception):
-    """What a request is answered with instead of a result.
+    """An error that is sent to the client as the answer to its request.
 
     Attributes:
-      status: of HTTP.
-      message: one sentence for the client.
+      status: HTTP status code.
+      message: Sentence for the client.
     """
 
     def __init__(self, status: int, message: str):
@@ -67,15 +69,15 @@ class RequestError(Exception):
 
 
 def bad_request(message: str) -> RequestError:
-    """What the client must change."""
+    """Returns an error with status 400, for a request that the client must change."""
     return RequestError(400, message)
 
 
 def as_request_error(error: Exception) -> RequestError:
-    """The request error that an error while running a signature stands for.
+    """Converts an error from running a signature to the answer for the client.
 
-    An invalid argument is the client's, with the words of the check inside the graph; a shortage
-    is the server's for a while; anything else is the model's fault.
+    The status is 400 for an input that a check inside the graph refuses, with the message of that
+    check; 503 if the server is out of memory; and 500 for any other error.
     """
     if isinstance(error, RequestError):
         return error
@@ -88,7 +90,7 @@ def as_request_error(error: Exception) -> RequestError:
 
 
 def graph_message(message: str) -> str:
-    """TensorFlow's message without where in the graph it arose, in one line."""
+    """Returns the message of a TensorFlow error in one line, without names of graph nodes."""
     if not (assertion := _ASSERTION.search(message)):
         return one_line(_NODES.sub("", _WHERE.sub("", message)))
     pieces = _PIECE.findall(assertion[1])
@@ -97,7 +99,7 @@ def graph_message(message: str) -> str:
 
 
 def _unescaped(text: str) -> str:
-    """Without the C escapes that an assertion writes strings with."""
+    """Resolves the C escape sequences with which TensorFlow writes strings in assertions."""
 
     def byte(match: re.Match) -> bytes:
         code = match[1]

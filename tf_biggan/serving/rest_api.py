@@ -1,4 +1,4 @@
-"""A predict answer's JSON, in TensorFlow Serving's row and column formats, piece by piece."""
+"""Handlers of TensorFlow Serving's REST API: predict, model status and model metadata."""
 
 from __future__ import annotations
 
@@ -15,16 +15,28 @@ from tf_biggan.serving.predict_request import COLUMN, ROW, encoded, parse_json, 
 from tf_biggan.serving.request_errors import Limits, RequestError, bad_request
 from tf_biggan.serving.served_model import ServedModel
 
+PREFIX = "/v1/"
+_MODEL = PREFIX + "models/{name:[^/:]+}"
+_VERSION = _MODEL + r"/versions/{version:\d{1,18}}"
+RETRY_SECONDS = "1"
+UNCOMPRESSED = "identity"
+CHUNK_CHARACTERS = 2**18
+_WORDS = {
+    404: "No such address; there are /v1/models/NAME, the same with /metadata, and"
+    " /v1/models/NAME:predict, each also with /versions/NUMBER after NAME.",
+    405: "This address does not take this method: predict takes POST, the others GET.",
+}
+
 
 def answer_pieces(outputs: Mapping[str, np.ndarray], form: str) -> Iterator[str]:
-    """The JSON text of an answer, in pieces of one row, so that no large text is held.
+    """Yields the JSON text of an answer row by row, so that the whole text is never in memory.
 
     Args:
-      outputs: arrays by name.
-      form: `ROW` or `COLUMN`.
+      outputs: Arrays by name.
+      form: Format of the answer, `ROW` or `COLUMN`.
 
     Raises:
-      RequestError: the outputs have no common rows and row format was asked for.
+      RequestError: Row format is requested, and the outputs differ in their number of rows.
     """
     rows = {array.shape[:1] for array in outputs.values()}
     if form == ROW and (len(rows) != 1 or () in rows):
@@ -59,26 +71,19 @@ _PIECES: dict[str, Callable] = {ROW: _row_pieces, COLUMN: _column_pieces}
 
 
 def _unless_single(row: Mapping[str, str]) -> str:
+    """Returns the JSON of one row: an object, or the bare value if there is a single output."""
     if len(row) == 1:
         return next(iter(row.values()))
     return "{" + ", ".join(f"{json.dumps(name)}: {text}" for name, text in row.items()) + "}"
 
 
-PREFIX = "/v1/"
-_MODEL = PREFIX + "models/{name:[^/:]+}"
-_VERSION = _MODEL + r"/versions/{version:\d{1,18}}"
-RETRY_SECONDS = "1"
-UNCOMPRESSED = "identity"
-CHUNK_CHARACTERS = 2**18
-
-
 class RestApi:
-    """The handlers of the API.
+    """Handlers of the REST API for one model.
 
     Args:
-      model: what is served.
-      batcher: runs the requests.
-      limits: of their size and number.
+      model: Model to serve.
+      batcher: Runs the requests.
+      limits: Limits on the size and number of requests.
     """
 
     def __init__(self, model: ServedModel, batcher: Batcher, limits: Limits):
@@ -86,7 +91,7 @@ class RestApi:
         self._admission = Admission(limits)
 
     def routes(self) -> list[web.RouteDef]:
-        """Addresses with their handlers, with and without a version."""
+        """Returns the routes of the API: each address with and without a version number."""
         table = (
             (web.post, ":predict", self._predict),
             (web.get, "", self._status),
@@ -126,7 +131,8 @@ class RestApi:
     async def _status(self, request: web.Request) -> web.Response:
         name, version = _names(request)
         number = self._model.number(name, version)
-        # The newest first, as TensorFlow Serving lists them; without a version, all of them.
+        # Newest version first, as in TensorFlow Serving. If the address has no version, all are
+        # listed.
         numbers = sorted(self._model.versions.folders, reverse=True)
         listed = numbers if version is None else [number]
         return _json_response({"model_version_status": [self._state(each) for each in listed]})
@@ -151,7 +157,7 @@ class RestApi:
 
 @web.middleware
 async def errors_as_json(request: web.Request, handler: Callable) -> web.StreamResponse:
-    """Answers errors under the API's prefix with {"error": "..."}."""
+    """Middleware that answers errors under the API's prefix with JSON: {"error": "..."}."""
     try:
         return await handler(request)
     except RequestError as error:
@@ -167,14 +173,8 @@ async def errors_as_json(request: web.Request, handler: Callable) -> web.StreamR
         return _error(500, "The server failed on this request.")
 
 
-_WORDS = {
-    404: "No such address; there are /v1/models/NAME, the same with /metadata, and"
-    " /v1/models/NAME:predict, each also with /versions/NUMBER after NAME.",
-    405: "This address does not take this method: predict takes POST, the others GET.",
-}
-
-
 def _names(request: web.Request) -> tuple[str, int | None]:
+    """Returns the model's name and the version in an address; None if it has no version."""
     version = request.match_info.get("version")
     return request.match_info["name"], None if version is None else int(version)
 
@@ -199,10 +199,11 @@ def _error(status: int, message: str, headers=()) -> web.Response:
 async def _stream(
     request: web.Request, pieces: Iterator[str], write_seconds: float
 ) -> web.StreamResponse:
-    """Sends a JSON text whose pieces are made while it is sent, outside of the event loop.
+    """Sends a JSON text while its pieces are being made in another thread.
 
     Raises:
-      ConnectionError: the client does not take it; else it would hold its rows for good.
+      ConnectionError: The client did not receive the next part within `write_seconds`. Without this
+        limit, a stalled client would occupy its rows forever.
     """
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
     await response.prepare(request)
@@ -220,6 +221,7 @@ async def _stream(
 
 
 def _chunk(pieces: Iterator[str]) -> bytes:
+    """Joins the next pieces, about `CHUNK_CHARACTERS` in total; b"" at the end."""
     taken, size = [], 0
     for piece in pieces:
         taken.append(piece)

@@ -1,4 +1,4 @@
-"""A SavedModel: its signatures as they are stored, and running them on arrays."""
+"""Finds and loads the versions of a SavedModel, and runs their signatures on arrays."""
 
 from __future__ import annotations
 
@@ -19,17 +19,22 @@ from tf_biggan.serving.request_errors import RequestError
 from tf_biggan.store.saved_models import read_metadata
 
 SERVE_TAG = "serve"
-# What SavedModels store beside the signatures that can be asked for.
+# Entries that TensorFlow stores among the signatures and that cannot be called.
 INTERNAL_SIGNATURES = ("__saved_model_init_op", "__saved_model_train_op")
+SAVED_MODEL_FILE = "saved_model.pb"
+# Version number of a SavedModel whose folder name is not a number.
+ONLY_VERSION = 1
+MAX_VERSION = 2**63 - 1
 
 
 @dataclasses.dataclass(frozen=True)
 class TensorSpec:
-    """One input or output of a signature.
+    """Dtype and shape of an input or output of a signature.
 
     Attributes:
-      dtype: of its elements.
-      shape: None for a dimension of any size; None as a whole where the rank is not fixed.
+      dtype: Dtype of the elements.
+      shape: Size of each dimension, None for a dimension of any size. The whole shape is None if
+        the rank is unknown.
     """
 
     dtype: tf.DType
@@ -38,12 +43,12 @@ class TensorSpec:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Signature:
-    """A function of the model.
+    """A signature of a SavedModel: a named function with named inputs and outputs.
 
     Attributes:
-      name: of the signature.
-      inputs, outputs: by name.
-      function: takes and gives tensors by these names.
+      name: Name of the signature.
+      inputs, outputs: Dtypes and shapes by name.
+      function: Function that takes tensors as keyword arguments and returns tensors by name.
     """
 
     name: str
@@ -53,27 +58,28 @@ class Signature:
 
     @property
     def is_mergeable(self) -> bool:
-        """Whether rows of an output never depend on which other rows are in the batch.
+        """Whether the rows of several requests can be run as one batch with the same results.
 
-        An output with a further dimension of unknown size may be padded to the longest row.
+        This is not so if an output has another dimension of unknown size, because the rows of such
+        an output may be padded to the longest row of the batch.
         """
         shapes = [spec.shape for spec in self.outputs.values()]
         return all(shape and shape[0] is None and None not in shape[1:] for shape in shapes)
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Every output, by name.
+        """Runs the signature and returns its outputs by name.
 
         Args:
-          inputs: arrays of the dtypes and shapes of `self.inputs`.
+          inputs: Arrays by name, with the dtypes and shapes of `self.inputs`.
 
         Raises:
-          tf.errors.OpError: the graph refuses them.
+          tf.errors.OpError: The graph refuses the inputs.
         """
         tensors = {
             name: tf.constant(array, self.inputs[name].dtype) for name, array in inputs.items()
         }
         outputs = self.function(**tensors)
-        # A string that is no array would lose its zero bytes at the end.
+        # Without dtype=object, NumPy would drop zero bytes at the end of a scalar string.
         return {
             name: np.asarray(outputs[name], dtype=object if spec.dtype == tf.string else None)
             for name, spec in self.outputs.items()
@@ -82,13 +88,14 @@ class Signature:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SavedModel:
-    """A SavedModel in memory.
+    """A SavedModel that was loaded into memory.
 
     Attributes:
-      signatures: by name.
-      signature_defs: the same as JSON values, in the form of TensorFlow Serving's metadata.
-      metadata: of assets.extra/tf_biggan.json; empty where there is none.
-      loaded: keeps the variables alive that the signatures' functions read.
+      signatures: Signatures by name.
+      signature_defs: The same signatures as JSON values, in the form of TensorFlow Serving's
+        metadata.
+      metadata: Content of assets.extra/tf_biggan.json, or {} if the file does not exist.
+      loaded: The loaded object. Keeping it keeps the variables alive that the signatures read.
     """
 
     signatures: Mapping[str, Signature]
@@ -98,10 +105,10 @@ class SavedModel:
 
 
 def load_saved_model(path: str) -> SavedModel:
-    """Loads the SavedModel of a folder.
+    """Loads the SavedModel in a folder.
 
     Raises:
-      ValueError: it cannot be read, or has no signatures for serving.
+      ValueError: The SavedModel cannot be read, or has no signatures for serving.
     """
     stored = _stored_signatures(path)
     checks.require(bool(stored), "the SavedModel must have signatures for serving", path=path)
@@ -143,87 +150,13 @@ def _as_json(definition: meta_graph_pb2.SignatureDef) -> dict:
     )
 
 
-class ServedModel:
-    """All versions of a model by number. The newest is loaded at once, others on request.
-
-    Args:
-      versions: where they lie.
-      thread: loads them.
-
-    Raises:
-      ValueError: the newest cannot be loaded.
-    """
-
-    def __init__(self, versions: ModelVersions, thread: ThreadPoolExecutor):
-        self.versions, self._thread = versions, thread
-        self._loaded = {versions.newest: load_saved_model(versions.folders[versions.newest])}
-        self._broken: dict[int, str] = {}
-        self._loading = asyncio.Lock()
-
-    @property
-    def name(self) -> str:
-        """Of the model, in the API's addresses."""
-        return self.versions.name
-
-    async def get(self, name: str, version: int | None) -> SavedModel:
-        """A version of the model; the newest for None.
-
-        Raises:
-          RequestError: another name, or no such version, or it cannot be loaded.
-        """
-        number = self.number(name, version)
-        async with self._loading:
-            if number not in self._loaded and number not in self._broken:
-                await self._load(number)
-        if number in self._broken:
-            raise RequestError(404, self._broken[number])
-        return self._loaded[number]
-
-    def number(self, name: str, version: int | None) -> int:
-        """The number of a version; the newest for None.
-
-        Raises:
-          RequestError: another name, or no such version.
-        """
-        if name != self.name:
-            raise RequestError(404, f"No model {name!r} is served; there is: {self.name!r}.")
-        if version is None:
-            return self.versions.newest
-        if version not in self.versions.folders:
-            there = ", ".join(map(str, self.versions.folders))
-            raise RequestError(
-                404, f"No version {version} of {name!r} is served; there are: {there}."
-            )
-        return version
-
-    def error(self, number: int) -> str | None:
-        """Why a version could not be loaded; None where it could, or was not tried yet."""
-        return self._broken.get(number)
-
-    async def _load(self, number: int) -> None:
-        loop = asyncio.get_running_loop()
-        folder = self.versions.folders[number]
-        try:
-            loaded = await loop.run_in_executor(self._thread, load_saved_model, folder)
-        except ValueError as error:
-            self._broken[number] = str(error)
-        else:
-            self._loaded[number] = loaded
-
-
-SAVED_MODEL_FILE = "saved_model.pb"
-# A SavedModel in a folder that is no version of anything.
-ONLY_VERSION = 1
-MAX_VERSION = 2**63 - 1
-
-
 @dataclasses.dataclass(frozen=True)
 class ModelVersions:
-    """A model's name and its folders.
+    """Name of a model and the folders of its versions.
 
     Attributes:
-      name: of the model, as in the addresses of the API.
-      folders: the SavedModel of every version.
+      name: Name of the model in the addresses of the API.
+      folders: Folder of the SavedModel of each version, by version number.
     """
 
     name: str
@@ -231,18 +164,22 @@ class ModelVersions:
 
     @property
     def newest(self) -> int:
-        """The version that answers where a request names none."""
+        """Largest version number. This version answers requests that name no version."""
         return max(self.folders)
 
 
 def find_versions(path: str) -> ModelVersions:
-    """The versions at `path`: a SavedModel, or a folder of SavedModels named by numbers.
+    """Finds the versions of a model.
 
-    The name is that of the folder; of a SavedModel whose folder is a number, that of the folder
-    above.
+    Args:
+      path: Folder of a SavedModel, or folder that holds SavedModels in folders named by numbers.
+
+    Returns:
+      The versions. The model is named after its folder. If `path` is a SavedModel whose folder name
+      is a number, the model is named after the parent folder.
 
     Raises:
-      ValueError: there is no SavedModel.
+      ValueError: There is no SavedModel at `path`.
     """
     path = os.path.abspath(path)
     checks.require_existing("folder to serve", path, "a SavedModel, or a folder of its versions")
@@ -265,13 +202,13 @@ def find_versions(path: str) -> ModelVersions:
 
 
 def version_number(name: str) -> int | None:
-    """Returns the version that a folder of this name is for TensorFlow Serving, or None."""
+    """Returns the version number that TensorFlow Serving reads from a folder's name, or None."""
     is_version = name.isascii() and name.isdecimal() and int(name) <= MAX_VERSION
     return int(name) if is_version else None
 
 
 def model_name(path: str) -> str:
-    """Returns the name under which a SavedModel is served: that of the folder of all versions."""
+    """Returns the name under which a SavedModel is served: that of the folder of its versions."""
     parent, last = os.path.split(os.path.abspath(path))
     return _folder_name(path if version_number(last) is None else parent)
 
@@ -283,3 +220,75 @@ def _folder_name(path: str) -> str:
 
 def _is_saved_model(path: str) -> bool:
     return os.path.isfile(os.path.join(path, SAVED_MODEL_FILE))
+
+
+class ServedModel:
+    """Holds all versions of a model. The newest is loaded at once, others when first requested.
+
+    Args:
+      versions: Name of the model and folders of its versions.
+      thread: Executor in which versions are loaded on request.
+
+    Raises:
+      ValueError: The newest version cannot be loaded.
+    """
+
+    def __init__(self, versions: ModelVersions, thread: ThreadPoolExecutor):
+        self.versions, self._thread = versions, thread
+        self._loaded = {versions.newest: load_saved_model(versions.folders[versions.newest])}
+        self._broken: dict[int, str] = {}
+        self._loading = asyncio.Lock()
+
+    @property
+    def name(self) -> str:
+        """Name of the model in the addresses of the API."""
+        return self.versions.name
+
+    async def get(self, name: str, version: int | None) -> SavedModel:
+        """Returns a version of the model, loading it first if necessary.
+
+        Args:
+          name: Name of the model in the request.
+          version: Number of the version, or None for the newest.
+
+        Raises:
+          RequestError: The model has another name or no such version, or it cannot be loaded.
+        """
+        number = self.number(name, version)
+        async with self._loading:
+            if number not in self._loaded and number not in self._broken:
+                await self._load(number)
+        if number in self._broken:
+            raise RequestError(404, self._broken[number])
+        return self._loaded[number]
+
+    def number(self, name: str, version: int | None) -> int:
+        """Returns the number of the version that a request asks for; arguments as for `get`.
+
+        Raises:
+          RequestError: The model has another name or no such version.
+        """
+        if name != self.name:
+            raise RequestError(404, f"No model {name!r} is served; there is: {self.name!r}.")
+        if version is None:
+            return self.versions.newest
+        if version not in self.versions.folders:
+            there = ", ".join(map(str, self.versions.folders))
+            raise RequestError(
+                404, f"No version {version} of {name!r} is served; there are: {there}."
+            )
+        return version
+
+    def error(self, number: int) -> str | None:
+        """Returns why a version could not be loaded, or None if no attempt has failed."""
+        return self._broken.get(number)
+
+    async def _load(self, number: int) -> None:
+        loop = asyncio.get_running_loop()
+        folder = self.versions.folders[number]
+        try:
+            loaded = await loop.run_in_executor(self._thread, load_saved_model, folder)
+        except ValueError as error:
+            self._broken[number] = str(error)
+        else:
+            self._loaded[number] = loaded

@@ -1,4 +1,4 @@
-"""The server's addresses put together: the REST API, and the page that uses it."""
+"""Runs the local server: the REST API, and a web page that generates images with it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,18 @@ from tf_biggan.serving.request_errors import Limits
 from tf_biggan.serving.rest_api import RestApi, errors_as_json
 from tf_biggan.serving.served_model import ModelVersions, ServedModel, find_versions
 
+DEFAULT_PORT = 8501
+LOCAL_HOST = "127.0.0.1"
+LARGEST_PORT = 65535
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Files of the web page and their content types, by address.
 PAGE_FILES = {
     "/": ("page.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
     "/page.js": ("page.js", "text/javascript"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
-# Pictures are data URLs, since they come out of the API's JSON.
+# HTTP headers of every answer. Images may be data URLs, because the page takes them from JSON.
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self';"
     " img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none';"
@@ -34,7 +39,8 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-# Of the SavedModel's metadata, what the page shows; TensorFlow Serving's API has no place for it.
+# Metadata of the SavedModel that the page needs. It has an address of its own, /model.json, because
+# TensorFlow Serving's API does not offer it.
 SHOWN_METADATA = (
     "class_names",
     "num_classes",
@@ -46,7 +52,13 @@ SHOWN_METADATA = (
 
 
 def make_application(model: ServedModel, batcher: Batcher, limits: Limits) -> web.Application:
-    """The application of a served model."""
+    """Returns the web application that serves a model.
+
+    Args:
+      model: Model to serve.
+      batcher: Runs the requests.
+      limits: Limits on the size and number of requests.
+    """
     application = web.Application(middlewares=[errors_as_json], client_max_size=limits.body_bytes)
     application.on_response_prepare.append(_add_headers)
     application.add_routes(RestApi(model, batcher, limits).routes())
@@ -60,6 +72,7 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
 
 
 def _file(name: str, content_type: str):
+    """Returns a handler that answers with a file of the web page."""
     text = importlib.resources.files("tf_biggan.serving").joinpath(name).read_text("utf-8")
 
     async def handler(request: web.Request) -> web.Response:
@@ -69,6 +82,8 @@ def _file(name: str, content_type: str):
 
 
 def _description(model: ServedModel):
+    """Returns the handler of /model.json: the model's name, versions and metadata."""
+
     async def handler(request: web.Request) -> web.Response:
         newest = await model.get(model.name, None)
         shown = {key: newest.metadata.get(key) for key in SHOWN_METADATA}
@@ -76,12 +91,6 @@ def _description(model: ServedModel):
         return web.json_response({"name": model.name, "versions": versions, **shown})
 
     return handler
-
-
-DEFAULT_PORT = 8501
-LOCAL_HOST = "127.0.0.1"
-LARGEST_PORT = 65535
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def serve(
@@ -92,22 +101,22 @@ def serve(
     limits: Limits | None = None,
     say: Callable[[str], None] | None = None,
 ) -> int:
-    """Serves until Ctrl-C or SIGTERM, then finishes what was begun.
+    """Serves a model until Ctrl-C or SIGTERM, then finishes the requests that are running.
 
     Args:
-      path: a SavedModel, or a folder of SavedModels named by numbers.
-      port: to listen on; 0 for any that is free.
-      host: address to listen on; only this machine unless told.
-      limits: what clients may send.
-      say: gets one line with the page's address at the start, and one at the end; prints unless
-        told.
+      path: Folder of a SavedModel, or folder that holds SavedModels in folders named by numbers.
+      port: Port to listen on, or 0 for any free port.
+      host: Address to listen on. By default, only this machine can connect.
+      limits: Limits on the size and number of requests. None takes the defaults of `Limits`.
+      say: Function that receives one line with the page's address at the start, and one line at the
+        end. None prints the lines.
 
     Returns:
       The exit code.
 
     Raises:
-      ValueError: there is no SavedModel, it cannot be loaded, the port cannot be listened on, or
-        the server library is not installed.
+      ValueError: There is no SavedModel, it cannot be loaded, the port is not available, or aiohttp
+        is not installed.
     """
     checks.require_integer("port", port, minimum=0, maximum=LARGEST_PORT)
     _require_library()
@@ -134,13 +143,18 @@ async def run_server(
     stop: asyncio.Event,
     ready: Callable[[str], None],
 ) -> None:
-    """Serves until `stop` is set.
+    """Serves a model until `stop` is set.
 
     Args:
-      ready: gets the page's address once requests are answered.
+      versions: Name of the model and folders of its versions.
+      port: Port to listen on, or 0 for any free port.
+      host: Address to listen on.
+      limits: Limits on the size and number of requests.
+      stop: Event that ends the server.
+      ready: Function that receives the page's address once the server answers requests.
 
     Raises:
-      ValueError: as `serve`.
+      ValueError: The model cannot be loaded, or the port is not available.
     """
     from aiohttp import web
 
@@ -154,7 +168,8 @@ async def run_server(
             make_application(model, batcher, limits),
             handler_cancellation=True,
             access_log=None,
-            # A small body that unpacks to a large one would be unpacked before it can be refused.
+            # Compressed bodies are refused later. Decompressing them here would let a small body
+            # fill the memory before its size can be checked.
             auto_decompress=False,
             shutdown_timeout=limits.shutdown_seconds,
         )
@@ -184,7 +199,7 @@ async def _listen(site, host: str, port: int) -> None:
 
 
 def _print(line: str) -> None:
-    # A program that started this one waits for the address.
+    # Flushed, because a program that starts the server may wait for this line.
     print(line, flush=True)
 
 
