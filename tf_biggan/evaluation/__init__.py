@@ -1,1 +1,1 @@
-"""Scores of generated images, the networks they are measured with, and how they were made."""
+"""Evaluation: feature extractors, scores such as FID and IS, protocols, and reports."""

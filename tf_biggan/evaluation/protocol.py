@@ -1,7 +1,7 @@
-"""Protocols: what others chose where a score leaves a choice, as data.
+"""Protocols: the choices that other programs make where the definition of a score leaves some open.
 
-Those of `REFUSED` are not offered. torch-fidelity, mmagic and StyleGAN3 take precision and recall
-from a VGG16, so that those are not among their metrics here.
+Protocols in `REFUSED` are not offered. torch-fidelity, mmagic and StyleGAN3 compute precision and
+recall with a VGG16, so these metrics are not part of their protocols here.
 """
 
 from __future__ import annotations
@@ -25,25 +25,28 @@ ALL_METRICS = (
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
-    """The choices of one code base.
+    """The choices of one program.
 
     Attributes:
-      name: for `--protocol`.
-      source: where they are written down.
-      num_images: generated images; of a set of images all are taken.
-      reference_split: of a tfds data set; None for the one that is given.
-      label_sampling: of generated images.
-      bias: whether logits keep the output bias.
-      splits: parts whose inception scores are averaged.
-      order: of the images: "content" (by a hash of their pixels, so that no order of files shows)
-        or "natural".
-      shuffle_seed: of the order in which they are split for the inception score; None for none.
-      kid_subsets, kid_subset_size, kid_seed: of the kernel distance.
+      name: name for `--protocol`.
+      source: where the choices are documented.
+      num_images: number of images to generate. All images of a given set are used.
+      reference_split: split of a TensorFlow Datasets reference; None for the given one.
+      label_sampling: how labels of generated images are sampled.
+      bias: whether Inception's logits include the bias of its last layer.
+      splits: number of splits whose Inception Scores are averaged.
+      order: order of the images: "content" (sorted by a hash of their pixels, so that the order of
+        files does not matter) or "natural".
+      shuffle_seed: seed that shuffles the images before they are split for the Inception Score;
+        None for no shuffle.
+      kid_subsets: number of subsets of the kernel distance.
+      kid_subset_size: number of images per side in a subset.
+      kid_seed: seed of the subsets.
       neighbours: k of precision and recall.
-      decimals: of the table on the terminal.
-      is_resize: how images reach 299 pixels for the inception score: "tf1", as for FID, or
-        "pil_bicubic".
-      metrics: those that are computed as there.
+      decimals: number of decimals in the table on the terminal.
+      is_resize: how images are resized to 299 pixels for the Inception Score: "tf1" (as for FID)
+        or "pil_bicubic".
+      metrics: metrics that this protocol reproduces.
     """
 
     name: str
@@ -64,7 +67,7 @@ class Protocol:
     metrics: tuple[str, ...] = ALL_METRICS
 
     def description(self) -> dict:
-        """JSON values for a file of scores."""
+        """Returns the choices as JSON values for a file of scores."""
         return {k: v for k, v in dataclasses.asdict(self).items() if k not in _UNSAID}
 
 
@@ -117,10 +120,10 @@ REFUSED = {
 
 
 def get_protocol(name: str) -> Protocol:
-    """The protocol of that name.
+    """Returns a protocol by its name.
 
     Raises:
-      ValueError: there is none.
+      ValueError: no protocol has that name.
     """
     checks.require(
         name not in REFUSED,

@@ -1,1 +1,1 @@
-"""Images, and the features that networks extract from them."""
+"""Sets of images, feature extractors, and the cache of extracted features."""

@@ -1,4 +1,4 @@
-"""The cache on disk: its folder, and arrays by key within a bounded size."""
+"""The cache on disk: its folder, and arrays by key with a limited total size."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ LIMIT_BYTES = 8 << 30
 
 
 def cache_folder() -> pathlib.Path:
-    """`$TF_BIGGAN_CACHE`, or ~/.cache/tf_biggan; it need not exist."""
+    """Returns `$TF_BIGGAN_CACHE`, or ~/.cache/tf_biggan; the folder may not exist yet."""
     return pathlib.Path(expand_home(os.environ.get(VARIABLE) or DEFAULT_FOLDER))
 
 
 class ArrayCache:
-    """Named arrays by key, one npz file each; the longest unread ones go when space runs out.
+    """A cache of named arrays by key, one npz file per key.
+
+    When the files exceed the limit, those that were read least recently are deleted.
 
     Args:
-      folder: where; made when something is stored. None: nothing is kept.
-      limit: bytes of all files together.
+      folder: folder of the cache, created when something is stored; None to keep nothing.
+      limit: most bytes of all files together.
     """
 
     def __init__(self, folder: str | os.PathLike | None, limit: int = LIMIT_BYTES):
@@ -36,11 +38,11 @@ class ArrayCache:
 
     @property
     def keeps(self) -> bool:
-        """Whether anything is ever kept."""
+        """Whether the cache has a folder."""
         return self._folder is not None
 
     def read(self, key: str) -> dict[str, np.ndarray] | None:
-        """What was stored under a key; None where nothing readable is."""
+        """Returns the arrays under a key; None if there are none or the file is damaged."""
         if self._folder is None:
             return None
         path = self._path(key)
@@ -52,14 +54,14 @@ class ArrayCache:
         return arrays
 
     def store(self, key: str, arrays: dict[str, np.ndarray]) -> None:
-        """Keeps arrays, unless they alone are over the limit or the disk is full."""
+        """Stores arrays, unless they alone exceed the limit or the disk is full."""
         if self._folder is None or sum(a.nbytes for a in arrays.values()) > self._limit:
             return
         path = self._path(key)
-        # A score need not fail because it could not be remembered.
+        # A full disk must not make the evaluation fail.
         with contextlib.suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
-            # Those of other keys too: no command may ever write these again.
+            # Leftovers of other keys too, because no command may ever write those keys again.
             remove_leftovers(str(self._folder))
             with replaced(path) as temporary, open(temporary, "wb") as file:
                 np.savez(file, **arrays)

@@ -1,6 +1,6 @@
-"""A small classifier of the reference's own classes: scores that need no download.
+"""A small classifier of the reference's own classes, for scores without a download.
 
-It is trained once for the same images, labels and settings, and kept in the cache.
+It is trained once for the same images, labels and settings, then read from the cache.
 """
 
 from __future__ import annotations
@@ -34,24 +34,25 @@ PREFIX = "classifier_"
 VERSION = 1
 LARGEST_SIDE = 64
 EVALUATED_AT_ONCE = 256
-# What is stored beside the weights.
+# Types of the facts that are stored beside the weights.
 FACTS = {"held_out_accuracy": "float", "held_out_count": "int"}
 
 
 @dataclasses.dataclass(frozen=True)
 class ClassifierSettings:
-    """How a classifier is made; part of what names it in the cache.
+    """Architecture and training of a classifier; part of its key in the cache.
 
     Attributes:
-      channels: of the convolutions, each but the first of stride 2.
-      feature_dim: of the penultimate layer.
-      batch_size: images of an update.
+      channels: channels of each convolution; all but the first have stride 2.
+      feature_dim: size of the penultimate layer, whose outputs are the features.
+      batch_size: images per training step.
       epochs: passes over the images, within the limits of `updates`.
-      updates: (fewest, most).
-      learning_rate: of Adam, falling to 0 along a cosine.
-      held_out: share of the images that it is not trained on, at most `most_held_out`.
-      shift: pixels that images are moved by at random, each way.
-      seed: of weights, order, shifts and the choice of held-out images.
+      updates: fewest and most training steps.
+      learning_rate: initial learning rate of Adam, which falls to 0 along a cosine.
+      held_out: share of the images that are held out from training.
+      most_held_out: most images that are held out.
+      shift: largest random shift of images in pixels, in each direction.
+      seed: seed of weights, order, shifts and the choice of held-out images.
     """
 
     channels: tuple[int, ...] = (24, 48, 96)
@@ -71,13 +72,14 @@ class Classifier:
     """A trained classifier.
 
     Attributes:
-      weights: arrays by name.
-      image_shape: (height, width, channels) that it was trained on.
-      class_names: in the order of its logits.
-      held_out_accuracy: share of held-out real images that it gets right, so that the accuracy of
-        generated ones can be read.
-      held_out_count: how many those are.
-      key: what it is made of, as SHA-256.
+      weights: arrays by variable name.
+      image_shape: (height, width, channels) of the training images.
+      class_names: class names in the order of the logits.
+      held_out_accuracy: share of held-out real images that are classified correctly, for
+        comparison with the accuracy of generated images.
+      held_out_count: number of held-out images.
+      key: SHA-256 of the training images, labels and settings.
+      settings: architecture and training.
     """
 
     weights: Mapping[str, np.ndarray]
@@ -89,7 +91,7 @@ class Classifier:
     settings: ClassifierSettings
 
     def extractor(self) -> Extractor:
-        """It as extractor: penultimate features and logits."""
+        """Returns the classifier as a feature extractor with penultimate features and logits."""
         identity = {"kind": "classifier", "version": VERSION, "sha256": self.key}
 
         def build():
@@ -116,14 +118,14 @@ def classifier_of(
     images: ImageSet,
     cache: str | os.PathLike | None,
 ) -> Classifier:
-    """The classifier of a set of labelled images, from the cache or trained now.
+    """Returns the classifier of labelled images, read from the cache or trained now.
 
     Args:
-      images: the reference, with labels of at least two classes.
+      images: images of the reference, with labels of at least two classes.
       cache: folder of the cache; None to keep nothing.
 
     Raises:
-      ValueError: there are no labels, or only one class.
+      ValueError: the images have no labels, or only one class.
     """
     settings = ClassifierSettings()
     checks.require(
@@ -153,11 +155,13 @@ def classifier_of(
 
 
 def training_images(source: Source, reference: SourceImages) -> SourceImages:
-    """What a reference's classifier is trained on: its source, as much of it as memory bears.
+    """Returns the images that the classifier of a reference is trained on.
+
+    These are all images of the data source, or as many as fit into memory.
 
     Args:
-      source: of the reference.
-      reference: its images, which may be only some of the source's.
+      source: data source of the reference.
+      reference: images of the reference, which may be a part of the source.
     """
     shape = reference.image_shape
     count = min(source.num_images, max(1, KEPT_BYTES // int(np.prod(shape))))
@@ -167,7 +171,7 @@ def training_images(source: Source, reference: SourceImages) -> SourceImages:
 
 
 def accuracy(logits: np.ndarray, labels: np.ndarray) -> tuple[float, dict[int, float]]:
-    """(share of rows whose largest logit is that of their label, the same by class)."""
+    """Returns the share of correctly classified images, over all images and by class."""
     right = logits.argmax(axis=1) == labels
     return float(right.mean()), {
         int(c): float(right[labels == c].mean()) for c in np.unique(labels)
@@ -179,7 +183,7 @@ def _pixels(images: tf.Tensor) -> tf.Tensor:
 
 
 def _network(image_shape, num_classes, settings) -> keras.Model:
-    """float32 [N, H, W, C] in [-1, 1] to (features, logits); deterministic by the seed."""
+    """Builds the model from float32 [N, H, W, C] in [-1, 1] to (features, logits)."""
     layers, seed = keras.layers, settings.seed
     height, width, _ = image_shape
     x = inputs = keras.Input(image_shape)
@@ -208,7 +212,7 @@ def _network(image_shape, num_classes, settings) -> keras.Model:
 
 
 def _train(images: ImageSet, settings: ClassifierSettings) -> tuple[dict, dict]:
-    """(weights by name, {"held_out_accuracy", "held_out_count"})."""
+    """Trains a classifier; returns its weights by name and the facts in `FACTS`."""
     pixels = np.concatenate(list(images.batches(EVALUATED_AT_ONCE)))
     random = np.random.RandomState(settings.seed)
     order = random.permutation(images.count)
@@ -254,7 +258,7 @@ def _update(model, optimizer):
 
 
 def _batches(rows: np.ndarray, updates: int, size: int, random: np.random.RandomState):
-    """Rows of every update, in passes of an order each; a pass is continued by the next."""
+    """Yields the rows of every training step; each epoch has a random order of its own."""
     pending = np.zeros(0, rows.dtype)
     for _ in range(updates):
         while len(pending) < size:
@@ -264,7 +268,7 @@ def _batches(rows: np.ndarray, updates: int, size: int, random: np.random.Random
 
 
 def _shifted(batch: np.ndarray, shift: int, random: np.random.RandomState) -> np.ndarray:
-    """The batch moved by one random offset, its border repeated."""
+    """Shifts a batch by one random offset and repeats the pixels of the border."""
     height, width = batch.shape[1:3]
     padded = np.pad(batch, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="edge")
     top, left = random.randint(0, 2 * shift + 1, size=2)
@@ -281,9 +285,8 @@ def _read(folder: pathlib.Path) -> tuple[dict, dict] | None:
 
 
 def _store(folder: pathlib.Path, weights: dict, facts: dict) -> None:
-    """Writes both files; facts.json, which `_read` looks for, last."""
-    # A score need not fail because its classifier could not be remembered. safetensors has an error
-    # of its own for what the disk refuses.
+    """Writes both files, facts.json last, because `_read` looks for it first."""
+    # A full disk must not make the evaluation fail. safetensors raises an error of its own for it.
     with contextlib.suppress(OSError, SafetensorError):
         folder.mkdir(parents=True, exist_ok=True)
         for name, write in (

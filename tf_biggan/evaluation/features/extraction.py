@@ -1,4 +1,4 @@
-"""Features of a set of images: by all replicas, once for the same content and the same network."""
+"""Extracts features of images on all replicas, or reads them from the cache."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ DIGEST_BYTES = 8
 
 @dataclasses.dataclass(frozen=True)
 class Features:
-    """What a network made of a set of images.
+    """Features of a set of images.
 
     Attributes:
       features: float32 [N, D].
-      logits: float32 [N, K], or None.
-      labels: int32 [N], the classes that the images are of or were asked for; or None.
+      logits: float32 [N, K]; None if the extractor does not classify.
+      labels: int32 [N], the true or requested classes of the images; None if they are unknown.
       digests: uint64 [N], a hash of every image's pixels.
     """
 
@@ -41,15 +41,15 @@ class Features:
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of the hashes of the images, whatever their order."""
+        """SHA-256 of the images' hashes; it does not depend on the order of the images."""
         return hashlib.sha256(np.sort(self.digests).tobytes()).hexdigest()
 
     def by_content(self) -> Features:
-        """The same with rows in the order of their hashes: no order of files shows in it."""
+        """Returns the rows sorted by hash, so that the order of files does not matter."""
         return self.take(np.argsort(self.digests, kind="stable"))
 
     def take(self, rows: np.ndarray) -> Features:
-        """Only those rows, in that order."""
+        """Returns the given rows in the given order."""
         chosen = {
             field.name: None
             if getattr(self, field.name) is None
@@ -75,13 +75,13 @@ def full_float32_products() -> Iterator[None]:
 
 
 class FeatureExtraction:
-    """Features by one network on all replicas of a strategy.
+    """Runs one feature extractor on all replicas of a strategy.
 
     Args:
-      extractor: the network.
-      strategy: whose replicas take part.
-      batch_size: images of one replica at a time.
-      cache: where features are kept.
+      extractor: the feature extractor.
+      strategy: distribution strategy; all of its replicas take part.
+      batch_size: images per replica in one step.
+      cache: cache of features.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class FeatureExtraction:
     ):
         self.extractor = extractor
         self._strategy, self._batch_size = strategy, batch_size
-        # All machines must take part in the same batches, whatever each of them remembers.
+        # Machines must process the same batches together, even if only some have cached features.
         self._cache = ArrayCache(None) if spans_processes(strategy) else cache
 
     @functools.cached_property
@@ -103,11 +103,11 @@ class FeatureExtraction:
         return ReplicaMap(self._strategy, function, self._batch_size)
 
     def of(self, images: ImageSet) -> Features:
-        """The features of all images.
+        """Returns the features of all images.
 
         Raises:
-          ValueError: an image is unreadable, the network does not take images of this size, or a
-            feature is not finite.
+          ValueError: an image cannot be read, the extractor does not accept images of this size, or
+            a feature is not finite.
         """
         key = self._key(images)
         arrays = self._cache.read(key) if key else None
@@ -120,7 +120,7 @@ class FeatureExtraction:
         )
 
     def num_features(self, image_shape: tuple[int, int, int]) -> int:
-        """D, which a network of the user's tells only of an image."""
+        """Returns the number of features D, by running the extractor if it does not tell."""
         if self.extractor.num_features is not None:
             return self.extractor.num_features
         return self._made(np.zeros((1, *image_shape), np.uint8))[FEATURES].shape[1]
@@ -132,10 +132,10 @@ class FeatureExtraction:
         return key_of(content, dict(self.extractor.identity))
 
     def batches(self, images: ImageSet) -> Iterator[dict[str, np.ndarray]]:
-        """What the network makes of all images in order, some at a time; nothing is kept.
+        """Yields the outputs of the extractor, batch by batch in order, without the cache.
 
         Raises:
-          ValueError: as `of`.
+          ValueError: see `of`.
         """
         progress = Progress(f"{self.extractor.name}, {images.name}", images.count)
         for batch in images.batches(self._map.rows):
@@ -180,7 +180,7 @@ def _digests(batch: np.ndarray) -> np.ndarray:
 
 
 def content_sha256(images: ImageSet) -> str:
-    """SHA-256 of all pixels in order, and of the size of the images."""
+    """Returns the SHA-256 of all pixels in order and of the size of the images."""
     digest = hashlib.sha256(repr(images.image_shape).encode())
     for batch in images.batches(256):
         digest.update(np.ascontiguousarray(batch))

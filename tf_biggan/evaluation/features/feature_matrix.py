@@ -1,4 +1,4 @@
-"""The form of features: float matrices [N, D] of finite numbers, read in blocks."""
+"""Checks of feature matrices [N, D], and their rows in blocks."""
 
 from __future__ import annotations
 
@@ -8,16 +8,22 @@ import numpy as np
 
 from tf_biggan.checks import require
 
-# 32 MiB of 2048 features in float64: large enough for fast products, small beside the features.
+# A block of 2048 features takes 32 MiB in float64: large enough for fast matrix products, and
+# small compared with all features.
 BLOCK_ROWS = 2048
 
 
 def checked_features(name: str, features, minimum: int = 1) -> np.ndarray:
-    """`features` as an array [N, D] with its own dtype.
+    """Returns features as an array [N, D] without changing their dtype.
+
+    Args:
+      name: name of the argument, for messages.
+      features: real numbers [N, D].
+      minimum: smallest N.
 
     Raises:
-      ValueError: it is not a matrix of real numbers with at least `minimum` rows and a column, or
-        a number in it is not finite.
+      ValueError: the features are not a matrix of finite real numbers with at least `minimum` rows
+        and one column.
     """
     features = np.asarray(features)
     require(
@@ -40,11 +46,11 @@ def checked_features(name: str, features, minimum: int = 1) -> np.ndarray:
 
 
 def checked_pair(generated, real, minimum: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Features of both sides.
+    """Returns generated features [N, D] and real features [M, D] as arrays.
 
     Raises:
-      ValueError: one of them is no matrix of features (see `checked_features`), or they differ in
-        their number of columns.
+      ValueError: one of them is not a matrix of features (see `checked_features`), or they differ
+        in their number of columns.
     """
     generated = checked_features("generated", generated, minimum)
     real = checked_features("real", real, minimum)
@@ -58,7 +64,7 @@ def checked_pair(generated, real, minimum: int = 1) -> tuple[np.ndarray, np.ndar
 
 
 def blocks(features: np.ndarray, rows: int = BLOCK_ROWS) -> Iterator[tuple[slice, np.ndarray]]:
-    """Where a block lies and its rows in float64, from the first to the last row."""
+    """Yields consecutive blocks of rows as (slice of the rows, rows in float64)."""
     for start in range(0, len(features), rows):
         here = slice(start, min(start + rows, len(features)))
         yield here, np.asarray(features[here], np.float64)

@@ -1,4 +1,4 @@
-"""Sets of uint8 images that features are taken of: a data source's, a folder's, an npz file's."""
+"""Sets of uint8 images to extract features from: data sources, folders, npz files and arrays."""
 
 from __future__ import annotations
 
@@ -21,19 +21,21 @@ LABEL_KEYS = ("y", "labels", "arr_1")
 
 
 class ImageSet(abc.ABC):
-    """Images of one size, in an order.
+    """A sequence of images of one size.
 
     Attributes:
-      name: for messages.
-      count: how many.
+      name: name for messages.
+      count: number of images.
       image_shape: (height, width, channels).
-      labels: int32 [N], or None where they are not known.
-      class_names: one name a class; empty where none are known.
-      description: JSON values for the protocol.
-      recipe: what stands for the content where the images are made, not read; else None.
-      cached: whether features of the images may be kept.
-      by_index: whether the order is the images' own (image i is what i makes), not that of files.
-      notes: sentences about what was found, such as files that were left out.
+      labels: int32 [N]; None if they are unknown.
+      class_names: one name per class; empty if they are unknown.
+      description: JSON values for the file of scores.
+      recipe: a string that identifies generated images in the cache, in place of their content;
+        None for images that are read.
+      cached: whether features of the images may be cached.
+      by_index: whether image i depends on i alone, as for generated images, so that the order is
+        not an order of files.
+      notes: sentences about the images, such as files that were left out.
     """
 
     name: str
@@ -48,25 +50,25 @@ class ImageSet(abc.ABC):
     notes: tuple[str, ...] = ()
 
     def place(self, number: int) -> str:
-        """What an image is called where the set comes from."""
+        """Returns the name of an image in its folder or file."""
         return f"image {number}"
 
     @abc.abstractmethod
     def batches(self, size: int) -> Iterator[np.ndarray]:
-        """All images in order, uint8 [at most `size`, H, W, C]."""
+        """Yields all images in order as uint8 [n, H, W, C] with n up to `size`."""
 
 
 class SourceImages(ImageSet):
-    """A data source's images with the preprocessing of training.
+    """Images of a data source, cropped and resized as in training.
 
     Args:
-      source: of the images.
-      image_size: (height, width) that they are cropped and resized to.
-      channels: 1 to 4.
-      count: how many, evenly over the source; None for all.
+      source: the data source.
+      image_size: (height, width) to crop and resize to.
+      channels: number of channels, 1 to 4.
+      count: number of images, spread evenly over the source; None for all.
 
     Attributes:
-      indices: [N], which image of the source each of them is.
+      indices: int64 [N], index of each image in the source.
     """
 
     def __init__(
@@ -102,7 +104,7 @@ class SourceImages(ImageSet):
             yield self._kept[start : start + size]
 
     def take(self, rows: np.ndarray) -> np.ndarray:
-        """Only those images, in that order: uint8 [n, H, W, C]."""
+        """Returns the given images in the given order, uint8 [n, H, W, C]."""
         if self._kept is not None:
             return self._kept[rows]
         return np.concatenate(list(self._read(self.indices[rows], max(1, len(rows)))))
@@ -120,13 +122,13 @@ class SourceImages(ImageSet):
 
 
 class ArrayImages(ImageSet):
-    """Images that are in memory.
+    """Images in memory.
 
     Args:
-      name: for messages.
+      name: name for messages.
       pixels: uint8 [N, H, W, C].
-      labels: integers [N], or None.
-      places: names of the images, [N]; None for their numbers.
+      labels: integers [N]; None if they are unknown.
+      places: names of the N images; None to number them.
     """
 
     def __init__(
@@ -156,11 +158,11 @@ class ArrayImages(ImageSet):
 
 
 class PilResized(ImageSet):
-    """Another set, every image resized by PIL's antialiased bicubic filter, as mmagic does.
+    """Images resized by PIL's antialiased bicubic filter, as mmagic does.
 
     Args:
-      images: with 1 or 3 channels.
-      side: height and width in pixels.
+      images: the images, with 1 or 3 channels.
+      side: new height and width in pixels.
     """
 
     def __init__(self, images: ImageSet, side: int):
@@ -187,18 +189,18 @@ class PilResized(ImageSet):
 def open_images(
     path: str, image_size: tuple[int, int] | None, channels: int, count: int | None = None
 ) -> ImageSet:
-    """The images to evaluate in a folder or an npz file.
+    """Opens the images to evaluate in a folder or an npz file.
 
     Args:
-      path: a folder of images or of one sub-folder a class; or an .npz with uint8 images "x" or
-        "images" and, if known, labels "y" or "labels".
-      image_size: (height, width) to crop and resize a folder's images to; None to take them as
-        they are, which then must be of one size.
-      channels: of a folder's images.
-      count: how many at most, evenly over all; None for all.
+      path: a folder of images, a folder with one sub-folder per class, or an .npz file with uint8
+        images "x" or "images" and, if known, labels "y" or "labels".
+      image_size: (height, width) to crop and resize the images of a folder to; None to leave them
+        as they are, which requires images of one size.
+      channels: number of channels for the images of a folder.
+      count: most images to use, spread evenly over all; None for all.
 
     Raises:
-      ValueError: there is nothing of the kind, or images differ in size.
+      ValueError: the path holds no such images, or they differ in size.
     """
     checks.require_existing("path of images", path, "a folder of images, or an .npz file")
     if path.lower().endswith(".npz"):
@@ -214,7 +216,7 @@ def _only_size(source: Source) -> tuple[int, int]:
         try:
             with Image.open(place) as image:
                 width, height = image.size
-        # Damage in a header's texts is a ValueError, too many pixels an error of its own.
+        # PIL raises a ValueError for a damaged header, and its own error for too many pixels.
         except (OSError, ValueError, Image.DecompressionBombError) as error:
             raise ValueError(
                 f"Every image must be {images.READABLE}; remove or replace it. Received: {place!r}."
@@ -243,7 +245,7 @@ def _from_npz(path: str, count: int | None) -> ArrayImages:
     )
     pixels = pixels.read()
     if pixels.shape[-1] > images.MAX_CHANNELS and pixels.shape[1] <= images.MAX_CHANNELS:
-        # As BigGAN-PyTorch writes them.
+        # BigGAN-PyTorch writes images as [N, C, H, W].
         pixels = pixels.transpose(0, 2, 3, 1)
     checks.require(
         pixels.shape[-1] in (1, 3), "images must have 1 or 3 channels", shape=pixels.shape

@@ -1,1 +1,1 @@
-"""Scores as functions of features."""
+"""Scores as functions of NumPy arrays of features or logits."""
