@@ -1,1 +1,1 @@
-"""SavedModels: folding, statistics over truncation, signatures, metadata, and their writing."""
+"""Exports generators as SavedModels for TensorFlow Hub, TensorFlow Serving and the local server."""

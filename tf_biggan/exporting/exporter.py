@@ -1,4 +1,4 @@
-"""A SavedModel's folder, written under a temporary name beside its own, then renamed."""
+"""Exports a model as a SavedModel, with metadata, samples, a model card and serving files."""
 
 from __future__ import annotations
 
@@ -40,24 +40,31 @@ from tf_biggan.store.run_directory import read_initialization
 from tf_biggan.store.run_networks import restore_network
 from tf_biggan.store.saved_models import EXTRA_FOLDER, write_metadata
 
-# What TensorFlow puts around the reason: the node before it, the operation after it.
+# Names of a graph node and of an operation that TensorFlow puts around the reason of an error.
 _KERNEL_NAMES = re.compile(r"^\{\{.*?\}\}\s*| \[Op:\w+\].*$")
+# Values of the metadata field "bn": the kind of batch-norm statistics in the SavedModel.
+OWN_TABLE, STANDING, RUNNING = "the model's own", "standing", "running"
+STEPS = ("folding", "graphs", "writing", "samples")
 
 
 @contextlib.contextmanager
 def new_folder(path: str) -> Iterator[str]:
-    """A temporary folder with an `assets.extra`, which has the name `path` once all went well.
+    """Yields a temporary folder with an `assets.extra` folder, and renames it to `path` at the end.
 
-    After an error, an interruption, or on a full disk, nothing of it is left.
+    If the `with` block fails or is interrupted, the temporary folder is deleted.
+
+    Args:
+      path: Path of the SavedModel. It must not exist, or be an empty folder.
 
     Raises:
-      ValueError: there is something at `path`.
-      OSError: it cannot be written.
+      ValueError: There is something at `path`.
+      OSError: The folder cannot be written, for instance because the disk is full.
     """
     check_new(path)
     check_writable(path)
     try:
-        # TensorFlow Serving, which may be watching, takes only names that are numbers for versions.
+        # The temporary name is not a number, so a running TensorFlow Serving does not load the
+        # incomplete version.
         with replaced_file.new_folder(path) as temporary:
             os.mkdir(os.path.join(temporary, EXTRA_FOLDER))
             yield temporary
@@ -67,7 +74,10 @@ def new_folder(path: str) -> Iterator[str]:
 
 
 def check_writable(path: str) -> None:
-    """Raises OSError unless a folder can be made beside `path`, before hours of work for it."""
+    """Raises OSError if no folder can be created next to `path`.
+
+    This check runs first, so that a long export does not fail when its result is written.
+    """
     try:
         probe = replaced_file.temporary_name(os.path.normpath(path))
         os.makedirs(probe)
@@ -76,19 +86,18 @@ def check_writable(path: str) -> None:
         raise OSError(f"The SavedModel cannot be written: {path} ({error.strerror})") from error
 
 
-OWN_TABLE, STANDING, RUNNING = "the model's own", "standing", "running"
-STEPS = ("folding", "graphs", "writing", "samples")
-
-
 def export(config: ExportConfig) -> list[str]:
-    """Writes the SavedModel that the settings describe, and files for TensorFlow Serving beside it.
+    """Exports a model as a SavedModel and writes files for TensorFlow Serving next to it.
+
+    Args:
+      config: Settings of the export, which include the paths of the model and of the output.
 
     Returns:
-      Lines for the user about TensorFlow Serving: files that were written, or what prevents it.
+      Lines for the user about the files for TensorFlow Serving that were written or left unchanged.
 
     Raises:
-      ValueError: the model cannot be exported so, or there is something at the output already.
-      OSError: the output cannot be written.
+      ValueError: The model cannot be exported with these settings, or the output exists already.
+      OSError: The output cannot be written.
     """
     check_new(config.output)
     check_writable(config.output)
@@ -118,6 +127,7 @@ def _discriminator(config, opened: OpenedModel) -> keras.Model:
 
 
 def _classes(config, opened) -> tuple[int, ...] | None:
+    """Returns the classes to keep, or None to keep all."""
     if config.num_classes_subset is None:
         return None
     count = opened.generator.num_classes
@@ -130,7 +140,11 @@ def _classes(config, opened) -> tuple[int, ...] | None:
 
 
 def _arrays(config, generator) -> tuple[dict[str, np.ndarray], str]:
-    """Folded variables with their table of statistics, and what kind of statistics it is of."""
+    """Returns the variables to export by path, and the kind of their batch-norm statistics.
+
+    Kernels are divided by their spectral norm. Statistics are the model's own table if it has one,
+    else a new table of standing statistics, else (with a table of one row) the running statistics.
+    """
     arrays, rows = folded_arrays(generator), config.table_rows()
     own = generator.factory.num_statistics
     if own > 1:
@@ -216,7 +230,8 @@ def _write(path, parts, metadata, progress) -> list[str]:
         write_samples(folder, functions["generate"], parts.class_names, metadata["num_classes"])
         write_card(folder, name, metadata, read_signatures(folder))
         write_version_file(folder, parts.max_batch)
-        # Before the version appears, so that a server never merges more rows than it takes.
+        # Written before the version gets its final name, so that a running server never merges more
+        # rows than the new version accepts.
         lines = write_model_files(path, name, parts.max_batch)
         progress.add(1, "done")
     return lines

@@ -1,4 +1,4 @@
-"""Networks for inference: every kernel divided by its sigma once, as arrays by path."""
+"""Builds networks for inference, whose kernels are already divided by their spectral norm."""
 
 from __future__ import annotations
 
@@ -26,12 +26,25 @@ from tf_biggan.networks.network import variables_by_path
 KERNEL = "/kernel"
 SINGULAR_VECTOR = "/u"
 CLASS_EMBEDDING = "class_embedding/kernel"
+# Smallest height or width of a feature map for which `PhaseConv2D` is used. Measured on two CPU
+# cores with 256 to 1536 channels, it takes 0.4 to 0.6 of the time from 8x8 on. At 4x4 it is no
+# faster for a batch, and slower for one image, where reading the kernel takes most of the time.
+SMALLEST_SIDE = 8
+# Keras dtype policies by the name of the compute dtype.
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
 def folded_arrays(network: keras.Model) -> dict[str, np.ndarray]:
-    """All variables of a network by path, float32: kernels are W / sigma, the u are left out.
+    """Returns a network's variables as arrays, with spectral norm folded into the kernels.
 
-    The division is done in float64. What has no spectral norm stays as it is.
+    Each kernel W of a layer with spectral norm becomes W / sigma, divided in float64. The singular
+    vectors u are left out. Other variables stay as they are.
+
+    Args:
+      network: Generator or discriminator.
+
+    Returns:
+      float32 arrays by path relative to the network.
     """
     prefix = f"{network.path}/"
     sigmas = {
@@ -52,16 +65,16 @@ def folded_arrays(network: keras.Model) -> dict[str, np.ndarray]:
 def classes_cut(
     arrays: Mapping[str, np.ndarray], classes: Sequence[int], per_class_norms: bool
 ) -> dict[str, np.ndarray]:
-    """The arrays of a network that has only these classes, in this order.
+    """Returns the arrays of a network that has only some of the classes, in the given order.
 
     Args:
-      arrays: of a network with all classes, by path.
-      classes: indices; repetitions are refused.
-      per_class_norms: whether batch norms keep a row per class (a generator without a class
-        embedding).
+      arrays: Arrays of the network with all classes, by path.
+      classes: Indices of the classes to keep.
+      per_class_norms: Whether batch norms have one gain and offset per class, as in a generator
+        without a class embedding.
 
     Raises:
-      ValueError: a class is named twice.
+      ValueError: A class is listed twice.
     """
     checks.require(
         len(set(classes)) == len(classes), "a class may be named once only", classes=list(classes)
@@ -78,22 +91,24 @@ def _has_classes(path, per_class_norms):
     return path == CLASS_EMBEDDING or (per_class_norms and modulation)
 
 
-# Measured on two CPU cores, 256 to 1536 channels: from 8x8 it takes 0.4 to 0.6 of the time; at 4x4
-# it is no faster for a batch and slower for one image, whose cost is to read the kernel.
-SMALLEST_SIDE = 8
-
-
 def phase_kernels(kernel: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The kernels [2, 2, in, out] of `PHASES` (row, column) from one [3, 3, in, out]."""
+    """Splits a kernel [3, 3, in, out] into the four kernels [2, 2, in, out] of `PHASES`.
+
+    A phase is the position (row, column) of an output pixel within its 2x2 block of the upsampled
+    feature map.
+    """
     return tuple(phase_kernel(ops.convert_to_tensor(kernel), *phase).numpy() for phase in PHASES)
 
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
 class PhaseConv2D(keras.Layer):
-    """`UpsampledConv2D` with a kernel of 3x3 for inference: [N, H, W, C] to [N, 2H, 2W, F].
+    """Nearest-neighbour upsampling by 2 and a 3x3 convolution: [N, H, W, C] to [N, 2H, 2W, F].
+
+    It computes the same as `UpsampledConv2D` with one 2x2 convolution of the small feature map for
+    each of the four phases of the output, which is faster. It is used for inference only.
 
     Args:
-      filters: output channels F.
+      filters: Number of output channels F.
     """
 
     def __init__(self, filters, **kwargs):
@@ -122,7 +137,7 @@ class PhaseConv2D(keras.Layer):
 
 @dataclasses.dataclass(frozen=True)
 class PhaseFactory(LayerFactory):
-    """A factory of folded layers whose convolutions of doubled maps are `PhaseConv2D`."""
+    """Layer factory for inference that builds a `PhaseConv2D` for each upsampling convolution."""
 
     def upsampled_conv(self, owner, name, filters, size):
         checks.require(size == 3 and not self.spectral_norm, "3x3 and folded", size=size)
@@ -130,11 +145,15 @@ class PhaseFactory(LayerFactory):
 
 
 class StoredWeights:
-    """TensorFlow variables that stand in for those of a network.
+    """TensorFlow variables that store a network's weights, with kernels in the given dtype.
+
+    Args:
+      network: Network whose weights are stored.
+      dtype: Dtype of the stored kernels. Other variables keep their dtype.
 
     Attributes:
-      variables: all of them; of a network in float32 its very own.
-      trainable: those that the network trains.
+      variables: All stored variables. Variables that keep their dtype are the network's own.
+      trainable: Stored variables of the network's trainable weights.
     """
 
     def __init__(self, network: keras.Model, dtype: str):
@@ -143,7 +162,7 @@ class StoredWeights:
         self.trainable = [stored for v, stored in self._pairs if v.trainable]
 
     def scope(self) -> keras.StatelessScope:
-        """Inside of it the network computes from the stored variables."""
+        """Returns a context manager within which the network uses the stored variables."""
         return keras.StatelessScope([(v, tf.cast(stored, v.dtype)) for v, stored in self._pairs])
 
 
@@ -154,12 +173,13 @@ def _stored(variable, dtype):
     return tf.Variable(tf.cast(variable.value, dtype), trainable=variable.trainable)
 
 
-POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
-
-
 @keras.saving.register_keras_serializable(package="tf_biggan")
 class InferenceGenerator(Generator):
-    """A `Generator` of folded weights, equal to it; from maps of 8x8 it has `PhaseConv2D`."""
+    """`Generator` for folded weights that gives the same images faster.
+
+    Its blocks upsample with `PhaseConv2D` if their input is at least `SMALLEST_SIDE` pixels per
+    side.
+    """
 
     def block_settings(self, index):
         settings = super().block_settings(index)
@@ -172,16 +192,17 @@ class InferenceGenerator(Generator):
 def inference_generator(
     config: Mapping[str, object], arrays: Mapping[str, np.ndarray], compute_dtype: str = "float32"
 ) -> InferenceGenerator:
-    """The generator for inference.
+    """Builds a generator for inference.
 
     Args:
-      config: `Generator.get_config()` of its source.
-      arrays: its folded variables by path (see `folded_arrays`); tables of statistics may have any
-        number of rows and tables of classes other classes, which then are the generator's.
-      compute_dtype: "float32" or "bfloat16", of convolutions and matrix products.
+      config: `Generator.get_config()` of the source generator, with `num_classes` changed if
+        `arrays` hold other classes.
+      arrays: Folded variables by path, see `folded_arrays`. The tables of batch-norm statistics
+        [rows, channels] may have any number of rows.
+      compute_dtype: "float32" or "bfloat16", the dtype of convolutions and matrix products.
 
     Raises:
-      ValueError: the arrays are not those of such a generator.
+      ValueError: The arrays do not have the paths of this generator's variables.
     """
     overrides = {"num_statistics": len(arrays["output_norm/moving_mean"])}
     return _network(InferenceGenerator, config, arrays, compute_dtype, **overrides)
@@ -190,7 +211,7 @@ def inference_generator(
 def inference_discriminator(
     config: Mapping[str, object], arrays: Mapping[str, np.ndarray], compute_dtype: str = "float32"
 ) -> Discriminator:
-    """The discriminator for inference; arguments as of `inference_generator`."""
+    """Builds a discriminator for inference; arguments and errors as for `inference_generator`."""
     return _network(Discriminator, config, arrays, compute_dtype)
 
 
@@ -210,7 +231,7 @@ def _network(kind, config, arrays, compute_dtype, **overrides):
 
 
 def _placed(network, arrays):
-    """The arrays by the paths of the network, where a `PhaseConv2D` has four kernels for one."""
+    """Replaces the 3x3 kernel of each `PhaseConv2D` in `arrays` by its four 2x2 kernels."""
     placed, prefix = dict(arrays), f"{network.path}/"
     for layer in network._flatten_layers(include_self=False, recursive=True):
         if isinstance(layer, PhaseConv2D):

@@ -1,6 +1,7 @@
-"""Where exported weights came from, model by model: sentences for the card, and licence notes.
+"""Describes the origin of exported weights: sentences for the model card, and licence notes.
 
-Everything is read from the provenance of an export, of which older versions wrote less.
+Everything is read from the provenance in an export's metadata. Fields may be missing, because older
+versions recorded less.
 """
 
 from __future__ import annotations
@@ -27,7 +28,15 @@ def sentences(provenance: Mapping[str, object]) -> list[str]:
 
 
 def licence_note(own: str | None, provenance: Mapping[str, object]) -> str:
-    """Returns the note that was given for an export, followed by those of the models before it."""
+    """Returns the licence note of an export.
+
+    Args:
+      own: Note that was given for the export, or None.
+      provenance: Provenance of the export.
+
+    Returns:
+      The given note, followed by the notes of the models from which the weights were fine-tuned.
+    """
     notes = [own] if own else []
     for step, model in enumerate(_models(provenance)):
         note = _object(model, "provenance").get("licence_note")

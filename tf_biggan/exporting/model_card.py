@@ -1,4 +1,4 @@
-"""The model card: Markdown and a sheet of samples beside the SavedModel."""
+"""Writes the model card and its sheet of samples, and describes a SavedModel as text."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ MOST_CELLS = 8
 LARGEST_SIDE = 1024
 TRUNCATION = 0.5
 LABEL_LENGTH = 32
+# Longest list of metadata values that `description` prints in full.
+MANY = 8
+# Metadata fields that `description` prints after the others, or shortened, or not at all.
+LATER = ("format", "format_version", "config", "provenance", "class_names", "truncation_grid")
 NO_NOTE = "No note was given. Weights and data have licences of their own."
 MEANING = {
     "scale": "Latents are `truncation` times a normal distribution cut off at 2, as of DeepMind's"
@@ -33,12 +37,16 @@ MEANING = {
 def write_samples(
     folder: str, generate: Callable, class_names: tuple[str, ...], num_classes: int
 ) -> None:
-    """Writes the sheet: classes as rows, evenly over all, and the same seeds in every row.
+    """Writes samples.png, a sheet with one class per row and one seed per column.
+
+    The classes are spread evenly over all classes. A model without classes gets two rows with
+    different seeds.
 
     Args:
-      generate: the signature of that name.
-      class_names: one name a class, or none.
-      num_classes: 0 for a model without classes, whose rows go on with other seeds.
+      folder: Folder of the SavedModel.
+      generate: Concrete function of the signature "generate".
+      class_names: One name for each class, or empty.
+      num_classes: Number of classes, or 0 for a model without classes.
     """
     lookup = ClassLookup(class_names, num_classes) if num_classes else None
     height, width = generate.structured_outputs["images"].shape[1:3]
@@ -61,7 +69,8 @@ def _row(generate, number, conditional, row, columns):
     seeds = np.arange(columns) + (0 if conditional else row * columns)
     images = []
     for seed in seeds:
-        # One by one: the sheet asks for no more memory than a request of one image.
+        # Images are generated one by one, so that the sheet needs no more memory than a request for
+        # one image.
         inputs = dict(seed=tf.constant([seed], tf.int64), truncation=tf.constant([TRUNCATION]))
         if conditional:
             inputs["label"] = tf.constant([number], tf.int64)
@@ -72,12 +81,13 @@ def _row(generate, number, conditional, row, columns):
 def write_card(
     folder: str, name: str, metadata: Mapping[str, object], signatures: list[Signature]
 ) -> None:
-    """Writes the Markdown file.
+    """Writes model_card.md.
 
     Args:
-      name: of the model.
-      metadata: as in `assets.extra/tf_biggan.json`.
-      signatures: of the SavedModel.
+      folder: Folder of the SavedModel.
+      name: Name of the model.
+      metadata: Content of `assets.extra/tf_biggan.json`.
+      signatures: Signatures of the SavedModel.
     """
     text = "\n\n".join(part for part in _parts(name, metadata, signatures) if part) + "\n"
     with open(os.path.join(folder, CARD_FILE), "w", encoding="utf-8") as file:
@@ -134,15 +144,11 @@ def _example(metadata):
     )
 
 
-MANY = 8
-LATER = ("format", "format_version", "config", "provenance", "class_names", "truncation_grid")
-
-
 def description(folder: str) -> str:
-    """The text.
+    """Returns a description of a SavedModel as text: its metadata and its signatures.
 
     Raises:
-      ValueError: there is no SavedModel in the folder.
+      ValueError: The folder holds no SavedModel.
     """
     signatures, metadata = read_signatures(folder), read_metadata(folder)
     lines = [folder, ""]

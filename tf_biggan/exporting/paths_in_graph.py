@@ -1,4 +1,7 @@
-"""Spherical interpolation in a graph; `tf_biggan.generation.paths` has it in NumPy."""
+"""Spherical interpolation with TensorFlow operations, for use inside exported graphs.
+
+`tf_biggan.generation.paths` has the same function for NumPy arrays.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,16 @@ from tf_biggan.generation.paths import PARALLEL_TOLERANCE, lerp
 
 
 def slerp(start: tf.Tensor, end: tf.Tensor, fraction: tf.Tensor) -> tf.Tensor:
-    """Points between rows of [N, D], float32; `fraction` is [N]. See `interpolation.slerp`."""
+    """Interpolates spherically between the rows of two tensors.
+
+    Args:
+      start, end: Latent vectors [N, D].
+      fraction: Position on each path [N], from 0 (start) to 1 (end).
+
+    Returns:
+      Interpolated vectors [N, D], float32. The interpolation is linear for parallel rows. See
+      `tf_biggan.generation.paths.slerp`.
+    """
     start, end = tf.cast(start, tf.float64), tf.cast(end, tf.float64)
     fraction = tf.cast(fraction, tf.float64)[:, None]
     lengths = tf.norm(start, axis=-1) * tf.norm(end, axis=-1)

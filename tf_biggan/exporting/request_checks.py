@@ -1,6 +1,8 @@
-"""Checks of inputs inside a graph: InvalidArgument with one sentence, before anything is computed.
+"""Checks the inputs of exported signatures inside the graph.
 
-Each returns its input, so that what follows depends on the check and no other error comes first.
+A failed check raises InvalidArgumentError with one sentence. Each check returns its input, and the
+following operations use that result. They therefore run after the check, and cannot fail first with
+a less clear error.
 """
 
 from __future__ import annotations
@@ -17,13 +19,14 @@ MIN_STEPS, MAX_STEPS = 2, 64
 def checked_inputs(
     inputs: Mapping[str, tf.Tensor], num_classes: int, mode: str, max_batch: int
 ) -> dict[str, tf.Tensor]:
-    """The inputs of a signature, if they are what their names stand for.
+    """Returns the inputs of a signature after checking their values and numbers of rows.
 
     Args:
-      inputs: by name; all have the batch first, but for a truncation that may be a scalar.
-      num_classes: of the model.
-      mode: what the truncation means; "scale" goes up to 1.
-      max_batch: most rows.
+      inputs: Inputs by name. The first dimension is the batch, except that `truncation` may be a
+        scalar. Inputs that are None are left out.
+      num_classes: Number of classes of the model.
+      mode: Truncation mode. With "scale", the truncation must be at most 1.
+      max_batch: Maximum number of rows of a request.
     """
     inputs = {name: value for name, value in inputs.items() if value is not None}
     inputs = _same_rows(inputs, max_batch)
@@ -31,7 +34,14 @@ def checked_inputs(
 
 
 def checked(value: tf.Tensor, rule: str, holds: tf.Tensor, received: tf.Tensor) -> tf.Tensor:
-    """`value`, if every element of `holds` is true; else the rule and `received` are the error."""
+    """Returns `value` after checking that every element of `holds` is true.
+
+    Args:
+      value: Tensor to return.
+      rule: Sentence without full stop that says what is accepted, for the error message.
+      holds: Boolean tensor of any shape.
+      received: Tensor to show in the error message.
+    """
     told = tf.debugging.Assert(tf.reduce_all(holds), [f"{rule}. Received:", received])
     with tf.control_dependencies([told]):
         return tf.identity(value)
@@ -84,7 +94,10 @@ def _same_rows(inputs, max_batch):
 
 
 def _rows(name, value):
-    """Rows of a tensor; -1 of a scalar, which only a tensor of unknown rank can be."""
+    """Returns the number of rows of a tensor, or -1 for a scalar.
+
+    Only a tensor of unknown rank can be a scalar.
+    """
     if value.shape.rank is not None:
         return tf.shape(value)[0]
     rank = tf.rank(value)

@@ -1,7 +1,7 @@
-"""Configuration for TensorFlow Serving that fits an export, written by the export.
+"""Writes the configuration files with which TensorFlow Serving serves an export.
 
-A version's folder holds `batching_params.pbtxt`, which TensorFlow Serving reads with
---enable_per_model_batching_parameters. The model's folder, which holds the versions, gets
+The folder of each version gets `batching_params.pbtxt`, which TensorFlow Serving reads with
+--enable_per_model_batching_parameters. The folder of the model, which holds the versions, gets
 `models.config` and `batching_parameters.txt`. The latter fits every version in the folder.
 """
 
@@ -129,6 +129,7 @@ def write_model_files(path: str, name: str, max_batch: int) -> list[str]:
 
 
 def _limits_of_versions(base: str) -> Iterator[int]:
+    """Yields the maximum batch size of each version in a model's folder."""
     try:
         folders = find_versions(base).folders.values()
     except ValueError:
@@ -137,13 +138,14 @@ def _limits_of_versions(base: str) -> Iterator[int]:
         try:
             limit = read_metadata(folder).get("max_batch")
         except ValueError:
-            # What is damaged in another version does not end the export of this one.
+            # A damaged version does not prevent the export of another one.
             continue
         if isinstance(limit, int) and limit > 0:
             yield limit
 
 
 def _write_unless_edited(path: str, text: str) -> str:
+    """Writes a file unless the user edited it, and returns a line that says what was done."""
     found = _read(path)
     if found is None or _is_generated(found, text):
         write_text(path, text)
@@ -159,7 +161,7 @@ def _write_unless_edited(path: str, text: str) -> str:
 
 
 def _read(path: str) -> str | None:
-    """Returns the text of a file, or None if there is no file; text that is not UTF-8 counts."""
+    """Returns the text of a file, or None if there is no file. Invalid UTF-8 is replaced."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
@@ -168,6 +170,6 @@ def _read(path: str) -> str | None:
 
 
 def _is_generated(found: str, text: str) -> bool:
-    """Returns whether a file is as an export wrote it, perhaps for another limit."""
+    """Returns whether a file's text was written by an export, possibly with another limit."""
     limit = _MAX_BATCH_SIZE.search(found)
     return found in (text, batching_parameters(int(limit[1])) if limit else text)

@@ -1,4 +1,4 @@
-"""The signatures of a SavedModel on disk, read without its weights, and as text."""
+"""Reads the signatures of a SavedModel without loading its weights, and formats them as text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ INTERNAL = "__saved_model"
 
 @dataclasses.dataclass(frozen=True)
 class Signature:
-    """One signature: name, and "dtype [shape]" of inputs and outputs by name."""
+    """A signature of a SavedModel, described as text.
+
+    Attributes:
+      name: Name of the signature.
+      inputs, outputs: Text such as "float32 [N, 128]" for each tensor, by name.
+    """
 
     name: str
     inputs: dict[str, str]
@@ -25,10 +30,10 @@ class Signature:
 
 
 def read_signatures(folder: str) -> list[Signature]:
-    """The signatures of a SavedModel, by name.
+    """Returns the signatures of the SavedModel in a folder, sorted by name.
 
     Raises:
-      ValueError: there is none that can be read.
+      ValueError: The folder holds no SavedModel that can be read.
     """
     checks.require_existing("SavedModel", folder, "a folder that `export` wrote")
     checks.require(
@@ -49,7 +54,7 @@ def read_signatures(folder: str) -> list[Signature]:
 
 
 def signature_lines(signatures: list[Signature]) -> list[str]:
-    """Two columns for every signature: what goes in, what comes out."""
+    """Returns lines that list each signature's inputs (marked "<-") and outputs ("->")."""
     lines = []
     for signature in signatures:
         lines.append(signature.name)

@@ -1,4 +1,4 @@
-"""The object that is saved, and the function of every signature, over closed-over networks."""
+"""Defines the functions of all signatures of an exported SavedModel, and the object to save."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from tf_biggan.generation.paths import lerp
 from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator
 
-# Images of an interpolation: rows times frames, as a multiple of the largest batch.
+# Maximum number of images of an "interpolate" request (rows times frames), as a multiple of the
+# maximum batch size.
 FRAMES_PER_ROW = 4
 MOST_EMBEDDINGS = 1 << 16
 INPUT_TYPES = {
@@ -26,7 +27,7 @@ INPUT_TYPES = {
     "truncation": tf.float32,
     "class_name": tf.string,
 }
-# Inputs that an unconditional generator has not.
+# Inputs that the signatures of an unconditional generator do not have.
 OF_CLASSES = ("y", "label", "start_label", "end_label", "class_name", "embedding")
 GENERATE = ("label", "seed", "truncation")
 INTERPOLATE = ("start_label", "start_seed", "end_label", "end_seed", "steps", "truncation")
@@ -34,15 +35,16 @@ INTERPOLATE = ("start_label", "start_seed", "end_label", "end_seed", "steps", "t
 
 @dataclasses.dataclass(frozen=True)
 class ExportedParts:
-    """What signatures are made of.
+    """Networks and settings from which the signatures are built.
 
     Attributes:
-      generator: for inference.
-      discriminator: for `discriminate`, or None.
-      class_names: one name a class, or none.
-      truncation_mode: of the latents that are drawn inside.
-      dtype: of the stored kernels.
-      max_batch: most rows of one request.
+      generator: Generator for inference.
+      discriminator: Discriminator for the signature "discriminate", or None to leave it out.
+      class_names: One name for each class, or empty to leave out "generate_png_by_name".
+      truncation_mode: "scale" or "resample", the meaning of `truncation` for latent vectors that
+        are sampled inside the graph. See `tf_biggan.generation.latents`.
+      dtype: Dtype of the stored kernels.
+      max_batch: Maximum number of rows of one request.
     """
 
     generator: Generator
@@ -54,15 +56,20 @@ class ExportedParts:
 
 
 class ExportedModule(tf.Module):
-    """What `hub.load` gives back: `module(z, y, truncation)`, images [N, H, W, C] in [-1, 1].
+    """The object that is saved and that `hub.load` returns.
 
-    Without classes it is `module(z, truncation)`; truncation is a scalar or [N], 1 if left out.
+    Calling it as `module(z, y, truncation)` returns images [N, H, W, C] in [-1, 1]. `z` are latent
+    vectors [N, latent_dim] and `y` class weights [N, num_classes], such as one-hot labels. Without
+    classes, the call is `module(z, truncation)`. `truncation` is a scalar or [N], by default 1.
+
+    Args:
+      endpoints: Functions of the signatures.
 
     Attributes:
-      variables, trainable_variables, regularization_losses: lists, also after loading.
+      variables, trainable_variables, regularization_losses: Lists, which TF-Hub expects.
     """
 
-    # In tf.Module these are computed, and a loaded object would not have them.
+    # In tf.Module these are properties, which a loaded SavedModel would not have.
     variables = trainable_variables = None
 
     def __init__(self, endpoints: Endpoints):
@@ -85,10 +92,19 @@ class ExportedModule(tf.Module):
 
 
 class Endpoints:
-    """The functions of all signatures; each takes its inputs by name and gives its outputs so.
+    """Functions of all signatures. Each takes tensors by name and returns tensors by name.
+
+    Shapes of the inputs: `z` [N, latent_dim], `y` [N, num_classes], `embedding` [N, embedding_dim],
+    `images` [N, H, W, C], and [N] for all others. `truncation` may also be a scalar together with
+    `z`. Latent vectors `z` must already be truncated; `truncation` then only selects the batch-norm
+    statistics.
 
     Args:
-      parts: what they are made of.
+      parts: Networks and settings from which the functions are built.
+
+    Attributes:
+      variables: Variables of all networks.
+      trainable_variables: Trainable variables of all networks.
     """
 
     def __init__(self, parts: ExportedParts):
@@ -100,7 +116,7 @@ class Endpoints:
             self._d_weights = StoredWeights(parts.discriminator, parts.dtype)
             self.variables += self._d_weights.variables
             self.trainable_variables += self._d_weights.trainable
-        # One graph, which all signatures call: files are smaller than with copies.
+        # All signatures call this one graph, so that the file does not store a copy for each.
         specs = [self._spec("z"), self._spec("truncation")]
         specs += [self._spec("embedding")] if self._generator.num_classes else []
         function = tf.function(self._synthesized, autograph=False, input_signature=specs)
@@ -108,7 +124,7 @@ class Endpoints:
         self._names, self._name_labels = _spellings(parts.class_names)
 
     def signatures(self) -> dict[str, Callable]:
-        """Concrete functions by the name of their signature."""
+        """Returns the concrete function of each signature, by name."""
         made = {
             "default": self._concrete(self.default, "z", "y", "truncation"),
             "generate": self._concrete(self.generate, *GENERATE),
@@ -127,7 +143,11 @@ class Endpoints:
         return made
 
     def specs(self, names) -> dict[str, tf.TensorSpec]:
-        """Specifications of the inputs of these names that the model has, in their order."""
+        """Returns the specifications of inputs, in order, leaving out those the model lacks.
+
+        Args:
+          names: Names of the inputs.
+        """
         specs = {
             name: self._spec(name)
             for name in names
@@ -138,34 +158,40 @@ class Endpoints:
         return specs
 
     def default(self, z, truncation, y=None):
-        """Images of latents that are truncated already."""
+        """Returns "default": images [N, H, W, C] in [-1, 1] for truncated latents and classes."""
         inputs = self._checked(z=z, y=y, truncation=truncation)
         embeddings = None if y is None else self._embeddings(inputs["y"])
         return {"default": self._images(inputs["z"], embeddings, inputs["truncation"])}
 
     def synthesize(self, z, truncation, embedding=None):
-        """Images of latents and class embeddings."""
+        """Returns "images": images [N, H, W, C] in [-1, 1] for latents and class embeddings."""
         inputs = self._checked(z=z, embedding=embedding, truncation=truncation)
         images = self._images(inputs["z"], inputs.get("embedding"), inputs["truncation"])
         return {"images": images}
 
     def embed(self, label):
-        """Class embeddings, or class weights where the generator has a table in every norm."""
+        """Returns "embedding": the class embeddings of labels, for the signature "synthesize".
+
+        For a generator without a class embedding, these are one-hot class weights.
+        """
         inputs = {"label": label}
         label = checked_inputs(inputs, self._generator.num_classes, "", MOST_EMBEDDINGS)["label"]
         return {"embedding": self._embeddings(label)}
 
     def generate(self, seed, truncation, label=None):
-        """Bytes of images drawn from seeds."""
+        """Returns "images": uint8 images [N, H, W, C] whose latents are sampled from the seeds."""
         inputs = self._checked(label=label, seed=seed, truncation=truncation)
         return {"images": self._drawn(inputs["seed"], inputs["truncation"], inputs.get("label"))}
 
     def generate_png(self, seed, truncation, label=None):
-        """The same as PNG files."""
+        """Returns "image_bytes": the images of `generate` as PNG files [N]."""
         return {"image_bytes": _png(self.generate(seed, truncation, label)["images"])}
 
     def generate_png_by_name(self, class_name, seed, truncation):
-        """The same by the name of a class, or a part of it that is no other's."""
+        """Returns "image_bytes": PNG files [N] for classes given by name.
+
+        A part of a name is enough if no other class name contains it.
+        """
         inputs = self._checked(class_name=class_name, seed=seed, truncation=truncation)
         label = self._labels(inputs["class_name"])
         images = self._drawn(inputs["seed"], inputs["truncation"], label)
@@ -174,7 +200,11 @@ class Endpoints:
     def interpolate(
         self, start_seed, end_seed, steps, truncation, start_label=None, end_label=None
     ):
-        """Bytes of the images between two: [N, max(steps), H, W, C]."""
+        """Returns "images": uint8 frames [N, max(steps), H, W, C] between two images.
+
+        Latents are interpolated spherically and class embeddings linearly. A row with fewer steps
+        than others repeats its last frame.
+        """
         inputs = self._checked(
             start_label=start_label,
             start_seed=start_seed,
@@ -189,7 +219,7 @@ class Endpoints:
         ends = [self._embeddings(label) for label in labels]
 
         def frame(index):
-            # Beyond its own steps a row stays at its end.
+            # A row with fewer steps than others repeats its last frame.
             fraction = tf.minimum(index / tf.cast(steps - 1, tf.float64), 1.0)
             embeddings = None
             if ends:
@@ -197,7 +227,7 @@ class Endpoints:
             return _bytes(self._images(slerp(start, end, fraction), embeddings, truncation))
 
         count = tf.reduce_max(tf.concat([steps, [1]], axis=0))
-        # Frame after frame, so that memory is that of one batch.
+        # One frame of all rows at a time, so that the memory needed is that of one batch.
         frames = tf.map_fn(
             frame,
             tf.range(tf.cast(count, tf.float64), dtype=tf.float64),
@@ -207,7 +237,7 @@ class Endpoints:
         return {"images": tf.transpose(frames, (1, 0, 2, 3, 4))}
 
     def discriminate(self, images, label=None):
-        """The discriminator's logits."""
+        """Returns "score": the discriminator's logits for images [N, H, W, C] in [-1, 1]."""
         inputs = self._checked(images=images, label=label)
         if label is not None:
             inputs["labels"] = inputs.pop("label")
@@ -242,13 +272,14 @@ class Endpoints:
         )
 
     def _images(self, z, embeddings, truncation):
-        # A scalar becomes [N], so that its rank is known.
+        # A scalar truncation becomes [N], so that its rank is known in the shared graph.
         inputs = {"z": z, "truncation": tf.broadcast_to(truncation, tf.shape(z)[:1])}
         if embeddings is not None:
             inputs["embeddings"] = embeddings
         return self._synthesize(*inputs.values())
 
     def _synthesized(self, z, truncation, embeddings=None):
+        """Returns images [N, H, W, C]. This is the graph that all signatures share."""
         inputs = {"z": z, "truncation": truncation}
         if embeddings is not None:
             inputs["embeddings"] = embeddings
@@ -273,6 +304,7 @@ class Endpoints:
         return _bytes(self._images(self._latents(seed, truncation), embeddings, truncation))
 
     def _labels(self, class_name):
+        """Returns the labels [N] of class names [N], ignoring case, spaces and underscores."""
         normal = tf.strings.regex_replace(class_name, r"[_\s]+", " ")
         normal = tf.strings.lower(tf.strings.strip(normal), encoding="utf-8")
         found = tf.equal(normal[:, None], tf.constant(self._names))
@@ -283,6 +315,7 @@ class Endpoints:
             return tf.gather(tf.constant(self._name_labels, tf.int64), tf.argmax(found, axis=1))
 
     def _few_frames(self, steps):
+        """Returns `steps` after checking that the request does not ask for too many images."""
         most = max(MAX_STEPS, FRAMES_PER_ROW * self._parts.max_batch)
         images = tf.size(steps, out_type=tf.int64) * tf.reduce_max(tf.concat([steps, [0]], axis=0))
         rule = f"Rows times `steps` of a request must be at most {most} images"
@@ -290,9 +323,10 @@ class Endpoints:
 
 
 def _not_empty(function, **inputs):
-    """`function` of inputs [N, ...], with a row of zeros in place of none.
+    """Calls a function on inputs [N, ...] so that an empty batch (N = 0) works too.
 
-    oneDNN's convolutions of empty batches have outputs of wrong shapes (TensorFlow 2.21).
+    oneDNN's convolutions of empty batches return wrong shapes (TensorFlow 2.21). An empty batch is
+    therefore run with one row of zeros, and that row is removed from the result.
     """
     count = tf.shape(next(iter(inputs.values())))[0]
     missing = tf.cast(tf.equal(count, 0), tf.int32)
@@ -304,7 +338,7 @@ def _not_empty(function, **inputs):
 
 
 def _bytes(images):
-    """As `tf_biggan.files.png.to_uint8`."""
+    """Converts images from [-1, 1] to uint8 in [0, 255], like `tf_biggan.files.png.to_uint8`."""
     levels = tf.floor(127.5 * (tf.cast(images, tf.float64) + 1.0) + 0.5)
     return tf.cast(tf.clip_by_value(levels, 0, 255), tf.uint8)
 
@@ -314,7 +348,7 @@ def _png(images):
 
 
 def _spellings(class_names) -> tuple[list[str], list[int]]:
-    """What a class may be called by, and the classes."""
+    """Returns all names and parts of names that identify a class, and the label of each."""
     if not class_names:
         return [], []
     found = ClassLookup(class_names).spellings()

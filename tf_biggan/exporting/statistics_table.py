@@ -1,4 +1,4 @@
-"""Batch norm statistics over truncation: one row of standing statistics for every grid value."""
+"""Computes a table of batch-norm statistics with one row for each truncation on a grid."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from tf_biggan.exporting.inference_generator import inference_generator
 from tf_biggan.generation import latents as truncation
 from tf_biggan.generation.standing_statistics import StandingStatistics
 
-# Latents of the table come from indices that no sampled image has.
+# First sample index used for the table. Sampled images have smaller indices, so that the table
+# never uses the latent vectors of an image that is sampled with the same seed.
 FIRST_INDEX = 1 << 30
 
 
 @dataclasses.dataclass(frozen=True)
 class TableDrawing:
-    """What a table is taken from.
+    """Size of a statistics table and the images from which it is computed.
 
     Attributes:
-      rows: of the table; row i belongs to truncation i / (rows - 1).
-      batches: of every row.
-      batch_size: images of a batch.
-      mode: what the truncation means, see `tf_biggan.generation.latents`.
-      seed: of latents and labels, which are the same for all rows.
+      rows: Number of rows. Row i belongs to truncation i / (rows - 1).
+      batches: Number of batches for each row.
+      batch_size: Number of images in a batch.
+      mode: Truncation mode, "scale" or "resample". See `tf_biggan.generation.latents`.
+      seed: Seed of latents and labels. All rows use the same samples, truncated differently.
     """
 
     rows: int
@@ -38,15 +39,18 @@ class TableDrawing:
 def statistics_table(
     config: Mapping[str, object], arrays: Mapping[str, np.ndarray], drawing: TableDrawing
 ) -> dict[str, np.ndarray]:
-    """Tables [rows, channels] of every batch norm, by the path of the variable.
+    """Returns tables [rows, channels] of the mean and variance of every batch norm.
 
-    They are those of the folded generator in training mode, with classes drawn uniformly. Row 0,
-    which no truncation can use alone, is row 1.
+    The statistics are those of the folded generator in training mode, for classes sampled
+    uniformly. Row 0 is a copy of row 1, because the generator cannot be run at truncation 0.
 
     Args:
-      config: `Generator.get_config()`.
-      arrays: folded variables by path.
-      drawing: how many rows, from which images.
+      config: `Generator.get_config()` of the generator.
+      arrays: Folded variables of the generator, by path.
+      drawing: Size of the table and the images from which it is computed.
+
+    Returns:
+      float32 tables by the path of the batch norm's variable.
     """
     settings = {"bn_momentum": 0.0, "bn_synchronized": False}
     alone = {p: a[-1:] if "/moving_" in p else a for p, a in arrays.items()}
@@ -65,6 +69,7 @@ def statistics_table(
 
 
 def _batches(generator, drawing, row, progress) -> Iterator:
+    """Yields latents [N, latent_dim] and labels [N] of each batch for one row of the table."""
     for number in range(drawing.batches):
         indices = FIRST_INDEX + number * drawing.batch_size + np.arange(drawing.batch_size)
         level = row / (drawing.rows - 1)

@@ -1,7 +1,7 @@
-"""TensorFlow Serving's warm-up file: one recorded request for every signature.
+"""Writes TensorFlow Serving's warm-up file, which holds one example request for each signature.
 
-A record is a PredictionLog of tensorflow/serving, of which only fields that hold bytes are needed;
-they are written as protocol buffers are on the wire, so that tensorflow-serving-api is not.
+A record of the file is a PredictionLog message. Only its fields that hold bytes are needed, so the
+message is encoded here by hand. This avoids a dependency on tensorflow-serving-api.
 Source: tensorflow_serving/apis: prediction_log.proto, predict.proto, model.proto.
 """
 
@@ -16,12 +16,14 @@ import tensorflow as tf
 from tf_biggan.store.saved_models import EXTRA_FOLDER
 
 WARMUP_FILE = "tf_serving_warmup_requests"
+# Wire type of protocol-buffer fields that hold bytes, strings or messages.
 BYTES_TYPE = 2
-# Numbers of the fields.
+# Field numbers in PredictionLog, PredictLog, PredictRequest, ModelSpec and map entries.
 LOG_PREDICT, PREDICT_REQUEST = 6, 1
 REQUEST_MODEL, REQUEST_INPUTS = 1, 2
 MODEL_NAME, MODEL_SIGNATURE = 1, 3
 MAP_KEY, MAP_VALUE = 1, 2
+# Input values of the example requests.
 SEED, TRUNCATION, STEPS = 0, 0.5, 2
 
 
@@ -31,10 +33,10 @@ def write_warmup(
     """Writes `assets.extra/tf_serving_warmup_requests` of a SavedModel.
 
     Args:
-      folder: of the SavedModel.
-      model_name: under which it is going to be served.
-      signatures: concrete functions by name.
-      class_names: of the model; the first one is asked for.
+      folder: Folder of the SavedModel.
+      model_name: Name under which the model will be served.
+      signatures: Concrete functions by the names of their signatures.
+      class_names: Class names of the model. Requests by name ask for the first one.
     """
     path = os.path.join(folder, EXTRA_FOLDER, WARMUP_FILE)
     with tf.io.TFRecordWriter(path) as writer:
@@ -46,7 +48,13 @@ def write_warmup(
 
 
 def prediction_log(model_name: str, signature: str, inputs: Mapping[str, np.ndarray]) -> bytes:
-    """A serialised PredictionLog of a request."""
+    """Returns a serialised PredictionLog message for one request.
+
+    Args:
+      model_name: Name of the model.
+      signature: Name of the signature.
+      inputs: Arrays by name.
+    """
     model = _field(MODEL_NAME, model_name.encode()) + _field(MODEL_SIGNATURE, signature.encode())
     request = _field(REQUEST_MODEL, model)
     for name, value in inputs.items():
@@ -57,7 +65,7 @@ def prediction_log(model_name: str, signature: str, inputs: Mapping[str, np.ndar
 
 
 def _example(name, spec, class_names) -> np.ndarray:
-    """One row of an input."""
+    """Returns an example array with one row for an input."""
     if name == "class_name":
         return np.array([class_names[0].encode()])
     known = {"truncation": TRUNCATION, "steps": STEPS}
@@ -69,10 +77,12 @@ def _example(name, spec, class_names) -> np.ndarray:
 
 
 def _field(number: int, content: bytes) -> bytes:
+    """Encodes a protocol-buffer field that holds bytes."""
     return _varint(number << 3 | BYTES_TYPE) + _varint(len(content)) + content
 
 
 def _varint(value: int) -> bytes:
+    """Encodes an integer as a protocol-buffer varint."""
     made = b""
     while value > 0x7F:
         made += bytes([value & 0x7F | 0x80])

@@ -30,7 +30,7 @@ async function start() {
   at("controls").addEventListener("submit", (event) => { event.preventDefault(); changed(); });
   at("new-seed").addEventListener("click", () => setSeed(Math.floor(Math.random() * LARGEST_NEW_SEED)));
   at("version").addEventListener("change", changed);
-  // The browser lists only the classes that match the text. A complete name would match only itself.
+  // The browser lists only classes that match the text. Selecting the text makes it easy to replace.
   at("class").addEventListener("focus", (event) => event.target.select());
   changed();
 }
