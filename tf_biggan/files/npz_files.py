@@ -16,6 +16,7 @@ from tf_biggan.files import input_bounds
 from tf_biggan.files.archives import Archive
 
 NPY = ".npy"
+LONGEST_REASON = 400
 # Booleans, integers, floats, complex numbers and texts; objects are pickled, records have no use.
 PLAIN_KINDS = "biufcUS"
 HEADERS = {
@@ -96,7 +97,7 @@ def _array(archive, name, start, shape, dtype, fortran):
 
 
 def _damaged(path, reason):
-    lines = str(reason).splitlines()
+    lines = str(reason)[:LONGEST_REASON].splitlines()
     return ValueError(
         "An .npz file must be there, complete and of plain arrays."
         f" Received: {path} ({lines[0] if lines else 'unreadable'})."

@@ -35,6 +35,7 @@ ZIP_HEAD = b"PK"
 PICKLE_ENTRY = "/data.pkl"
 BYTE_ORDERS = {b"little": "<", b"big": ">"}
 READ_AHEAD = 1 << 20
+LONGEST_REASON = 400
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,11 +158,11 @@ def read_contents(path: str) -> Any:
             zipped = file.read(len(ZIP_HEAD)) == ZIP_HEAD
         return _read_zip(path) if zipped else _read_older(path)
     except ValueError as error:
-        raise ValueError(f"{error} File: {path}.") from error
+        raise ValueError(f"{str(error)[:LONGEST_REASON]} File: {path}.") from error
     except OSError:
         raise
     except Exception as error:  # a damaged pickle raises anything
-        reason = f"{type(error).__name__}: {error}"[:200]
+        reason = f"{type(error).__name__}: {error}"[:LONGEST_REASON]
         raise ValueError(
             "A PyTorch file must be complete and of a form that torch.save writes."
             f" Received: {path} ({reason})."
