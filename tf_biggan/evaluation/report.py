@@ -24,9 +24,10 @@ from tf_biggan.evaluation.truncation_curve import STD, Curve, save_chart
 from tf_biggan.files.atomic import write_text
 
 TABLE_ENDING, CHART_ENDING = ".csv", ".png"
+# Most classes that the table lists one by one.
 MOST_CLASSES = 20
-# What the CSV file says about how images were generated.
-DRAWING = ("seed", "truncation", "truncation_mode", "bn", "label_sampling")
+# Columns of the CSV file that say how images were generated.
+GENERATION_COLUMNS = ("seed", "truncation", "truncation_mode", "bn", "label_sampling")
 
 
 def title(scores: Scores, evaluated: str) -> str:
@@ -46,7 +47,7 @@ def title(scores: Scores, evaluated: str) -> str:
 
 
 def table(scores: Scores, decimals: int) -> Iterator[str]:
-    """Lines for a terminal: a score each, with its spread and interval, then classes."""
+    """Yields one line per score with its deviation and interval, then the scores by class."""
     width = max(map(len, scores.values), default=0)
     for name, value in scores.values.items():
         if name.endswith(STD):
@@ -74,7 +75,13 @@ def _by_class(values: Mapping[str, float]) -> str:
 
 
 def to_json(scores: Scores, protocol: Mapping[str, object], curve: Curve | None = None) -> str:
-    """The text of scores.json: scores, intervals, classes, notes, and how they were made."""
+    """Returns the text of scores.json: all scores and notes, and how they were computed.
+
+    Args:
+      scores: the scores.
+      protocol: how they were computed, as JSON values.
+      curve: scores along truncations; None for one truncation.
+    """
     content = {
         "scores": scores.values,
         "intervals": {name: list(pair) for name, pair in scores.intervals.items()},
@@ -93,9 +100,14 @@ def to_json(scores: Scores, protocol: Mapping[str, object], curve: Curve | None 
 
 
 def to_csv(scores: Scores, protocol: Mapping[str, object], curve: Curve | None = None) -> str:
-    """The text of scores.csv: a row for every score, or of a curve for every truncation.
+    """Returns the text of scores.csv: one row per score, or per truncation of a curve.
 
-    The columns after the scores say what was scored and how; the JSON file has the rest.
+    The columns after the scores say what was scored and how. The JSON file has all details.
+
+    Args:
+      scores: the scores.
+      protocol: how they were computed, as JSON values.
+      curve: scores along truncations; None for one truncation.
     """
     how = _main_choices(scores, protocol)
     rows = _rows_of_scores(scores, how) if curve is None else _rows_of_curve(curve, how)
@@ -139,7 +151,7 @@ def _main_choices(scores: Scores, protocol: Mapping[str, object]) -> dict[str, o
         "weights": model.get("weights"),
         "iteration": model.get("iteration"),
         "images": images.get("count"),
-        **{name: images.get(name) for name in DRAWING},
+        **{name: images.get(name) for name in GENERATION_COLUMNS},
         "reference": reference.get("statistics") or reference.get("images"),
         "reference_images": reference.get("count"),
         "protocol": protocol.get("name"),
@@ -148,7 +160,7 @@ def _main_choices(scores: Scores, protocol: Mapping[str, object]) -> dict[str, o
 
 
 def versions() -> dict[str, str]:
-    """Versions of what takes part."""
+    """Returns the versions of this package, its main dependencies and Python."""
     return {
         "tf_biggan": tf_biggan.__version__,
         "tensorflow": tf.__version__,
@@ -165,17 +177,17 @@ def write_scores(
     title: str,
     curve: Curve | None = None,
 ) -> list[str]:
-    """Writes the files, each under a temporary name first.
+    """Writes scores.json and scores.csv, and scores.png for a curve; renames earlier files first.
 
     Args:
-      path: of the JSON file; the others lie beside it.
-      scores: of one truncation, or of a curve those without truncation.
-      protocol: how the scores were made.
-      title: a line above the chart.
-      curve: scores along truncations; None for one score.
+      path: path of the JSON file; the other files are written beside it.
+      scores: the scores of one truncation, or those of a curve without truncation.
+      protocol: how the scores were computed, as JSON values.
+      title: title of the chart.
+      curve: scores along truncations; None for one truncation.
 
     Returns:
-      Lines that say what was written, and where earlier scores are now.
+      Lines that tell the user what was written and where earlier scores are.
     """
     stem = os.path.splitext(path)[0]
     written = [path, stem + TABLE_ENDING] + ([stem + CHART_ENDING] if curve else [])
@@ -191,7 +203,7 @@ def write_scores(
 
 
 def _content(text: str) -> dict:
-    """What a JSON file of scores holds, without the versions; {} of other files."""
+    """Returns the content of a JSON file of scores without versions; {} for other files."""
     try:
         content = json.loads(text)
         content["protocol"].pop("versions", None)
@@ -213,7 +225,11 @@ def _read(path: str) -> str:
 
 
 def _keep_earlier(path: str, written: Sequence[str]) -> list[str]:
-    """Renames the files that would be replaced, and the chart of an earlier curve."""
+    """Renames the files that would be replaced, and the chart of an earlier curve.
+
+    Returns:
+      Lines that tell the user where the earlier scores are.
+    """
     stem, ending = os.path.splitext(path)
     had_curve = "curve" in _content(_read(path))
     names = [*written, stem + CHART_ENDING] if had_curve else written

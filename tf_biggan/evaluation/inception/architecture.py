@@ -1,4 +1,4 @@
-"""The Inception of 2015-12-05 as a table: what every score called FID or IS is measured with.
+"""The table of layers of the Inception network of 2015-12-05, which defines FID and IS.
 
 Source: the graph classify_image_graph_def.pb of inception-2015-12-05.tgz (Szegedy et al. 2015,
 "Rethinking the Inception Architecture"); torch-fidelity feature_extractor_inceptionv3.py for the
@@ -15,12 +15,12 @@ NUM_CLASSES = 1008
 BATCH_NORM_EPSILON = 1e-3
 CLASSIFIER = "fc"
 
-# Outputs, from the shallowest to the deepest: means over positions, then the classifier's.
+# Outputs from the shallowest to the deepest: means over positions, then logits.
 TAPS = ("64", "192", "768", "2048", "logits_unbiased", "logits")
 
 
 class Conv(typing.NamedTuple):
-    """A convolution by its key in PyTorch ports and its scope in the graph of 2015."""
+    """A convolution with its name in PyTorch ports and its scope in the graph of 2015."""
 
     name: str
     scope: str
@@ -31,7 +31,7 @@ class Conv(typing.NamedTuple):
 
 
 class Pool(typing.NamedTuple):
-    """A pool over 3x3; an average leaves out what lies beyond the border."""
+    """Pooling over 3x3 positions; average pooling ignores positions outside the image."""
 
     kind: str
     stride: int = 1
@@ -39,19 +39,25 @@ class Pool(typing.NamedTuple):
 
 
 class Mixed(typing.NamedTuple):
-    """Branches, each a sequence of units, that read the same input and are joined by channels."""
+    """Branches that read the same input and are concatenated along the channels."""
 
     branches: tuple[tuple, ...]
 
 
 class Tap(typing.NamedTuple):
-    """The mean over positions at this place is an output."""
+    """An output of the network: the mean over positions at this place."""
 
     name: str
 
 
 def _sequence(name: str, scope: str, *rows: tuple) -> tuple[Conv, ...]:
-    """Convolutions NAME_1, NAME_2, ... of one branch; a row is filters, kernel, the rest."""
+    """Returns the convolutions NAME_1, NAME_2, ... of one branch.
+
+    Args:
+      name: name of the branch in PyTorch ports.
+      scope: scope of the branch in the graph of 2015.
+      *rows: arguments of `Conv` from `filters` on, one row per convolution.
+    """
     scopes = [f"{scope}/conv"] + [f"{scope}/conv_{i}" for i in range(1, len(rows))]
     return tuple(Conv(f"{name}_{i}", scopes[i - 1], *row) for i, row in enumerate(rows, start=1))
 
@@ -165,14 +171,14 @@ NETWORK: tuple[Conv | Pool | Mixed | Tap, ...] = (
         )
     ),
     _mixed_8("Mixed_7b", "mixed_9", pool="average"),
-    # A maximum and not an average: what distinguishes this graph from later Inceptions.
+    # Max pooling here distinguishes this graph from later versions of Inception.
     _mixed_8("Mixed_7c", "mixed_10", pool="max"),
     Tap("2048"),
 )
 
 
 def convolutions() -> list[tuple[Conv, int]]:
-    """Every convolution with its number of input channels, in the order of the table."""
+    """Returns every convolution with its number of input channels, in the order of the table."""
     found: list[tuple[Conv, int]] = []
     channels = 3
     for unit in NETWORK:
@@ -181,7 +187,7 @@ def convolutions() -> list[tuple[Conv, int]]:
 
 
 def _walk(unit, channels: int, found: list[tuple[Conv, int]]) -> int:
-    """Output channels of a unit; its convolutions are appended to `found`."""
+    """Returns the output channels of a unit and appends its convolutions to `found`."""
     if isinstance(unit, Conv):
         found.append((unit, channels))
         return unit.filters

@@ -28,11 +28,11 @@ FEATURE_TAP = "2048"
 LOGITS_TAPS = {True: "logits", False: "logits_unbiased"}
 OTHER_PREFIX = "other_inception_"
 FLOAT32 = "float32"
-# What convolutions are computed in, by the extractor's name.
+# Precision of the convolutions by the name of the extractor.
 INCEPTION_DTYPES = {"inception": FLOAT32, "inception_bfloat16": "bfloat16"}
-# SHA-256 of the published files. The first eight digits of the first stand in that file's own
-# name; both are pinned in several public repositories, the second with the size that the member
-# of the original archive has (95,673,916 bytes).
+# SHA-256 of the published files. The name of the first file contains the first eight digits of its
+# hash. Several public repositories pin both hashes, the second one together with the size of the
+# file in the original archive (95,673,916 bytes).
 REFERENCE_FILES = {
     "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2": (
         "pt_inception-2015-12-05-6726825d.pth"
@@ -55,19 +55,22 @@ SOURCE, CONTENT = "source_sha256", "weights_sha256"
 
 
 class NoWeightsError(ValueError):
-    """No weights of Inception are named, and the cache holds none."""
+    """No path of Inception weights is given, and the cache has none."""
 
 
 def inception_extractor(path: str | None, bias: bool = False, dtype: str = FLOAT32) -> Extractor:
-    """The last pool's features and the logits, of grey or RGB images.
+    """Returns Inception as an extractor of the last pooling layer's features and the logits.
+
+    It accepts grey and RGB images.
 
     Args:
-      path: of the weights; None for those that the cache holds.
-      bias: whether the logits keep their bias.
-      dtype: of the convolutions (see `Inception`).
+      path: path of the weights; None for weights in the cache.
+      bias: whether the logits include the bias of the last layer.
+      dtype: precision of the convolutions (see `Inception`).
 
     Raises:
-      ValueError: there are no weights, with the ways to get them; or they cannot be read.
+      ValueError: there are no weights (the message says where to get them), or they cannot be
+        read.
     """
     tap = LOGITS_TAPS[bias]
     inception = load_inception(path, (FEATURE_TAP, tap), dtype)
@@ -99,18 +102,19 @@ def inception_extractor(path: str | None, bias: bool = False, dtype: str = FLOAT
 def load_inception(
     path: str | None, taps: Sequence[str] = ("2048",), dtype: str = "float32"
 ) -> Inception:
-    """Inception with the weights of a file or folder, or with reference weights of the cache.
+    """Loads Inception with the weights of a file or folder, or with reference weights in the cache.
 
-    `is_reference` is true for a file whose SHA-256 is a published one, and for weights equal, to
-    the last bit, to those of such a file that was converted on this machine before. TF-GAN's
-    module has no published hash: its scores bear another name until one of the others was seen.
+    `is_reference` is true for a file with a published SHA-256, and for weights that equal those of
+    such a file bit by bit, if the file was converted on this machine before. TF-GAN's module has no
+    published hash, so its scores have a prefix until one of the published files was converted.
 
     Args:
-      path: as `open_weight_file` takes it; None for weights that were converted before.
-      taps, dtype: outputs that are asked for, and their precision (see `Inception`).
+      path: a path that `open_weight_file` accepts; None for reference weights in the cache.
+      taps: names of the requested outputs (see `Inception`).
+      dtype: precision of the convolutions (see `Inception`).
 
     Raises:
-      NoWeightsError: no path is given, and the cache holds no weights.
+      NoWeightsError: no path is given, and the cache has no weights.
       ValueError: the weights cannot be read, or a tap is unknown.
     """
     if path is None:
@@ -134,14 +138,14 @@ def _cached_reference():
 def _convert(source):
     weights = source.folded()
     metadata = {"format": FORMAT, SOURCE: source.sha256, CONTENT: content_sha256(weights)}
-    # Weights that cannot be kept can still be used.
+    # A full disk must not make the evaluation fail.
     with contextlib.suppress(OSError, SafetensorError):
         _store(_cached_file(source.sha256), weights, metadata)
     return weights, metadata
 
 
 def content_sha256(weights: FoldedWeights) -> str:
-    """SHA-256 of the numbers, whatever file they came from."""
+    """Returns the SHA-256 of the weights themselves, which does not depend on their file."""
     digest = hashlib.sha256()
     for name in sorted(weights):
         for part in weights[name]:
@@ -159,7 +163,7 @@ def _store(path: pathlib.Path, weights: FoldedWeights, metadata: dict[str, str])
 
 
 def _read(source_sha256: str) -> tuple[FoldedWeights, dict[str, str]] | None:
-    """Weights and metadata that the cache has of a source; None without, or where damaged."""
+    """Reads the weights converted from a file, by its SHA-256; None if missing or damaged."""
     try:
         with open_safetensors(_cached_file(source_sha256)) as file:
             metadata = file.metadata() or {}
@@ -176,7 +180,7 @@ def _read(source_sha256: str) -> tuple[FoldedWeights, dict[str, str]] | None:
 
 
 def _reference_contents() -> Iterator[str]:
-    """Hashes of the numbers of the reference files that the cache holds."""
+    """Yields the SHA-256 of the weights of every reference file in the cache."""
     for sha256 in REFERENCE_FILES:
         with contextlib.suppress(ValueError):
             with open_safetensors(_cached_file(sha256)) as file:

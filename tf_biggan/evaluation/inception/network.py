@@ -1,12 +1,11 @@
-"""The Inception of 2015-12-05: features and logits of images, as the scores of papers use them.
+"""The Inception network of 2015-12-05, which gives the features and logits of published scores.
 
-Source: see `inception_architecture`; OpenAI's improved-gan inception_score/model.py for logits
-without their bias.
+Source: see `architecture`; OpenAI's improved-gan inception_score/model.py for logits without bias.
 
-For speed on a CPU, batch norms are folded into the convolutions, the scaling of the pixels into
-the first of them, 1x1 convolutions that read the same tensor are one convolution, and an average
-comes after the 1x1 convolution that it stands before, on fewer channels: sums change their order,
-and nothing else.
+Four changes make it faster on a CPU and only change the order of summation: batch norms are folded
+into the convolutions, the scaling of pixels is folded into the first convolution, 1x1 convolutions
+of the same tensor are computed as one, and average pooling before a 1x1 convolution is computed
+after it, on fewer channels.
 """
 
 from __future__ import annotations
@@ -31,20 +30,21 @@ from tf_biggan.evaluation.inception.architecture import (
     convolutions,
 )
 
-# A convolution and its bias [out], batch norm included; a kernel is [height, width, in, out].
+# Kernel [height, width, in, out] and bias [out] of every convolution, with batch norm folded in.
 FoldedWeights = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
 class Inception:
-    """Taps of the network for images of any size.
+    """Inception with the requested outputs, called taps, for images of any size.
 
     Args:
-      weights: kernel and bias of every convolution and of the classifier, by their names.
-      taps: which of `TAPS` are asked for; nothing beyond them is computed.
-      dtype: that convolutions are computed in: "float32", or "bfloat16", faster where the
-        processor multiplies it, with features some 0.4 % off.
-      sha256: of the file that the weights came from.
-      is_reference: whether they are known to be those of 2015. Scores of others are not FID or IS.
+      weights: kernel and bias of every convolution and of the classifier, by name.
+      taps: requested outputs, names in `TAPS`; layers that they do not need are left out.
+      dtype: precision of the convolutions: "float32", or "bfloat16", which is faster on processors
+        that support it and changes features by about 0.4 %.
+      sha256: SHA-256 of the file of the weights.
+      is_reference: whether the weights are known to be those of 2015. Scores with other weights
+        are not called FID or IS.
 
     Raises:
       ValueError: a tap is unknown, or a weight is missing or of a wrong shape.
@@ -72,17 +72,17 @@ class Inception:
             i for i, unit in enumerate(NETWORK) if isinstance(unit, Tap) and unit.name in places
         )
         self._units = NETWORK[: deepest + 1]
-        # Made here and not in the graph, so that under a strategy every replica has its own.
+        # Created here and not in the graph, so that every replica of a strategy has its own.
         self._variables = _variables(self._units, _with_pixel_scaling(weights))
         self._classifier = [tf.Variable(part, trainable=False) for part in weights[CLASSIFIER]]
         image = tf.TensorSpec([None, None, None, 3], tf.uint8)
         self._features = tf.function(self.outputs, input_signature=[image])
 
     def features(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """float32 arrays [N, D] by tap, for uint8 images [N, H, W, 3].
+        """Returns float32 arrays [N, D] by tap for uint8 images [N, H, W, 3].
 
         Raises:
-          ValueError: `images` are of another type or shape.
+          ValueError: the images have another type or shape.
         """
         require(
             images.dtype == np.uint8 and images.ndim == 4 and images.shape[-1] == 3,
@@ -94,11 +94,11 @@ class Inception:
 
     @property
     def graph(self) -> tf.Graph:
-        """The graph behind `features`."""
+        """The TensorFlow graph that `features` runs."""
         return self._features.get_concrete_function().graph
 
     def outputs(self, images) -> dict[str, tf.Tensor]:
-        """Tensors [N, D] by tap, for images [N, H, W, 3] from 0 to 255; for use inside a graph."""
+        """Returns tensors [N, D] by tap for images [N, H, W, 3] from 0 to 255, inside a graph."""
         found = {}
         tensor = resize(images)
         for unit in self._units:
@@ -139,7 +139,7 @@ class Inception:
         return tf.concat(ends, axis=-1)
 
     def _linear(self, convs, tensor):
-        # The first convolution, of pixels as they are, costs little and would lose most.
+        # The first convolution costs little, and bfloat16 would lose most of the pixels' precision.
         dtype = tf.float32 if convs == NETWORK[:1] else self._dtype
         kernel, bias = (tf.cast(part, dtype) for part in self._variables[convs])
         tensor = tf.cast(tensor, dtype)
@@ -148,9 +148,9 @@ class Inception:
 
 
 def resize(images) -> tf.Tensor:
-    """float32 [N, 299, 299, 3] in the range of `images`, bilinear as TensorFlow 1 did it.
+    """Resizes images bilinearly to float32 [N, 299, 299, 3], as TensorFlow 1 did.
 
-    Output pixel i lies at i * in / out: the centres of pixels do not fall on one another.
+    Output pixel i is sampled at input position i * in / out, without aligning pixel centres.
     """
     return tf.raw_ops.ResizeBilinear(
         images=images, size=[INPUT_SIZE, INPUT_SIZE], align_corners=False, half_pixel_centers=False
@@ -158,18 +158,18 @@ def resize(images) -> tf.Tensor:
 
 
 def _place(tap: str) -> str:
-    """The tap whose features a tap is computed from."""
+    """Returns the tap at whose place in the network another tap is computed."""
     return "2048" if tap.startswith("logits") else tap
 
 
 def _heads(mixed: Mixed) -> tuple[Conv, ...]:
-    """The 1x1 convolutions that read a block's input as it is."""
+    """Returns the 1x1 convolutions that read the input of a block directly."""
     firsts = (branch[0] for branch in mixed.branches)
     return tuple(unit for unit in firsts if isinstance(unit, Conv) and unit.kernel == (1, 1))
 
 
 def _variables(units, weights: FoldedWeights) -> dict[tuple[Conv, ...], tuple]:
-    """Kernel and bias by the convolutions that are computed as one."""
+    """Creates kernel and bias of every group of convolutions that are computed as one."""
     return {
         convs: tuple(
             tf.Variable(np.concatenate(parts, axis=-1), trainable=False)
@@ -197,7 +197,7 @@ def _pool(pool: Pool, tensor):
 
 
 def _with_pixel_scaling(weights: FoldedWeights) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Weights whose first convolution takes x in place of (x - 128) / 128."""
+    """Folds the scaling (x - 128) / 128 of pixels into the first convolution."""
     first = NETWORK[0].name
     kernel, bias = (np.asarray(part, np.float64) for part in weights[first])
     scaled = kernel / 128, bias - kernel.sum(axis=(0, 1, 2))

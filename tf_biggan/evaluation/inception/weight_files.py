@@ -1,9 +1,9 @@
-"""Files that hold the weights of Inception, read without running anything that is in them.
+"""Reads files with weights of Inception, without running any code in them.
 
-Three kinds: the frozen graph of 2015 (alone or in its .tgz), the state_dict that PyTorch ports
-share (pytorch-fid, torch-fidelity), and the folder of TF-GAN's TF-Hub module. Names of the graph's
-constants: as pytorch-fid and torch-fidelity list them; the module's are taken to be the same below
-some scope.
+There are three kinds: the frozen graph of 2015 (alone or in its .tgz), the state_dict that PyTorch
+ports share (pytorch-fid, torch-fidelity), and the folder of TF-GAN's TF-Hub module. pytorch-fid and
+torch-fidelity list the names of the graph's constants. The module is assumed to have the same names
+below some scope.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ LARGEST_GRAPH = input_bounds.GRAPH_BYTES
 
 
 class Names(typing.NamedTuple):
-    """Names of a convolution's five tensors and of the classifier's two, and orders of axes."""
+    """Name patterns of the tensors of a convolution and of the classifier, and orders of axes."""
 
     kernel: str
     beta: str
@@ -79,13 +79,14 @@ PYTORCH = Names(
 
 @dataclasses.dataclass(frozen=True)
 class WeightFile:
-    """A file or folder with weights.
+    """A file or folder with weights of Inception.
 
     Attributes:
-      path: where it is.
-      sha256: of what is read: of a .tgz, the graph in it; of a module, its files one after another.
-      names: how its tensors are called.
-      tensors: reads them by name; raises ValueError where that cannot be done.
+      path: path of the file or folder.
+      sha256: SHA-256 of the content: for a .tgz, of the graph in it; for a module, of the hashes
+        of its files.
+      names: names of its tensors.
+      tensors: reads the tensors; raises ValueError if it cannot.
     """
 
     path: str
@@ -94,8 +95,11 @@ class WeightFile:
     tensors: Callable[[], Tensors]
 
     def folded(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Kernel [H, W, in, out] and bias [out] of every convolution, batch norm folded in, and
-        kernel [2048, 1008] and bias of the classifier, float32.
+        """Returns the weights with batch norm folded into the convolutions.
+
+        Returns:
+          By the layer's name, float32 kernel [H, W, in, out] and bias [out] of every convolution,
+          and kernel [2048, 1008] and bias [1008] of the classifier.
 
         Raises:
           ValueError: the tensors cannot be read, or are not those of this Inception.
@@ -120,16 +124,16 @@ class WeightFile:
 
 
 def open_weight_file(path: str) -> WeightFile:
-    """The file or folder at `path`, its kind told by its content.
+    """Opens a file or folder with weights of Inception; its content decides which kind it is.
 
     Raises:
-      ValueError: there is nothing, or nothing that can be read as one of the three kinds.
+      ValueError: the path does not exist, or is none of the three kinds.
     """
     accepted = f"a {GRAPH_FILE}, its archive, a PyTorch state_dict or the folder of a TF-Hub module"
     require_existing("path of Inception weights", path, accepted)
     if os.path.isdir(path):
         return _module(path)
-    # Never a pipe or a device, which have no end.
+    # Pipes and devices are refused, because reading them may never end.
     require(os.path.isfile(path), f"Inception weights must be {accepted}", path=path)
     try:
         with open(path, "rb") as file:
@@ -167,7 +171,7 @@ def _graph_in_archive(path: str) -> bytes:
 
 
 class _Unpacked(gzip.GzipFile):
-    """A .tgz unpacked, of which no more than `left` bytes are given."""
+    """A decompressed .tgz that refuses to yield more than `left` bytes."""
 
     def __init__(self, path: str):
         super().__init__(path, "rb")
@@ -203,14 +207,15 @@ def _parsed(message, content: bytes, path: str):
 
 
 def _constants(nodes, path: str) -> dict[str, StoredTensor]:
-    """The floating constants among the nodes of a graph; no node is run."""
+    """Returns the float32 constants of a graph by name, without running the graph."""
     import tensorflow as tf
 
     found = {}
     for node in nodes:
         if node.op == "Const" and node.attr["dtype"].type == tf.float32.as_datatype_enum:
             stored = node.attr["value"].tensor
-            # One number can stand for a constant of any size: only those that fit are read.
+            # A file can declare a constant of any size with one number, so constants are read only
+            # after their shapes are checked.
             shape = tuple(dim.size for dim in stored.tensor_shape.dim)
             read = functools.partial(_constant, stored, path, node.name)
             found[node.name] = StoredTensor(shape, "float32", read)
@@ -252,7 +257,7 @@ def _module(path: str) -> WeightFile:
 
 
 def _module_tensors(path: str, has_variables: bool) -> Tensors:
-    """Constants and variables of a module's graphs, without the scope that they lie below."""
+    """Returns the constants and variables of a module, with the common scope removed."""
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
     graph_file = os.path.join(path, SAVED_MODEL_FILE)
@@ -269,7 +274,7 @@ def _module_tensors(path: str, has_variables: bool) -> Tensors:
 
 
 def _below_scope(tensors: dict[str, StoredTensor], path: str) -> dict[str, StoredTensor]:
-    """Tensors by their names below the scope that the classifier's weights lie in."""
+    """Keeps the tensors in the scope of the classifier's weights, and removes the scope's name."""
     weights = TENSORFLOW.classifier[0]
     scopes = [name.removesuffix(weights) for name in tensors if name.endswith(weights)]
     require(
@@ -286,7 +291,7 @@ def _below_scope(tensors: dict[str, StoredTensor], path: str) -> dict[str, Store
 
 
 def _tensor(tensors: Tensors, path: str, name: str, axes, shape) -> np.ndarray:
-    """One tensor in float64 with its axes in the order that is asked for."""
+    """Reads one tensor as float64 and transposes it to the given axes."""
     require(
         name in tensors,
         f"Inception of 2015-12-05 must have the tensor {name!r}",
