@@ -1,4 +1,4 @@
-"""Fréchet distance of two sets of features, each seen as one Gaussian (FID for Inception's).
+"""Fréchet distance between Gaussians fitted to two sets of features; FID with Inception's features.
 
 Source: Heusel et al. 2017 (TTUR), equation 6; Dowson and Landau 1982.
 """
@@ -14,17 +14,22 @@ from threadpoolctl import threadpool_limits
 from tf_biggan.checks import require
 from tf_biggan.evaluation.features.feature_matrix import BLOCK_ROWS, checked_features, checked_pair
 
-# Relative to the largest. Rounding leaves pivots of 1e-8 where there should be zero.
+# Relative to the largest pivot. Rounding turns zero pivots into about 1e-8.
 SMALLEST_PIVOT = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
 class FeatureStatistics:
-    """Mean [D], unbiased covariance [D, D] (division by count - 1) and count, in float64.
+    """Mean and covariance of features.
+
+    Attributes:
+      mean: float64 [D].
+      covariance: unbiased covariance (divided by count - 1), float64 [D, D].
+      count: number of feature vectors.
 
     Raises:
-      ValueError: the shapes do not fit one another, a number is not finite, the covariance is not
-        symmetric, or `count` is below 2, for which there is no unbiased covariance.
+      ValueError: the shapes do not match, a number is not finite, the covariance is not symmetric,
+        or `count` is below 2, which allows no unbiased covariance.
     """
 
     mean: np.ndarray
@@ -57,21 +62,20 @@ class FeatureStatistics:
     def is_rank_deficient(self) -> bool:
         """Whether there are too few feature vectors for a covariance of full rank.
 
-        The Fréchet distance is then far above its value for many images; a kernel distance is
-        not.
+        The Fréchet distance is then far larger than for many images. A kernel distance is not.
         """
         return self.count <= self.mean.size
 
 
 class StatisticsAccumulator:
-    """Mean and covariance of features that come in blocks.
+    """Computes mean and covariance of features that arrive in blocks.
 
-    The rows are grouped anew into blocks of a fixed size, so that the result does not depend, by
-    a single bit, on how they came. The moments of a block are taken around its own mean and merged
-    (Chan, Golub and LeVeque 1979): a mean far from zero costs no digits.
+    Rows are regrouped into blocks of a fixed size, so that the result is bit by bit the same for
+    any sizes of arriving blocks. The moments of each block are computed around its own mean and
+    then merged (Chan, Golub and LeVeque 1979), which keeps precision if the mean is far from zero.
 
     Args:
-      dim: D, the number of features.
+      dim: number of features D.
     """
 
     def __init__(self, dim: int):
@@ -80,10 +84,10 @@ class StatisticsAccumulator:
         self._moments = (0, np.zeros(dim), np.zeros((dim, dim)))
 
     def add(self, features) -> None:
-        """Takes rows [N, D] in.
+        """Adds features [N, D].
 
         Raises:
-          ValueError: they are not finite numbers of shape [N, D].
+          ValueError: the features are not finite numbers of shape [N, D].
         """
         features = checked_features("features", features, minimum=0)
         dim = self._waiting.shape[1]
@@ -102,10 +106,10 @@ class StatisticsAccumulator:
                 self._num_waiting = 0
 
     def result(self) -> FeatureStatistics:
-        """Statistics of everything so far; more can be added afterwards.
+        """Returns the statistics of all features so far; more can be added afterwards.
 
         Raises:
-          ValueError: fewer than 2 rows came.
+          ValueError: fewer than 2 rows were added.
         """
         count, mean, scatter = _merged(self._moments, self._waiting[: self._num_waiting])
         require(count >= 2, "a covariance needs at least 2 feature vectors", count=count)
@@ -113,7 +117,7 @@ class StatisticsAccumulator:
 
 
 def _merged(moments, block: np.ndarray):
-    """(count, mean, scatter) of everything in `moments` and the rows of `block`."""
+    """Merges (count, mean, scatter matrix) with the rows of a block."""
     count, mean, scatter = moments
     if not len(block):
         return moments
@@ -136,10 +140,12 @@ def one_blas_thread() -> contextlib.AbstractContextManager:
 
 
 def feature_statistics(features) -> FeatureStatistics:
-    """Statistics of features [N, D]; beside them it needs a few [D, D] matrices of memory.
+    """Returns the statistics of features [N, D].
+
+    It needs the memory of a few [D, D] matrices beside the features.
 
     Raises:
-      ValueError: `features` are not finite numbers of shape [N, D] with N of 2 or more.
+      ValueError: the features are not finite numbers of shape [N, D] with N at least 2.
     """
     features = checked_features("features", features, minimum=2)
     accumulator = StatisticsAccumulator(features.shape[1])
@@ -148,11 +154,11 @@ def feature_statistics(features) -> FeatureStatistics:
 
 
 def frechet_distance(a: FeatureStatistics, b: FeatureStatistics) -> float:
-    """|mean_a - mean_b|² + tr(C_a + C_b - 2 (C_a C_b)^½), never negative.
+    """Returns |mean_a - mean_b|² + tr(C_a + C_b - 2 (C_a C_b)^½), which is never negative.
 
-    Any rank will do. With C = F Fᵀ the trace of the root is the sum of the singular values of
-    F_aᵀ F_b, which needs no root of a number near zero: the eigenvalues of C_a^½ C_b C_a^½ that
-    are zero by rank would come out as rounding noise and their roots as 1e-8.
+    Covariances may have any rank. With C = F Fᵀ, the trace of the root is the sum of the singular
+    values of F_aᵀ F_b. The usual root of the eigenvalues of C_a^½ C_b C_a^½ would turn eigenvalues
+    that should be zero into rounding noise, and the noise into roots of about 1e-8.
 
     Raises:
       ValueError: the statistics differ in their number of features.
@@ -163,7 +169,13 @@ def frechet_distance(a: FeatureStatistics, b: FeatureStatistics) -> float:
 def distance_from_factors(
     a: FeatureStatistics, b: FeatureStatistics, factor_a: np.ndarray, factor_b: np.ndarray
 ) -> float:
-    """`frechet_distance` for factors that are known: C_a = factor_a factor_aᵀ, and so b.
+    """Returns `frechet_distance` if factors of the covariances are known already.
+
+    Args:
+      a: statistics of one side.
+      b: statistics of the other side.
+      factor_a: factor of a's covariance, see `covariance_factor`.
+      factor_b: factor of b's covariance.
 
     Raises:
       ValueError: the statistics differ in their number of features.
@@ -180,9 +192,9 @@ def distance_from_factors(
 
 
 def covariance_factor(statistics: FeatureStatistics) -> np.ndarray:
-    """F [D, rank] with F Fᵀ the covariance; what lies below rounding counts as zero."""
+    """Returns F [D, rank] with F Fᵀ equal to the covariance, up to rounding."""
     if not statistics.is_rank_deficient:
-        # A tenth of the time of the eigenvalues, where the covariance is well away from singular.
+        # Cholesky takes a tenth of the time of eigenvalues, but needs a well-conditioned matrix.
         with contextlib.suppress(np.linalg.LinAlgError):
             factor = np.linalg.cholesky(statistics.covariance)
             pivots = np.diag(factor)
@@ -200,12 +212,16 @@ def _sum_of_singular_values(matrix: np.ndarray) -> float:
 
 
 def frechet_distance_of_features(generated, real) -> float:
-    """`frechet_distance` of the statistics of two sets of features [N, D].
+    """Returns the Fréchet distance of two sets of features.
 
-    With fewer images than features it works on the images' products instead of [D, D] matrices.
+    With fewer images than features, it uses [N, N] matrices instead of [D, D] matrices.
+
+    Args:
+      generated: features [N, D].
+      real: features [M, D].
 
     Raises:
-      ValueError: a side is not finite numbers of shape [N, D] with N of 2 or more, or D differs.
+      ValueError: a side is not finite numbers with at least 2 rows, or D differs.
     """
     generated, real = checked_pair(generated, real, minimum=2)
     if min(len(generated), len(real)) >= generated.shape[1]:
@@ -217,7 +233,7 @@ def frechet_distance_of_features(generated, real) -> float:
 
 
 def _mean_and_factor(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean [D] and F [N, D] with Fᵀ F the covariance."""
+    """Returns the mean [D] and F [N, D] with Fᵀ F equal to the covariance."""
     features = np.asarray(features, np.float64)
     mean = features.mean(axis=0)
     return mean, (features - mean) / np.sqrt(len(features) - 1)

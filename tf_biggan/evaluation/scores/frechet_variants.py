@@ -1,4 +1,4 @@
-"""FID of infinitely many images, and FID of each class."""
+"""FID extrapolated to infinitely many images, and FID within each class."""
 
 from __future__ import annotations
 
@@ -22,7 +22,13 @@ ORDER_SEED = 0
 
 
 class Extrapolation(typing.NamedTuple):
-    """`value` at endlessly many images, from the `distances` at `sizes` images."""
+    """Distance at infinitely many images, and the distances that it was extrapolated from.
+
+    Attributes:
+      value: extrapolated distance.
+      sizes: numbers of images.
+      distances: distance at each of these numbers.
+    """
 
     value: float
     sizes: tuple[int, ...]
@@ -30,18 +36,19 @@ class Extrapolation(typing.NamedTuple):
 
 
 def frechet_infinity(features, reference: FeatureStatistics) -> Extrapolation:
-    """Intercept of the line through the distances of growing parts of `features` over 1/N.
+    """Extrapolates the Fréchet distance to infinitely many generated images.
 
-    The sizes are spaced evenly from a tenth of the features to all of them. The parts are the
-    beginnings of one random order, so that one pass over the features gives all statistics.
+    The distances of growing parts of the features lie on a line over 1/N, whose intercept is the
+    result. The sizes of the parts are spaced evenly from a tenth of the features to all of them.
+    The parts are the beginnings of one random order, so one pass gives all statistics.
 
     Args:
       features: generated features [N, D].
-      reference: statistics of the real side, taken as given.
+      reference: statistics of the real images.
 
     Raises:
-      ValueError: `features` are not finite numbers [N, D], there are fewer than 2 points, or a
-        tenth of them is no more than D: the distance of too few images does not lie on the line.
+      ValueError: the features are not finite numbers [N, D], or a tenth of N is not above D. The
+        distances of fewer images do not lie on the line.
     """
     features = checked_features("features", features, minimum=2)
     count, dim = features.shape
@@ -65,7 +72,13 @@ def frechet_infinity(features, reference: FeatureStatistics) -> Extrapolation:
 
 
 class IntraClassDistance(typing.NamedTuple):
-    """Distances by class, their mean (None without any), and the classes that have none."""
+    """Fréchet distances within classes.
+
+    Attributes:
+      mean: mean over the classes in `of_class`; None if it is empty.
+      of_class: distance by class.
+      too_few: classes with fewer than 2 images on one side, which have no distance.
+    """
 
     mean: float | None
     of_class: dict[int, float]
@@ -73,20 +86,17 @@ class IntraClassDistance(typing.NamedTuple):
 
 
 def intra_class_distance(generated, generated_labels, real, real_labels) -> IntraClassDistance:
-    """Fréchet distance of every class that has at least 2 images on both sides, and the mean.
+    """Returns the Fréchet distance within every class that has at least 2 images on both sides.
 
     Args:
       generated: features [N, D].
-      generated_labels: classes [N], integers.
+      generated_labels: integers [N].
       real: features [M, D].
-      real_labels: classes [M], integers.
-
-    Returns:
-      The classes with fewer images on a side stand in `too_few`; the mean leaves them out.
+      real_labels: integers [M].
 
     Raises:
-      ValueError: a side is not finite numbers of shape [N, D], D differs, or there is not one
-        integer label for every row.
+      ValueError: a side is not finite numbers of shape [N, D], D differs, or a side does not have
+        one integer label per row.
     """
     generated, real = checked_pair(generated, real)
     generated_labels = _checked_labels("generated_labels", generated_labels, len(generated))

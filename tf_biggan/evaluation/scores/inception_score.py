@@ -1,4 +1,4 @@
-"""Inception Score: how sure a classifier is of each image, and how varied it finds them.
+"""Inception Score, which rewards images with clear classes and sets with varied classes.
 
 Source: Salimans et al. 2016, section 4; torch-fidelity metric_isc.py for the order and the splits.
 """
@@ -16,15 +16,15 @@ from tf_biggan.evaluation.features.feature_matrix import checked_features
 def inception_score(
     logits, splits: int = 10, shuffle_seed: int | None = None
 ) -> tuple[float, float]:
-    """Mean and population standard deviation of exp(mean KL(p(y|x) || p(y))) over the splits.
+    """Returns mean and population standard deviation of exp(mean KL(p(y|x) || p(y))) over splits.
 
     Args:
-      logits: [N, C] of the classifier.
-      splits: number of parts; part i has the rows from i N // splits to (i + 1) N // splits.
-      shuffle_seed: the rows are first put in a random order of that seed; None keeps theirs.
+      logits: logits [N, C] of the classifier.
+      splits: number of splits; split i has the rows from i N // splits to (i + 1) N // splits.
+      shuffle_seed: seed to shuffle the rows first; None to keep their order.
 
     Raises:
-      ValueError: `logits` are not finite numbers of shape [N, C], or N is below `splits`.
+      ValueError: the logits are not finite numbers of shape [N, C], or N is below `splits`.
     """
     scores = [
         np.exp(divergences(probabilities).mean())
@@ -34,7 +34,7 @@ def inception_score(
 
 
 def split_probabilities(logits, splits: int, shuffle_seed: int | None) -> list[np.ndarray]:
-    """Class probabilities [n, C] in float64, split by split.
+    """Returns the class probabilities of every split, float64 [n, C].
 
     Raises:
       ValueError: see `inception_score`.
@@ -56,22 +56,22 @@ def split_probabilities(logits, splits: int, shuffle_seed: int | None) -> list[n
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities [N, C] in float64."""
+    """Returns probabilities [N, C] in float64."""
     logits = np.asarray(logits, np.float64)
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
 def divergences(probabilities: np.ndarray) -> np.ndarray:
-    """KL(p(y|x) || p(y)) of every row, with p(y) the mean of the rows; 0 log 0 is 0."""
+    """Returns KL(p(y|x) || p(y)) of every row, with p(y) the mean of the rows; 0 log 0 is 0."""
     return negative_entropy(probabilities) - probabilities @ _log(probabilities.mean(axis=0))
 
 
 def negative_entropy(probabilities: np.ndarray) -> np.ndarray:
-    """Sum of p log p over the last axis; 0 log 0 is 0."""
+    """Returns the sum of p log p over the last axis; 0 log 0 is 0."""
     return np.sum(probabilities * _log(probabilities), axis=-1)
 
 
 def _log(probabilities: np.ndarray) -> np.ndarray:
-    # A probability that is zero is only ever multiplied by zero: any finite logarithm will do.
+    # The logarithm of a zero probability is only multiplied by zero, so any finite value will do.
     return np.log(np.where(probabilities > 0, probabilities, 1.0))

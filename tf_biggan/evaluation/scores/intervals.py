@@ -1,11 +1,11 @@
 """Bootstrap confidence intervals of the scores of generated images.
 
-Images of the generated side are drawn anew with replacement; the reference is taken as given. A
-resample is a vector of counts, used as weights: no features are copied.
+Generated images are resampled with replacement; the reference is fixed. A resample is a vector of
+counts that serve as weights, so no features are copied.
 
-Resampling adds a bias of its own (a Fréchet distance of a resample sees fewer different images,
-so it is larger), hence the interval is the score plus the quantiles of how the resamples lie
-around their mean. Source: Efron and Tibshirani 1993, chapters 10 and 13.
+Resampling is biased: a resample has fewer distinct images, so its Fréchet distance is larger. The
+interval is therefore the score plus quantiles of the resamples' deviations from their mean. Source:
+Efron and Tibshirani 1993, chapters 10 and 13.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tf_biggan.evaluation.scores.kernel_distance import (
 
 
 class Interval(typing.NamedTuple):
-    """Bounds around a score."""
+    """Lower and upper bound around a score."""
 
     low: float
     high: float
@@ -46,13 +46,20 @@ def frechet_interval(
     level: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """Interval of the Fréchet distance of generated features [N, D] to a reference.
+    """Returns the interval of the Fréchet distance of generated features to a reference.
 
-    One resample costs as much as the distance itself: seconds for 2048 features.
+    Each resample takes as long as the distance itself, which is seconds for 2048 features.
+
+    Args:
+      features: generated features [N, D].
+      reference: statistics of the real images.
+      resamples: number of resamples, at least 2.
+      level: level of confidence between 0 and 1.
+      seed: seed of the resamples.
 
     Raises:
-      ValueError: `features` are not finite numbers [N, D] with N of 2 or more, D is not the
-        reference's, or `resamples` or `level` is out of its range.
+      ValueError: the features are not finite numbers [N, D] with N at least 2, the reference has
+        another D, or `resamples` or `level` is out of range.
     """
     features = checked_features("features", features, minimum=2)
     factor = covariance_factor(reference)
@@ -80,13 +87,23 @@ def kernel_interval(
     level: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """Interval of the kernel distance over the same subsets as `kernel_distance` draws.
+    """Returns the interval of the kernel distance over the subsets that `kernel_distance` uses.
 
-    Within each subset the images count as often as the resample drew them; pairs of an image with
-    itself stay out, so that the estimate remains unbiased.
+    An image counts as often as the resample contains it. Pairs of an image with itself are left
+    out, so that the estimate remains unbiased.
+
+    Args:
+      generated: features [N, D].
+      real: features [M, D].
+      subsets: number of subsets.
+      subset_size: number of images per side in a subset.
+      subset_seed: seed of the subsets.
+      resamples: number of resamples, at least 2.
+      level: level of confidence between 0 and 1.
+      seed: seed of the resamples.
 
     Raises:
-      ValueError: see `kernel_distance`; or `resamples` or `level` is out of its range.
+      ValueError: see `kernel_distance`; or `resamples` or `level` is out of range.
     """
     generated, real = checked_pair(generated, real, minimum=2)
     counts = np.stack(list(_resamples(len(generated), resamples, seed))).astype(np.float64)
@@ -109,10 +126,18 @@ def inception_interval(
     level: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """Interval of the Inception Score's mean over the splits; images are redrawn in their split.
+    """Returns the interval of the mean Inception Score; each split is resampled on its own.
+
+    Args:
+      logits: logits [N, C] of the classifier.
+      splits: number of splits.
+      shuffle_seed: seed to shuffle the rows first; None to keep their order.
+      resamples: number of resamples, at least 2.
+      level: level of confidence between 0 and 1.
+      seed: seed of the resamples.
 
     Raises:
-      ValueError: see `inception_score`; or `resamples` or `level` is out of its range.
+      ValueError: see `inception_score`; or `resamples` or `level` is out of range.
     """
     score, values = 0.0, np.zeros(resamples)
     for number, probabilities in enumerate(split_probabilities(logits, splits, shuffle_seed)):
@@ -124,7 +149,7 @@ def inception_interval(
 
 
 def weighted_statistics(features: np.ndarray, counts: np.ndarray) -> FeatureStatistics:
-    """Statistics of features [N, D] in which row i stands counts[i] times."""
+    """Returns the statistics of features [N, D] if row i occurs counts[i] times."""
     total = int(counts.sum())
     mean = np.zeros(features.shape[1])
     for here, block in blocks(features):
@@ -137,12 +162,12 @@ def weighted_statistics(features: np.ndarray, counts: np.ndarray) -> FeatureStat
 
 
 def _resampled_squared_mmd(x: np.ndarray, y: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Squared MMD [B] of `y` and the rows of `x`, weighted by counts [B, n]."""
+    """Returns the squared MMD [B] of `y` and the rows of `x` with weights counts [B, n]."""
     of_x, of_y = kernel(x, x), kernel(y, y)
     np.fill_diagonal(of_x, 0)
     np.fill_diagonal(of_y, 0)
     total, squares = counts.sum(axis=1), np.sum(counts**2, axis=1)
-    # All weight on one image leaves no pair; a resample of hundreds does not come to that.
+    # A resample of a single image has no pairs. That does not happen with hundreds of images.
     pairs = np.maximum(total**2 - squares, 1)
     within = np.einsum("bi,bi->b", counts @ of_x, counts) / pairs
     between = counts @ kernel(x, y).mean(axis=1) / np.maximum(total, 1)
@@ -150,14 +175,14 @@ def _resampled_squared_mmd(x: np.ndarray, y: np.ndarray, counts: np.ndarray) -> 
 
 
 def _weighted_inception_score(probabilities: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Inception Score [B] of one split whose rows count counts [B, n] times."""
+    """Returns the Inception Score [B] of one split whose rows have weights counts [B, n]."""
     weights = counts / counts.sum(axis=1, keepdims=True)
     marginals = weights @ probabilities
     return np.exp(weights @ negative_entropy(probabilities) - negative_entropy(marginals))
 
 
 def _resamples(count: int, resamples: int, seed):
-    """How often each of `count` images is drawn, one vector [count] for each resample."""
+    """Yields for each resample how often it contains each of `count` images."""
     require_integer("resamples", resamples, minimum=2)
     random = np.random.default_rng(seed)
     return (

@@ -1,4 +1,4 @@
-"""Kernel distance of two sets of features (KID for Inception's): squared MMD, cubic kernel.
+"""Kernel distance: squared MMD with a cubic kernel; KID with Inception's features.
 
 Source: Bińkowski et al. 2018, section 4; torch-fidelity metric_kid.py for the subsets.
 """
@@ -16,29 +16,28 @@ SUBSET_SIZE = 1000
 
 
 def largest_subset_size(num_generated: int, num_real: int, subset_size: int = SUBSET_SIZE) -> int:
-    """`subset_size`, or the smaller number of images where that is less."""
+    """Returns `subset_size`, or the number of images of the smaller side if that is less."""
     return min(subset_size, num_generated, num_real)
 
 
 def kernel_distance(
     generated, real, subsets: int = 100, subset_size: int = SUBSET_SIZE, seed: int = 2020
 ) -> tuple[float, float]:
-    """Mean and population standard deviation of the unbiased squared MMD over random subsets.
+    """Returns mean and population standard deviation of the squared MMD over random subsets.
 
-    Unbiased means that it can fall a little below zero. A subset larger than a side is refused
-    and not silently made smaller, for the size is part of what a score means: see
-    `largest_subset_size`.
+    The estimate is unbiased, so it can be slightly negative. Subsets larger than a side are
+    refused, because scores of different subset sizes do not compare; see `largest_subset_size`.
 
     Args:
       generated: features [N, D].
       real: features [M, D].
       subsets: number of subsets.
-      subset_size: images of each side in a subset.
-      seed: of the drawing, without replacement within a subset.
+      subset_size: number of images per side in a subset.
+      seed: seed of the subsets, which are sampled without replacement.
 
     Raises:
-      ValueError: a side is not finite numbers of shape [N, D], D differs, or a side has fewer
-        images than a subset.
+      ValueError: a side is not finite numbers of shape [N, D], D differs, or a subset is larger
+        than a side.
     """
     generated, real = checked_pair(generated, real, minimum=2)
     values = [
@@ -53,7 +52,7 @@ def kernel_distance(
 def subset_indices(
     num_generated: int, num_real: int, subsets: int, subset_size: int, seed: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Indices of generated and of real images, subset by subset.
+    """Yields the indices of generated and of real images of every subset.
 
     Raises:
       ValueError: see `kernel_distance`.
@@ -78,19 +77,22 @@ def subset_indices(
 
 
 def unbiased_squared_mmd(x: np.ndarray, y: np.ndarray) -> float:
-    """Unbiased estimate from features [n, D] and [m, D]: no image is compared with itself."""
+    """Returns the unbiased squared MMD of features [n, D] and [m, D].
+
+    It is unbiased because no image is compared with itself.
+    """
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     return mean_of_pairs(kernel(x, x)) + mean_of_pairs(kernel(y, y)) - 2 * kernel(x, y).mean()
 
 
 def mean_of_pairs(matrix: np.ndarray) -> float:
-    """Mean of a square matrix without its diagonal."""
+    """Returns the mean of a square matrix without its diagonal."""
     count = len(matrix)
     return (matrix.sum() - np.trace(matrix)) / (count * (count - 1))
 
 
 def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """(x · y / D + 1)³ of every pair of rows, [n, m]."""
+    """Returns (x · y / D + 1)³ of every pair of rows, [n, m]."""
     values = x @ y.T
     values /= x.shape[1]
     values += 1

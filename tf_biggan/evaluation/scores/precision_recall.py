@@ -1,4 +1,8 @@
-"""The nearest of many rows, which are seen block by block and not kept."""
+"""Precision and recall, density and coverage, and the nearest rows to queries.
+
+Source: Kynkäänniemi et al. 2019 for precision and recall; Naeem et al. 2020 for density and
+coverage.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +13,30 @@ import numpy as np
 from tf_biggan.checks import require, require_integer
 from tf_biggan.evaluation.features.feature_matrix import blocks, checked_features, checked_pair
 
+# Index that stands for no row.
 NONE = -1
+# k of density and coverage in the authors' paper.
+DENSITY_NEIGHBOURS = 5
+# Most distances in memory at a time: 128 MiB in float64.
+DISTANCES_AT_ONCE = 2**24
+# A squared distance is the difference of numbers as large as the squared norms. Anything below this
+# share of them is rounding and counts as zero, so that equal images have distance zero.
+ROUNDING = 1e-12
 
 
 class NearestRows:
-    """Keeps the `k` rows nearest to every query of all rows added so far.
+    """Finds the `k` rows nearest to every query among rows that arrive in blocks.
 
     Args:
       queries: features [Q, D].
-      k: how many.
-      labels: [Q], classes that a query's rows must have; None for any.
-      excluded: [Q], number of a row that is not counted, such as the query itself; -1 for none.
+      k: number of nearest rows.
+      labels: integers [Q]; only rows of the same class as the query count. None for all rows.
+      excluded: integers [Q], index of a row that does not count, such as the query itself; -1 for
+        none.
 
     Attributes:
-      rows: int64 [Q, k], numbers of the nearest rows, counted from 0 as they were added, the
-        nearest first; of equally near ones the first; -1 where there are no more.
+      rows: int64 [Q, k], indices of the nearest rows in the order of their arrival, the nearest
+        first; ties go to the earlier row. -1 if there are fewer than `k` rows.
     """
 
     def __init__(self, queries, k: int, labels=None, excluded=None):
@@ -37,11 +50,11 @@ class NearestRows:
 
     @property
     def distances(self) -> np.ndarray:
-        """float64 [Q, k], Euclidean; infinite where there are no more rows."""
+        """Euclidean distances of `rows`, float64 [Q, k]; infinite if there are fewer rows."""
         return np.sqrt(self._squares)
 
     def add(self, block, labels=None) -> None:
-        """Looks at more rows: features [B, D], and their labels [B] where queries have some."""
+        """Adds rows: features [B, D], with labels [B] if the queries have labels."""
         block = checked_features("block", block)
         require(
             block.shape[1] == self._queries.shape[1],
@@ -70,24 +83,16 @@ class NearestRows:
         self.rows[here] = np.where(np.isinf(self._squares[here]), NONE, rows)
 
 
-DENSITY_NEIGHBOURS = 5
-# Distances held at a time: 128 MiB in float64.
-DISTANCES_AT_ONCE = 2**24
-# A squared distance is a difference of numbers of the size of the squared norms: what lies below
-# this part of them is rounding, and equal images are at distance zero.
-ROUNDING = 1e-12
-
-
 def precision_recall(generated, real, k: int = 3) -> tuple[float, float]:
-    """Part of the generated images inside the real ones' neighbourhoods, and the reverse.
+    """Returns precision and recall.
 
-    The neighbourhood of an image reaches to its k-th neighbour, itself not counted and the border
-    included.
+    Precision is the share of generated images in the neighbourhood of a real image; recall is the
+    reverse. The neighbourhood of an image reaches to its k-th neighbour, which it includes.
 
     Args:
       generated: features [N, D].
       real: features [M, D].
-      k: which neighbour.
+      k: the neighbour that a neighbourhood reaches to; the image itself does not count.
 
     Raises:
       ValueError: a side is not finite numbers of shape [N, D] with more than k rows, or D differs.
@@ -97,15 +102,16 @@ def precision_recall(generated, real, k: int = 3) -> tuple[float, float]:
 
 
 def density_coverage(generated, real, k: int = DENSITY_NEIGHBOURS) -> tuple[float, float]:
-    """Density: neighbourhoods of real images an average generated one lies in, divided by k.
-    Coverage: part of the real images with a generated one in their neighbourhood.
+    """Returns density and coverage.
 
-    The border of a neighbourhood is not included, as in the authors' code.
+    Density is the mean number of real images' neighbourhoods that a generated image lies in,
+    divided by k. Coverage is the share of real images with a generated image in their
+    neighbourhood. As in the authors' code, a neighbourhood does not include its border.
 
     Args:
       generated: features [N, D].
       real: features [M, D].
-      k: which neighbour of a real image, among the real ones, its neighbourhood reaches to.
+      k: the real neighbour that the neighbourhood of a real image reaches to.
 
     Raises:
       ValueError: a side is not finite numbers of shape [N, D] with more than k rows, or D differs.
@@ -119,17 +125,17 @@ def density_coverage(generated, real, k: int = DENSITY_NEIGHBOURS) -> tuple[floa
 
 
 def squared_reach(features: np.ndarray, k: int) -> np.ndarray:
-    """Squared distance [N] of every row to its k-th neighbour, itself not counted."""
+    """Returns the squared distance [N] of every row to its k-th neighbour other than itself."""
     reach = np.empty(len(features))
     for here, distances in squared_distances(features, features):
-        # The nearest of all is the row itself, at distance zero.
+        # The nearest row is the row itself, at distance zero.
         reach[here] = np.partition(distances, k, axis=1)[:, k]
     return reach
 
 
 def squared_distances(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Where a block of rows of `x` lies, and its squared distances [n, M] to all rows of `y`."""
-    # Around a common centre the norms are as small as they can be, and so is the rounding.
+    """Yields blocks of rows of `x` as (slice, squared distances [n, M] to all rows of `y`)."""
+    # Subtracting a common centre makes the norms small, and the rounding with them.
     centre = np.mean(y, axis=0, dtype=np.float64)
     norms = np.concatenate([np.sum((block - centre) ** 2, axis=1) for _, block in blocks(y)])
     for here, rows in blocks(x, rows=max(1, DISTANCES_AT_ONCE // len(y))):

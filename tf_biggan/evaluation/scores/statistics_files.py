@@ -1,7 +1,7 @@
-"""Means and covariances of features in files: ours, and those of pytorch-fid and TTUR.
+"""Files of feature statistics: our own, and those of pytorch-fid and TTUR.
 
-An npz of "mu" [D] and "sigma" [D, D], which other codes read too; ours says in "description" what
-it is made of.
+A file is an npz of "mu" [D] and "sigma" [D, D], which other programs can read too. Our own files
+also have a "description" of the images and the extractor.
 """
 
 from __future__ import annotations
@@ -18,16 +18,18 @@ from tf_biggan.files.json_files import field, parse_json
 from tf_biggan.files.npz_files import read_npz
 
 DESCRIPTION = "description"
-# What must be the same of both sets of images for a distance between them to mean anything.
+# Parts of the descriptions that must agree for a distance between two sets of images to make sense.
 COMPARED = ("resolution", "crop", "resize")
 
 
 def write_statistics(path: str, statistics: FeatureStatistics, description: Mapping) -> None:
-    """Writes a file under a temporary name, then renames it.
+    """Writes a file of statistics that appears whole or not at all.
 
     Args:
-      description: of the images (an `ImageSet`'s), with the network's identity as "extractor" and
-        the hash of the images as "sha256".
+      path: path of the file, which ends in .npz.
+      statistics: the statistics.
+      description: description of the `ImageSet`, with the identity of the extractor as "extractor"
+        and the hash of the images as "sha256".
     """
     checks.require(path.endswith(".npz"), "a file of statistics must end in .npz", path=path)
     text = json.dumps({**description, "count": statistics.count})
@@ -36,10 +38,13 @@ def write_statistics(path: str, statistics: FeatureStatistics, description: Mapp
 
 
 def read_statistics(path: str) -> tuple[FeatureStatistics, dict]:
-    """(statistics, description) of a file; the description is empty for files of others.
+    """Reads a file of statistics.
+
+    Returns:
+      The statistics, and the description; {} for files of other programs.
 
     Raises:
-      ValueError: it cannot be read, or its shapes do not fit.
+      ValueError: the file cannot be read, or its shapes do not match.
     """
     arrays = read_npz(path)
     checks.require(
@@ -65,7 +70,7 @@ def read_statistics(path: str) -> tuple[FeatureStatistics, dict]:
     )
     described = DESCRIPTION in arrays
     description = parse_json(str(arrays[DESCRIPTION]), path) if described else {}
-    # Where nothing says how many images it was, enough of them are assumed.
+    # If the file does not record the number of images, enough images are assumed.
     count = field(description, "count", "int", path, len(mean) + 1)
     return FeatureStatistics(mean, covariance, count), description
 
@@ -78,17 +83,18 @@ def require_comparable(
     extractor: Mapping,
     feature_dim: int,
 ) -> None:
-    """Refuses statistics that were made by another network or of images of another size.
+    """Refuses statistics of another feature extractor or of images with other preprocessing.
 
     Args:
-      path: of the file, for the message.
-      stored: its description; where that is empty, only size and precision are checked.
+      path: path of the file, for the message.
+      statistics: statistics in the file.
+      stored: description in the file; if it is empty, only size and precision are checked.
       images: description of the images to evaluate.
-      extractor: identity of the network that takes their features.
-      feature_dim: size of those features.
+      extractor: identity of the extractor of their features.
+      feature_dim: number of features of that extractor.
 
     Raises:
-      ValueError: they do not fit, with what differs.
+      ValueError: the statistics do not fit; the message says what differs.
     """
     checks.require(
         len(statistics.mean) == feature_dim,
