@@ -10,7 +10,7 @@ import pytest
 from tests.golden_files import golden
 from tf_biggan.generation.end_points import EndPoint
 from tf_biggan.generation.found_latents import InvertedImage
-from tf_biggan.generation.image_maker import latents_of_seeds
+from tf_biggan.generation.latents import latents_of_seeds
 from tf_biggan.generation.paths import PathPlan
 
 DIM, CLASSES = 64, 3

@@ -14,7 +14,8 @@ from tf_biggan.data.classes import ClassLookup
 from tf_biggan.files.png import to_uint8
 from tf_biggan.generation.end_points import parse_end_points
 from tf_biggan.generation.found_latents import InvertedImage, write_inverted
-from tf_biggan.generation.image_maker import ImageMaker, latents_of_seeds
+from tf_biggan.generation.image_maker import ImageMaker
+from tf_biggan.generation.latents import latents_of_seeds
 from tf_biggan.generation.paths import PathPlan
 from tf_biggan.networks.generator import Generator
 from tf_biggan.pictures import interpolations as interpolated_picture
@@ -37,9 +38,9 @@ def maker(opened):
 
 @pytest.fixture(autouse=True)
 def opened_once(monkeypatch, opened):
-    real = interpolated_picture.open_drawing_model
+    real = interpolated_picture.open_model_of
     once = lambda settings: opened if settings.model == MODEL else real(settings)  # noqa: E731
-    monkeypatch.setattr(interpolated_picture, "open_drawing_model", once)
+    monkeypatch.setattr(interpolated_picture, "open_model_of", once)
 
 
 @pytest.fixture
@@ -109,11 +110,11 @@ def test_ends_are_the_images_of_their_class_and_seed(opened, maker):
     lookup = ClassLookup(opened.class_names, 10)
     plan, route = PathPlan(2), parse_end_points("3@0,8@5,1@2", lookup)
     frames = plan.frames(route, maker)
-    images = frame_images([frames], maker, "table")
+    images = frame_images([frames], maker)
     assert images.shape == (1, 7, 32, 32, 1)
     z = latents_of_seeds([0, 5, 2], 32, None, "scale")
-    alone = [maker.images(z[i : i + 1], maker.embeddings([c]))[0] for i, c in enumerate((3, 8, 1))]
-    floats = maker.images(frames.z, frames.embeddings, frames.truncation)
+    alone = [maker.images(z[i : i + 1], [c])[0] for i, c in enumerate((3, 8, 1))]
+    floats = maker.images(frames.z, None, frames.truncation, embeddings=frames.embeddings)
     np.testing.assert_allclose(floats[[0, 3, 6]], alone, atol=1e-5)
     assert np.array_equal(images[0], to_uint8(floats))
 
@@ -125,7 +126,7 @@ def test_a_sheet_has_a_row_for_every_two_points_and_describes_itself(maker, tmp_
     assert f"Written: {output}" in capsys.readouterr().out
     plan = PathPlan(2, truncations=(0.5, 1.0))
     route = parse_end_points(settings["endpoints"], ClassLookup((), 10))
-    images = frame_images([plan.frames(route, maker)], maker, "table")[0]
+    images = frame_images([plan.frames(route, maker)], maker)[0]
     # Every frame's truncation below it, the shared point in both rows.
     captions = [[text] for text in "0.50 0.58 0.67 0.75 0.75 0.83 0.92 1.00".split()]
     cells = captioned(images[[0, 1, 2, 3, 3, 4, 5, 6]], captions, 48)
@@ -144,7 +145,7 @@ def found_file(path, maker, label=3, truncation=0.25):
     """What invert would write of an image of the model."""
     z = latents_of_seeds([9], 32, None, "scale")[0]
     weights = np.eye(10, dtype=np.float32)[label]
-    embedding = maker.embeddings([label])[0]
+    embedding = [label][0]
     found = InvertedImage(z, weights, embedding, truncation, 40.0, {"model": MODEL})
     write_inverted(path, found)
     return path
@@ -159,7 +160,7 @@ def test_a_found_end_has_no_truncation_below_it(maker, tmp_path):
     plan = PathPlan(1, truncations=(0.5, 1.0))
     path = plan.frames(parse_end_points(f"3@0,{end}", ClassLookup((), 10)), maker)
     np.testing.assert_allclose(path.truncation, [0.5, 0.5, 0.25])
-    images = frame_images([path], maker, "table")[0]
+    images = frame_images([path], maker)[0]
     cells = captioned(images, [["0.50"], ["0.75"], [""]], 48)
     expected = sheet(cells, columns=3, row_labels=["3@0 to end.npz"], smallest_cell=1)
     with Image.open(output) as page:
@@ -233,7 +234,7 @@ def test_a_model_without_classes_has_z_alone_to_change(monkeypatch, tmp_path):
     generator = Generator("biggan32", 0, base_channels=2, latent_dim=8, initializer="n02", seed=0)
     monkeypatch.setattr(
         interpolated_picture,
-        "open_drawing_model",
+        "open_model_of",
         lambda settings: type(open_model(MODEL))(generator, (), "model", {"path": settings.model}),
     )
     output = str(tmp_path / "a.png")

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_biggan.generation.image_maker import ImageMaker, latents_of_seeds
+from tf_biggan.generation.image_maker import ImageMaker
+from tf_biggan.generation.latents import latents_of_seeds
 from tf_biggan.networks.generator import Generator
 from tf_biggan.pictures.inversion import Descent, invert, psnr
 from tf_biggan.store.opened_model import open_model
@@ -24,7 +25,7 @@ def maker():
 
 @pytest.fixture(scope="module")
 def target(maker):
-    return maker.images(latents_of_seeds([0], 32, None, "scale"), maker.embeddings([LABEL]))[0]
+    return maker.images(latents_of_seeds([0], 32, None, "scale"), [LABEL])[0]
 
 
 def test_psnr_of_known_differences():
@@ -44,7 +45,7 @@ def test_an_image_of_the_generator_is_found_again(maker, target):
     np.testing.assert_allclose(found.class_weights.sum(), 1.0, rtol=1e-5)
     np.testing.assert_allclose(found.psnr, psnr(found.image, target))
     # What is given is what the generator makes the image of.
-    again = maker.images(found.z[None], found.embedding[None])[0]
+    again = maker.images(found.z[None], embeddings=found.embedding[None])[0]
     np.testing.assert_allclose(again, found.image, atol=1e-5)
 
 
@@ -60,7 +61,7 @@ def test_steps_that_are_too_long_lose_nothing(maker, target):
 def test_one_image_of_every_class_is_found_again(maker):
     """With the usual 16 starts and 500 steps; 41.9 to 48.8 dB are reached, 46.2 in the median."""
     z = latents_of_seeds(range(10), 32, None, "scale")
-    images = maker.images(z, maker.embeddings(np.arange(10)))
+    images = maker.images(z, np.arange(10))
     found = [invert(maker, image, Descent()) for image in images]
     assert [int(np.argmax(one.class_weights)) for one in found] == list(range(10))
     assert min(one.psnr for one in found) > 39
@@ -131,10 +132,13 @@ def test_the_table_of_statistics_is_that_of_the_truncation():
     mean = generator.output_norm.moving_mean
     mean.assign(np.asarray(mean) - np.array([[0.0], [2.0], [4.0]]))
     maker = ImageMaker(generator)
-    z, embeddings = latents_of_seeds([1], 8, 0.5, "scale"), maker.embeddings([2])
-    target = maker.images(z, embeddings, 0.5)[0]
+    z, embeddings = latents_of_seeds([1], 8, 0.5, "scale"), [2]
+    target = maker.images(z, truncation=0.5, embeddings=embeddings)[0]
     found = invert(maker, target, Descent(2, 2, truncation=0.5, statistics=0.5), [2])
-    images = [maker.images(found.z[None], found.embedding[None], t)[0] for t in (0.5, 1.0)]
+    images = [
+        maker.images(found.z[None], truncation=t, embeddings=found.embedding[None])[0]
+        for t in (0.5, 1.0)
+    ]
     np.testing.assert_allclose(found.image, images[0], atol=1e-6)
     assert found.psnr > psnr(images[1], target) + 10
 

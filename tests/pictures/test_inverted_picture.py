@@ -17,7 +17,8 @@ from tf_biggan.cli.invert_settings import InvertConfig
 from tf_biggan.evaluation.features import classifier
 from tf_biggan.files.png import to_uint8
 from tf_biggan.generation.found_latents import read_inverted
-from tf_biggan.generation.image_maker import ImageMaker, latents_of_seeds
+from tf_biggan.generation.image_maker import ImageMaker
+from tf_biggan.generation.latents import latents_of_seeds
 from tf_biggan.pictures import inverted_image as inverted_picture
 from tf_biggan.pictures.interpolations import interpolate
 from tf_biggan.pictures.inverted_image import invert_file
@@ -36,7 +37,7 @@ def maker():
 def photo(maker, tmp_path_factory):
     """A generated 7 as a colour image of another size."""
     z = latents_of_seeds([1], 32, 0.5, "scale")
-    image = to_uint8(maker.images(z, maker.embeddings([7])))[0, ..., 0]
+    image = to_uint8(maker.images(z, [7]))[0, ..., 0]
     path = str(tmp_path_factory.mktemp("photos") / "photo.png")
     Image.fromarray(image).convert("RGB").resize((96, 64)).save(path)
     return path
@@ -61,7 +62,7 @@ def test_what_is_found_is_an_end_point(photo, inverted, maker, tmp_path, capsys)
     assert f"Written: {output}, {output[:-4]}.png" in said
     assert found.truncation == 0.5 and found.description["truncation"] == 0.5
     np.testing.assert_array_equal(found.class_weights, np.eye(10)[7])
-    image = maker.images(found.z[None], maker.embeddings(found.class_weights[None]), 0.5)
+    image = maker.images(found.z[None], found.class_weights[None], 0.5)
     with Image.open(f"{output[:-4]}.png") as page:
         right = np.asarray(page)[2:-2, -98:-2][::3, ::3]
         assert page.text["classes"] == '{"7": 1.0}' and float(page.text["psnr"]) > 5

@@ -17,7 +17,8 @@ from tf_biggan.evaluation.class_matching import BY_INDEX
 from tf_biggan.evaluation.features import classifier
 from tf_biggan.evaluation.features.image_sets import ArrayImages, SourceImages
 from tf_biggan.files.png import to_uint8
-from tf_biggan.generation.image_maker import ImageMaker, latents_of_seeds
+from tf_biggan.generation.image_maker import ImageMaker
+from tf_biggan.generation.latents import latents_of_seeds
 from tf_biggan.pictures import nearest_images as neighbour_picture
 from tf_biggan.pictures.nearest_images import draw_neighbours
 from tf_biggan.store.opened_model import open_model
@@ -62,7 +63,7 @@ def test_samples_of_the_model_and_the_classifiers_distance(tmp_path, real, capsy
     assert f"3@4: digits.npz image {first['index']} (3) {first['distance']:#.4g}, " in said
     assert "Median distance to the nearest real image: " in said
     maker = ImageMaker(open_model(MODEL).generator)
-    sample = to_uint8(maker.images(latents_of_seeds([4], 32, None, "scale"), maker.embeddings([3])))
+    sample = to_uint8(maker.images(latents_of_seeds([4], 32, None, "scale"), [3]))
     with Image.open(tmp_path / "found.png") as page:
         pixels = np.asarray(page)
         assert page.text["reference"] == "digits"

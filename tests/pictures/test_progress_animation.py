@@ -11,7 +11,7 @@ from PIL import Image
 from tests.training.test_loop import config
 from tf_biggan.cli.sample_settings import SampleConfig
 from tf_biggan.files.png import to_uint8
-from tf_biggan.generation.image_maker import latents_of_seeds
+from tf_biggan.generation.latents import latents_of_seeds
 from tf_biggan.pictures.samples import sample
 from tf_biggan.pictures.sheets import sheet
 from tf_biggan.store.checkpoints import Checkpoints

@@ -5,22 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tf_biggan.pictures.image_requests import WantedImages
+from tf_biggan.pictures.image_requests import ImageRequest
 from tf_biggan.pictures.samples import check_page, truncations_page, with_iteration
 from tf_biggan.pictures.sheets import sheet
 
 
 def wanted(rows, columns):
     count = rows * columns
-    return WantedImages(np.arange(count), np.arange(count), None, columns, None, {})
+    return ImageRequest(np.arange(count), np.arange(count), None, columns, None, {})
 
 
 class Maker:
-    """A `Sampler` whose images show seed, label and truncation."""
+    """An `ImageMaker` whose images show seed, label and truncation."""
 
-    def images(self, seeds, conditions, truncation, title):
-        levels = (10 * seeds + conditions + 100 * truncation).astype(np.uint8)
-        return np.broadcast_to(levels[:, None, None, None], (len(seeds), 48, 48, 1))
+    def sampled_batches(self, seeds, indices, labels, truncation):
+        levels = (10 * seeds + labels + 100 * truncation) / 127.5 - 1
+        yield np.broadcast_to(levels[:, None, None, None], (len(seeds), 48, 48, 1))
 
 
 def test_columns_are_truncations():

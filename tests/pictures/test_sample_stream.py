@@ -14,7 +14,7 @@ from PIL import Image
 from tests.killed_files import Killed, KilledFiles, every_moment
 from tf_biggan.files.png import to_uint8
 from tf_biggan.pictures.image_output import ImageArchive, ImageFolder, discard, stream
-from tf_biggan.pictures.image_requests import WantedImages
+from tf_biggan.pictures.image_requests import ImageRequest
 from tf_biggan.store.opened_model import OpenedModel
 
 COUNT, ROWS, SHAPE = 11, 3, (4, 5, 3)
@@ -29,14 +29,14 @@ class Network:
 
 
 class Maker:
-    """A `Sampler` whose images show their seed and label; may stop after some batches."""
+    """An `ImageMaker` whose images show their seed and label; may stop after some batches."""
 
-    rows = ROWS
+    global_batch_size = ROWS
 
     def __init__(self, most=None, error=KeyboardInterrupt):
         self.most, self.error, self.made = most, error, []
 
-    def batches(self, seeds, conditions, truncation):
+    def sampled_batches(self, seeds, indices, conditions, truncation):
         for start in range(0, len(seeds), ROWS):
             if len(self.made) == self.most:
                 raise self.error
@@ -53,7 +53,7 @@ def pixels(seeds, labels):
 def wanted(count=COUNT, seeds=None):
     seeds = np.arange(count) if seeds is None else np.array(seeds)
     labels = (np.arange(len(seeds)) % 3).astype(np.int32)
-    return WantedImages(seeds, labels, None, 10, None, {})
+    return ImageRequest(seeds, labels, None, 10, None, {})
 
 
 def target(path, images=None, names=NAMES, **description):

@@ -15,7 +15,8 @@ from tf_biggan.data.schemes import open_source
 from tf_biggan.evaluation.features.classifier import classifier_of
 from tf_biggan.evaluation.features.image_sets import SourceImages, open_images
 from tf_biggan.files.png import to_uint8
-from tf_biggan.generation.image_maker import ImageMaker, latents_of_seeds
+from tf_biggan.generation.image_maker import ImageMaker
+from tf_biggan.generation.latents import latents_of_seeds
 from tf_biggan.pictures.samples import sample
 from tf_biggan.store.opened_model import open_model
 
@@ -103,7 +104,7 @@ def _spread(rows):
 def _sets(generator, count):
     """The same seeds of one class at every truncation: [count, H, W, C] in [-1, 1]."""
     maker = ImageMaker(generator)
-    labels = maker.embeddings(np.full(count, 2))
+    labels = np.full(count, 2)
     for truncation in TRUNCATIONS:
         z = latents_of_seeds(np.arange(count), generator.latent_dim, truncation, "scale")
         yield maker.images(z, labels, truncation)

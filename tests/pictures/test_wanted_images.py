@@ -7,14 +7,14 @@ import pytest
 
 from tf_biggan.cli.sample_settings import SampleConfig
 from tf_biggan.data.classes import ClassLookup
-from tf_biggan.pictures.image_requests import wanted_images
+from tf_biggan.pictures.image_requests import requested_images
 
 THREE = ClassLookup(("tench, Tinca tinca", "7", "hen"))
 MANY, NONE = ClassLookup((), 1000), ClassLookup((), 0)
 
 
 def wanted(lookup=THREE, **values):
-    return wanted_images(SampleConfig(model="m", **values), lookup)
+    return requested_images(SampleConfig(model="m", **values), lookup)
 
 
 def test_rows_of_a_sheet_share_their_seeds():

@@ -9,6 +9,7 @@ from tf_biggan import checks
 from tf_biggan.cli import truncations
 from tf_biggan.cli.settings import setting
 from tf_biggan.cli.shared_settings import (
+    BATCH_NORM_STATISTICS,
     EXTRACTOR_FLAGS,
     MAX_SEED,
     MODEL_FLAGS,
@@ -99,7 +100,7 @@ class EvaluateConfig(
         "For a truncation curve: Inception score of validation images, at which the paper reports"
         " an FID. Default: the Inception score of the reference images.",
     )
-    bn: str = batch_norm_setting("running", ("running", "batch", "standing"))
+    bn: str = batch_norm_setting("table", tuple(BATCH_NORM_STATISTICS))
     label_sampling: str | None = setting(
         None,
         "How the classes of generated images are drawn. Default: as in the protocol.",

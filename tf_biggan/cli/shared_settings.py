@@ -25,7 +25,7 @@ EXTRACTORS = (
 )
 BATCH_NORM_STATISTICS = {
     "table": "table (matched to the truncation if the model has a table, otherwise running)",
-    "running": "running (moving averages of training)",
+    "running": "running (those of truncation 1, the moving averages of training)",
     "batch": "batch (recomputed in every batch of images)",
     "standing": "standing (averaged over many batches at the given truncation)",
 }

@@ -14,7 +14,7 @@ from tf_biggan.evaluation import report
 from tf_biggan.evaluation.class_matching import label_counts_for_model, notes_on_classes
 from tf_biggan.evaluation.comparison import Comparison, cache_of, open_real_images
 from tf_biggan.evaluation.evaluator import Evaluator, Scores
-from tf_biggan.evaluation.features.generated_images import Drawing, GeneratedImages
+from tf_biggan.evaluation.features.generated_images import GeneratedImages, Sampling
 from tf_biggan.evaluation.features.image_sets import ImageSet, PilResized, SourceImages, open_images
 from tf_biggan.evaluation.inception.architecture import INPUT_SIZE
 from tf_biggan.evaluation.inception.extractor import NoWeightsError
@@ -233,7 +233,7 @@ class _Evaluation:
             label_counts = label_counts_for_model(
                 self._comparison.source, opened.class_names, opened.generator.num_classes
             )
-        drawing = Drawing(
+        sampling = Sampling(
             config.num_images or default,
             config.seed,
             truncation,
@@ -243,7 +243,7 @@ class _Evaluation:
         )
         return GeneratedImages(
             opened.generator,
-            drawing,
+            sampling,
             self.strategy,
             config.batch_size,
             opened.description,

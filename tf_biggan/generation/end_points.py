@@ -12,7 +12,7 @@ from tf_biggan import checks
 from tf_biggan.cli.seeds import parse_seeds
 from tf_biggan.data.classes import ClassLookup
 from tf_biggan.generation.found_latents import ENDING, InvertedImage, read_inverted
-from tf_biggan.generation.image_maker import latents_of_seeds
+from tf_biggan.generation.latents import latents_of_seeds
 
 FORM = "class@seed (@seed of a model without classes) or an .npz that invert wrote"
 

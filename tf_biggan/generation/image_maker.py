@@ -1,73 +1,252 @@
-"""Images of latents and classes, each the same whatever else is made with it."""
+"""Images from a generator, given latents or seeds, classes, a truncation and a batch-norm mode.
+
+Every command makes its images with `ImageMaker`, so that the same words mean the same images.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
+from tf_biggan import checks
+from tf_biggan.cli.progress import Progress
+from tf_biggan.cli.shared_settings import BATCH_NORM_STATISTICS
 from tf_biggan.devices.replica_map import ReplicaMap
-from tf_biggan.generation import latents as truncations
+from tf_biggan.files.png import to_uint8
+from tf_biggan.generation.latents import labels as sampled_labels
+from tf_biggan.generation.latents import latents
+from tf_biggan.generation.standing_statistics import copy_generator, with_standing_statistics
+from tf_biggan.networks.generator import Generator
 
-# Seeds alone tell images apart: every image is the first of its seed.
-INDEX = 0
+BATCH_NORMS = tuple(BATCH_NORM_STATISTICS)
 BATCH_SIZE = 16
-
-
-def latents_of_seeds(seeds, latent_dim: int, truncation: float | None, mode: str) -> np.ndarray:
-    """z [N, latent_dim] of seeds [N]: those that an exported SavedModel draws for them.
-
-    Raises:
-      ValueError: see `tf_biggan.generation.latents.latents`.
-    """
-    seeds = np.asarray(seeds, np.int32)
-    indices = np.full(seeds.shape, INDEX, np.int32)
-    return truncations.latents(seeds, indices, latent_dim, truncation, mode).numpy()
+STANDING_BATCHES = 100
+STANDING_BATCH_SIZE = 64
+# Standing statistics use indices from here on, so that no sampled image takes part in them.
+STANDING_START = 1 << 30
 
 
 class ImageMaker:
-    """Runs a generator in inference mode, in batches of one size.
+    """Makes images with a generator, in batches of one size.
+
+    An image depends on its latent vector, its class, the truncation and `bn` alone, whatever else
+    is in its batch. The exception is `bn="batch"`, where each batch has its own statistics.
 
     Args:
-      generator: a `Generator` or a `SavedModelGenerator`.
-      batch_size: images at a time; changes no image.
+      generator: A `Generator` or a `SavedModelGenerator`. If the strategy has several replicas,
+        the generator must have been created in its scope.
+      bn: Which statistics the batch norms use. "table": the row of the generator's table that
+        matches the truncation, or its only row. "running": those of truncation 1. "batch": those
+        of each replica's batch. "standing": means over 100 batches of 64 images at the truncation.
+      truncation_mode: Meaning of a truncation, see `tf_biggan.generation.latents`.
+      batch_size: Number of images that one replica makes at a time.
+      strategy: Distribution strategy whose replicas make the images; the current one if None.
+      standing_seed: Seed of the latents and classes that standing statistics are computed from.
+      standing_labels: Maps indices [N] to their classes [N] for standing statistics; None for
+        classes drawn uniformly.
+      path: Folder of the model, for error messages.
+
+    Attributes:
+      generator: The generator.
+      global_batch_size: Number of images that all replicas make at a time.
+
+    Raises:
+      ValueError: The generator does not support `bn`.
     """
 
-    def __init__(self, generator, batch_size: int = BATCH_SIZE):
-        self.generator = generator
-        self._map = ReplicaMap(tf.distribute.get_strategy(), self._forward, batch_size)
+    def __init__(
+        self,
+        generator,
+        *,
+        bn: str = "table",
+        truncation_mode: str = "scale",
+        batch_size: int = BATCH_SIZE,
+        strategy: tf.distribute.Strategy | None = None,
+        standing_seed: int = 0,
+        standing_labels: Callable[[np.ndarray], np.ndarray | None] | None = None,
+        path: str | None = None,
+    ):
+        _check_batch_norms(generator, bn, path)
+        self.generator, self._bn, self._mode = generator, bn, truncation_mode
+        self._strategy = strategy or tf.distribute.get_strategy()
+        self._batch_size = batch_size
+        self.global_batch_size = batch_size * self._strategy.num_replicas_in_sync
+        self._standing_seed = standing_seed
+        self._standing_labels = standing_labels or self._uniform_labels
+        self._generators: dict[float | None, Generator] = {}
+        self._functions: dict[tuple, ReplicaMap] = {}
 
     def embeddings(self, labels) -> np.ndarray | None:
-        """Points that may be mixed, for labels [N] or class weights [N, num_classes]: float32.
+        """Returns the vectors that `batches` accepts as embeddings, and that may be mixed linearly.
 
-        They are class embeddings [N, embedding_dim]; of a generator with a table of gains for
-        every class, the class weights; None for None.
+        Args:
+          labels: Classes [N] or class weights [N, num_classes]; None returns None.
+
+        Returns:
+          Class embeddings, float32 [N, embedding_dim]. If the generator has a table of gains for
+          each class in place of embeddings, class weights [N, num_classes].
         """
         if labels is None:
             return None
-        points = np.asarray(self.generator.embed(np.asarray(labels)))
-        if np.issubdtype(points.dtype, np.integer):
-            points = np.eye(self.generator.num_classes)[points]
-        return points.astype(np.float32)
+        vectors = np.asarray(self.generator.embed(np.asarray(labels)))
+        if np.issubdtype(vectors.dtype, np.integer):
+            vectors = np.eye(self.generator.num_classes)[vectors]
+        return vectors.astype(np.float32)
 
-    def batches(self, z, embeddings=None, truncation=None) -> Iterator[np.ndarray]:
-        """Images of all rows in order, some at a time: float32 [n, H, W, C] in [-1, 1].
+    def batches(
+        self, z, labels=None, truncation=None, *, embeddings: np.ndarray | None = None
+    ) -> Iterator[np.ndarray]:
+        """Yields the images of latent vectors in order, float32 [n, H, W, C] in [-1, 1].
 
         Args:
-          z: latents [N, latent_dim], already truncated.
-          embeddings: what `embeddings` returns, or mixtures; None if unconditional.
-          truncation: scalar or [N], for the table of statistics; None for 1.
+          z: Latents [N, latent_dim], already truncated.
+          labels: Classes [N], class weights [N, num_classes], or None if unconditional.
+          truncation: Truncation that `z` was sampled with, which selects the statistics: a scalar,
+            or [N] if `bn` is "table" or "running"; None for no truncation.
+          embeddings: Result of `embeddings`, or mixtures of such rows, in place of `labels`.
         """
-        truncation = np.broadcast_to(1.0 if truncation is None else truncation, len(z))
-        rows = (np.asarray(z, np.float32), truncation.astype(np.float32))
-        rows += () if embeddings is None else (np.asarray(embeddings),)
-        for start in range(0, len(z), self._map.rows):
-            yield self._map(*(array[start : start + self._map.rows] for array in rows))
+        is_embedded = embeddings is not None
+        conditions = embeddings if is_embedded else labels
+        arrays = [np.asarray(z, np.float32)]
+        if conditions is not None:
+            arrays.append(np.asarray(conditions))
+        statistics = truncation if self._bn == "table" and truncation is not None else 1.0
+        statistics = np.asarray(statistics, np.float32)
+        for start in range(0, len(arrays[0]), self.global_batch_size):
+            part = slice(start, start + self.global_batch_size)
+            batch = [array[part] for array in arrays]
+            count = len(batch[0])
+            if self._bn == "batch":
+                batch = self._filled(batch, truncation, is_embedded)
+            rows = statistics[part] if statistics.ndim else np.full(len(batch[0]), statistics)
+            function = self._function(truncation, is_embedded, statistics.ndim > 0)
+            yield function(batch[0], rows, *batch[1:])[:count]
 
-    def images(self, z, embeddings=None, truncation=None) -> np.ndarray:
-        """All images of `batches` together."""
-        return np.concatenate(list(self.batches(z, embeddings, truncation)))
+    def images(self, z, labels=None, truncation=None, *, embeddings=None) -> np.ndarray:
+        """Returns all images of `batches` in one array, float32 [N, H, W, C] in [-1, 1]."""
+        return np.concatenate(list(self.batches(z, labels, truncation, embeddings=embeddings)))
 
-    def _forward(self, z, truncation, embeddings=None):
-        return self.generator.synthesize(z, embeddings, truncation=truncation)
+    def sampled_batches(
+        self, seeds, indices, labels=None, truncation: float | None = None
+    ) -> Iterator[np.ndarray]:
+        """Yields images whose latents are sampled from (seed, index), float32 [n, H, W, C].
+
+        Args:
+          seeds, indices: Integers, [N] or one for all images; at least one of them is [N].
+          labels: Classes [N], class weights [N, num_classes], or None if unconditional.
+          truncation: Truncation of the latents; None for N(0, I).
+        """
+        seeds, indices = np.broadcast_arrays(seeds, indices)
+        for start in range(0, len(seeds), self.global_batch_size):
+            part = slice(start, start + self.global_batch_size)
+            z = self._latents(seeds[part], indices[part], truncation)
+            yield from self.batches(z, None if labels is None else labels[part], truncation)
+
+    def _latents(self, seeds, indices, truncation):
+        dim = self.generator.latent_dim
+        return latents(seeds, indices, dim, truncation, self._mode).numpy()
+
+    def _uniform_labels(self, indices):
+        classes = self.generator.num_classes
+        if not classes:
+            return None
+        probabilities = np.full(classes, 1 / classes)
+        return sampled_labels(self._standing_seed, indices, probabilities).numpy()
+
+    def _standing_inputs(self, indices, truncation):
+        """Returns (latents, classes) that belong to no sampled image."""
+        z = self._latents(self._standing_seed, STANDING_START + indices, truncation)
+        return z, self._standing_labels(STANDING_START + indices)
+
+    def _standing_batches(self, truncation):
+        progress = Progress("Standing statistics", STANDING_BATCHES * STANDING_BATCH_SIZE)
+        for number in range(STANDING_BATCHES):
+            start = number * STANDING_BATCH_SIZE
+            yield self._standing_inputs(np.arange(start, start + STANDING_BATCH_SIZE), truncation)
+            progress.add(STANDING_BATCH_SIZE)
+        progress.close()
+
+    def _filled(self, batch, truncation, is_embedded):
+        """Fills the last batch with other images; copies would change the batch's statistics."""
+        missing = self.global_batch_size - len(batch[0])
+        if not missing:
+            return batch
+        more = list(self._standing_inputs(np.arange(missing), truncation))
+        if len(batch) > 1 and is_embedded:
+            more[1] = self.embeddings(more[1])
+        elif len(batch) > 1 and batch[1].ndim == 2:
+            more[1] = np.eye(batch[1].shape[1], dtype=batch[1].dtype)[more[1]]
+        return [np.concatenate(pair) for pair in zip(batch, more, strict=False)]
+
+    def _function(self, truncation, is_embedded: bool, per_image: bool) -> Callable:
+        """Returns the function of one batch: (z, truncations, conditions if any) to images."""
+        # Only standing statistics need a network of their own for each truncation.
+        which = truncation if self._bn == "standing" else None
+        key = (which, is_embedded, per_image)
+        if key not in self._functions:
+            if which not in self._generators:
+                with self._strategy.scope():
+                    self._generators[which] = self._prepared(truncation)
+            generator = self._generators[which]
+            call = generator.synthesize if is_embedded else generator
+            forward = functools.partial(_forward, call, self._bn == "batch", per_image)
+            self._functions[key] = ReplicaMap(self._strategy, forward, self._batch_size)
+            if self._bn == "batch":
+                self._functions[key] = _restoring(self._functions[key], generator)
+        return self._functions[key]
+
+    def _prepared(self, truncation) -> Generator:
+        """Returns the generator with the statistics of `bn`."""
+        if self._bn == "batch":
+            # Statistics of one replica, so that images do not depend on the number of replicas.
+            return copy_generator(self.generator, bn_synchronized=False, num_statistics=1)
+        if self._bn == "standing":
+            return with_standing_statistics(self.generator, self._standing_batches(truncation))
+        return self.generator
+
+
+def pixels_with_progress(batches: Iterable[np.ndarray], count: int, title: str) -> np.ndarray:
+    """Returns images of `ImageMaker` as uint8 [count, H, W, C] and shows a progress bar."""
+    progress, made = Progress(title, count), []
+    for batch in batches:
+        made.append(to_uint8(batch))
+        progress.add(len(batch))
+    progress.close()
+    return np.concatenate(made)
+
+
+def _check_batch_norms(generator, bn: str, path: str | None) -> None:
+    checks.require_choice("bn", bn, BATCH_NORMS)
+    checks.require(
+        bn in ("table", "running") or isinstance(generator, Generator),
+        "an exported SavedModel keeps its own batch-norm statistics; use --bn=table or"
+        " --bn=running, or give a run or a converted model",
+        bn=bn,
+        model=path,
+    )
+
+
+def _forward(call, training: bool, per_image: bool, z, truncation, conditions=None):
+    if training:
+        return call(z, conditions, training=True)
+    # SavedModels of other authors accept a single truncation for the whole batch.
+    return call(z, conditions, truncation=truncation if per_image else truncation[0])
+
+
+def _restoring(function: Callable, generator: Generator) -> Callable:
+    """Returns `function`, followed by restoring what a forward pass in training mode changes.
+
+    These are the u of the spectral norms and the running statistics.
+    """
+    stored = [(variable, np.asarray(variable)) for variable in generator.non_trainable_variables]
+
+    def restoring(*arrays):
+        images = function(*arrays)
+        for variable, value in stored:
+            variable.assign(value)
+        return images
+
+    return restoring

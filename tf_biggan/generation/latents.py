@@ -152,6 +152,19 @@ def latents(seeds, indices, latent_dim: int, truncation=None, mode: str = "scale
     return tf.cast(truncated_normal(uniform, truncation), tf.float32)
 
 
+def latents_of_seeds(seeds, latent_dim: int, truncation=None, mode: str = "scale") -> np.ndarray:
+    """Returns the latents of index 0 of each seed, float32 [N, latent_dim].
+
+    The sampling commands and exported SavedModels identify an image by its seed alone.
+
+    Args:
+      seeds: Integers from 0 to `MAX_SEED`, [N].
+      latent_dim, truncation, mode: As for `latents`.
+    """
+    seeds = np.asarray(seeds, np.int32)
+    return latents(seeds, np.zeros_like(seeds), latent_dim, truncation, mode).numpy()
+
+
 def labels(seeds, indices, probabilities: np.ndarray) -> tf.Tensor:
     """Classes of images, drawn with `probabilities` [num_classes], int32 [N]; see `latents`."""
     edges = np.cumsum(probabilities, dtype=np.float64)[:-1]

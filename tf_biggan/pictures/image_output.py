@@ -22,9 +22,9 @@ from tf_biggan.files.json_files import parse_json, read_json
 from tf_biggan.files.npz_files import open_npz
 from tf_biggan.files.png import save_png, to_uint8
 from tf_biggan.generation.end_points import class_name
-from tf_biggan.generation.sampler import Sampler
-from tf_biggan.pictures.description import as_text
-from tf_biggan.pictures.image_requests import WantedImages
+from tf_biggan.generation.image_maker import ImageMaker
+from tf_biggan.pictures.image_requests import ImageRequest
+from tf_biggan.pictures.models import as_text
 from tf_biggan.pictures.sheets import MODES
 from tf_biggan.store.opened_model import OpenedModel
 
@@ -140,7 +140,7 @@ class ImageArchive:
     def __init__(
         self,
         path: str,
-        wanted: WantedImages,
+        wanted: ImageRequest,
         opened: OpenedModel,
         description: Mapping[str, object],
     ):
@@ -241,7 +241,7 @@ class ImageFolder:
     def __init__(
         self,
         path: str,
-        wanted: WantedImages,
+        wanted: ImageRequest,
         opened: OpenedModel,
         description: Mapping[str, object],
     ):
@@ -360,7 +360,9 @@ class Target(Protocol):
         """Gives what is in the folder its final name."""
 
 
-def stream(target: Target, wanted: WantedImages, sampler: Sampler, truncation: float | None) -> str:
+def stream(
+    target: Target, wanted: ImageRequest, maker: ImageMaker, truncation: float | None
+) -> str:
     """Writes all images; returns what to tell the user.
 
     Raises:
@@ -376,10 +378,11 @@ def stream(target: Target, wanted: WantedImages, sampler: Sampler, truncation: f
     try:
         begin(target.path, target.request)
         # Whole batches, so that statistics of batches are those of an uninterrupted command.
-        start = min(count, target.done(folder)) // sampler.rows * sampler.rows
+        size = maker.global_batch_size
+        start = min(count, target.done(folder)) // size * size
         progress = Progress("Sampling", count, done=start)
-        parts = wanted.seeds[start:], wanted.conditions(start, count)
-        for images in sampler.batches(*parts, truncation):
+        seeds, conditions = wanted.seeds[start:], wanted.conditions(start, count)
+        for images in maker.sampled_batches(seeds, 0, conditions, truncation):
             target.write(folder, start, to_uint8(images))
             start += len(images)
             progress.add(len(images))

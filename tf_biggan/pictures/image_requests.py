@@ -28,7 +28,7 @@ OF_CLASSES = ("classes", "class_mix", "num_per_class")
 
 
 @dataclasses.dataclass(frozen=True)
-class WantedImages:
+class ImageRequest:
     """Images in the order in which they are made.
 
     Attributes:
@@ -60,7 +60,7 @@ class WantedImages:
         return hashlib.sha256(b"/".join(rows)).hexdigest()
 
 
-def wanted_images(config: SampleConfig, lookup: ClassLookup) -> WantedImages:
+def requested_images(config: SampleConfig, lookup: ClassLookup) -> ImageRequest:
     """The images that the settings ask for.
 
     Raises:
@@ -95,7 +95,7 @@ def _by_class(config, classes, lookup, in_picture):
     rows = tuple(row_name(label, lookup) for label in classes)
     labels = np.repeat(np.array(classes, np.int32), each)
     described = describe_classes(classes, lookup)
-    return WantedImages(all_seeds, labels, None, each, rows, described | _described(all_seeds))
+    return ImageRequest(all_seeds, labels, None, each, rows, described | _described(all_seeds))
 
 
 def _balanced(classes, count):
@@ -114,7 +114,7 @@ def _each_once(config, classes, lookup):
     labels = _balanced(classes, len(seeds)) if classes else None
     described = describe_classes(classes, lookup) if classes else {}
     columns = min(COLUMNS, len(seeds))
-    return WantedImages(seeds, labels, None, columns, None, described | _described(seeds))
+    return ImageRequest(seeds, labels, None, columns, None, described | _described(seeds))
 
 
 def _mixed(config, lookup):
@@ -126,7 +126,7 @@ def _mixed(config, lookup):
     weights = mix_weights(mix, lookup.num_classes)
     described = {"class_mix": named} | _described(seeds)
     rows = None if columns < len(seeds) else (title,)
-    return WantedImages(seeds, None, weights, columns, rows, described)
+    return ImageRequest(seeds, None, weights, columns, rows, described)
 
 
 def row_name(label: int, lookup: ClassLookup) -> str:

@@ -18,21 +18,19 @@ from tf_biggan.cli.interpolate_settings import (
     SHEET_MIDPOINTS,
     InterpolateConfig,
 )
-from tf_biggan.cli.progress import Progress
 from tf_biggan.cli.seeds import parse_seeds
 from tf_biggan.data.classes import ClassLookup
-from tf_biggan.files.png import save_png, to_uint8
+from tf_biggan.files.png import save_png
 from tf_biggan.generation.end_points import (
     EndPoint,
     parse_end_points,
     point_name,
     random_routes,
 )
-from tf_biggan.generation.image_maker import ImageMaker
-from tf_biggan.generation.model_choice import open_drawing_model
+from tf_biggan.generation.image_maker import ImageMaker, pixels_with_progress
 from tf_biggan.generation.paths import Frames, PathPlan
 from tf_biggan.pictures.animations import ENDINGS, check_animation_path, save_animation
-from tf_biggan.pictures.description import as_text, describe
+from tf_biggan.pictures.models import as_text, describe, image_maker_of, open_model_of
 from tf_biggan.pictures.output_paths import check_output_file
 from tf_biggan.pictures.sheets import SMALLEST_CELL, captioned, sheet
 from tf_biggan.store.opened_model import OpenedModel
@@ -49,15 +47,15 @@ def interpolate(config: InterpolateConfig) -> None:
     check_output_file(config.output, (SHEET_ENDING, *ENDINGS))
     if config.animates:
         check_animation_path(config.output)
-    opened = open_drawing_model(config)
+    opened = open_model_of(config)
     lookup = ClassLookup(opened.class_names, opened.generator.num_classes)
     plan = _plan(config, ANIMATION_MIDPOINTS if config.animates else SHEET_MIDPOINTS)
     routes = [plan.route(points) for points in _points(config, lookup)]
     _check_points(routes, opened)
     _check_truncation(routes, plan)
-    maker = ImageMaker(opened.generator, config.batch_size)
+    maker = image_maker_of(config, opened)
     paths = [plan.frames(route, maker) for route in routes]
-    images = frame_images(paths, maker, config.bn)
+    images = frame_images(paths, maker)
     names = [_names(route, plan, lookup) for route in routes]
     description = describe(opened, _settings(config, plan, names))
     text = as_text(description)
@@ -69,19 +67,14 @@ def interpolate(config: InterpolateConfig) -> None:
     print(*_notes(routes, description), f"Written: {config.output}", sep="\n")
 
 
-def frame_images(paths: Sequence[Frames], maker: ImageMaker, bn: str) -> np.ndarray:
+def frame_images(paths: Sequence[Frames], maker: ImageMaker) -> np.ndarray:
     """Images of every frame of every path: uint8 [R, F, H, W, C]; paths have as many frames."""
     z = np.concatenate([path.z for path in paths])
     conditional = paths[0].embeddings is not None
     embeddings = np.concatenate([path.embeddings for path in paths]) if conditional else None
-    statistics = np.concatenate([path.truncation for path in paths]) if bn == "table" else None
-    progress = Progress("Interpolation", len(z))
-    made = []
-    for batch in maker.batches(z, embeddings, statistics):
-        made.append(to_uint8(batch))
-        progress.add(len(batch))
-    progress.close()
-    images = np.concatenate(made)
+    truncations = np.concatenate([path.truncation for path in paths])
+    batches = maker.batches(z, truncation=truncations, embeddings=embeddings)
+    images = pixels_with_progress(batches, len(z), "Interpolation")
     return images.reshape(len(paths), -1, *images.shape[1:])
 
 

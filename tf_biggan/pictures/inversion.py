@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from tf_biggan import checks
 from tf_biggan.cli.progress import Progress
-from tf_biggan.generation.image_maker import ImageMaker, latents_of_seeds
-from tf_biggan.generation.latents import SCALED_LIMIT
+from tf_biggan.generation.image_maker import ImageMaker
+from tf_biggan.generation.latents import SCALED_LIMIT, latents_of_seeds
 
 # Pixels are compared at full size and averaged over squares of these sides.
 POOLED_SIDES = (2, 4, 8)
@@ -166,7 +166,7 @@ class _Search:
     def _found(self, z, classes=None) -> Found:
         weights = None if classes is None else self._class_weights(classes).numpy()
         embeddings = None if weights is None else weights @ self._table
-        images = self._maker.images(z.numpy(), embeddings, self._statistics)
+        images = self._maker.images(z.numpy(), truncation=self._statistics, embeddings=embeddings)
         values = np.nan_to_num(psnr(images, self._target[0].numpy()), nan=-np.inf)
         best = int(np.argmax(values))
         return Found(
@@ -191,7 +191,7 @@ class _Search:
             embeddings = self._table[of_candidates]
         progress = Progress("Looking for starts", count)
         losses = []
-        for images in self._maker.batches(z, embeddings, self._statistics):
+        for images in self._maker.batches(z, truncation=self._statistics, embeddings=embeddings):
             losses.append(_pixel_loss(images, self._target).numpy())
             progress.add(len(images))
         progress.close()

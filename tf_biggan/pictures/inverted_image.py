@@ -17,10 +17,14 @@ from tf_biggan.evaluation.features.image_sets import SourceImages
 from tf_biggan.files.png import save_png, to_uint8
 from tf_biggan.generation.end_points import class_name
 from tf_biggan.generation.found_latents import ENDING, InvertedImage, write_inverted
-from tf_biggan.generation.image_maker import ImageMaker
-from tf_biggan.generation.model_choice import open_drawing_model
-from tf_biggan.pictures.description import as_text, describe, describe_latents
 from tf_biggan.pictures.inversion import Descent, FeatureFunction, Found, invert
+from tf_biggan.pictures.models import (
+    as_text,
+    describe,
+    describe_latents,
+    image_maker_of,
+    open_model_of,
+)
 from tf_biggan.pictures.output_paths import check_output_file
 from tf_biggan.pictures.sheets import sheet
 from tf_biggan.store.opened_model import OpenedModel
@@ -77,7 +81,7 @@ def invert_file(config: InvertConfig) -> None:
     """
     check_output_file(config.output, (ENDING,))
     _check_picture(config)
-    opened = open_drawing_model(config)
+    opened = open_model_of(config)
     generator = opened.generator
     shape = (*generator.image_size, generator.image_channels)
     pixels, done = read_target(config.image, shape[:2], shape[2])
@@ -88,8 +92,7 @@ def invert_file(config: InvertConfig) -> None:
     print(f"Compared by: {by}")
     descent = descent_of(config)
     target = pixels / np.float32(127.5) - 1
-    maker = ImageMaker(generator, config.batch_size)
-    found = invert(maker, target, descent, labels, features)
+    found = invert(image_maker_of(config, opened), target, descent, labels, features)
     _write(config, opened, pixels, found, descent, by, lookup)
 
 

@@ -35,9 +35,13 @@ from tf_biggan.evaluation.scores.precision_recall import NearestRows
 from tf_biggan.files.atomic import write_text
 from tf_biggan.files.png import save_png, to_uint8
 from tf_biggan.generation.end_points import EndPoint, point_name
-from tf_biggan.generation.image_maker import ImageMaker, latents_of_seeds
-from tf_biggan.generation.model_choice import open_drawing_model
-from tf_biggan.pictures.description import as_text, describe, describe_latents
+from tf_biggan.pictures.models import (
+    as_text,
+    describe,
+    describe_latents,
+    image_maker_of,
+    open_model_of,
+)
 from tf_biggan.pictures.output_paths import check_output_file
 from tf_biggan.pictures.sheets import captioned, sheet
 from tf_biggan.store.opened_model import OpenedModel
@@ -61,13 +65,11 @@ def made_samples(config: NeighboursConfig, opened: OpenedModel) -> tuple[ImageSe
         labels = range(min(MOST_CLASSES, lookup.num_classes))
     points = [EndPoint(label, seed) for label in (labels or (None,)) for seed in seeds]
     truncation = config.truncation_ends()[0]
-    z = latents_of_seeds(
-        [point.seed for point in points], generator.latent_dim, truncation, config.truncation_mode
-    )
     of_points = [point.label for point in points] if lookup.num_classes else None
-    maker = ImageMaker(generator, config.batch_size)
-    statistics = truncation if config.bn == "table" else None
-    pixels = to_uint8(maker.images(z, maker.embeddings(of_points), statistics))
+    made = image_maker_of(config, opened).sampled_batches(
+        [point.seed for point in points], 0, of_points, truncation
+    )
+    pixels = to_uint8(np.concatenate(list(made)))
     samples = ArrayImages("samples", pixels, of_points)
     samples.class_names, samples.cached = opened.class_names, False
     return samples, [point_name(point, point, lookup) for point in points]
@@ -260,7 +262,7 @@ def draw_neighbours(config: NeighboursConfig) -> None:
     check_output_file(table, (TABLE_ENDING,))
     opened = None
     if config.model is not None:
-        opened = open_drawing_model(config)
+        opened = open_model_of(config)
     source = open_real_images(
         config.reference, config.reference_split, config.data_dir, config.download, config.model
     )

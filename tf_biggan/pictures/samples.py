@@ -19,12 +19,17 @@ from tf_biggan.cli.sample_settings import (
 )
 from tf_biggan.data.classes import ClassLookup
 from tf_biggan.files.png import save_png
-from tf_biggan.generation.model_choice import open_drawing_model
-from tf_biggan.generation.sampler import Sampler
+from tf_biggan.generation.image_maker import ImageMaker, pixels_with_progress
 from tf_biggan.pictures.animations import check_animation_path, save_animation
-from tf_biggan.pictures.description import as_text, describe, describe_latents
 from tf_biggan.pictures.image_output import ImageArchive, ImageFolder, stream
-from tf_biggan.pictures.image_requests import WantedImages, wanted_images
+from tf_biggan.pictures.image_requests import ImageRequest, requested_images
+from tf_biggan.pictures.models import (
+    as_text,
+    describe,
+    describe_latents,
+    image_maker_of,
+    open_model_of,
+)
 from tf_biggan.pictures.output_paths import check_output_place, output_folder
 from tf_biggan.pictures.sheets import MODES, SMALLEST_CELL, captioned, sheet
 from tf_biggan.store.checkpoints import (
@@ -50,22 +55,22 @@ def sample(config: SampleConfig) -> None:
     if kind == ANIMATION:
         _animate(config, path)
         return
-    opened = open_drawing_model(config)
-    wanted = _wanted(config, opened)
-    sampler = _sampler(config, opened)
-    description = describe(opened, _settings(config, wanted))
+    opened = open_model_of(config)
+    request = _request(config, opened)
+    maker = image_maker_of(config, opened)
+    description = describe(opened, _settings(config, request))
     truncation = config.truncation_ends()[0]
     if kind != SHEET:
         opener = ImageArchive if kind == ARCHIVE else ImageFolder
-        target = opener(path, wanted, opened, description)
-        print(stream(target, wanted, sampler, truncation))
+        target = opener(path, request, opened, description)
+        print(stream(target, request, maker, truncation))
         return
     columns = config.truncation_columns()
-    check_page(wanted, len(columns or range(wanted.columns)), opened.generator.image_size)
+    check_page(request, len(columns or range(request.columns)), opened.generator.image_size)
     if columns is None:
-        page = samples_page(sampler, wanted, truncation)
+        page = samples_page(maker, request, truncation)
     else:
-        page = truncations_page(sampler, wanted, columns)
+        page = truncations_page(maker, request, columns)
     save_png(page, path, as_text(description))
     print(f"Written: {path} ({_summary(config, description)})")
 
@@ -87,16 +92,17 @@ def _animate(config: SampleConfig, path: str) -> None:
     progress = Progress("Progress", len(iterations), unit="checkpoints")
     for iteration in iterations:
         try:
-            opened = open_drawing_model(config, iteration)
+            opened = open_model_of(config, iteration)
         except UnreadableCheckpoint as error:
             say_on_stderr(f"Left out: {error}")
             unreadable.append(iteration)
             continue
-        wanted = _wanted(config, opened)
-        check_page(wanted, wanted.columns, opened.generator.image_size)
-        page = samples_page(_sampler(config, opened), wanted, config.truncation_ends()[0])
+        request = _request(config, opened)
+        maker = image_maker_of(config, opened)
+        check_page(request, request.columns, opened.generator.image_size)
+        page = samples_page(maker, request, config.truncation_ends()[0])
         frames.append(with_iteration(page, iteration))
-        description = describe(opened, _settings(config, wanted))
+        description = describe(opened, _settings(config, request))
         progress.add(1)
     progress.close()
     iterations = [iteration for iteration in iterations if iteration not in unreadable]
@@ -116,20 +122,16 @@ def _animate(config: SampleConfig, path: str) -> None:
     print(f"Written: {path} ({len(frames)} checkpoints, {told})")
 
 
-def _wanted(config: SampleConfig, opened: OpenedModel) -> WantedImages:
-    return wanted_images(config, ClassLookup(opened.class_names, opened.generator.num_classes))
+def _request(config: SampleConfig, opened: OpenedModel) -> ImageRequest:
+    return requested_images(config, ClassLookup(opened.class_names, opened.generator.num_classes))
 
 
-def _sampler(config: SampleConfig, opened: OpenedModel) -> Sampler:
-    return Sampler(opened, config.truncation_mode, config.bn, config.batch_size)
-
-
-def _settings(config: SampleConfig, wanted: WantedImages) -> dict[str, object]:
+def _settings(config: SampleConfig, request: ImageRequest) -> dict[str, object]:
     columns = config.truncation_columns()
     drawn = describe_latents(
         config.truncation_ends()[0] if columns is None else list(columns), config.truncation_mode
     )
-    settings = {**wanted.description, **drawn, "bn": config.bn}
+    settings = {**request.description, **drawn, "bn": config.bn}
     if config.bn == "batch":
         settings["bn_batch_size"] = config.batch_size
     return settings
@@ -153,10 +155,10 @@ def _summary(config: SampleConfig, description) -> str:
 MOST_PIXELS = 80_000_000
 
 
-def check_page(wanted: WantedImages, columns: int, image_size: tuple[int, int]) -> None:
+def check_page(request: ImageRequest, columns: int, image_size: tuple[int, int]) -> None:
     """Raises ValueError if a page of that many columns for each row would be too large to show."""
     factor = max(1, -(-SMALLEST_CELL // min(image_size)))
-    count = len(wanted.seeds) // wanted.columns * columns
+    count = len(request.seeds) // request.columns * columns
     pixels = count * factor**2 * image_size[0] * image_size[1]
     checks.require(
         pixels <= MOST_PIXELS,
@@ -167,25 +169,30 @@ def check_page(wanted: WantedImages, columns: int, image_size: tuple[int, int]) 
     )
 
 
-def samples_page(sampler: Sampler, wanted: WantedImages, truncation: float | None) -> Image.Image:
+def samples_page(maker: ImageMaker, request: ImageRequest, truncation: float | None) -> Image.Image:
     """Classes as rows, seeds as columns; or all images in reading order."""
-    count = len(wanted.seeds)
-    images = sampler.images(wanted.seeds, wanted.conditions(0, count), truncation)
-    return sheet(images, wanted.columns, wanted.row_labels)
+    images = _pixels(maker, request, truncation)
+    return sheet(images, request.columns, request.row_labels)
 
 
 def truncations_page(
-    sampler: Sampler, wanted: WantedImages, truncations: Sequence[float]
+    maker: ImageMaker, request: ImageRequest, truncations: Sequence[float]
 ) -> Image.Image:
     """The images as rows, truncations as columns."""
-    count = len(wanted.seeds)
+    names = [f"{truncation:g}" for truncation in truncations]
     columns = [
-        sampler.images(wanted.seeds, wanted.conditions(0, count), truncation, f"Truncation {name}")
-        for truncation, name in ((t, f"{t:g}") for t in truncations)
+        _pixels(maker, request, truncation, f"Truncation {name}")
+        for truncation, name in zip(truncations, names, strict=True)
     ]
     images = np.stack(columns, axis=1).reshape(-1, *columns[0].shape[1:])
-    names = [f"{truncation:g}" for truncation in truncations]
-    return sheet(images, len(truncations), wanted.row_labels, column_labels=names)
+    return sheet(images, len(truncations), request.row_labels, column_labels=names)
+
+
+def _pixels(maker, request, truncation, title="Sampling") -> np.ndarray:
+    """Returns all requested images, uint8 [N, H, W, C]."""
+    count = len(request.seeds)
+    batches = maker.sampled_batches(request.seeds, 0, request.conditions(0, count), truncation)
+    return pixels_with_progress(batches, count, title)
 
 
 def with_iteration(page: Image.Image, iteration: int) -> Image.Image:

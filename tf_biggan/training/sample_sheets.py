@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
 from tf_biggan.data.source import Source
 from tf_biggan.evaluation.features.image_sets import SourceImages
 from tf_biggan.files.atomic import remove_leftovers
 from tf_biggan.files.png import save_png, to_uint8
+from tf_biggan.generation.image_maker import ImageMaker
 from tf_biggan.networks.generator import Generator
-from tf_biggan.pictures import sheets
+from tf_biggan.pictures.sheets import sheet
 
 COLUMNS = 10
 MAX_ROWS = 10
@@ -41,9 +41,9 @@ class SampleSheets:
         self._classes = classes
         self._row_labels = [class_names[index] for index in classes] if class_names else None
         random = np.random.RandomState(seed)
-        z = random.standard_normal((rows, COLUMNS, generator.latent_dim)).astype(np.float32)
-        self._rows = list(zip(z, classes, strict=True))
-        self._generate = tf.function(self._generator)
+        z = random.standard_normal((rows * COLUMNS, generator.latent_dim))
+        self._z = z.astype(np.float32)
+        self._maker = ImageMaker(generator, batch_size=COLUMNS)
 
     def is_drawn(self, iteration: int) -> bool:
         """Returns whether there is a sheet of that iteration."""
@@ -68,21 +68,19 @@ class SampleSheets:
         taken = SourceImages(source, size, channels).take(np.concatenate(rows))
         for row, images_of_row in zip(pixels, np.split(taken, _ends(rows)), strict=True):
             row[: len(images_of_row)] = images_of_row
-        sheet = sheets.sheet(pixels.reshape(-1, *size, channels), COLUMNS, self._row_labels)
+        page = sheet(pixels.reshape(-1, *size, channels), COLUMNS, self._row_labels)
         name = source.name.encode("ascii", "backslashreplace").decode()
-        save_png(sheet, path, {"dataset": name})
+        save_png(page, path, {"dataset": name})
 
     def draw(self, iteration: int) -> tuple[str, Image.Image]:
         """Writes the sheet of the generator as it is; returns its path and the sheet."""
         os.makedirs(self._folder, exist_ok=True)
-        rows = []
-        for z, label in self._rows:
-            labels = np.full(COLUMNS, label) if self._row_labels else None
-            rows.append(self._generate(z, labels, training=False).numpy())
-        sheet = sheets.sheet(to_uint8(np.concatenate(rows)), COLUMNS, self._row_labels)
+        labels = np.repeat(self._classes, COLUMNS) if self._row_labels else None
+        pixels = to_uint8(self._maker.images(self._z, labels))
+        page = sheet(pixels, COLUMNS, self._row_labels)
         path = self._path(iteration)
-        save_png(sheet, path, {"iteration": str(iteration), "bn": "running", "z": "N(0, I)"})
-        return path, sheet
+        save_png(page, path, {"iteration": str(iteration), "bn": "running", "z": "N(0, I)"})
+        return path, page
 
     def _path(self, iteration):
         return os.path.join(self._folder, f"iteration-{iteration:07d}.png")

@@ -16,7 +16,7 @@ from tf_biggan.data.source import Source
 from tf_biggan.evaluation.comparison import Comparison
 from tf_biggan.evaluation.evaluator import Evaluator
 from tf_biggan.evaluation.features.cache import cache_folder
-from tf_biggan.evaluation.features.generated_images import Drawing, GeneratedImages
+from tf_biggan.evaluation.features.generated_images import GeneratedImages, Sampling
 from tf_biggan.evaluation.features.image_sets import SourceImages
 from tf_biggan.evaluation.metrics import ReferenceFeatures, score_name
 from tf_biggan.evaluation.protocol import DEFAULT
@@ -85,10 +85,10 @@ class RunEvaluation:
         self._class_names = complete_names(source.class_names, config.model.num_classes)
         shape = (*generator.image_size, generator.image_channels)
         data = SourceImages(source, shape[:2], shape[2])
-        drawing = Drawing(settings.eval_images, settings.seed, label_sampling=_labels(config))
+        sampling = Sampling(settings.eval_images, settings.seed, label_sampling=_labels(config))
         self._images = GeneratedImages(
             generator,
-            drawing,
+            sampling,
             strategy,
             BATCH_SIZE,
             {"path": run_dir},

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_biggan.evaluation.features.generated_images import Drawing, GeneratedImages
+from tf_biggan.evaluation.features.generated_images import GeneratedImages, Sampling
 from tf_biggan.files.hashes import folder_sha256
 from tf_biggan.files.png import to_uint8
-from tf_biggan.generation import batch_norms
+from tf_biggan.generation import image_maker
 from tf_biggan.generation import latents as truncation
 from tf_biggan.generation.standing_statistics import copy_generator
 from tf_biggan.networks.generator import Generator
@@ -24,10 +24,10 @@ def generator():
     return made
 
 
-def images_of(generator, strategy=None, batch_size=4, counts=None, **drawing):
+def images_of(generator, strategy=None, batch_size=4, counts=None, **sampling):
     return GeneratedImages(
         generator,
-        Drawing(**{"count": 9, **drawing}),
+        Sampling(**{"num_images": 9, **sampling}),
         strategy or tf.distribute.get_strategy(),
         batch_size,
         {"path": "here"},
@@ -52,13 +52,13 @@ def test_images_are_the_generators_of_latents_by_index(generator, mirrored_strat
     assert_same_pixels(pixels_of(images), expected)
     assert images.description["truncation"] == 0.5 and images.description["seed"] == 3
     # Neither batches nor replicas nor the count change an image.
-    other = images_of(generator, mirrored_strategy, 3, seed=3, truncation=0.5, count=7)
+    other = images_of(generator, mirrored_strategy, 3, seed=3, truncation=0.5, num_images=7)
     assert_same_pixels(pixels_of(other), expected[:7])
 
 
 def test_batch_statistics_are_those_of_a_batch_and_move_nothing(generator):
     before = {p: np.asarray(v).copy() for p, v in variables_by_path(generator).items()}
-    images = images_of(generator, bn="batch", count=8)
+    images = images_of(generator, bn="batch", num_images=8)
     pixels = pixels_of(images)
     for path, variable in variables_by_path(generator).items():
         np.testing.assert_array_equal(variable, before[path], err_msg=path)
@@ -77,13 +77,13 @@ def test_standing_statistics_are_of_the_truncation(generator, monkeypatch):
         drawn.extend(batches)
         return given
 
-    monkeypatch.setattr(batch_norms, "with_standing_statistics", recorded)
-    images = images_of(generator, bn="standing", truncation=0.1, count=1)
+    monkeypatch.setattr(image_maker, "with_standing_statistics", recorded)
+    images = images_of(generator, bn="standing", truncation=0.1, num_images=1)
     next(images.batches(1))
-    assert len(drawn) == batch_norms.STANDING_BATCHES
+    assert len(drawn) == image_maker.STANDING_BATCHES
     z, labels = drawn[1]
-    assert z.shape == (batch_norms.STANDING_BATCH_SIZE, 8) and set(labels) == {0, 1, 2}
-    indices = batch_norms.STANDING_START + np.arange(64, 128)
+    assert z.shape == (image_maker.STANDING_BATCH_SIZE, 8) and set(labels) == {0, 1, 2}
+    indices = image_maker.STANDING_START + np.arange(64, 128)
     np.testing.assert_array_equal(z, truncation.latents(0, indices, 8, 0.1))
     assert images.description["standing_batches"] == [100, 64]
     # No image that is scored may take part in the statistics it is scored with.
@@ -97,14 +97,14 @@ def test_labels(generator):
     assert balanced.labels.tolist() == [0, 1, 2] * 3
     of_data = images_of(generator, label_sampling="data", counts=np.array([0, 10, 0]))
     assert set(of_data.labels) == {1}
-    with pytest.raises(ValueError, match="a reference of the model's classes"):
+    with pytest.raises(ValueError, match="a reference with the classes of the model"):
         images_of(generator, label_sampling="data", counts=np.array([1, 1]))
 
 
 def test_the_recipe_says_what_images_depend_on(generator):
     recipes = {
-        images_of(generator, **drawing).recipe
-        for drawing in ({}, {"seed": 1}, {"truncation": 1.0}, {"label_sampling": "balanced"})
+        images_of(generator, **sampling).recipe
+        for sampling in ({}, {"seed": 1}, {"truncation": 1.0}, {"label_sampling": "balanced"})
     }
     assert len(recipes) == 4 and images_of(generator, batch_size=7).recipe in recipes
     other = copy_generator(generator)
@@ -135,7 +135,7 @@ def test_a_saved_model_is_drawn_from_as_well(tmp_path):
     loaded = SavedModelGenerator(str(tmp_path))
     images = GeneratedImages(
         loaded,
-        Drawing(9, truncation=0.5, label_sampling="balanced"),
+        Sampling(9, truncation=0.5, label_sampling="balanced"),
         tf.distribute.get_strategy(),
         4,
         {"path": str(tmp_path)},
@@ -145,22 +145,22 @@ def test_a_saved_model_is_drawn_from_as_well(tmp_path):
     assert_same_pixels(pixels[:, 0, ::2, 0], to_uint8(np.tanh(z)))
     np.testing.assert_array_equal(pixels[:, 1, 0, 0], [128, 128, 191] * 3)
     assert images.description["model"]["sha256"] == folder_sha256(tmp_path)
-    with pytest.raises(ValueError, match="can have its statistics taken anew"):
+    with pytest.raises(ValueError, match="keeps its own batch-norm statistics"):
         GeneratedImages(
-            loaded, Drawing(1, bn="standing"), tf.distribute.get_strategy(), 4, {"path": "p"}
+            loaded, Sampling(1, bn="standing"), tf.distribute.get_strategy(), 4, {"path": "p"}
         )
 
 
 @pytest.mark.parametrize(
-    "drawing, message",
+    "sampling, message",
     [
-        (dict(count=0), "`num_images` must be an integer from 1"),
+        (dict(num_images=0), "`num_images` must be an integer from 1"),
         (dict(truncation=2.0), "`truncation` must be above 0 and"),
         (dict(seed=2**30), "`seed` must be an integer from 0 to 1073741823"),
-        (dict(bn="table"), "`bn` must be one of running, batch, standing"),
+        (dict(bn="arc"), "`bn` must be one of table, running, batch, standing"),
         (dict(label_sampling="all"), "`label_sampling` must be one of"),
     ],
 )
-def test_settings_that_mean_nothing(drawing, message):
+def test_settings_that_mean_nothing(sampling, message):
     with pytest.raises(ValueError, match=message):
-        Drawing(**{"count": 1, **drawing})
+        Sampling(**{"num_images": 1, **sampling})

@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 
 from tf_biggan.files.png import to_uint8
-from tf_biggan.generation import batch_norms
+from tf_biggan.generation import image_maker
 from tf_biggan.generation import latents as truncations
-from tf_biggan.generation.image_maker import latents_of_seeds
-from tf_biggan.generation.sampler import Sampler
+from tf_biggan.generation.image_maker import ImageMaker, pixels_with_progress
+from tf_biggan.generation.latents import latents_of_seeds
 from tf_biggan.generation.standing_statistics import copy_generator
 from tf_biggan.networks.generator import Generator
 from tf_biggan.networks.network import variables_by_path
@@ -71,9 +71,14 @@ def exported(generator, tmp_path_factory):
     return open_model(path)
 
 
+def maker_of(opened, bn="table", batch_size=4):
+    path = opened.description["path"]
+    return ImageMaker(opened.generator, bn=bn, batch_size=batch_size, path=path)
+
+
 def made_by(opened, truncation=0.5, bn="table", batch_size=4, seeds=SEEDS, conditions=LABELS):
-    sampler = Sampler(opened, "scale", bn, batch_size)
-    return np.concatenate(list(sampler.batches(seeds, conditions, truncation)))
+    maker = maker_of(opened, bn, batch_size)
+    return np.concatenate(list(maker.sampled_batches(seeds, 0, conditions, truncation)))
 
 
 def test_every_kind_of_model_and_batch_gives_the_same_images(generator, opened, exported):
@@ -87,7 +92,8 @@ def test_every_kind_of_model_and_batch_gives_the_same_images(generator, opened, 
     # An image is its seed's and class's, wherever it stands.
     alone = made_by(opened, seeds=SEEDS[5:6], conditions=LABELS[5:6])
     np.testing.assert_allclose(alone[0], expected[5], atol=1e-5)
-    pixels = Sampler(opened, "scale", "table", 4).images(SEEDS, LABELS, 0.5)
+    batches = maker_of(opened).sampled_batches(SEEDS, 0, LABELS, 0.5)
+    pixels = pixels_with_progress(batches, len(SEEDS), "Sampling")
     assert np.abs(pixels.astype(int) - to_uint8(expected)).max() <= 1
 
 
@@ -114,7 +120,7 @@ def test_a_last_batch_of_batch_statistics_is_filled_with_other_images(generator,
     conditions = np.eye(3, dtype=np.float32)[LABELS] if soft else LABELS
     images = made_by(opened, bn="batch", conditions=conditions.tolist())
     # Nine images in batches of four: the last has one, and three of random latents and classes.
-    indices = batch_norms.STANDING_START + np.arange(3)
+    indices = image_maker.STANDING_START + np.arange(3)
     z = [
         latents_of_seeds(SEEDS[8:], 8, 0.5, "scale"),
         truncations.latents(0, indices, 8, 0.5).numpy(),
@@ -133,18 +139,18 @@ def test_standing_statistics_are_taken_once_for_every_truncation(opened, monkeyp
         drawn.append([next(batches)])
         return given
 
-    monkeypatch.setattr(batch_norms, "with_standing_statistics", recorded)
-    sampler = Sampler(opened, "scale", "standing", 4)
+    monkeypatch.setattr(image_maker, "with_standing_statistics", recorded)
+    maker = maker_of(opened, "standing")
     for truncation in (0.5, 0.1, 0.5):
-        sampler.images(SEEDS, LABELS, truncation)
+        list(maker.sampled_batches(SEEDS, 0, LABELS, truncation))
     assert len(drawn) == 2
     z, labels = drawn[1][0]
-    indices = batch_norms.STANDING_START + np.arange(batch_norms.STANDING_BATCH_SIZE)
+    indices = image_maker.STANDING_START + np.arange(image_maker.STANDING_BATCH_SIZE)
     np.testing.assert_array_equal(z, truncations.latents(0, indices, 8, 0.1))
     assert set(labels) == {0, 1, 2}
 
 
 @pytest.mark.parametrize("bn", ["batch", "standing"])
 def test_a_saved_model_has_its_own_statistics_alone(exported, bn):
-    with pytest.raises(ValueError, match=r"can have its statistics taken anew.*exported'"):
-        Sampler(exported, "scale", bn, 4)
+    with pytest.raises(ValueError, match=r"keeps its own batch-norm statistics.*exported'"):
+        maker_of(exported, bn)

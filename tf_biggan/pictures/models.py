@@ -1,0 +1,84 @@
+"""What all picture commands do with their model: open it, make images with it, describe it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import tf_biggan
+from tf_biggan import checks
+from tf_biggan.cli.shared_settings import GenerationSettings
+from tf_biggan.evaluation.features.generated_images import weights_sha256
+from tf_biggan.generation.image_maker import ImageMaker
+from tf_biggan.store.opened_model import OpenedModel, open_model
+
+
+def open_model_of(settings: GenerationSettings, iteration: int | None = None) -> OpenedModel:
+    """Opens the model that the settings of a command name.
+
+    Args:
+      settings: Settings of the command.
+      iteration: Checkpoint of a run to open in place of the settings' own.
+
+    Raises:
+      ValueError: `open_model` fails, or the truncation mode is not that of the statistics in an
+        exported SavedModel.
+    """
+    iteration = settings.iteration if iteration is None else iteration
+    opened = open_model(settings.model, raw=settings.raw, iteration=iteration)
+    metadata = getattr(opened.generator, "metadata", {})
+    mode = metadata.get("truncation_mode", settings.truncation_mode)
+    checks.require(
+        settings.truncation is None or mode == settings.truncation_mode,
+        f"this SavedModel was exported with --truncation_mode={mode}; use the same value",
+        model=settings.model,
+        truncation_mode=settings.truncation_mode,
+    )
+    return opened
+
+
+def image_maker_of(settings: GenerationSettings, opened: OpenedModel) -> ImageMaker:
+    """Returns the `ImageMaker` of a model with the settings' batch size and statistics.
+
+    Raises:
+      ValueError: The model does not support the settings' `bn`.
+    """
+    return ImageMaker(
+        opened.generator,
+        bn=settings.bn,
+        truncation_mode=settings.truncation_mode,
+        batch_size=settings.batch_size,
+        path=opened.description["path"],
+    )
+
+
+def describe(opened: OpenedModel, settings: Mapping[str, object]) -> dict[str, object]:
+    """Returns JSON values that describe images: software, model, hash of its weights, settings."""
+    model = opened.description
+    return {
+        "software": f"tf_biggan {tf_biggan.__version__}",
+        "model": model["path"],
+        **{name: model[name] for name in ("kind", "weights", "iteration") if name in model},
+        "sha256": weights_sha256(opened.generator, model["path"]),
+        **settings,
+    }
+
+
+def describe_latents(truncation, mode: str) -> dict[str, object]:
+    """Returns the entries of a description that say how latents were sampled.
+
+    Args:
+      truncation: A number or a list of numbers; None for N(0, I).
+      mode: Meaning of the truncation.
+    """
+    if truncation is None:
+        return {"z": "N(0, I)"}
+    return {"truncation": truncation, "truncation_mode": mode}
+
+
+def as_text(description: Mapping[str, object]) -> dict[str, str]:
+    """Returns a description as text by keyword, as PNG files and animations store it."""
+    return {
+        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for name, value in description.items()
+    }
