@@ -22,7 +22,7 @@ COUNT, BATCH_SIZE = 6, 4
 MODES = ("table", "running", "batch", "standing")
 
 
-class StopAfterImages(Exception):
+class ImagesMadeError(Exception):
     """Ends the evaluation once its images are made."""
 
 
@@ -84,11 +84,11 @@ def evaluated(monkeypatch, **settings):
         def __init__(self, *arguments, **options):
             super().__init__(*arguments, **options)
             made.append(np.concatenate(list(self.batches(COUNT))))
-            raise StopAfterImages
+            raise ImagesMadeError
 
     monkeypatch.setattr(run_evaluation, "GeneratedImages", Recorded)
     common = dict(model="m", num_images=COUNT, batch_size=BATCH_SIZE, reference="digits")
-    with pytest.raises(StopAfterImages):
+    with pytest.raises(ImagesMadeError):
         run_evaluation.evaluate(EvaluateConfig(**common, **settings))
     return made[0]
 
