@@ -22,7 +22,7 @@ from tf_biggan.evaluation.run_evaluation import evaluate
 from tf_biggan.exporting.exporter import export
 from tf_biggan.exporting.model_card import description
 from tf_biggan.pictures.interpolations import interpolate
-from tf_biggan.pictures.inverted_image import invert_file
+from tf_biggan.pictures.inversions import invert_file
 from tf_biggan.pictures.nearest_images import draw_neighbours
 from tf_biggan.pictures.samples import sample
 from tf_biggan.serving.server import serve

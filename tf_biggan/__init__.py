@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # What editors and type checkers see; the tables below are wh
     from tf_biggan.networks.discriminator import Discriminator
     from tf_biggan.networks.generator import Generator
     from tf_biggan.pictures.interpolations import interpolate
-    from tf_biggan.pictures.inverted_image import invert_file as invert
+    from tf_biggan.pictures.inversions import invert_file as invert
     from tf_biggan.pictures.nearest_images import draw_neighbours as neighbours
     from tf_biggan.pictures.samples import sample
     from tf_biggan.store.opened_model import open_model
@@ -67,7 +67,7 @@ _WITH_TENSORFLOW = {
     "evaluate": "tf_biggan.evaluation.run_evaluation:evaluate",
     "export": "tf_biggan.exporting.exporter:export",
     "interpolate": "tf_biggan.pictures.interpolations:interpolate",
-    "invert": "tf_biggan.pictures.inverted_image:invert_file",
+    "invert": "tf_biggan.pictures.inversions:invert_file",
     "latents": "tf_biggan.generation.latents:latents",
     "make_dataset": "tf_biggan.data.pipeline:make_dataset",
     "neighbours": "tf_biggan.pictures.nearest_images:draw_neighbours",

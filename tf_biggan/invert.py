@@ -17,7 +17,7 @@ from tf_biggan.cli.terminal import quiet_tensorflow
 def main(config: InvertConfig) -> int:
     """Runs the command and returns its exit code."""
     quiet_tensorflow()
-    from tf_biggan.pictures.inverted_image import invert_file
+    from tf_biggan.pictures.inversions import invert_file
 
     invert_file(config)
     return 0

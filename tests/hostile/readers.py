@@ -51,7 +51,7 @@ def _images(path, output):
 
 
 def _invert(path, output):
-    from tf_biggan.pictures.inverted_image import read_target
+    from tf_biggan.pictures.inversions import read_target
 
     read_target(path, (8, 8), 3)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tf_biggan.pictures.image_requests import ImageRequest
+from tf_biggan.pictures.image_selection import ImageSelection
 from tf_biggan.pictures.samples import check_page, truncations_page, with_iteration
 from tf_biggan.pictures.sheets import sheet
 
 
 def wanted(rows, columns):
     count = rows * columns
-    return ImageRequest(np.arange(count), np.arange(count), None, columns, None, {})
+    return ImageSelection(np.arange(count), np.arange(count), None, columns, None, {})
 
 
 class Maker:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tf_biggan.data import decoding as images
-from tf_biggan.pictures.inverted_image import read_target
+from tf_biggan.pictures.inversions import read_target
 
 
 @pytest.fixture(scope="module")

@@ -1,1 +1,1 @@
-"""From a model, seeds, classes and a truncation to images."""
+"""Generation: latents, images, standing statistics, interpolation paths and inversion."""

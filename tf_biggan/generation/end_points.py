@@ -1,4 +1,4 @@
-"""Ends of paths: from "tench@3,face.npz" or from random draws to seeds, latents and embeddings."""
+"""End points of interpolations: parsed from text such as "tench@3,face.npz", or random."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import numpy as np
 from tf_biggan import checks
 from tf_biggan.cli.seeds import parse_seeds
 from tf_biggan.data.classes import ClassLookup
-from tf_biggan.generation.found_latents import ENDING, InvertedImage, read_inverted
+from tf_biggan.generation.inversion import ENDING, InvertedImage, read_inverted
 from tf_biggan.generation.latents import latents_of_seeds
 
-FORM = "class@seed (@seed of a model without classes) or an .npz that invert wrote"
+FORM = "class@seed (@seed for a model without classes) or an .npz file written by invert"
 
 
 @dataclasses.dataclass(frozen=True)
 class EndPoint:
-    """One image that paths go from or to.
+    """One image that an interpolation starts from or leads to.
 
     Attributes:
-      label: its class; None if the model has no classes, or the point comes from a file.
-      seed: of its latents; None if they come from a file.
-      file: (path, what invert found), or None.
+      label: Class; None if the model has no classes or the point comes from a file.
+      seed: Seed of the latents; None if the point comes from a file.
+      file: Path of a file that `invert` wrote and its content, or None.
     """
 
     label: int | None = None
@@ -32,9 +32,14 @@ class EndPoint:
     file: tuple[str, InvertedImage] | None = None
 
     def latents(self, truncations: np.ndarray | None, latent_dim: int, mode: str) -> np.ndarray:
-        """z [F, latent_dim] at truncations [F], or [1, latent_dim] without truncation.
+        """Returns the point's latents at truncations [F], float32 [F, latent_dim].
 
-        What invert found is the same at every truncation.
+        Latents from a file are the same at each truncation.
+
+        Args:
+          truncations: One truncation for each frame; None for one frame without truncation.
+          latent_dim: Length of a latent vector.
+          mode: Meaning of a truncation, see `tf_biggan.generation.latents`.
         """
         count = 1 if truncations is None else len(truncations)
         if self.file is not None:
@@ -42,14 +47,18 @@ class EndPoint:
         return latents_of_seeds([self.seed] * count, latent_dim, truncations, mode)
 
     def statistics(self, truncations: np.ndarray | None) -> np.ndarray:
-        """Truncations [F] whose row of a table of statistics is used; [1] without truncation."""
+        """Returns the truncations [F] that select rows of the generator's table of statistics.
+
+        Args:
+          truncations: As for `latents`.
+        """
         count = 1 if truncations is None else len(truncations)
         if self.file is not None:
             return np.full(count, self.file[1].truncation)
         return np.ones(1) if truncations is None else truncations
 
     def embedding(self, maker) -> np.ndarray | None:
-        """What an `ImageMaker` mixes for its class; None of a model without classes."""
+        """Returns the class embedding [E] by an `ImageMaker`; None if there are no classes."""
         if self.file is not None:
             weights = self.file[1].class_weights
             return None if weights is None else maker.embeddings(weights[None])[0]
@@ -57,7 +66,7 @@ class EndPoint:
 
 
 def point_name(of_class: EndPoint, of_latents: EndPoint, lookup: ClassLookup) -> str:
-    """How a user would write the image of one point's class and another point's z."""
+    """Returns the name, such as "tench@3", of an image with one point's class and another's z."""
     files = [os.path.basename(p.file[0]) if p.file else None for p in (of_class, of_latents)]
     if files[0] is not None and files[0] == files[1]:
         return files[0]
@@ -66,15 +75,19 @@ def point_name(of_class: EndPoint, of_latents: EndPoint, lookup: ClassLookup) ->
 
 
 def class_name(label: int, lookup: ClassLookup) -> str:
-    """The first of a class's names; its index where it has none."""
+    """Returns the first name of a class, or its index as text if it has no name."""
     return lookup.class_names[label].split(",")[0] if lookup.class_names else str(label)
 
 
 def parse_end_points(specification: str, lookup: ClassLookup) -> tuple[EndPoint, ...]:
-    """The points of a text such as "tench, Tinca tinca@3,7@0,face.npz": names may have commas.
+    """Parses end points such as "tench, Tinca tinca@3,7@0,face.npz"; names may contain commas.
+
+    Args:
+      specification: End points, separated by commas.
+      lookup: Classes of the model.
 
     Raises:
-      ValueError: a point has another form, an unknown class or seed; or there is only one.
+      ValueError: A point has another form or an unknown class or seed, or there is only one point.
     """
     points, pending = [], []
     for part in specification.split(","):
@@ -96,17 +109,19 @@ def _point(text: str, lookup: ClassLookup) -> EndPoint:
         return EndPoint(file=(text, read_inverted(text)))
     name, _, seed = text.rpartition("@")
     seeds = parse_seeds(seed)
-    checks.require(len(seeds) == 1, "an end point must have one seed", endpoints=text)
+    checks.require(len(seeds) == 1, "an end point needs exactly one seed", endpoints=text)
     conditional = lookup.num_classes > 0
     checks.require(
         bool(name.strip()) == conditional,
-        "an end point must be class@seed" if conditional else "a model without classes takes @seed",
+        "an end point must be class@seed"
+        if conditional
+        else "an end point of a model without classes must be @seed",
         endpoints=text,
     )
     if not conditional:
         return EndPoint(seed=seeds[0])
     labels = lookup.parse(name)
-    checks.require(len(labels) == 1, "an end point must be of one class", endpoints=text)
+    checks.require(len(labels) == 1, "an end point needs exactly one class", endpoints=text)
     return EndPoint(labels[0], seeds[0])
 
 
@@ -118,23 +133,24 @@ def random_routes(
     fix_z: bool = False,
     fix_y: bool = False,
 ) -> tuple[tuple[EndPoint, EndPoint], ...]:
-    """Two ends for every row, each row the same whatever other rows there are.
+    """Returns two end points for each row. A row does not depend on the number of rows.
 
     Args:
-      num_classes: 0 for a model without classes.
-      labels: classes that ends have in turn (with `fix_y` rows), all or as many as there are ends;
-        None for random ones, different within a row.
-      seeds: two a row, one with `fix_z`; None for all from 0.
-      fix_z, fix_y: whether the ends of a row share their seed or class.
+      num_rows: Number of rows.
+      num_classes: Number of classes of the model, 0 if it is unconditional.
+      labels: Classes that are assigned to the end points in turn (with `fix_y`, to the rows), at
+        most as many as there are; None for random classes, which differ within a row.
+      seeds: Two seeds for each row, or one with `fix_z`; None for 0, 1, 2 and so on.
+      fix_z, fix_y: Whether both end points of a row share the seed or the class.
 
     Raises:
-      ValueError: there are not as many seeds, or more classes than ends.
+      ValueError: The number of seeds is wrong, or there are too many classes.
     """
     each = 1 if fix_z else 2
     seeds = range(each * num_rows) if seeds is None else seeds
     checks.require(
         len(seeds) == each * num_rows,
-        f"there must be {each} of `seeds` for every row",
+        f"`seeds` must contain {each} for each row",
         seeds=len(seeds),
         num_rows=num_rows,
     )
@@ -149,10 +165,10 @@ def random_routes(
 
 
 def _in_turn(labels, row, num_rows, num_classes, each) -> tuple[int, int]:
-    """Two classes of a row that has `each` different ones."""
+    """Returns both classes of a row that has `each` different classes."""
     checks.require(
         len(labels) in (num_classes, *range(each * num_rows + 1)),
-        f"there must be at most as many `classes` as rows have ends, {each * num_rows}",
+        f"at most {each * num_rows} `classes` fit the rows",
         classes=len(labels),
         num_rows=num_rows,
     )
@@ -160,7 +176,7 @@ def _in_turn(labels, row, num_rows, num_classes, each) -> tuple[int, int]:
 
 
 def _different(num_classes: int, seed: int) -> tuple[int, int]:
-    """Two classes that a seed chooses, different where there are two."""
+    """Returns two classes that the seed selects; they differ if the model has two or more."""
     random = np.random.RandomState(seed)
     first = random.randint(num_classes)
     return first, (first + random.randint(1, max(2, num_classes))) % num_classes

@@ -1,6 +1,6 @@
-"""Latents and labels as pure functions of a seed, inside graphs and outside.
+"""Latents and labels as pure functions of a seed, in graphs and in eager mode.
 
-Training draws a batch from (seed, draw); everything else draws an image from (seed, index).
+Training samples a batch from (seed, draw). Everything else samples an image from (seed, index).
 """
 
 from __future__ import annotations
@@ -16,21 +16,25 @@ from tf_biggan import checks
 ALGORITHM = "philox"
 LATENT_STREAM, LABEL_STREAM = 0, 1
 STREAMS = 2
-# Seeds of augmentations use negative draws, so that they differ from the keys of both streams.
+# Augmentation seeds use negative draws, which latents and labels never use.
 FAKE_SEEDS, REAL_SEEDS = 0, 1
 MANTISSA_BITS = 24
 
 
 def normal_latents(seed: int, draw, count: int, latent_dim: int) -> tf.Tensor:
-    """z ~ N(0, I), float32 [count, latent_dim], by the Box-Muller transform.
+    """Returns a training batch of z ~ N(0, I), float32 [count, latent_dim].
+
+    The normal values come from uniform ones by the Box-Muller transform.
 
     Args:
-      seed: of the run, below 2**30.
-      draw: number of this draw within the run, a scalar below 2**31.
+      seed: Seed of the run, below 2**30.
+      draw: Number of this batch within the run, a scalar below 2**31.
+      count: Number of latent vectors.
+      latent_dim: Length of a latent vector.
     """
     half = -(-count * latent_dim // 2)
     uniform = _uniform(_key(seed, LATENT_STREAM, draw), 2 * half)
-    # Half a step away from 0, whose logarithm there is none of.
+    # Offset by half a step so that log(0) cannot occur.
     radius = tf.sqrt(-2.0 * tf.math.log(uniform[:half] + 2.0 ** -(MANTISSA_BITS + 1)))
     angle = 2.0 * math.pi * uniform[half:]
     normal = tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], axis=0)
@@ -38,7 +42,12 @@ def normal_latents(seed: int, draw, count: int, latent_dim: int) -> tf.Tensor:
 
 
 def class_labels(seed: int, draw, count: int, probabilities: np.ndarray) -> tf.Tensor:
-    """Labels drawn with `probabilities` [num_classes], int32 [count]; see `normal_latents`."""
+    """Returns the labels of a training batch, int32 [count].
+
+    Args:
+      seed, draw, count: As for `normal_latents`.
+      probabilities: Probability of each class, [num_classes].
+    """
     uniform = _uniform(_key(seed, LABEL_STREAM, draw), count)
     edges = np.cumsum(probabilities, dtype=np.float64)[:-1].astype(np.float32)
     return tf.reduce_sum(tf.cast(uniform[:, None] >= edges, tf.int32), axis=-1)
@@ -49,7 +58,7 @@ def augmentation_seeds(seed: int, draw, count: int, stream: int) -> tf.Tensor:
 
     Args:
       seed: The run's seed, below 2**30.
-      draw: The number of this draw within the run, a scalar below 2**31.
+      draw: The number of this batch within the run, a scalar below 2**31.
       count: The number of images.
       stream: `FAKE_SEEDS` or `REAL_SEEDS`.
     """
@@ -81,7 +90,7 @@ def _mixed(bits: tf.Tensor) -> tf.Tensor:
 
 
 def uniform_bits(key: tf.Tensor, count: int) -> tf.Tensor:
-    """Integers [count] from 0 to below 2**24, all as likely; `key` is an int32 [2]."""
+    """Returns integers [count], uniform in [0, 2**24); `key` is int32 [2]."""
     bits = tf.random.stateless_uniform(
         (count,), seed=key, minval=None, maxval=None, dtype=tf.int32, alg=ALGORITHM
     )
@@ -99,7 +108,7 @@ def _shifted(bits: tf.Tensor, count: int) -> tf.Tensor:
 
 
 def _uniform(key: tf.Tensor, count: int) -> tf.Tensor:
-    """Floats [count], multiples of 2**-24 from 0 to below 1."""
+    """Returns floats [count], uniform multiples of 2**-24 in [0, 1)."""
     return _as_floats(uniform_bits(key, count))
 
 
@@ -129,17 +138,19 @@ def check_truncation(truncation: float | None, mode: str) -> None:
 
 
 def latents(seeds, indices, latent_dim: int, truncation=None, mode: str = "scale") -> tf.Tensor:
-    """z of images, float32 [N, latent_dim]; row i depends on seed and index of i alone.
+    """Returns latents, float32 [N, latent_dim]. Row i depends on its seed and its index alone.
 
     Args:
-      seeds: integers from 0 to `MAX_SEED`, [N] or one for all.
-      indices: integers from 0 to `MAX_INDEX` [N].
-      truncation: scalar or [N]; None for N(0, I), which no mode gives.
-      mode: what the truncation means, one of `MODES`.
+      seeds: Integers from 0 to `MAX_SEED`, [N] or one for all rows.
+      indices: Integers from 0 to `MAX_INDEX`, [N].
+      latent_dim: Length of a latent vector.
+      truncation: Scalar or [N]; None for N(0, I), which neither mode gives.
+      mode: Meaning of the truncation t. "scale" (DeepMind): t times a normal distribution cut off
+        at 2. "resample" (the paper): a normal distribution cut off at t.
 
     Raises:
-      ValueError: the mode is unknown, or `truncation` is a number out of its range; a tensor is
-        not looked at.
+      ValueError: The mode is unknown, or `truncation` is a number outside its range. The values of
+        a tensor are not checked.
     """
     number = isinstance(truncation, numbers.Real)
     check_truncation(truncation if number else None, mode)
@@ -166,30 +177,40 @@ def latents_of_seeds(seeds, latent_dim: int, truncation=None, mode: str = "scale
 
 
 def labels(seeds, indices, probabilities: np.ndarray) -> tf.Tensor:
-    """Classes of images, drawn with `probabilities` [num_classes], int32 [N]; see `latents`."""
+    """Returns the classes of images, int32 [N].
+
+    Args:
+      seeds, indices: As for `latents`.
+      probabilities: Probability of each class, [num_classes].
+    """
     edges = np.cumsum(probabilities, dtype=np.float64)[:-1]
     uniform = uniforms(seeds, indices, 1, LABEL_STREAM)
     return tf.reduce_sum(tf.cast(uniform >= edges, tf.int32), axis=-1)
 
 
 def truncated_normal(uniform, limit) -> tf.Tensor:
-    """Quantiles of N(0, 1) cut off at -limit and limit, float64; `uniform` lies from 0 to 1."""
+    """Returns quantiles of N(0, 1) cut off at -limit and limit, float64.
+
+    Args:
+      uniform: Probabilities in (0, 1), any shape.
+      limit: Scalar, or a shape that broadcasts to `uniform`; infinity for no limit.
+    """
     uniform, limit = tf.cast(uniform, tf.float64), tf.cast(limit, tf.float64)
     below = 0.5 * tf.math.erfc(limit / math.sqrt(2.0))
     return tf.math.ndtri(below + uniform * (1.0 - 2.0 * below))
 
 
 def uniforms(seeds, indices, count: int, stream: int) -> tf.Tensor:
-    """Floats strictly between 0 and 1, float64 [N, count]; see `latents`."""
+    """Returns uniform floats in (0, 1), float64 [N, count]; see `latents` for the arguments."""
     indices = tf.cast(indices, tf.int32)
     seeds = tf.broadcast_to(tf.cast(seeds, tf.int32), tf.shape(indices))
     keys = tf.stack([seeds * STREAMS + stream, indices], axis=-1)
     whole = _bits_of_rows(keys, count)
-    # Half a step away from both ends, whose quantiles are infinite.
+    # Offset by half a step from 0 and 1, because their quantiles are infinite.
     return (tf.cast(whole, tf.float64) + 0.5) / 2.0**MANTISSA_BITS
 
 
-# Outside of a graph the loop over rows would run in Python.
+# In eager mode, the loop over rows would run in Python.
 @tf.function(reduce_retracing=True)
 def _bits_of_rows(keys, count):
     return tf.map_fn(lambda key: uniform_bits(key, count), keys)

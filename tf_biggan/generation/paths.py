@@ -1,4 +1,4 @@
-"""Paths between latents and class embeddings."""
+"""Interpolation paths through latents and class embeddings, frame by frame."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ PARALLEL_TOLERANCE = 1e-6
 
 
 def lerp(start, end, fraction):
-    """(1 - fraction) * start + fraction * end, for arrays [..., D]."""
+    """Returns the linear interpolation (1 - fraction) * start + fraction * end of [..., D]."""
     return (1.0 - fraction) * start + fraction * end
 
 
 def slerp(start, end, fraction):
-    """Spherical interpolation of [..., D]: keeps the typical length of Gaussian latents midway.
+    """Returns the spherical interpolation of vectors [..., D].
 
-    sin((1 - t) w) / sin(w) * start + sin(t w) / sin(w) * end, w being the angle between the two;
-    (nearly) parallel vectors are lerped. Source: White, 2016, "Sampling generative networks".
+    The result is sin((1 - t) w) / sin(w) * start + sin(t w) / sin(w) * end, where t is the fraction
+    and w the angle between both vectors. Midpoints keep the typical length of Gaussian latents.
+    Nearly parallel vectors are interpolated linearly, because sin(w) is close to 0.
+    Source: White, 2016, "Sampling generative networks".
     """
     start, end = np.asarray(start), np.asarray(end)
     lengths = np.linalg.norm(start, axis=-1) * np.linalg.norm(end, axis=-1)
@@ -33,47 +35,39 @@ def slerp(start, end, fraction):
     return np.where(parallel, lerp(start, end, fraction), mixed / sine)
 
 
-def path(start, end, num_midpoints: int, between=lerp):
-    """Start, `num_midpoints` points between, end: [N, D] twice to [N, num_midpoints + 2, D].
-
-    Source: BigGAN-PyTorch, utils.py `interp`.
-    """
-    fractions = np.linspace(0.0, 1.0, num_midpoints + 2)
-    return np.stack([between(start, end, fraction) for fraction in fractions], axis=1)
-
-
 PATHS = {"lerp": lerp, "slerp": slerp}
 
 
 @dataclasses.dataclass(frozen=True)
 class Frames:
-    """Inputs of a generator, frame by frame.
+    """Inputs of the generator for F frames.
 
     Attributes:
-      z: float32 [F, latent_dim].
-      embeddings: float32 [F, E]; None of a model without classes.
-      truncation: [F], which row of a table of statistics.
-      drawn_at: [F], truncations that z are drawn at; NaN where z comes from files, None without
-        truncation.
+      z: Latents, float32 [F, latent_dim].
+      embeddings: Class embeddings, float32 [F, E]; None if the model has no classes.
+      truncation: Truncations [F] that select rows of the generator's table of statistics.
+      shown_truncation: Truncations [F] that captions show: NaN where z comes from a file; None
+        without truncation.
     """
 
     z: np.ndarray
     embeddings: np.ndarray | None
     truncation: np.ndarray
-    drawn_at: np.ndarray | None
+    shown_truncation: np.ndarray | None
 
 
 @dataclasses.dataclass(frozen=True)
 class PathPlan:
-    """How paths run.
+    """How interpolations run from point to point.
 
     Attributes:
-      num_midpoints: frames between two points.
-      z_path: "slerp" or "lerp"; class embeddings are always lerped.
-      fix_z, fix_y: whether z, or the class, is that of the first point all along.
-      truncations: at the first and at the last frame, evenly between; (None, None) for none.
-      mode: what a truncation means, see `tf_biggan.generation.latents`.
-      loop: whether the last point is the first again; the truncation then goes there and back.
+      num_midpoints: Number of frames between two points.
+      z_path: "slerp" or "lerp" for latents; class embeddings are always interpolated linearly.
+      fix_z, fix_y: Whether all frames have the first point's latents, or its class.
+      truncations: Truncation at the first and last frame, linear in between; (None, None) for no
+        truncation.
+      mode: Meaning of a truncation, see `tf_biggan.generation.latents`.
+      loop: Whether the path returns to its first point. If so, the truncation also returns.
     """
 
     num_midpoints: int
@@ -85,19 +79,23 @@ class PathPlan:
     loop: bool = False
 
     def route(self, points: Sequence[EndPoint]) -> tuple[EndPoint, ...]:
-        """The points that a path visits."""
+        """Returns the points that the path visits in order."""
         return (*points, points[0]) if self.loop else tuple(points)
 
     def num_frames(self, num_points: int) -> int:
-        """Frames of a path that visits so many points, each point once."""
+        """Returns the number of frames of a path through `num_points` points."""
         return (num_points - 1) * (self.num_midpoints + 1) + 1
 
     def legs(self, num_points: int) -> np.ndarray:
-        """Places [num_points - 1, num_midpoints + 2] in the path of the frames of every leg."""
+        """Returns the frame numbers of each leg, a part from one point to the next.
+
+        Returns:
+          Integers [num_points - 1, num_midpoints + 2]; a leg includes both of its points.
+        """
         step = self.num_midpoints + 1
         return np.arange(num_points - 1)[:, None] * step + np.arange(step + 1)
 
-    def _drawn_at(self, route, truncations):
+    def _shown_truncation(self, route, truncations):
         if truncations is None or self.fix_z:
             return truncations
         shown = truncations.copy()
@@ -117,11 +115,11 @@ class PathPlan:
         return lerp(first, last, position)
 
     def frames(self, route: Sequence[EndPoint], maker) -> Frames:
-        """All frames of the path along `route`.
+        """Returns the generator's inputs for all frames of a path.
 
         Args:
-          route: two points or more.
-          maker: the `ImageMaker` that is to make the images.
+          route: Result of `route`, at least two points.
+          maker: `ImageMaker` that will make the images.
         """
         truncations = self._truncation_of_frames(len(route))
         dim = maker.generator.latent_dim
@@ -145,4 +143,4 @@ class PathPlan:
             if embeddings is not None:
                 both = ends[place : place + 2]
                 embeddings[leg] = ends[0] if self.fix_y else lerp(*both, fractions)
-        return Frames(z, embeddings, statistics, self._drawn_at(route, truncations))
+        return Frames(z, embeddings, statistics, self._shown_truncation(route, truncations))

@@ -1,7 +1,7 @@
-"""Standing statistics: batch norms that use means over many batches of the same kind of latents.
+"""Standing statistics: batch-norm statistics that are averaged over many batches.
 
-Source: the paper, appendix D. BigGAN-PyTorch (utils.py, accumulate_standing_stats) always draws
-them with the spread 1; here the batches are given, so that they can be those of a truncation.
+Source: the paper, appendix D. BigGAN-PyTorch (utils.py, accumulate_standing_stats) always samples
+latents without truncation. Here the caller passes the batches, so that they can be truncated.
 """
 
 from __future__ import annotations
@@ -19,13 +19,16 @@ STATISTICS = ("moving_mean", "moving_variance")
 
 
 def copy_generator(generator: Generator, **overrides) -> Generator:
-    """A generator of the same weights; made in the scope of the strategy that is to run it.
+    """Returns a generator with the same weights.
+
+    Call it in the scope of the strategy that will run the copy.
 
     Args:
-      **overrides: arguments of `Generator` to replace. With another `num_statistics` the
-        statistics start anew.
+      generator: Generator to copy.
+      **overrides: Arguments of `Generator` to change. If `num_statistics` changes, the copy has
+        initial batch-norm statistics.
     """
-    # The initial values are overwritten at once; "n02" is the cheapest to draw.
+    # All initial values are overwritten below, and "n02" is the fastest initializer.
     config = {**generator.get_config(), "initializer": "n02", **overrides}
     copy = Generator.from_config(config)
     sources = variables_by_path(generator)
@@ -36,24 +39,27 @@ def copy_generator(generator: Generator, **overrides) -> Generator:
 
 
 def is_statistic(path: str) -> bool:
-    """Whether a variable is a running mean or variance of a batch norm."""
+    """Returns whether the path is that of a running mean or variance of a batch norm."""
     return path.endswith(STATISTICS)
 
 
 def with_standing_statistics(
     generator: Generator, batches: Iterable[tuple[np.ndarray, np.ndarray | None]]
 ) -> Generator:
-    """A copy whose statistics are the means of those of every batch; `generator` stays as it is.
+    """Returns a copy of a generator whose statistics are averaged over batches.
 
-    The variance is the mean of the batches' biased variances. As in the reference every forward
-    pass moves the u of the spectral norms, those of the copy.
+    The mean is the average of the batches' means, the variance that of their biased variances. As
+    in BigGAN-PyTorch, each forward pass also updates the u of the spectral norms; here only those
+    of the copy.
 
     Args:
-      generator: any; of a table over truncation the copy keeps one row.
-      batches: (z [N, latent_dim], labels [N] or None); equal sizes, so that all count the same.
+      generator: Generator to copy, which is not changed. If it has a table of statistics over
+        truncation, the copy has a single row.
+      batches: Pairs of latents [N, latent_dim] and labels [N] or None, all of the same N, so that
+        each batch has the same weight.
 
     Raises:
-      ValueError: there is no batch.
+      ValueError: There is no batch.
     """
     copy = copy_generator(generator, bn_momentum=0.0, num_statistics=1)
     means = StandingStatistics(copy).means(batches)
@@ -64,11 +70,12 @@ def with_standing_statistics(
 
 
 class StandingStatistics:
-    """Statistics of kinds of latents, one after another, from one network and one graph.
+    """Computes standing statistics repeatedly, for example per truncation, with a single graph.
 
     Args:
-      generator: of one row of statistics and `bn_momentum` 0, so that its running statistics are
-        those of the last batch; every pass moves them and the u of spectral norms.
+      generator: Generator with one row of statistics and `bn_momentum` 0, so that its running
+        statistics are those of the last batch. Each forward pass changes them and the u of the
+        spectral norms.
     """
 
     def __init__(self, generator: Generator):
@@ -82,10 +89,13 @@ class StandingStatistics:
     def means(
         self, batches: Iterable[tuple[np.ndarray, np.ndarray | None]]
     ) -> dict[str, np.ndarray]:
-        """Means over the batches' statistics, float64 [1, channels], by path.
+        """Returns each statistic averaged over the batches, float64 [1, channels], by path.
+
+        Args:
+          batches: As for `with_standing_statistics`.
 
         Raises:
-          ValueError: there is no batch.
+          ValueError: There is no batch.
         """
         sums, count = dict.fromkeys(self._variables, 0.0), 0
         for z, labels in batches:

@@ -23,7 +23,7 @@ from tf_biggan.files.npz_files import open_npz
 from tf_biggan.files.png import save_png, to_uint8
 from tf_biggan.generation.end_points import class_name
 from tf_biggan.generation.image_maker import ImageMaker
-from tf_biggan.pictures.image_requests import ImageRequest
+from tf_biggan.pictures.image_selection import ImageSelection
 from tf_biggan.pictures.models import as_text
 from tf_biggan.pictures.sheets import MODES
 from tf_biggan.store.opened_model import OpenedModel
@@ -132,7 +132,7 @@ class ImageArchive:
 
     Args:
       path: the .npz.
-      wanted: what will be written.
+      selection: what will be written.
       opened: by what model.
       description: JSON values that the images follow from.
     """
@@ -140,7 +140,7 @@ class ImageArchive:
     def __init__(
         self,
         path: str,
-        wanted: ImageRequest,
+        selection: ImageSelection,
         opened: OpenedModel,
         description: Mapping[str, object],
     ):
@@ -149,12 +149,12 @@ class ImageArchive:
         self.path = path
         self.request = {
             **description,
-            "num_images": len(wanted.seeds),
-            "order_sha256": wanted.sha256(),
+            "num_images": len(selection.seeds),
+            "order_sha256": selection.sha256(),
             "written_as": "npz",
         }
-        self._labels = wanted.labels
-        self._header = _npy_header((len(wanted.seeds), *shape))
+        self._labels = selection.labels
+        self._header = _npy_header((len(selection.seeds), *shape))
         self._image_bytes = int(np.prod(shape))
 
     def finished(self):
@@ -230,7 +230,7 @@ class ImageFolder:
 
     Args:
       path: the folder.
-      wanted: what will be written.
+      selection: what will be written.
       opened: by what model.
       description: JSON values that the images follow from.
 
@@ -241,22 +241,22 @@ class ImageFolder:
     def __init__(
         self,
         path: str,
-        wanted: ImageRequest,
+        selection: ImageSelection,
         opened: OpenedModel,
         description: Mapping[str, object],
     ):
         self.path = path
         self.request = {
-            "order_sha256": wanted.sha256(),
+            "order_sha256": selection.sha256(),
             **description,
-            "num_images": len(wanted.seeds),
+            "num_images": len(selection.seeds),
             "written_as": "folder",
         }
-        self._wanted = wanted
+        self._selection = selection
         self._lookup = ClassLookup(opened.class_names, opened.generator.num_classes)
-        self._digits = max(FEWEST_DIGITS, len(str(int(wanted.seeds.max()))))
-        self._folders = {} if wanted.labels is None else self._class_folders(wanted.labels)
-        names = [self._name(number) for number in range(len(wanted.seeds))]
+        self._digits = max(FEWEST_DIGITS, len(str(int(selection.seeds.max()))))
+        self._folders = {} if selection.labels is None else self._class_folders(selection.labels)
+        names = [self._name(number) for number in range(len(selection.seeds))]
         checks.require(
             len(set(names)) == len(names),
             "in a folder every class and seed must be named once",
@@ -306,10 +306,10 @@ class ImageFolder:
         os.rename(folder, self.path)
 
     def _name(self, number) -> str:
-        file = f"seed{int(self._wanted.seeds[number]):0{self._digits}d}.png"
+        file = f"seed{int(self._selection.seeds[number]):0{self._digits}d}.png"
         if not self._folders:
             return file
-        return os.path.join(self._folders[int(self._wanted.labels[number])], file)
+        return os.path.join(self._folders[int(self._selection.labels[number])], file)
 
     def _class_folders(self, labels: np.ndarray) -> dict[int, str]:
         """Names that sort as the classes do, so that readers number the classes alike."""
@@ -324,9 +324,9 @@ class ImageFolder:
         """The description of one image."""
         others = ("classes", "seeds", "num_images", "order_sha256", "written_as")
         description = {k: v for k, v in self.request.items() if k not in others}
-        if self._wanted.labels is not None:
-            description["class"] = self._lookup.label(int(self._wanted.labels[number]))
-        return description | {"seed": int(self._wanted.seeds[number])}
+        if self._selection.labels is not None:
+            description["class"] = self._lookup.label(int(self._selection.labels[number]))
+        return description | {"seed": int(self._selection.seeds[number])}
 
     def _remove_halves(self, folder):
         """Removes temporary files of writes that were killed."""
@@ -361,7 +361,7 @@ class Target(Protocol):
 
 
 def stream(
-    target: Target, wanted: ImageRequest, maker: ImageMaker, truncation: float | None
+    target: Target, selection: ImageSelection, maker: ImageMaker, truncation: float | None
 ) -> str:
     """Writes all images; returns what to tell the user.
 
@@ -374,14 +374,14 @@ def stream(
         require_same(there, target.request, target.path)
         discard(target.path)
         return f"There already: {target.path}"
-    folder, count = unfinished_folder(target.path), len(wanted.seeds)
+    folder, count = unfinished_folder(target.path), len(selection.seeds)
     try:
         begin(target.path, target.request)
         # Whole batches, so that statistics of batches are those of an uninterrupted command.
         size = maker.global_batch_size
         start = min(count, target.done(folder)) // size * size
         progress = Progress("Sampling", count, done=start)
-        seeds, conditions = wanted.seeds[start:], wanted.conditions(start, count)
+        seeds, conditions = selection.seeds[start:], selection.conditions(start, count)
         for images in maker.sampled_batches(seeds, 0, conditions, truncation):
             target.write(folder, start, to_uint8(images))
             start += len(images)

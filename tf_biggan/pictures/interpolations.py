@@ -96,7 +96,7 @@ def interpolation_sheet(
     labels = [f"{a} to {b}" for path in names for a, b in itertools.pairwise(path)]
     if plan.truncations[0] == plan.truncations[1]:
         return sheet(rows, columns=legs.shape[1], row_labels=labels)
-    truncations = np.concatenate([path.drawn_at[legs] for path in paths], axis=None)
+    truncations = np.concatenate([path.shown_truncation[legs] for path in paths], axis=None)
     captions = [["" if np.isnan(value) else f"{value:.2f}"] for value in truncations]
     large = captioned(rows, captions, SMALLEST_CELL)
     return sheet(large, columns=legs.shape[1], row_labels=labels, smallest_cell=1)

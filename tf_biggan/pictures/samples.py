@@ -22,7 +22,7 @@ from tf_biggan.files.png import save_png
 from tf_biggan.generation.image_maker import ImageMaker, pixels_with_progress
 from tf_biggan.pictures.animations import check_animation_path, save_animation
 from tf_biggan.pictures.image_output import ImageArchive, ImageFolder, stream
-from tf_biggan.pictures.image_requests import ImageRequest, requested_images
+from tf_biggan.pictures.image_selection import ImageSelection, selected_images
 from tf_biggan.pictures.models import (
     as_text,
     describe,
@@ -56,21 +56,21 @@ def sample(config: SampleConfig) -> None:
         _animate(config, path)
         return
     opened = open_model_of(config)
-    request = _request(config, opened)
+    selection = _selection(config, opened)
     maker = image_maker_of(config, opened)
-    description = describe(opened, _settings(config, request))
+    description = describe(opened, _settings(config, selection))
     truncation = config.truncation_ends()[0]
     if kind != SHEET:
         opener = ImageArchive if kind == ARCHIVE else ImageFolder
-        target = opener(path, request, opened, description)
-        print(stream(target, request, maker, truncation))
+        target = opener(path, selection, opened, description)
+        print(stream(target, selection, maker, truncation))
         return
     columns = config.truncation_columns()
-    check_page(request, len(columns or range(request.columns)), opened.generator.image_size)
+    check_page(selection, len(columns or range(selection.columns)), opened.generator.image_size)
     if columns is None:
-        page = samples_page(maker, request, truncation)
+        page = samples_page(maker, selection, truncation)
     else:
-        page = truncations_page(maker, request, columns)
+        page = truncations_page(maker, selection, columns)
     save_png(page, path, as_text(description))
     print(f"Written: {path} ({_summary(config, description)})")
 
@@ -97,12 +97,12 @@ def _animate(config: SampleConfig, path: str) -> None:
             say_on_stderr(f"Left out: {error}")
             unreadable.append(iteration)
             continue
-        request = _request(config, opened)
+        selection = _selection(config, opened)
         maker = image_maker_of(config, opened)
-        check_page(request, request.columns, opened.generator.image_size)
-        page = samples_page(maker, request, config.truncation_ends()[0])
+        check_page(selection, selection.columns, opened.generator.image_size)
+        page = samples_page(maker, selection, config.truncation_ends()[0])
         frames.append(with_iteration(page, iteration))
-        description = describe(opened, _settings(config, request))
+        description = describe(opened, _settings(config, selection))
         progress.add(1)
     progress.close()
     iterations = [iteration for iteration in iterations if iteration not in unreadable]
@@ -122,16 +122,16 @@ def _animate(config: SampleConfig, path: str) -> None:
     print(f"Written: {path} ({len(frames)} checkpoints, {told})")
 
 
-def _request(config: SampleConfig, opened: OpenedModel) -> ImageRequest:
-    return requested_images(config, ClassLookup(opened.class_names, opened.generator.num_classes))
+def _selection(config: SampleConfig, opened: OpenedModel) -> ImageSelection:
+    return selected_images(config, ClassLookup(opened.class_names, opened.generator.num_classes))
 
 
-def _settings(config: SampleConfig, request: ImageRequest) -> dict[str, object]:
+def _settings(config: SampleConfig, selection: ImageSelection) -> dict[str, object]:
     columns = config.truncation_columns()
     drawn = describe_latents(
         config.truncation_ends()[0] if columns is None else list(columns), config.truncation_mode
     )
-    settings = {**request.description, **drawn, "bn": config.bn}
+    settings = {**selection.description, **drawn, "bn": config.bn}
     if config.bn == "batch":
         settings["bn_batch_size"] = config.batch_size
     return settings
@@ -155,10 +155,10 @@ def _summary(config: SampleConfig, description) -> str:
 MOST_PIXELS = 80_000_000
 
 
-def check_page(request: ImageRequest, columns: int, image_size: tuple[int, int]) -> None:
+def check_page(selection: ImageSelection, columns: int, image_size: tuple[int, int]) -> None:
     """Raises ValueError if a page of that many columns for each row would be too large to show."""
     factor = max(1, -(-SMALLEST_CELL // min(image_size)))
-    count = len(request.seeds) // request.columns * columns
+    count = len(selection.seeds) // selection.columns * columns
     pixels = count * factor**2 * image_size[0] * image_size[1]
     checks.require(
         pixels <= MOST_PIXELS,
@@ -169,29 +169,31 @@ def check_page(request: ImageRequest, columns: int, image_size: tuple[int, int])
     )
 
 
-def samples_page(maker: ImageMaker, request: ImageRequest, truncation: float | None) -> Image.Image:
+def samples_page(
+    maker: ImageMaker, selection: ImageSelection, truncation: float | None
+) -> Image.Image:
     """Classes as rows, seeds as columns; or all images in reading order."""
-    images = _pixels(maker, request, truncation)
-    return sheet(images, request.columns, request.row_labels)
+    images = _pixels(maker, selection, truncation)
+    return sheet(images, selection.columns, selection.row_labels)
 
 
 def truncations_page(
-    maker: ImageMaker, request: ImageRequest, truncations: Sequence[float]
+    maker: ImageMaker, selection: ImageSelection, truncations: Sequence[float]
 ) -> Image.Image:
     """The images as rows, truncations as columns."""
     names = [f"{truncation:g}" for truncation in truncations]
     columns = [
-        _pixels(maker, request, truncation, f"Truncation {name}")
+        _pixels(maker, selection, truncation, f"Truncation {name}")
         for truncation, name in zip(truncations, names, strict=True)
     ]
     images = np.stack(columns, axis=1).reshape(-1, *columns[0].shape[1:])
-    return sheet(images, len(truncations), request.row_labels, column_labels=names)
+    return sheet(images, len(truncations), selection.row_labels, column_labels=names)
 
 
-def _pixels(maker, request, truncation, title="Sampling") -> np.ndarray:
+def _pixels(maker, selection, truncation, title="Sampling") -> np.ndarray:
     """Returns all requested images, uint8 [N, H, W, C]."""
-    count = len(request.seeds)
-    batches = maker.sampled_batches(request.seeds, 0, request.conditions(0, count), truncation)
+    count = len(selection.seeds)
+    batches = maker.sampled_batches(selection.seeds, 0, selection.conditions(0, count), truncation)
     return pixels_with_progress(batches, count, title)
 
 

@@ -16,12 +16,12 @@ from tf_biggan.cli.interpolate_settings import InterpolateConfig
 from tf_biggan.cli.invert_settings import InvertConfig
 from tf_biggan.evaluation.features import classifier
 from tf_biggan.files.png import to_uint8
-from tf_biggan.generation.found_latents import read_inverted
 from tf_biggan.generation.image_maker import ImageMaker
+from tf_biggan.generation.inversion import read_inverted
 from tf_biggan.generation.latents import latents_of_seeds
-from tf_biggan.pictures import inverted_image as inverted_picture
+from tf_biggan.pictures import inversions
 from tf_biggan.pictures.interpolations import interpolate
-from tf_biggan.pictures.inverted_image import invert_file
+from tf_biggan.pictures.inversions import invert_file
 from tf_biggan.store.opened_model import open_model
 
 MODEL = str(pathlib.Path(__file__).parents[1] / "trained_digits")
@@ -87,7 +87,7 @@ def test_what_is_found_is_an_end_point(photo, inverted, maker, tmp_path, capsys)
 )
 def test_which_row_of_statistics(settings, statistics):
     config = InvertConfig(model="m", image="i", **settings)
-    assert inverted_picture.descent_of(config).statistics == statistics
+    assert inversions.descent_of(config).statistics == statistics
 
 
 def test_features_are_the_classifiers_of_the_reference(photo, tmp_path, monkeypatch, capsys):
@@ -100,9 +100,7 @@ def test_features_are_the_classifiers_of_the_reference(photo, tmp_path, monkeypa
         Image.fromarray(np.full((32, 32), 20 * number, np.uint8)).save(path)
     settings = dict(QUICK, image=photo, output=str(tmp_path / "a.npz"))
     invert_file(InvertConfig(**settings, classes="7", reference=str(tmp_path / "data")))
-    assert (
-        "Compared by: pixels at several scales, features of classifier" in capsys.readouterr().out
-    )
+    assert "Loss: pixels at several scales, features of classifier" in capsys.readouterr().out
 
 
 def test_another_models_find_is_noted_or_refused(inverted, tmp_path, capsys):
@@ -147,6 +145,6 @@ def test_the_picture_never_takes_the_place_of_the_image(tmp_path):
     Image.new("L", (32, 32)).save(photo)
     before = photo.read_bytes()
     config = InvertConfig(model=MODEL, image=str(photo), output=str(tmp_path / "photo.npz"))
-    with pytest.raises(ValueError, match="must have another name than the image"):
-        inverted_picture.invert_file(config)
+    with pytest.raises(ValueError, match="would replace the image"):
+        inversions.invert_file(config)
     assert photo.read_bytes() == before and len(list(tmp_path.iterdir())) == 1

@@ -14,7 +14,7 @@ from PIL import Image
 from tests.killed_files import Killed, KilledFiles, every_moment
 from tf_biggan.files.png import to_uint8
 from tf_biggan.pictures.image_output import ImageArchive, ImageFolder, discard, stream
-from tf_biggan.pictures.image_requests import ImageRequest
+from tf_biggan.pictures.image_selection import ImageSelection
 from tf_biggan.store.opened_model import OpenedModel
 
 COUNT, ROWS, SHAPE = 11, 3, (4, 5, 3)
@@ -53,7 +53,7 @@ def pixels(seeds, labels):
 def wanted(count=COUNT, seeds=None):
     seeds = np.arange(count) if seeds is None else np.array(seeds)
     labels = (np.arange(len(seeds)) % 3).astype(np.int32)
-    return ImageRequest(seeds, labels, None, 10, None, {})
+    return ImageSelection(seeds, labels, None, 10, None, {})
 
 
 def target(path, images=None, names=NAMES, **description):

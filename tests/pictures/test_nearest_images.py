@@ -19,7 +19,7 @@ from tf_biggan.evaluation.features.image_sets import ArrayImages, SourceImages
 from tf_biggan.files.png import to_uint8
 from tf_biggan.generation.image_maker import ImageMaker
 from tf_biggan.generation.latents import latents_of_seeds
-from tf_biggan.pictures import nearest_images as neighbour_picture
+from tf_biggan.pictures import nearest_images
 from tf_biggan.pictures.nearest_images import draw_neighbours
 from tf_biggan.store.opened_model import open_model
 
@@ -165,14 +165,14 @@ def test_the_same_class_is_found_by_its_name():
 
     source = open_source("digits")
     turned = samples(tuple("9876543210"), [0, 2])
-    assert neighbour_picture._with_labels_of(source, turned) == ()
+    assert nearest_images._with_labels_of(source, turned) == ()
     assert turned.labels.tolist() == [9, 7]
     nameless = samples((), [0, 2])
-    assert neighbour_picture._with_labels_of(source, nameless) == (BY_INDEX,)
+    assert nearest_images._with_labels_of(source, nameless) == (BY_INDEX,)
     assert nameless.labels.tolist() == [0, 2]
     for names, labels, message in (
         (("0", "ant"), [0, 1], "only in the samples: 'ant'"),
         ((), [3, 10], "largest_label=10"),
     ):
         with pytest.raises(ValueError, match=message):
-            neighbour_picture._with_labels_of(source, samples(names, labels))
+            nearest_images._with_labels_of(source, samples(names, labels))

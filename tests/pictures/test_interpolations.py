@@ -13,12 +13,12 @@ from tf_biggan.cli.interpolate_settings import InterpolateConfig
 from tf_biggan.data.classes import ClassLookup
 from tf_biggan.files.png import to_uint8
 from tf_biggan.generation.end_points import parse_end_points
-from tf_biggan.generation.found_latents import InvertedImage, write_inverted
 from tf_biggan.generation.image_maker import ImageMaker
+from tf_biggan.generation.inversion import InvertedImage, write_inverted
 from tf_biggan.generation.latents import latents_of_seeds
 from tf_biggan.generation.paths import PathPlan
 from tf_biggan.networks.generator import Generator
-from tf_biggan.pictures import interpolations as interpolated_picture
+from tf_biggan.pictures import interpolations
 from tf_biggan.pictures.interpolations import animation_frames, frame_images, interpolate
 from tf_biggan.pictures.sheets import captioned, sheet
 from tf_biggan.store.opened_model import open_model
@@ -38,9 +38,9 @@ def maker(opened):
 
 @pytest.fixture(autouse=True)
 def opened_once(monkeypatch, opened):
-    real = interpolated_picture.open_model_of
+    real = interpolations.open_model_of
     once = lambda settings: opened if settings.model == MODEL else real(settings)  # noqa: E731
-    monkeypatch.setattr(interpolated_picture, "open_model_of", once)
+    monkeypatch.setattr(interpolations, "open_model_of", once)
 
 
 @pytest.fixture
@@ -233,7 +233,7 @@ def test_bad_input_is_one_sentence(fault, tmp_path):
 def test_a_model_without_classes_has_z_alone_to_change(monkeypatch, tmp_path):
     generator = Generator("biggan32", 0, base_channels=2, latent_dim=8, initializer="n02", seed=0)
     monkeypatch.setattr(
-        interpolated_picture,
+        interpolations,
         "open_model_of",
         lambda settings: type(open_model(MODEL))(generator, (), "model", {"path": settings.model}),
     )

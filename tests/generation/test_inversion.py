@@ -9,9 +9,16 @@ import pytest
 import tensorflow as tf
 
 from tf_biggan.generation.image_maker import ImageMaker
+from tf_biggan.generation.inversion import (
+    Descent,
+    InvertedImage,
+    invert,
+    psnr,
+    read_inverted,
+    write_inverted,
+)
 from tf_biggan.generation.latents import latents_of_seeds
 from tf_biggan.networks.generator import Generator
-from tf_biggan.pictures.inversion import Descent, invert, psnr
 from tf_biggan.store.opened_model import open_model
 
 MODEL = str(pathlib.Path(__file__).parents[1] / "trained_digits")
@@ -117,7 +124,7 @@ def test_a_saved_model_makes_the_same_images_and_passes_gradients(maker, target,
     saved = ImageMaker(open_model(str(tmp_path)).generator, batch_size=32)
     weights = np.array([[0.25, 0.75] + 8 * [0.0]], np.float32)
     z = latents_of_seeds([5], 32, None, "scale")
-    images = [one.images(z, one.embeddings(weights), [0.5]) for one in (saved, maker)]
+    images = [one.images(z, weights, 0.5) for one in (saved, maker)]
     np.testing.assert_allclose(*images, atol=1e-5)
     descent = Descent(num_starts=2, num_steps=3)
     found = [invert(one, target, descent, [LABEL]) for one in (saved, maker)]
@@ -132,7 +139,7 @@ def test_the_table_of_statistics_is_that_of_the_truncation():
     mean = generator.output_norm.moving_mean
     mean.assign(np.asarray(mean) - np.array([[0.0], [2.0], [4.0]]))
     maker = ImageMaker(generator)
-    z, embeddings = latents_of_seeds([1], 8, 0.5, "scale"), [2]
+    z, embeddings = latents_of_seeds([1], 8, 0.5, "scale"), maker.embeddings([2])
     target = maker.images(z, truncation=0.5, embeddings=embeddings)[0]
     found = invert(maker, target, Descent(2, 2, truncation=0.5, statistics=0.5), [2])
     images = [
@@ -155,12 +162,38 @@ def test_a_generator_without_gradients_is_refused(maker, target):
     class Frozen:
         latent_dim, num_classes = 32, 0
 
-        def synthesize(self, z, embeddings=None, truncation=None):
+        def __call__(self, z, labels=None, truncation=None):
             return tf.zeros((tf.shape(z)[0], 32, 32, 1)) + tf.stop_gradient(z[:, :1, None, None])
 
+        synthesize = __call__
+
     descent = Descent(num_starts=2, num_steps=2)
-    with pytest.raises(ValueError, match="Gradients must reach z"):
+    with pytest.raises(ValueError, match="Gradients cannot pass through this model"):
         invert(ImageMaker(Frozen()), target, descent)
     rounded = lambda images: tf.stop_gradient(images[:, 0, 0])  # noqa: E731
-    with pytest.raises(ValueError, match="through the extractor; --extractor=none"):
+    with pytest.raises(ValueError, match=r"through this feature extractor; .*--extractor=none"):
         invert(maker, target, descent, [3], rounded)
+
+
+def test_what_is_written_is_read(tmp_path):
+    path = str(tmp_path / "a.npz")
+    z, weights = np.arange(4, dtype=np.float32), np.array([0.25, 0.75], np.float32)
+    found = InvertedImage(z, weights, 2 * weights, 0.5, 31.5, {"model": "m", "classes": {"é": 1}})
+    write_inverted(path, found)
+    read = read_inverted(path)
+    np.testing.assert_array_equal(read.z, z)
+    np.testing.assert_array_equal(read.class_weights, weights)
+    np.testing.assert_array_equal(read.embedding, 2 * weights)
+    assert (read.truncation, read.psnr, read.description) == (0.5, 31.5, found.description)
+    # Plain arrays: other programs read them without this package.
+    assert set(np.load(path).files) >= {"z", "embedding", "class_weights", "psnr", "description"}
+
+
+def test_other_files_are_refused(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, z=np.ones(2), description="[1]")
+    with pytest.raises(ValueError, match="must be a file written by invert"):
+        read_inverted(str(path))
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError, match="complete"):
+        read_inverted(str(path))

@@ -1,4 +1,4 @@
-"""An image file as a model's image, with the preprocessing of training."""
+"""The invert command: reads an image, finds its latents and class, and writes both."""
 
 from __future__ import annotations
 
@@ -9,15 +9,22 @@ import tensorflow as tf
 
 from tf_biggan import checks
 from tf_biggan.cli.invert_settings import NO_FEATURES, InvertConfig
-from tf_biggan.data import decoding as images
+from tf_biggan.data import decoding
 from tf_biggan.data.classes import ClassLookup
 from tf_biggan.evaluation.comparison import Comparison, cache_of, open_real_images
 from tf_biggan.evaluation.features.extractors import FEATURES
 from tf_biggan.evaluation.features.image_sets import SourceImages
 from tf_biggan.files.png import save_png, to_uint8
 from tf_biggan.generation.end_points import class_name
-from tf_biggan.generation.found_latents import ENDING, InvertedImage, write_inverted
-from tf_biggan.pictures.inversion import Descent, FeatureFunction, Found, invert
+from tf_biggan.generation.inversion import (
+    ENDING,
+    Descent,
+    FeatureFunction,
+    InvertedImage,
+    Reconstruction,
+    invert,
+    write_inverted,
+)
 from tf_biggan.pictures.models import (
     as_text,
     describe,
@@ -33,27 +40,32 @@ GREY_CHANNELS, COLOUR_CHANNELS = (1, 2), 3
 
 
 def read_target(path: str, image_size: tuple[int, int], channels: int) -> tuple[np.ndarray, str]:
-    """The pixels of a file, cropped and resized, and a line that says what was done.
+    """Reads an image and preprocesses it as training does.
+
+    Args:
+      path: JPEG, PNG, BMP or WebP file.
+      image_size: (height, width) of the result.
+      channels: Number of channels of the result.
 
     Returns:
-      (uint8 [height, width, channels], the line).
+      The image, uint8 [height, width, channels], and a line that says how it was changed.
 
     Raises:
-      ValueError: it is no complete JPEG, PNG, BMP or WebP file, or its name is no UTF-8.
+      ValueError: The file does not exist or is damaged, or its name is not valid UTF-8.
     """
     checks.require_utf8(path)
     checks.require_existing("image", path, "a JPEG, PNG, BMP or WebP file")
     checks.require(os.path.isfile(path), "`image` must be a file", image=path)
     with open(path, "rb") as file:
         contents = tf.data.Dataset.from_tensors(file.read())
-    with images.naming_unreadable():
-        pixels = images.decode_named(contents, tf.constant(path), channels)
-        colour = images.decode_named(contents, tf.constant(path), COLOUR_CHANNELS).numpy()
-    made = images.crop_and_resize(pixels, *image_size).numpy()
-    return made, f"{path}: {_done(colour, image_size, channels)}"
+    with decoding.naming_unreadable():
+        pixels = decoding.decode_named(contents, tf.constant(path), channels)
+        colour = decoding.decode_named(contents, tf.constant(path), COLOUR_CHANNELS).numpy()
+    pixels = decoding.crop_and_resize(pixels, *image_size).numpy()
+    return pixels, f"{path}: {_changes(colour, image_size, channels)}"
 
 
-def _done(colour: np.ndarray, image_size, channels) -> str:
+def _changes(colour: np.ndarray, image_size, channels) -> str:
     height, width = colour.shape[:2]
     steps = [f"{width}x{height}"]
     if width * image_size[0] != height * image_size[1]:
@@ -74,22 +86,22 @@ MOST_SHOWN = 5
 
 
 def invert_file(config: InvertConfig) -> None:
-    """Finds the image of the settings in the model's latents; writes and prints what was found.
+    """Inverts the image that the settings name, writes the result and prints a summary.
 
     Raises:
-      ValueError: something is unknown, missing or does not fit; nothing is written.
+      ValueError: A setting does not fit the model or the image; nothing is written.
     """
     check_output_file(config.output, (ENDING,))
     _check_picture(config)
     opened = open_model_of(config)
     generator = opened.generator
     shape = (*generator.image_size, generator.image_channels)
-    pixels, done = read_target(config.image, shape[:2], shape[2])
+    pixels, changes = read_target(config.image, shape[:2], shape[2])
     lookup = ClassLookup(opened.class_names, generator.num_classes)
     labels = _labels(config, lookup)
-    print(done)
+    print(changes)
     features, by = _features(config, opened, shape)
-    print(f"Compared by: {by}")
+    print(f"Loss: {by}")
     descent = descent_of(config)
     target = pixels / np.float32(127.5) - 1
     found = invert(image_maker_of(config, opened), target, descent, labels, features)
@@ -101,11 +113,11 @@ def _picture_path(config):
 
 
 def _check_picture(config):
-    """The picture beside the output must not take the place of the image."""
+    """Raises ValueError if the picture next to the output would replace the image."""
     picture = _picture_path(config)
     checks.require(
         os.path.realpath(picture) != os.path.realpath(config.image),
-        "`output` must have another name than the image: a picture is written beside it",
+        "the picture next to `output` would replace the image; use another `output`",
         output=config.output,
         picture=picture,
     )
@@ -116,13 +128,15 @@ def _labels(config: InvertConfig, lookup: ClassLookup):
     if config.classes is None:
         return None
     checks.require(
-        lookup.num_classes > 0, "a model without classes takes no --class", classes=config.classes
+        lookup.num_classes > 0,
+        "this model has no classes; leave out --class",
+        classes=config.classes,
     )
     return lookup.parse(config.classes)
 
 
 def descent_of(config: InvertConfig) -> Descent:
-    """How the settings say that the image is looked for."""
+    """Returns the settings of the gradient descent."""
     truncation = config.truncation_ends()[0]
     of_table = config.bn == "table" and truncation is not None
     return Descent(
@@ -138,7 +152,7 @@ def descent_of(config: InvertConfig) -> Descent:
 
 
 def _features(config, opened: OpenedModel, shape) -> tuple[FeatureFunction | None, str]:
-    """(features of a batch or None, what images are compared by)."""
+    """Returns (feature extractor or None, description of the loss)."""
     pixels = "pixels at several scales"
     kind = config.extractor
     if kind is None and config.inception_weights is not None:
@@ -177,7 +191,7 @@ def _extractor(config, opened, shape, kind):
     return comparison.extractor(kind)
 
 
-def _write(config, opened, pixels, found: Found, descent: Descent, by, lookup) -> None:
+def _write(config, opened, pixels, found: Reconstruction, descent: Descent, by, lookup) -> None:
     settings = {
         "image": config.image,
         "psnr": round(found.psnr, 3),
@@ -201,11 +215,11 @@ def _write(config, opened, pixels, found: Found, descent: Descent, by, lookup) -
     classes = settings["classes"]
     mixture = ", ".join(f"{name} {weight:.0%}" for name, weight in classes.items())
     print(f"PSNR {found.psnr:.1f} dB{', class ' if classes else ''}{mixture}")
-    print(f"Written: {config.output}, {picture} (the image, then what the model makes of it)")
+    print(f"Written: {config.output}, {picture} (the image and its reconstruction)")
 
 
-def _class_weights(found: Found, lookup: ClassLookup) -> dict[str, float]:
-    """The largest weights of the mixture, by the name of the class."""
+def _class_weights(found: Reconstruction, lookup: ClassLookup) -> dict[str, float]:
+    """Returns the largest class weights of the result by class name."""
     if found.class_weights is None:
         return {}
     largest = np.argsort(-found.class_weights, kind="stable")[:MOST_SHOWN]

@@ -1,9 +1,11 @@
-"""Which images are asked for: a seed and a class for each, and how they stand in a picture."""
+"""The images that the sample command makes: a seed and a class for each, and their rows."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -19,7 +21,6 @@ from tf_biggan.cli.sample_settings import (
 )
 from tf_biggan.cli.seeds import MAX_SEED, seeds_text
 from tf_biggan.data.classes import ClassLookup
-from tf_biggan.generation.class_mix import mix_weights, parse_class_mix
 from tf_biggan.generation.end_points import class_name
 
 COLUMNS = 10
@@ -28,16 +29,16 @@ OF_CLASSES = ("classes", "class_mix", "num_per_class")
 
 
 @dataclasses.dataclass(frozen=True)
-class ImageRequest:
-    """Images in the order in which they are made.
+class ImageSelection:
+    """Seeds and classes of N images in order, and their layout in a picture.
 
     Attributes:
-      seeds: int64 [N].
-      labels: int32 [N]; None of a mixture or without classes.
-      mix: class weights [num_classes] of all images; None where labels say it.
-      columns: images in a row of a picture.
-      row_labels: a name for each row of a picture, or None.
-      description: JSON values that say which classes and seeds.
+      seeds: Seed of each image, int64 [N].
+      labels: Class of each image, int32 [N]; None for a mixture or a model without classes.
+      mix: Class weights of all images, float32 [num_classes]; None unless they are a mixture.
+      columns: Number of images in a row of the picture.
+      row_labels: Name of each row, or None.
+      description: JSON values that describe the classes and seeds.
     """
 
     seeds: np.ndarray
@@ -48,28 +49,32 @@ class ImageRequest:
     description: Mapping[str, object]
 
     def conditions(self, start: int, stop: int) -> np.ndarray | None:
-        """Labels, or class weights [n, num_classes], of a part of the images."""
+        """Returns labels [n] or class weights [n, num_classes] of a part of the images."""
         if self.mix is not None:
             return np.repeat(self.mix[None], len(self.seeds[start:stop]), axis=0)
         return None if self.labels is None else self.labels[start:stop]
 
     def sha256(self) -> str:
-        """A hash of seeds and classes in their order, which `description` does not tell."""
+        """Returns a hash of all seeds and classes in order; `description` has no order."""
         parts = (self.seeds, self.labels, self.mix)
         rows = (b"none" if part is None else np.ascontiguousarray(part).tobytes() for part in parts)
         return hashlib.sha256(b"/".join(rows)).hexdigest()
 
 
-def requested_images(config: SampleConfig, lookup: ClassLookup) -> ImageRequest:
-    """The images that the settings ask for.
+def selected_images(config: SampleConfig, lookup: ClassLookup) -> ImageSelection:
+    """Returns the images that the settings of the sample command select.
+
+    Args:
+      config: Settings of the command.
+      lookup: Classes of the model.
 
     Raises:
-      ValueError: a class is unknown, the model has no classes, or seeds are too large.
+      ValueError: A class is unknown, the model has no classes, or a seed is too large.
     """
     given = {name: getattr(config, name) for name in OF_CLASSES if getattr(config, name)}
     checks.require(
         lookup.num_classes > 0 or not given,
-        "a model without classes takes --num_images and --seeds alone; leave these out",
+        "this model has no classes; leave out these flags and use --num_images and --seeds",
         **given,
     )
     in_picture = config.output_kind() in (SHEET, ANIMATION)
@@ -82,26 +87,26 @@ def requested_images(config: SampleConfig, lookup: ClassLookup) -> ImageRequest:
 
 
 def _by_class(config, classes, lookup, in_picture):
-    """Class after class, each with as many seeds."""
+    """Returns the same number of images for each class, class by class."""
     seeds = _seeds(config, NUM_PER_CLASS)
     named = config.seeds is not None and config.num_per_class is None
     each = len(seeds)
     if in_picture or named or config.truncations is not None:
         all_seeds = np.tile(seeds, len(classes))
     else:
-        # Rows of a picture are compared; images of a set should all differ.
+        # Rows of a picture share their seeds for comparison. In a set, all images should differ.
         all_seeds = seeds[0] + np.arange(each * len(classes), dtype=np.int64)
     _check_seeds(all_seeds)
     rows = tuple(row_name(label, lookup) for label in classes)
     labels = np.repeat(np.array(classes, np.int32), each)
     described = describe_classes(classes, lookup)
-    return ImageRequest(all_seeds, labels, None, each, rows, described | _described(all_seeds))
+    return ImageSelection(all_seeds, labels, None, each, rows, described | _described(all_seeds))
 
 
 def _balanced(classes, count):
-    """Labels [count], every class once in as many images as there are classes, in random order.
+    """Returns labels [count] that contain each class equally often, shuffled.
 
-    Classes in turn would be all of one class to who takes every tenth image.
+    Shuffled, because readers that take every tenth image would otherwise see a single class.
     """
     rounds = -(-count // len(classes))
     order = np.random.RandomState(0).random_sample((rounds, len(classes))).argsort(axis=1)
@@ -109,12 +114,12 @@ def _balanced(classes, count):
 
 
 def _each_once(config, classes, lookup):
-    """As many images as asked for, each with a seed of its own."""
+    """Returns images that all have different seeds."""
     seeds = _seeds(config, config.num_images or UNCONDITIONAL_IMAGES)
     labels = _balanced(classes, len(seeds)) if classes else None
     described = describe_classes(classes, lookup) if classes else {}
     columns = min(COLUMNS, len(seeds))
-    return ImageRequest(seeds, labels, None, columns, None, described | _described(seeds))
+    return ImageSelection(seeds, labels, None, columns, None, described | _described(seeds))
 
 
 def _mixed(config, lookup):
@@ -126,17 +131,17 @@ def _mixed(config, lookup):
     weights = mix_weights(mix, lookup.num_classes)
     described = {"class_mix": named} | _described(seeds)
     rows = None if columns < len(seeds) else (title,)
-    return ImageRequest(seeds, None, weights, columns, rows, described)
+    return ImageSelection(seeds, None, weights, columns, rows, described)
 
 
 def row_name(label: int, lookup: ClassLookup) -> str:
-    """Index and first name of a class, or only its index."""
+    """Returns the index and first name of a class, or only its index if it has no name."""
     name = class_name(label, lookup)
     return name if name == str(label) else f"{label} {name}"
 
 
 def describe_classes(classes, lookup: ClassLookup) -> dict[str, object]:
-    """The entry of a description that says which classes."""
+    """Returns the entry of a description that lists classes."""
     if len(classes) > LISTED_CLASSES:
         return {"classes": seeds_text(classes)}
     return {"classes": [lookup.label(label) for label in classes]}
@@ -151,7 +156,7 @@ def _classes(config, lookup, most):
 
 
 def _seeds(config, usual_count):
-    """The seeds that are named, or as many from the first as asked for."""
+    """Returns the seeds of the settings, or consecutive seeds from the first one."""
     named = config.seed_list()
     count = config.num_images or config.num_per_class
     if config.truncations is not None:
@@ -166,10 +171,59 @@ def _seeds(config, usual_count):
 def _check_seeds(seeds):
     checks.require(
         int(seeds.max()) <= MAX_SEED,
-        f"seeds must lie from 0 to {MAX_SEED}, the last one too",
+        f"seeds must lie from 0 to {MAX_SEED}; use a smaller first seed or fewer images",
         last=int(seeds.max()),
     )
 
 
 def _described(seeds):
     return {"seeds": seeds_text([int(seed) for seed in dict.fromkeys(seeds.tolist())])}
+
+
+# Names may contain commas and colons. A weight follows the last colon before a comma.
+_ENTRY = re.compile(r"\s*(.+?)\s*:\s*([^,:]+?)\s*(?:,|$)")
+FORM = "a class mix must be classes with weights above 0, such as tench:0.5,goldfish:0.5"
+
+
+def parse_class_mix(specification: str, lookup: ClassLookup) -> dict[int, float]:
+    """Parses a mixture of classes such as "tench:0.5,goldfish:0.5".
+
+    Returns:
+      Weight of each class in the order of the text; they sum to 1.
+
+    Raises:
+      ValueError: The text has another form, a weight is not above 0, or a class is unknown or
+        occurs twice.
+    """
+    entries, end = [], 0
+    for match in _ENTRY.finditer(specification):
+        checks.require(match.start() == end, FORM, class_mix=specification)
+        entries.append(match.groups())
+        end = match.end()
+    checks.require(bool(entries) and end == len(specification), FORM, class_mix=specification)
+    weights: dict[int, float] = {}
+    for name, weight in entries:
+        classes = lookup.parse(name)
+        checks.require(len(classes) == 1, f"{FORM}; every class needs its own", class_mix=name)
+        checks.require(
+            classes[0] not in weights, "a class mix must not repeat a class", class_mix=name
+        )
+        weights[classes[0]] = _weight(weight, specification)
+    total = sum(weights.values())
+    return {index: weight / total for index, weight in weights.items()}
+
+
+def mix_weights(mix: Mapping[int, float], num_classes: int) -> np.ndarray:
+    """Returns a mixture as class weights, float32 [num_classes]."""
+    weights = np.zeros(num_classes, np.float32)
+    weights[list(mix)] = list(mix.values())
+    return weights
+
+
+def _weight(text: str, specification: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    checks.require(0 < value < math.inf, FORM, class_mix=specification)
+    return value

@@ -12,7 +12,7 @@ from tf_biggan.generation.end_points import (
     point_name,
     random_routes,
 )
-from tf_biggan.generation.found_latents import InvertedImage, write_inverted
+from tf_biggan.generation.inversion import InvertedImage, write_inverted
 
 IMAGENET = ClassLookup(tuple(imagenet_classes().values()))
 NUMBERED = ClassLookup((), 10)
@@ -39,9 +39,9 @@ FAULTS = {
     "3@0,4": r"end point must be class@seed.*endpoints='4'",
     "3@0,cat@1": "by index, from 0 to 9",
     "3@0,10@1": "must lie from 0 to 9",
-    "3@0,all@1": "must be of one class",
+    "3@0,all@1": "exactly one class",
     "3@0,4@7-2": "must rise",
-    "3@0,4@1-2": "one seed",
+    "3@0,4@1-2": "exactly one seed",
     "3@0,4@-1": "whole numbers",
     "3@0,4@1073741824": "must lie from 0 to 1073741823",
     "3@0,@4": "must be class@seed. Received",
@@ -56,13 +56,13 @@ def test_wrong_points_are_refused(text):
 
 
 def test_a_model_without_classes_refuses_some():
-    with pytest.raises(ValueError, match="takes @seed"):
+    with pytest.raises(ValueError, match="must be @seed"):
         parse_end_points("@1,3@2", UNCONDITIONAL)
 
 
 def test_a_file_of_something_else_is_refused(tmp_path):
     np.savez(tmp_path / "a.npz", z=np.ones(3), description="no JSON")
-    with pytest.raises(ValueError, match="that invert wrote"):
+    with pytest.raises(ValueError, match="written by invert"):
         parse_end_points(f"3@0,{tmp_path}/a.npz", NUMBERED)
 
 
@@ -91,12 +91,10 @@ def test_classes_and_seeds_come_in_turn():
     )
     assert random_routes(1, 0) == ((EndPoint(None, 0), EndPoint(None, 1)),)
     assert random_routes(1, 1)[0][1].label == 0
-    with pytest.raises(ValueError, match="must be 2 of `seeds` for every row"):
+    with pytest.raises(ValueError, match="`seeds` must contain 2 for each row"):
         random_routes(2, 10, None, [1, 2, 3])
     for most, fix_y in ((4, False), (2, True)):
         random_routes(2, 10, range(most), None, fix_y=fix_y)
-        with pytest.raises(
-            ValueError, match=f"at most as many `classes` as rows have ends, {most}"
-        ):
+        with pytest.raises(ValueError, match=f"at most {most} `classes` fit the rows"):
             random_routes(2, 10, range(most + 1), None, fix_y=fix_y)
     assert random_routes(1, 10, range(10)) == random_routes(1, 10, [0, 1])
