@@ -166,7 +166,7 @@ def test_a_found_end_has_no_truncation_below_it(maker, tmp_path):
     with Image.open(output) as page:
         assert page.tobytes() == expected.tobytes()
     for points, others in ((f"{end},{end}", {}), (f"{end},3@0", dict(fix_z=True))):
-        with pytest.raises(ValueError, match="`truncation` changes nothing where all z come"):
+        with pytest.raises(ValueError, match="`truncation` has no effect because all latents come"):
             interpolate(InterpolateConfig(**settings, endpoints=points, output=output, **others))
 
 
@@ -200,17 +200,23 @@ FAULTS = {
     "class of random ends": (dict(classes="cat"), "a class must be known"),
     "one end point": (dict(endpoints="3@0"), "must be two or more"),
     "seeds backwards": (dict(seeds="9-0"), "a range of seeds must rise"),
-    "seeds for half a row": (dict(seeds="0-2", num_rows=2), "must be 2 of `seeds`"),
-    "truncation 0": (dict(truncation="0"), "above 0 and, where the mode is 'scale', at most 1"),
+    "seeds for half a row": (dict(seeds="0-2", num_rows=2), "`seeds` must contain 2"),
+    "truncation 0": (
+        dict(truncation="0"),
+        "above 0 and, if `truncation_mode` is 'scale', at most 1",
+    ),
     "truncation 5": (dict(truncation="5"), "at most 1"),
     "truncation of words": (dict(truncation="1.0:nonsense"), "a number or FROM:TO"),
     "three truncations": (dict(truncation="0.1:0.2:0.3"), "a number or FROM:TO"),
     "truncation nan": (dict(truncation="nan"), "a number or FROM:TO"),
-    "mode alone": (dict(truncation_mode="resample"), "says what a truncation means; give one too"),
-    "seconds of a sheet": (dict(seconds_per_frame=0.1), "`seconds_per_frame` is of animations"),
-    "more classes than ends": (dict(classes="0-4", num_rows=2), "at most as many `classes`"),
+    "mode alone": (dict(truncation_mode="resample"), "has no effect without a truncation"),
+    "seconds of a sheet": (
+        dict(seconds_per_frame=0.1),
+        "`seconds_per_frame` has no effect on a sheet",
+    ),
+    "more classes than ends": (dict(classes="0-4", num_rows=2), "at most 4 `classes` fit"),
     "both fixed": (dict(fix_z=True, fix_y=True), "only one of --fix_z and --fix_y"),
-    "ends twice": (dict(endpoints="3@0,4@1", seeds="1"), "names every end; leave out"),
+    "ends twice": (dict(endpoints="3@0,4@1", seeds="1"), "have no effect beside --endpoints"),
     "no model": (dict(model="{tmp}"), "a model must be the folder of"),
     "iteration of a model": (dict(model="{tmp}", iteration=3), "only a run has raw weights"),
     "no folder": (dict(output="{tmp}/none/a.png"), "the folder of `output` must exist"),
@@ -238,7 +244,7 @@ def test_a_model_without_classes_has_z_alone_to_change(monkeypatch, tmp_path):
         lambda settings: type(open_model(MODEL))(generator, (), "model", {"path": settings.model}),
     )
     output = str(tmp_path / "a.png")
-    with pytest.raises(ValueError, match=r"z alone to change.*fix_z=True"):
+    with pytest.raises(ValueError, match=r"model has no classes.*fix_z=True"):
         interpolate(InterpolateConfig(model="m", output=output, fix_z=True))
     interpolate(InterpolateConfig(model="m", output=output, endpoints="@1,@2,@3"))
     with Image.open(output) as page:

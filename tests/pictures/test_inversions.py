@@ -109,9 +109,9 @@ def test_another_models_find_is_noted_or_refused(inverted, tmp_path, capsys):
     changed = str(arrays["description"]).replace('"sha256": "', '"sha256": "0')
     np.savez(output, **{**arrays, "description": changed})
     interpolate(InterpolateConfig(**settings))
-    assert f"{output} was found with other weights, {MODEL}:" in capsys.readouterr().out
+    assert f"{output} was found with other weights ({MODEL})" in capsys.readouterr().out
     np.savez(output, **{**arrays, "z": arrays["z"][:-1]})
-    with pytest.raises(ValueError, match="must have been found with this model, or one of its"):
+    with pytest.raises(ValueError, match="was found with a model of other sizes"):
         interpolate(InterpolateConfig(**settings))
 
 
@@ -119,11 +119,14 @@ FAULTS = {
     "no image": (dict(image="{tmp}/none.png"), "the image does not exist"),
     "no picture": (dict(image=__file__), "must be a complete JPEG, PNG, BMP or WebP"),
     "unknown class": (dict(classes="seven"), "a class must be known"),
-    "truncation 0": (dict(truncation="0"), "`truncation` must be a number above 0"),
-    "two truncations": (dict(truncation="0.2:1"), "`truncation` must be a number above 0"),
+    "truncation 0": (dict(truncation="0"), "`truncation` must be above 0"),
+    "two truncations": (dict(truncation="0.2:1"), "`truncation` must be a number"),
     "no model": (dict(model="{tmp}"), "a model must be the folder of"),
     "no such extractor": (dict(extractor="{tmp}/x.keras"), "An extractor must be"),
-    "weights of nothing": (dict(extractor="none", inception_weights="w"), "takes no weights"),
+    "weights of nothing": (
+        dict(extractor="none", inception_weights="w"),
+        "has no effect beside --extractor=none",
+    ),
     "ending": (dict(output="{tmp}/a.png"), "`output` must end in .npz"),
     "no folder": (dict(output="{tmp}/none/a.npz"), "the folder of `output` must exist"),
 }

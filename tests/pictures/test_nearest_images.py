@@ -121,22 +121,22 @@ def test_fewer_than_asked_for_leave_cells_empty(tmp_path, real):
 
 
 FAULTS = {
-    "no model": (dict(model=None), "--model must be given, or --images and --reference"),
+    "no model": (dict(model=None), "either --model or both --images and --reference must be given"),
     "no reference": (dict(reference=None), "--reference must name the real images"),
     "other folder": (dict(model="{tmp}"), "a model must be the folder of"),
     "no images": (dict(images="{tmp}/none"), "The path of images does not exist"),
-    "other images": (dict(images="{colour}"), "images must have the size of the model's"),
+    "other images": (dict(images="{colour}"), "`images` must have the size of the model's images"),
     "unknown class": (dict(classes="cat"), "a class must be known"),
     "seeds backwards": (dict(seeds="9-0"), "a range of seeds must rise"),
-    "truncation 5": (dict(truncation="5"), "`truncation` must be a number above 0"),
+    "truncation 5": (dict(truncation="5"), "`truncation` must be above 0"),
     "images and mode": (
         dict(images="x", truncation_mode="resample"),
-        "leave out what chooses samples",
+        "have no effect on --images",
     ),
-    "images and classes": (dict(images="x", classes="3"), "leave out what chooses samples"),
+    "images and classes": (dict(images="x", classes="3"), "have no effect on --images"),
     "other reference": (dict(reference="mnist"), "must be given as one of digits"),
-    "number of samples": (dict(num_images=3), "`num_images` is of --images"),
-    "mode alone": (dict(truncation_mode="resample"), "says what a truncation means; give one too"),
+    "number of samples": (dict(num_images=3), "`num_images` has no effect without --images"),
+    "mode alone": (dict(truncation_mode="resample"), "has no effect without a truncation"),
     "ending": (dict(output="{tmp}/a.json"), "`output` must end in .png"),
 }
 

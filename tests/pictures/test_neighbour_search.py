@@ -79,5 +79,5 @@ def test_images_are_fetched_by_place(reference, pixels):
 
 def test_the_same_class_needs_classes(reference, pixels):
     samples = ArrayImages("samples", pixels[:2])
-    with pytest.raises(ValueError, match="where samples and reference have classes"):
+    with pytest.raises(ValueError, match="needs samples and a reference with classes"):
         find_neighbours(samples, reference, extraction(), 1, same_class=True)

@@ -57,10 +57,10 @@ def test_frames_are_sheets_of_checkpoints(run, tmp_path, capsys):
 
 def test_what_has_no_progress(run, tmp_path):
     made = SampleConfig(model=str(tmp_path), progress=True, output=str(tmp_path / "a.gif"))
-    with pytest.raises(ValueError, match="nly a run has checkpoints for --progress"):
+    with pytest.raises(ValueError, match="--progress needs a run"):
         sample(made)
     settings = config(num_classes=10)
     write_config(str(tmp_path / "new"), settings, ())
     made = SampleConfig(model=str(tmp_path / "new"), progress=True, output=str(tmp_path / "a.gif"))
-    with pytest.raises(ValueError, match=r"two checkpoints or more.*--keep_checkpoints=N"):
+    with pytest.raises(ValueError, match=r"at least two checkpoints.*--keep_checkpoints"):
         sample(made)

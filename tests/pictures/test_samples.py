@@ -133,11 +133,11 @@ def test_features_differ_more_at_larger_truncations(generator):
         (dict(truncations="0.5,5"), "at most 1"),
         (dict(class_mix="3:-1,8:1"), "above 0"),
         (dict(raw=True), "nly a run has"),
-        (dict(truncation_mode="resample"), "says what a truncation means"),
+        (dict(truncation_mode="resample"), "has no effect without a truncation"),
         (dict(output="."), "must not be the current folder or a mounted one"),
         (dict(output="/"), "must not be the current folder or a mounted one"),
         (dict(progress=True), "must end in"),
-        (dict(output="sheet.jpg"), "must end in .png, .npz"),
+        (dict(output="sheet.jpg"), "must end in .png or .npz"),
         (dict(output="nowhere/sheet.png"), "nowhere"),
         (dict(model="."), "must be the folder of a run, a converted model"),
     ],
@@ -168,5 +168,5 @@ def test_a_link_to_a_folder_stays_one(tmp_path):
 def test_a_complete_folder_from_which_an_image_is_gone_is_not_complete(tmp_path):
     run(tmp_path / "set", classes="4", seeds="0-2")
     (tmp_path / "set" / "4" / "seed0001.png").unlink()
-    with pytest.raises(ValueError, match="must have all its images"):
+    with pytest.raises(ValueError, match="images are missing from this finished folder"):
         run(tmp_path / "set", classes="4", seeds="0-2")

@@ -81,7 +81,7 @@ def test_labels_stand_above_the_middle_of_their_column():
     for middle in (left + 24, left + 74):
         near = columns[np.abs(columns - middle) <= 24]
         assert len(near) and abs(near.mean() - middle) < 4
-    with pytest.raises(ValueError, match="for each of 2 columns"):
+    with pytest.raises(ValueError, match="must contain 2 texts, one for each column"):
         sheet(images, columns=2, column_labels=["one"])
 
 

@@ -1,1 +1,1 @@
-"""Pictures of a model: sheets, animations, sets of images."""
+"""Pictures: the sample, interpolate, invert and neighbours commands, sheets and animations."""

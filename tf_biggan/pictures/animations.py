@@ -1,4 +1,4 @@
-"""Animations that loop: GIF and WebP through Pillow, MP4 through ffmpeg. No TensorFlow."""
+"""Looping animations: GIF and WebP with Pillow, MP4 with ffmpeg. No TensorFlow is imported."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FFMPEG = "ffmpeg"
 BACKGROUND = (255, 255, 255, 255)
 PALETTE_COLOURS = 256
 IMAGE_DESCRIPTION = 0x010E
-# GIF counts in hundredths of a second, and browsers slow down what is faster than two of them.
+# GIF counts hundredths of a second, and browsers slow down frames shorter than two of them.
 SHORTEST_SECONDS = 0.02
 
 
@@ -29,27 +29,27 @@ def save_animation(
     seconds_per_frame: float,
     text: Mapping[str, str] | None = None,
 ) -> None:
-    """Writes an animation under a temporary name, then renames it: `path` is never half a file.
+    """Writes a looping animation. An interrupted write leaves no incomplete file.
 
-    GIF keeps grey frames exactly and gives every colour frame the 256 colours that suit it best;
-    WebP keeps all of both; MP4 (H.264) loses a little, and its player decides whether it loops.
-    Transparent parts are white, except in WebP.
+    WebP is lossless. GIF is lossless for grey frames; each colour frame is reduced to 256 colours.
+    MP4 (H.264) is lossy, and the player decides whether it loops. Transparent pixels become white,
+    except in WebP.
 
     Args:
-      frames: of one size and one mode of L, LA, RGB and RGBA.
-      path: where, with one of `ENDINGS`; its folder must exist.
-      seconds_per_frame: at least 0.02.
-      text: keywords and texts to store in the file, as JSON: the comment of a GIF and of an MP4,
-        the Exif description of a WebP.
+      frames: Images of the same size and mode (L, LA, RGB or RGBA).
+      path: File to write, with one of `ENDINGS`; its folder must exist.
+      seconds_per_frame: Duration of a frame, at least 0.02.
+      text: Texts by keyword, stored as JSON in the comment (GIF, MP4) or the Exif image
+        description (WebP).
 
     Raises:
-      ValueError: see `check_animation_path`; or the frames are none, or unlike each other, or too
-        short; or ffmpeg fails.
+      ValueError: `check_animation_path` fails, there are no frames, their sizes or modes differ,
+        they are too short, or ffmpeg fails.
     """
     check_animation_path(path)
     checks.require(
         bool(frames) and len({(frame.size, frame.mode) for frame in frames}) == 1,
-        "an animation needs frames of one size and mode",
+        "all frames of an animation must have the same size and mode",
         frames=sorted({f"{frame.size} {frame.mode}" for frame in frames}),
     )
     checks.require(
@@ -63,15 +63,16 @@ def save_animation(
 
 
 def check_animation_path(path: str) -> None:
-    """Raises ValueError unless the ending is one of `ENDINGS` and, for .mp4, ffmpeg is there."""
+    """Raises ValueError unless the ending is one of `ENDINGS` and ffmpeg is found for .mp4."""
     checks.require(
         _ending(path) in ENDINGS,
-        f"an animation must end in one of {', '.join(ENDINGS)}",
+        f"`output` of an animation must end in one of {', '.join(ENDINGS)}",
         output=path,
     )
     checks.require(
         _ending(path) != ".mp4" or shutil.which(FFMPEG) is not None,
-        f"an .mp4 needs the program {FFMPEG} on the PATH; .gif and .webp need nothing",
+        f"an .mp4 file needs the program {FFMPEG}, which is not on the PATH; install it or write a"
+        " .gif or .webp file",
         output=path,
     )
 
@@ -92,7 +93,7 @@ def _write_webp(frames, path, seconds, comment):
 
 
 def _write_with_pillow(pages, path, seconds, **arguments):
-    # Pillow does not say why it cannot write to a file: only the write below tells of a full disk.
+    # Pillow hides why a write failed; the explicit write below reports, for example, a full disk.
     encoded = io.BytesIO()
     milliseconds = round(1000 * seconds)
     pages[0].save(
@@ -111,21 +112,22 @@ def _write_mp4(frames, path, seconds, comment):
     width, height = (side + side % 2 for side in frames[0].size)
     command = [FFMPEG, "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24"]
     command += ["-s", f"{width}x{height}", "-r", f"{1 / seconds:.6f}", "-i", "-"]
-    # The pixel format and the even sides are what every player can show.
+    # Many players only support this pixel format and even side lengths.
     command += ["-c:v", "libx264", "-crf", "16", "-pix_fmt", "yuv420p", "-movflags", "+faststart"]
     command += ["-metadata", f"comment={comment}", "-f", "mp4", path]
     pixels = b"".join(_padded(_opaque(frame), (width, height)).tobytes() for frame in frames)
     done = subprocess.run(command, input=pixels, stderr=subprocess.PIPE, check=False)
     checks.require(
         done.returncode == 0,
-        f"{FFMPEG} must be able to write H.264",
+        f"{FFMPEG} failed to write H.264; install {FFMPEG} with libx264, or write a .gif or .webp"
+        " file",
         exit_code=done.returncode,
-        says=done.stderr.decode(errors="replace").strip()[-300:],
+        message=done.stderr.decode(errors="replace").strip()[-300:],
     )
 
 
 def _opaque(frame: Image.Image) -> Image.Image:
-    """The frame as L or RGB, on white where it is transparent."""
+    """Returns the frame as L or RGB; transparent pixels become white."""
     if "A" not in frame.getbands():
         return frame
     on_white = Image.alpha_composite(

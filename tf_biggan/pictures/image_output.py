@@ -1,4 +1,8 @@
-"""A folder beside an output that is not complete yet, and the request that it belongs to."""
+"""Sets of images on disk: an .npz or a folder of PNG files, written in parts that can be resumed.
+
+Images are first written to the folder OUTPUT.unfinished, together with the request: JSON values
+that determine the images. A command with the same request resumes there; another is refused.
+"""
 
 from __future__ import annotations
 
@@ -30,22 +34,22 @@ from tf_biggan.store.opened_model import OpenedModel
 
 SUFFIX = ".unfinished"
 REQUEST_FILE = "request.json"
-# Where a model lies or what wrote the images does not change them.
+# Entries of a request that do not change the images.
 UNSEEN = ("software", "model")
 LONGEST = 60
-_OF_A_START = re.compile(rf"{re.escape(REQUEST_FILE)}\.\d+\.tmp")
+_TEMPORARY_REQUEST = re.compile(rf"{re.escape(REQUEST_FILE)}\.\d+\.tmp")
 
 
 def unfinished_folder(output: str) -> str:
-    """The folder in which `output` is made."""
+    """Returns the folder in which `output` is prepared."""
     return output + SUFFIX
 
 
 def begin(output: str, request: Mapping[str, object]) -> str:
-    """Makes the folder in which `output` is made, or goes on with it; returns its path.
+    """Creates the unfinished folder of `output`, or opens an existing one; returns its path.
 
     Raises:
-      ValueError: it belongs to another request.
+      ValueError: The folder belongs to another request.
     """
     folder = unfinished_folder(output)
     there = read_request(folder)
@@ -53,22 +57,22 @@ def begin(output: str, request: Mapping[str, object]) -> str:
         require_same(there, request, folder)
         return folder
     os.makedirs(folder, exist_ok=True)
-    # A command that was killed before it had a request left a temporary file of it at most.
-    others = [name for name in os.listdir(folder) if not _OF_A_START.fullmatch(name)]
+    # A command that was killed at its start leaves at most a temporary file of the request.
+    others = [name for name in os.listdir(folder) if not _TEMPORARY_REQUEST.fullmatch(name)]
     checks.require(
         not others,
-        "the folder must be an interrupted command's, or empty",
+        "the unfinished folder contains other files; remove it or use another `output`",
         path=folder,
-        holds=sorted(others)[:3],
+        files=sorted(others)[:3],
     )
     write_request(folder, request)
     return folder
 
 
 def discard(output: str) -> None:
-    """Removes the folder in which `output` was made.
+    """Removes the unfinished folder of `output`.
 
-    The request goes last: until then the folder says what it is.
+    The request is removed last, so that an interrupted removal leaves a recognisable folder.
     """
     folder = unfinished_folder(output)
     for name in os.listdir(folder) if os.path.isdir(folder) else ():
@@ -81,10 +85,10 @@ def discard(output: str) -> None:
 
 
 def read_request(folder: str) -> dict | None:
-    """Returns the request that a folder belongs to; None if it has none.
+    """Returns the request of a folder, or None if there is none.
 
     Raises:
-      ValueError: the request is damaged; the message names the file.
+      ValueError: The file of the request is damaged.
     """
     try:
         return read_json(os.path.join(folder, REQUEST_FILE))
@@ -99,19 +103,19 @@ def write_request(folder: str, request: Mapping[str, object]) -> None:
 
 
 def require_same(there: Mapping[str, object], asked: Mapping[str, object], path: str) -> None:
-    """Raises ValueError naming what differs unless both requests give the same images."""
-    # As JSON, which knows no tuples.
+    """Raises ValueError that lists the differences unless both requests give the same images."""
+    # Through JSON, so that tuples become lists as in the stored request.
     asked = json.loads(json.dumps(dict(asked)))
     names = [name for name in {**there, **asked} if name not in UNSEEN]
     differing = [
-        f"{name} {_brief(there.get(name))} there, {_brief(asked.get(name))} now"
+        f"{name} was {_brief(there.get(name))} and is {_brief(asked.get(name))} now"
         for name in names
         if there.get(name) != asked.get(name)
     ]
     checks.require(
         not differing,
-        "these are images of another request, which goes on with its own settings; choose another"
-        " `output`",
+        "`output` contains images that were sampled with other settings; use the same settings or"
+        " another `output`",
         path=path,
         differing="; ".join(differing),
     )
@@ -128,13 +132,13 @@ COPIED_BYTES = 1 << 20
 
 
 class ImageArchive:
-    """A `Target`: a plain .npy grows in the unfinished folder and is packed in the end.
+    """A `Target` that writes an .npz: a plain .npy grows and is packed at the end.
 
     Args:
-      path: the .npz.
-      selection: what will be written.
-      opened: by what model.
-      description: JSON values that the images follow from.
+      path: File to write.
+      selection: Images to write.
+      opened: Model that makes the images.
+      description: JSON values that determine the images.
     """
 
     def __init__(
@@ -163,7 +167,7 @@ class ImageArchive:
         try:
             return parse_json(str(open_npz(self.path)[DESCRIPTION].read()), self.path)
         except (KeyError, ValueError):
-            rule = "`output` must be new, or what this command wrote; choose another"
+            rule = "`output` exists and was not written by this command; use another path"
             checks.require(False, rule, output=self.path)
 
     def done(self, folder):
@@ -199,9 +203,9 @@ class ImageArchive:
 
 
 def _member(name: str) -> zipfile.ZipInfo:
-    # Without the time of day: the same images are the same bytes.
+    # Without the current time, so that the same images give the same bytes.
     member = zipfile.ZipInfo(f"{name}.npy")
-    # `zipfile` would let only the owner read what is unpacked.
+    # By default, `zipfile` makes extracted files readable by their owner only.
     member.external_attr = 0o644 << 16
     return member
 
@@ -226,16 +230,16 @@ _UNSAFE = re.compile(r"[^\w.-]+")
 
 
 class ImageFolder:
-    """A `Target`: the unfinished folder becomes the folder.
+    """A `Target` that writes a folder of PNG files: the unfinished folder is renamed at the end.
 
     Args:
-      path: the folder.
-      selection: what will be written.
-      opened: by what model.
-      description: JSON values that the images follow from.
+      path: Folder to write.
+      selection: Images to write.
+      opened: Model that makes the images.
+      description: JSON values that determine the images.
 
     Raises:
-      ValueError: an image is asked for twice.
+      ValueError: The selection contains an image twice.
     """
 
     def __init__(
@@ -259,7 +263,7 @@ class ImageFolder:
         names = [self._name(number) for number in range(len(selection.seeds))]
         checks.require(
             len(set(names)) == len(names),
-            "in a folder every class and seed must be named once",
+            "a folder cannot contain an image twice; remove repeated classes and seeds",
             classes=description.get("classes"),
             seeds=description.get("seeds"),
         )
@@ -268,18 +272,20 @@ class ImageFolder:
     def finished(self):
         if not os.path.isdir(self.path):
             checks.require(
-                not os.path.exists(self.path), "`output` must be a folder or new", output=self.path
+                not os.path.exists(self.path),
+                "`output` must be a folder or a new path",
+                output=self.path,
             )
             return None
         request = read_request(self.path)
         checks.require(
             request is not None or not os.listdir(self.path),
-            "`output` must be new, empty, or what this command wrote",
+            "`output` must be a new or empty folder, or one that this command wrote",
             output=self.path,
         )
         checks.require(
             request != self.request or self.done(self.path) == len(self._names),
-            "a complete folder must have all its images; another `output` would be accepted",
+            "images are missing from this finished folder; remove it or use another `output`",
             output=self.path,
             images=len(self._names),
         )
@@ -300,7 +306,7 @@ class ImageFolder:
             save_png(page, path, as_text(self._of_image(number)))
 
     def finish(self, folder):
-        self._remove_halves(folder)
+        self._remove_temporary_files(folder)
         if os.path.isdir(self.path):
             os.rmdir(self.path)
         os.rename(folder, self.path)
@@ -312,7 +318,7 @@ class ImageFolder:
         return os.path.join(self._folders[int(self._selection.labels[number])], file)
 
     def _class_folders(self, labels: np.ndarray) -> dict[int, str]:
-        """Names that sort as the classes do, so that readers number the classes alike."""
+        """Returns folder names by class; sorted, they are in the order of the classes."""
         digits = len(str(self._lookup.num_classes - 1))
         names = {}
         for label in np.unique(labels).tolist():
@@ -321,15 +327,15 @@ class ImageFolder:
         return names
 
     def _of_image(self, number) -> dict[str, object]:
-        """The description of one image."""
+        """Returns the description of one image."""
         others = ("classes", "seeds", "num_images", "order_sha256", "written_as")
         description = {k: v for k, v in self.request.items() if k not in others}
         if self._selection.labels is not None:
             description["class"] = self._lookup.label(int(self._selection.labels[number]))
         return description | {"seed": int(self._selection.seeds[number])}
 
-    def _remove_halves(self, folder):
-        """Removes temporary files of writes that were killed."""
+    def _remove_temporary_files(self, folder):
+        """Removes temporary files that killed commands left behind."""
         for place, _, files in os.walk(folder):
             for file in files:
                 if file.endswith(".tmp"):
@@ -337,47 +343,56 @@ class ImageFolder:
 
 
 class Target(Protocol):
-    """What images are written to.
+    """A file or folder that images are written to.
 
     Attributes:
-      path: its name once it is complete.
-      request: JSON values that the images follow from.
+      path: Path of the finished file or folder.
+      request: JSON values that determine the images.
     """
 
     path: str
     request: dict[str, object]
 
     def finished(self) -> dict | None:
-        """The request of what is complete at `path`; None where nothing is."""
+        """Returns the request of a finished output at `path`, or None if there is none."""
 
     def done(self, folder: str) -> int:
-        """How many images, from the first on, are written in the unfinished folder."""
+        """Returns how many images, counted from the first, are in the unfinished folder."""
 
     def write(self, folder: str, start: int, images: np.ndarray) -> None:
-        """Writes images, uint8 [n, H, W, C], the first of which is number `start`."""
+        """Writes images uint8 [n, H, W, C] with the numbers `start` and following."""
 
     def finish(self, folder: str) -> None:
-        """Gives what is in the folder its final name."""
+        """Turns the unfinished folder into the finished output."""
 
 
 def stream(
     target: Target, selection: ImageSelection, maker: ImageMaker, truncation: float | None
 ) -> str:
-    """Writes all images; returns what to tell the user.
+    """Makes and writes all images, or resumes an interrupted command.
+
+    Args:
+      target: File or folder to write.
+      selection: Images to make.
+      maker: `ImageMaker` of the generator.
+      truncation: Truncation of the latents; None for N(0, I).
+
+    Returns:
+      A message for the user.
 
     Raises:
-      ValueError: there are images of another request, or the disk is full; what is written stays,
-        and the same request goes on with it.
+      ValueError: The output has images of another request, or cannot be written, for example
+        because the disk is full. Written images stay, and the same command resumes.
     """
     there = target.finished()
     if there is not None:
         require_same(there, target.request, target.path)
         discard(target.path)
-        return f"There already: {target.path}"
+        return f"Already complete: {target.path}"
     folder, count = unfinished_folder(target.path), len(selection.seeds)
     try:
         begin(target.path, target.request)
-        # Whole batches, so that statistics of batches are those of an uninterrupted command.
+        # Resumes at a whole batch, so that --bn=batch gives the images of an uninterrupted command.
         size = maker.global_batch_size
         start = min(count, target.done(folder)) // size * size
         progress = Progress("Sampling", count, done=start)
@@ -391,7 +406,7 @@ def stream(
         discard(target.path)
     except OSError as error:
         raise ValueError(
-            "The images must have room and be writable; the same command goes on where it stopped."
-            f" Received: {target.path} ({os.strerror(error.errno) if error.errno else error})."
+            f"Cannot write {target.path}: {os.strerror(error.errno) if error.errno else error}."
+            " Make it writable or free disk space, then run the same command to resume."
         ) from error
     return f"Written: {count:,} images in {target.path}"

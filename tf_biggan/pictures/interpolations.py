@@ -1,4 +1,4 @@
-"""From the settings of the interpolate command to its sheet or animation."""
+"""The interpolate command: a sheet or an animation of paths between images."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ ANIMATION_CELL = 96
 
 
 def interpolate(config: InterpolateConfig) -> None:
-    """Makes the picture that the settings describe and writes it.
+    """Interpolates between images as the settings say and writes a sheet or an animation.
 
     Raises:
-      ValueError: something is unknown, missing or does not fit; nothing is written.
+      ValueError: A setting does not fit the model or the other settings; nothing is written.
     """
     check_output_file(config.output, (SHEET_ENDING, *ENDINGS))
     if config.animates:
@@ -68,7 +68,12 @@ def interpolate(config: InterpolateConfig) -> None:
 
 
 def frame_images(paths: Sequence[Frames], maker: ImageMaker) -> np.ndarray:
-    """Images of every frame of every path: uint8 [R, F, H, W, C]; paths have as many frames."""
+    """Returns the images of R paths with F frames each, uint8 [R, F, H, W, C].
+
+    Args:
+      paths: Inputs of the generator for each path, all with the same number of frames.
+      maker: `ImageMaker` of the generator.
+    """
     z = np.concatenate([path.z for path in paths])
     conditional = paths[0].embeddings is not None
     embeddings = np.concatenate([path.embeddings for path in paths]) if conditional else None
@@ -84,12 +89,15 @@ def interpolation_sheet(
     plan: PathPlan,
     paths: Sequence[Frames],
 ) -> Image.Image:
-    """A page of one row for every two points; truncations that change stand below the images.
+    """Returns a sheet with a row for each two consecutive points of each path.
+
+    If the truncation changes along the path, captions below the images show it.
 
     Args:
-      images: of `frame_images`.
-      names: of every path's points.
-      paths: what the images are of.
+      images: Result of `frame_images`.
+      names: Names of the points of each path.
+      plan: Plan of the paths.
+      paths: Inputs of the generator that the images were made from.
     """
     legs = plan.legs(len(names[0]))
     rows = images[:, legs].reshape(-1, *images.shape[2:])
@@ -103,9 +111,13 @@ def interpolation_sheet(
 
 
 def animation_frames(images: np.ndarray, plan: PathPlan) -> list[Image.Image]:
-    """Pages that show all paths side by side, frame after frame.
+    """Returns the frames of an animation that shows all paths side by side.
 
-    The last frame of a loop is its first: it is left out.
+    The last frame of a loop is left out, because it equals the first.
+
+    Args:
+      images: Result of `frame_images`.
+      plan: Plan of the paths.
     """
     shown = images[:, :-1] if plan.loop else images
     columns = math.ceil(math.sqrt(len(images)))
@@ -129,31 +141,36 @@ def _plan(config, usual_midpoints):
 
 
 def _points(config: InterpolateConfig, lookup: ClassLookup) -> Sequence[Sequence[EndPoint]]:
-    """The points of every path, before a loop is closed."""
+    """Returns the points of each path; a loop does not yet repeat its first point."""
     given = {n: getattr(config, n) for n in ("classes", "fix_z", "fix_y") if getattr(config, n)}
     checks.require(
         lookup.num_classes > 0 or not given,
-        "a model without classes has z alone to change; leave these flags out",
+        "this model has no classes; leave out these flags",
         **given,
     )
     if config.endpoints is not None:
         return [parse_end_points(config.endpoints, lookup)]
     labels = None if config.classes is None else lookup.parse(config.classes)
     seeds = None if config.seeds is None else parse_seeds(config.seeds)
-    filled = NUM_ROWS if seeds is None else max(1, len(seeds) // (1 if config.fix_z else 2))
+    default_rows = NUM_ROWS if seeds is None else max(1, len(seeds) // (1 if config.fix_z else 2))
     return random_routes(
-        config.num_rows or filled, lookup.num_classes, labels, seeds, config.fix_z, config.fix_y
+        config.num_rows or default_rows,
+        lookup.num_classes,
+        labels,
+        seeds,
+        config.fix_z,
+        config.fix_y,
     )
 
 
 def _check_points(routes, opened: OpenedModel) -> None:
-    """Raises ValueError if a point from a file cannot be one of the model's."""
+    """Raises ValueError if a point from a file does not fit the model's sizes."""
     generator = opened.generator
     for path, found in _files(routes):
         classes = 0 if found.class_weights is None else len(found.class_weights)
         checks.require(
             found.z.shape == (generator.latent_dim,) and classes == generator.num_classes,
-            "an end point must have been found with this model, or one of its sizes",
+            "this end point was found with a model of other sizes; invert its image with this one",
             file=path,
             found_with=found.description.get("model"),
             model=opened.description["path"],
@@ -161,33 +178,33 @@ def _check_points(routes, opened: OpenedModel) -> None:
 
 
 def _check_truncation(routes, plan: PathPlan) -> None:
-    """Raises ValueError if a truncation is given and no latents are drawn."""
+    """Raises ValueError if a truncation is given but all latents come from files."""
     of_latents = [point for route in routes for point in (route[:1] if plan.fix_z else route)]
     checks.require(
         plan.truncations == (None, None) or not all(point.file for point in of_latents),
-        "`truncation` changes nothing where all z come from files; leave it out",
+        "`truncation` has no effect because all latents come from files; leave it out",
         truncation=plan.truncations,
     )
 
 
 def _notes(routes, description) -> list[str]:
-    """What there is to say about points from files."""
+    """Returns a note for each point from a file that was found with other weights."""
     return [
-        f"{path} was found with other weights, {found.description.get('model')}:"
-        " its image may differ"
+        f"{path} was found with other weights ({found.description.get('model')}), so that its image"
+        " may differ"
         for path, found in _files(routes)
         if found.description.get("sha256") != description["sha256"]
     ]
 
 
 def _files(routes) -> list:
-    """(path, what invert found) of every file among the points, once."""
+    """Returns (path, content) of each different file among the points."""
     points = [point for route in routes for point in route if point.file]
     return list({point.file[0]: point.file for point in points}.values())
 
 
 def _names(route, plan, lookup) -> tuple[str, ...]:
-    """Names of the images that a path shows at its points."""
+    """Returns the names of the images at the points of a path."""
     return tuple(
         point_name(route[0] if plan.fix_y else point, route[0] if plan.fix_z else point, lookup)
         for point in route

@@ -1,4 +1,4 @@
-"""The images whose neighbours are looked for: samples of a model, or images from files."""
+"""The neighbours command: the real images nearest to samples, as a check for memorisation."""
 
 from __future__ import annotations
 
@@ -50,12 +50,19 @@ RGB = 3
 
 
 def made_samples(config: NeighboursConfig, opened: OpenedModel) -> tuple[ImageSet, list[str]]:
-    """(samples of the model, what they are called): every seed of every class."""
+    """Samples each seed of each class of the settings.
+
+    Returns:
+      The images, and a name for each.
+
+    Raises:
+      ValueError: The settings do not fit the model.
+    """
     generator = opened.generator
     lookup = ClassLookup(opened.class_names, generator.num_classes)
     checks.require(
         lookup.num_classes > 0 or config.classes is None,
-        "a model without classes takes no --classes",
+        "this model has no classes; leave out --classes",
         classes=config.classes,
     )
     seeds = parse_seeds(config.seeds or ("0" if lookup.num_classes else UNCONDITIONAL_SEEDS))
@@ -78,14 +85,21 @@ def made_samples(config: NeighboursConfig, opened: OpenedModel) -> tuple[ImageSe
 def given_images(
     config: NeighboursConfig, opened: OpenedModel | None
 ) -> tuple[ImageSet, list[str]]:
-    """(images from files, what they are called); of the model's size where there is a model."""
+    """Reads the images of `config.images`, at the size of the model if there is one.
+
+    Returns:
+      The images, and the place of each.
+
+    Raises:
+      ValueError: The images do not have the size of the model.
+    """
     size, channels = None, RGB
     if opened is not None:
         size, channels = opened.generator.image_size, opened.generator.image_channels
     images = open_images(config.images, size, channels, config.num_images)
     checks.require(
         opened is None or images.image_shape == (*size, channels),
-        "images must have the size of the model's",
+        "`images` must have the size of the model's images",
         images=images.image_shape,
         model=(*(size or ()), channels),
     )
@@ -99,20 +113,20 @@ def given_images(
     return kept, places
 
 
-# Features of a reference up to this size are held, and kept for the next time; others pass by.
+# Reference features up to this size are kept in memory and cached; larger ones are streamed.
 HELD_BYTES = 1 << 30
-# Real images whose nearest other one gives distances something to be compared with.
+# Number of real images whose distance to the nearest other real image is measured for comparison.
 PROBES = 100
 
 
 @dataclasses.dataclass(frozen=True)
 class Neighbours:
-    """What was found.
+    """The k nearest reference images of N samples.
 
     Attributes:
-      rows: int64 [N, k], places in the reference, the nearest first; -1 where there are no more.
-      distances: float64 [N, k], of features; infinite where there are no more.
-      real_distances: float64 [P], from some real images to the nearest other one.
+      rows: Row numbers in the reference, nearest first, int64 [N, k]; -1 if there are fewer than k.
+      distances: Feature distances, float64 [N, k]; infinite if there are fewer than k.
+      real_distances: Distances from some real images to the nearest other real image, float64 [P].
     """
 
     rows: np.ndarray
@@ -127,19 +141,23 @@ def find_neighbours(
     k: int,
     same_class: bool = False,
 ) -> Neighbours:
-    """The `k` images of the reference nearest to every sample.
+    """Finds the `k` reference images that are nearest to each sample.
 
-    Pixels of the reference pass by in batches; so do its features where there are many.
+    The reference is read in batches, so that it does not need to fit into memory.
 
     Args:
-      same_class: whether to look only among images of the sample's class.
+      samples: Images whose neighbours are searched.
+      reference: Real images.
+      extraction: Feature extractor that defines the distance.
+      k: Number of neighbours of each sample.
+      same_class: Whether only images of the sample's class are searched.
 
     Raises:
-      ValueError: `same_class` and one side has no classes; or features cannot be taken.
+      ValueError: `same_class` is set and one side has no classes, or features cannot be computed.
     """
     checks.require(
         not same_class or (samples.labels is not None and reference.labels is not None),
-        "the same class can only be looked for where samples and reference have classes",
+        "--same_class needs samples and a reference with classes",
         samples=samples.name,
         reference=reference.name,
     )
@@ -180,10 +198,13 @@ SHOWN_IN_LINE = 3
 def table_rows(
     names: Sequence[str], source: Source, reference: SourceImages, found: Neighbours
 ) -> list[dict[str, object]]:
-    """JSON values for every sample: its name, and index, place, class, distance of its neighbours.
+    """Returns JSON values for each sample: its name, and its neighbours with their distances.
 
     Args:
-      source: of `reference`; indices are of the images in it.
+      names: Name of each sample.
+      source: Data source of the reference, in which the indices of neighbours count.
+      reference: Real images.
+      found: Neighbours of the samples.
     """
     return [
         {
@@ -204,7 +225,7 @@ def table_rows(
 
 
 def medians(found: Neighbours) -> dict[str, float | None]:
-    """Typical distances to the nearest real image, from samples and from other real images."""
+    """Returns median distances to the nearest real image, from samples and from real images."""
     return {
         "median_distance": _median(found.distances[:, 0]),
         "median_distance_between_real_images": _median(found.real_distances),
@@ -217,7 +238,7 @@ def _median(values: np.ndarray) -> float | None:
 
 
 def class_of(reference: SourceImages, row: int) -> str:
-    """The first name of an image's class, its index without names; "" where it is not known."""
+    """Returns the first name of an image's class, or its index as text; "" if it is unknown."""
     if reference.labels is None or row < 0:
         return ""
     label = int(reference.labels[row])
@@ -225,7 +246,7 @@ def class_of(reference: SourceImages, row: int) -> str:
 
 
 def table_lines(report: Mapping[str, object]) -> list[str]:
-    """What is printed of a report: the nearest images of the first samples, and the medians."""
+    """Returns lines to print: neighbours of the first samples, and median distances."""
     lines = []
     for sample in report["neighbours"][:MOST_LINES]:
         nearest = ", ".join(
@@ -252,10 +273,10 @@ TABLE_ENDING = ".json"
 
 
 def draw_neighbours(config: NeighboursConfig) -> None:
-    """Finds, draws, tabulates and writes what the settings ask for.
+    """Finds neighbours as the settings say and writes a picture and a JSON file.
 
     Raises:
-      ValueError: something is unknown, missing or does not fit; nothing is written.
+      ValueError: A setting does not fit the model, the images or the reference; nothing is written.
     """
     table = f"{os.path.splitext(config.output)[0]}{TABLE_ENDING}"
     check_output_file(config.output, (".png",))
@@ -291,18 +312,18 @@ def draw_neighbours(config: NeighboursConfig) -> None:
     page = _page(samples, names, reference, found)
     write_text(table, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     save_png(page, config.output, as_text(described))
-    print(f"Written: {config.output} (a sample, then the real images nearest to it), {table}")
+    print(f"Written: {config.output} (each row: a sample and its nearest real images), {table}")
 
 
 def _with_labels_of(source: Source, samples: ImageSet) -> tuple[str, ...]:
-    """Gives samples the labels that the reference has for their classes; returns notes on it.
+    """Changes the samples' labels to the reference's labels of the same classes; returns notes.
 
     Raises:
-      ValueError: one side has no classes, or the reference lacks a class of the samples.
+      ValueError: One side has no classes, or the reference lacks a class of the samples.
     """
     checks.require(
         source.num_classes > 0 and samples.labels is not None,
-        "--same_class needs samples and a reference of known classes",
+        "--same_class needs samples and a reference with classes",
         samples=samples.name,
         reference_classes=source.num_classes,
     )
@@ -311,7 +332,7 @@ def _with_labels_of(source: Source, samples: ImageSet) -> tuple[str, ...]:
         largest = int(samples.labels.max())
         checks.require(
             largest < source.num_classes,
-            "--same_class needs samples of the reference's classes",
+            "--same_class needs a reference that has all classes of the samples",
             largest_label=largest,
             reference_classes=source.num_classes,
         )
@@ -319,7 +340,7 @@ def _with_labels_of(source: Source, samples: ImageSet) -> tuple[str, ...]:
     matched = np.array(match_classes(names, others), np.int32)[samples.labels]
     checks.require(
         bool((matched >= 0).all()),
-        "--same_class needs samples of the reference's classes;"
+        "--same_class needs a reference that has all classes of the samples;"
         f" {name_differences(names, others, 'the samples', 'the reference')}",
         reference=source.name,
     )
@@ -345,7 +366,7 @@ def _extraction(config: NeighboursConfig, source, reference) -> FeatureExtractio
 
 
 def _page(samples: ImageSet, names, reference: SourceImages, found: Neighbours):
-    """Rows of a sample and its neighbours, with distances and classes below."""
+    """Returns a sheet with each sample and its neighbours in a row, with captions."""
     pixels = np.concatenate(list(samples.batches(samples.count)))
     k = found.rows.shape[1]
     beside = np.full((samples.count, k, *pixels.shape[1:]), 255, np.uint8)

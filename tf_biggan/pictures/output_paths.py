@@ -1,4 +1,4 @@
-"""Where pictures go, checked before the work begins."""
+"""Checks of output paths, which the commands make before they compute anything."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tf_biggan import checks
 
 
 def check_output_file(path: str, endings: Sequence[str]) -> None:
-    """Raises ValueError unless a file of one of these endings can be written at `path`."""
+    """Raises ValueError unless `path` has one of the endings and can be written."""
     checks.require(
         path.lower().endswith(tuple(endings)),
         f"`output` must end in {' or '.join(endings)}",
@@ -21,16 +21,16 @@ def check_output_file(path: str, endings: Sequence[str]) -> None:
 
 
 def output_folder(path: str) -> str:
-    """The folder itself where `path` is a link to it.
+    """Returns the path of an output folder, with symbolic links resolved.
 
     Raises:
-      ValueError: it cannot be replaced by a new folder, as one of images is when it is complete.
+      ValueError: The folder cannot be replaced by a new one when its images are complete.
     """
     folder = os.path.realpath(path)
     checks.require(
         not os.path.ismount(folder) and folder != os.path.realpath(os.curdir),
-        "`output` must not be the current folder or a mounted one, which cannot be replaced; a new"
-        " folder inside it would be accepted",
+        "`output` must not be the current folder or a mounted one, because the finished folder"
+        " replaces it; use a folder inside it",
         output=path,
     )
     check_output_place(folder)
@@ -38,11 +38,11 @@ def output_folder(path: str) -> str:
 
 
 def check_output_place(path: str) -> None:
-    """Raises ValueError unless something can be written at `path`."""
+    """Raises ValueError unless the folder of `path` exists and is writable."""
     folder = os.path.dirname(path) or "."
     checks.require(os.path.isdir(folder), "the folder of `output` must exist", output=path)
     try:
-        # Permissions do not tell of a full or read-only disk, nor anything to an administrator.
+        # A test file also finds full and read-only disks, which permissions do not show.
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:

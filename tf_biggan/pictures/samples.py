@@ -1,4 +1,4 @@
-"""From the settings of the sample command to its pictures or files."""
+"""The sample command: sheets, sets of images, and animations over checkpoints."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ from tf_biggan.store.run_directory import is_run
 
 
 def sample(config: SampleConfig) -> None:
-    """Makes the images that the settings describe and writes them.
+    """Samples images as the settings say and writes them.
 
     Raises:
-      ValueError: something is unknown, missing or does not fit; nothing is written.
+      ValueError: A setting does not fit the model or the other settings; nothing is written.
     """
     kind, path = config.output_kind(), config.output_path()
     if kind == FOLDER:
@@ -76,15 +76,17 @@ def sample(config: SampleConfig) -> None:
 
 
 def _animate(config: SampleConfig, path: str) -> None:
-    """The same images at every checkpoint, as frames."""
+    """Writes an animation of the same images at each checkpoint of a run."""
     check_animation_path(path)
     checks.require(
-        is_run(config.model or ""), "only a run has checkpoints for --progress", model=config.model
+        is_run(config.model or ""),
+        "--progress needs a run, because only runs have several checkpoints",
+        model=config.model,
     )
     iterations = checkpoint_iterations(config.model)
     checks.require(
         len(iterations) > 1,
-        "--progress needs two checkpoints or more; training keeps --keep_checkpoints=N of them",
+        "--progress needs at least two checkpoints; train with a larger --keep_checkpoints",
         model=config.model,
         iterations=iterations,
     )
@@ -108,18 +110,18 @@ def _animate(config: SampleConfig, path: str) -> None:
     iterations = [iteration for iteration in iterations if iteration not in unreadable]
     checks.require(
         len(iterations) > 1,
-        "--progress needs two checkpoints that can be read",
+        "--progress needs at least two readable checkpoints",
         model=config.model,
         iterations=iterations,
         unreadable=unreadable,
     )
-    # The hash is that of the last checkpoint alone.
+    # These two entries only describe the last checkpoint.
     description = {k: v for k, v in description.items() if k not in ("iteration", "sha256")}
     description["iterations"] = iterations
     seconds = config.seconds_per_frame or SECONDS_PER_FRAME
     save_animation(frames, path, seconds, as_text(description))
-    told = _summary(config, description)
-    print(f"Written: {path} ({len(frames)} checkpoints, {told})")
+    summary = _summary(config, description)
+    print(f"Written: {path} ({len(frames)} checkpoints, {summary})")
 
 
 def _selection(config: SampleConfig, opened: OpenedModel) -> ImageSelection:
@@ -138,7 +140,7 @@ def _settings(config: SampleConfig, selection: ImageSelection) -> dict[str, obje
 
 
 def _summary(config: SampleConfig, description) -> str:
-    """What a user would want to see at once."""
+    """Returns the most important settings for the message at the end."""
     truncation, classes = description.get("truncation"), description.get("classes")
     named = config.classes is not None and isinstance(classes, list)
     facts = [
@@ -151,18 +153,24 @@ def _summary(config: SampleConfig, description) -> str:
     return ", ".join(fact for fact in facts if fact)
 
 
-# Beyond this, programs refuse to show a picture (Pillow warns from 89 million pixels).
+# Many programs refuse to show larger pictures (Pillow warns above 89 million pixels).
 MOST_PIXELS = 80_000_000
 
 
 def check_page(selection: ImageSelection, columns: int, image_size: tuple[int, int]) -> None:
-    """Raises ValueError if a page of that many columns for each row would be too large to show."""
+    """Raises ValueError if a sheet would be too large to show.
+
+    Args:
+      selection: Images of the sheet.
+      columns: Number of columns of the sheet.
+      image_size: (height, width) of an image.
+    """
     factor = max(1, -(-SMALLEST_CELL // min(image_size)))
     count = len(selection.seeds) // selection.columns * columns
     pixels = count * factor**2 * image_size[0] * image_size[1]
     checks.require(
         pixels <= MOST_PIXELS,
-        f"a picture must have at most {MOST_PIXELS:,} pixels; name fewer classes or seeds, or write"
+        f"a picture must have at most {MOST_PIXELS:,} pixels; use fewer classes or seeds, or write"
         " an .npz or a folder",
         images=count,
         pixels=pixels,
@@ -172,7 +180,13 @@ def check_page(selection: ImageSelection, columns: int, image_size: tuple[int, i
 def samples_page(
     maker: ImageMaker, selection: ImageSelection, truncation: float | None
 ) -> Image.Image:
-    """Classes as rows, seeds as columns; or all images in reading order."""
+    """Returns a sheet of the selected images.
+
+    Args:
+      maker: `ImageMaker` of the generator.
+      selection: Images and their layout.
+      truncation: Truncation of the latents; None for N(0, I).
+    """
     images = _pixels(maker, selection, truncation)
     return sheet(images, selection.columns, selection.row_labels)
 
@@ -180,7 +194,13 @@ def samples_page(
 def truncations_page(
     maker: ImageMaker, selection: ImageSelection, truncations: Sequence[float]
 ) -> Image.Image:
-    """The images as rows, truncations as columns."""
+    """Returns a sheet with a row for each selected image and a column for each truncation.
+
+    Args:
+      maker: `ImageMaker` of the generator.
+      selection: Images, one for each row.
+      truncations: Truncation of each column.
+    """
     names = [f"{truncation:g}" for truncation in truncations]
     columns = [
         _pixels(maker, selection, truncation, f"Truncation {name}")
@@ -191,14 +211,14 @@ def truncations_page(
 
 
 def _pixels(maker, selection, truncation, title="Sampling") -> np.ndarray:
-    """Returns all requested images, uint8 [N, H, W, C]."""
+    """Returns all selected images, uint8 [N, H, W, C]."""
     count = len(selection.seeds)
     batches = maker.sampled_batches(selection.seeds, 0, selection.conditions(0, count), truncation)
     return pixels_with_progress(batches, count, title)
 
 
 def with_iteration(page: Image.Image, iteration: int) -> Image.Image:
-    """The page with the iteration below it."""
+    """Returns the page with a caption that shows the iteration."""
     pixels = np.asarray(page).reshape(1, page.height, page.width, -1)
     made = captioned(pixels, [[f"iteration {iteration:,}"]], smallest_cell=1)[0]
     return Image.fromarray(made[..., 0] if made.shape[-1] == 1 else made, MODES[made.shape[-1]])

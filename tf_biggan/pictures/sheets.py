@@ -1,4 +1,4 @@
-"""Images as files: bytes from [-1, 1], sheets with labelled rows, PNG with text. No TensorFlow."""
+"""Sheets: many images in labelled rows and columns. No TensorFlow is imported."""
 
 from __future__ import annotations
 
@@ -26,22 +26,21 @@ def sheet(
     padding: int = 2,
     smallest_cell: int = SMALLEST_CELL,
 ) -> Image.Image:
-    """All images in rows of `columns`, in reading order, on white.
+    """Returns a picture with all images in rows, in reading order, on white.
 
-    Images smaller than `smallest_cell` are enlarged by the smallest whole factor that reaches it,
+    Images smaller than `smallest_cell` are enlarged by the smallest sufficient integer factor,
     without interpolation.
 
     Args:
-      images: uint8 [N, H, W, C], with C 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA).
-      columns: images in a row; the last row may be shorter.
-      row_labels: one text for each row, drawn to its left.
-      column_labels: one text for each column, drawn above it.
-      padding: pixels between images and around them.
-      smallest_cell: pixels that the shorter side of an image has at least.
+      images: Images, uint8 [N, H, W, C], with C 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA).
+      columns: Number of images in a row; the last row may have fewer.
+      row_labels: Text to the left of each row.
+      column_labels: Text above each column.
+      padding: Pixels between and around images.
+      smallest_cell: Minimum of the shorter side of an image in pixels.
 
     Raises:
-      ValueError: the images are no uint8 [N, H, W, C], or the labels are not one for each row
-        or column.
+      ValueError: The images have another type or shape, or the number of labels is wrong.
     """
     _check_sheet(images, columns, row_labels, column_labels)
     count, height, width, channels = images.shape
@@ -77,12 +76,12 @@ def _check_sheet(images, columns, row_labels, column_labels):
     rows = -(-len(images) // columns)
     checks.require(
         row_labels is None or len(row_labels) == rows,
-        f"there must be one of `row_labels` for each of {rows} rows",
+        f"`row_labels` must contain {rows} texts, one for each row",
         labels=None if row_labels is None else len(row_labels),
     )
     checks.require(
         column_labels is None or len(column_labels) == columns,
-        f"there must be one of `column_labels` for each of {columns} columns",
+        f"`column_labels` must contain {columns} texts, one for each column",
         labels=None if column_labels is None else len(column_labels),
     )
 
@@ -115,15 +114,16 @@ def captioned(
     captions: Sequence[Sequence[str]],
     smallest_cell: int = SMALLEST_CAPTIONED_CELL,
 ) -> np.ndarray:
-    """Images that are enlarged by a whole factor, with their lines below, on white.
+    """Returns images with captions below them, on white.
 
     Args:
-      images: uint8 [N, H, W, C], with C 1 or 3.
-      captions: the lines of each image, as many for all; what is too wide is cut.
-      smallest_cell: pixels that the shorter side of an image has at least.
+      images: Images, uint8 [N, H, W, C], with C 1 or 3.
+      captions: Lines of text for each image, the same number for all; long lines are shortened.
+      smallest_cell: Minimum of the shorter side of an image in pixels. Smaller images are enlarged
+        by an integer factor.
 
     Returns:
-      uint8 [N, height, width, C].
+      Images with captions, uint8 [N, height, width, C].
     """
     factor = max(1, -(-smallest_cell // min(images.shape[1:3])))
     large = images.repeat(factor, axis=1).repeat(factor, axis=2)
