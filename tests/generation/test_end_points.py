@@ -95,6 +95,6 @@ def test_classes_and_seeds_come_in_turn():
         random_routes(2, 10, None, [1, 2, 3])
     for most, fix_y in ((4, False), (2, True)):
         random_routes(2, 10, range(most), None, fix_y=fix_y)
-        with pytest.raises(ValueError, match=f"at most {most} `classes` fit the rows"):
+        with pytest.raises(ValueError, match=f"t most {most} `classes` fit the rows"):
             random_routes(2, 10, range(most + 1), None, fix_y=fix_y)
     assert random_routes(1, 10, range(10)) == random_routes(1, 10, [0, 1])

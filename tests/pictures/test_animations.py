@@ -118,7 +118,7 @@ def test_without_ffmpeg_there_is_one_line(tmp_path, monkeypatch):
     [
         (frames_of("L"), "a.avi", 1, r"must end in one of \.gif, \.webp, \.mp4"),
         ([], "a.gif", 1, "must have the same size and mode"),
-        ([*frames_of("L"), *frames_of("RGB")], "a.gif", 1, "one size and mode"),
+        ([*frames_of("L"), *frames_of("RGB")], "a.gif", 1, "the same size and mode"),
         (frames_of("L"), "a.gif", 0.001, "at least 0.02 seconds"),
         (frames_of("L"), "a.gif", float("nan"), "at least 0.02 seconds"),
     ],

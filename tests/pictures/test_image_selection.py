@@ -82,8 +82,8 @@ def test_without_classes_there_is_one_block():
     "lookup, values, message",
     [
         (NONE, {"classes": "1"}, "This model has no classes; leave out these flags"),
-        (NONE, {"class_mix": "1:1"}, "A model without classes"),
-        (NONE, {"num_per_class": 3}, "A model without classes"),
+        (NONE, {"class_mix": "1:1"}, "This model has no classes"),
+        (NONE, {"num_per_class": 3}, "This model has no classes"),
         (THREE, {"classes": "cat"}, "A class must be known"),
         (THREE, {"seeds": "1073741820", "num_images": 5}, "use a smaller first seed"),
         (

@@ -93,7 +93,7 @@ def test_labels_stand_above_the_middle_of_their_column():
         (np.zeros((2, 4, 4, 3), np.float32), 1, None, "dtype='float32'"),
         (np.zeros((0, 4, 4, 3), np.uint8), 1, None, "not empty"),
         (np.zeros((2, 4, 4, 3), np.uint8), 0, None, "`columns`"),
-        (np.zeros((2, 4, 4, 3), np.uint8), 1, ["a"], "each of 2 rows"),
+        (np.zeros((2, 4, 4, 3), np.uint8), 1, ["a"], "must contain 2 texts, one for each row"),
     ],
 )
 def test_wrong_sheets_are_refused(images, columns, labels, message):

@@ -113,8 +113,9 @@ class ImageMaker:
         arrays = [np.asarray(z, np.float32)]
         if conditions is not None:
             arrays.append(np.asarray(conditions))
-        statistics = truncation if self._bn == "table" and truncation is not None else 1.0
-        statistics = np.asarray(statistics, np.float32)
+        statistics = np.ones(np.shape(truncation), np.float32)
+        if self._bn == "table" and truncation is not None:
+            statistics = np.asarray(truncation, np.float32)
         for start in range(0, len(arrays[0]), self.global_batch_size):
             part = slice(start, start + self.global_batch_size)
             batch = [array[part] for array in arrays]

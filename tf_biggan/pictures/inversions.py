@@ -137,7 +137,7 @@ def _labels(config: InvertConfig, lookup: ClassLookup):
 
 def descent_of(config: InvertConfig) -> Descent:
     """Returns the settings of the gradient descent."""
-    truncation = config.truncation_ends()[0]
+    truncation = config.truncation
     of_table = config.bn == "table" and truncation is not None
     return Descent(
         config.num_starts,

@@ -71,7 +71,7 @@ def made_samples(config: NeighboursConfig, opened: OpenedModel) -> tuple[ImageSe
     else:
         labels = range(min(MOST_CLASSES, lookup.num_classes))
     points = [EndPoint(label, seed) for label in (labels or (None,)) for seed in seeds]
-    truncation = config.truncation_ends()[0]
+    truncation = config.truncation
     of_points = [point.label for point in points] if lookup.num_classes else None
     made = image_maker_of(config, opened).sampled_batches(
         [point.seed for point in points], 0, of_points, truncation
@@ -305,7 +305,7 @@ def draw_neighbours(config: NeighboursConfig) -> None:
         **medians(found),
     }
     if config.images is None:
-        settings |= describe_latents(config.truncation_ends()[0], config.truncation_mode)
+        settings |= describe_latents(config.truncation, config.truncation_mode)
     described = settings if opened is None else describe(opened, settings)
     report = {**described, "neighbours": table_rows(names, source, reference, found)}
     print(*samples.notes, *reference.notes, *notes, *table_lines(report), sep="\n")

@@ -59,13 +59,13 @@ def sample(config: SampleConfig) -> None:
     selection = _selection(config, opened)
     maker = image_maker_of(config, opened)
     description = describe(opened, _settings(config, selection))
-    truncation = config.truncation_ends()[0]
+    truncation = config.truncation
     if kind != SHEET:
         opener = ImageArchive if kind == ARCHIVE else ImageFolder
         target = opener(path, selection, opened, description)
         print(stream(target, selection, maker, truncation))
         return
-    columns = config.truncation_columns()
+    columns = config.truncations
     check_page(selection, len(columns or range(selection.columns)), opened.generator.image_size)
     if columns is None:
         page = samples_page(maker, selection, truncation)
@@ -102,7 +102,7 @@ def _animate(config: SampleConfig, path: str) -> None:
         selection = _selection(config, opened)
         maker = image_maker_of(config, opened)
         check_page(selection, selection.columns, opened.generator.image_size)
-        page = samples_page(maker, selection, config.truncation_ends()[0])
+        page = samples_page(maker, selection, config.truncation)
         frames.append(with_iteration(page, iteration))
         description = describe(opened, _settings(config, selection))
         progress.add(1)
@@ -129,9 +129,9 @@ def _selection(config: SampleConfig, opened: OpenedModel) -> ImageSelection:
 
 
 def _settings(config: SampleConfig, selection: ImageSelection) -> dict[str, object]:
-    columns = config.truncation_columns()
+    columns = config.truncations
     drawn = describe_latents(
-        config.truncation_ends()[0] if columns is None else list(columns), config.truncation_mode
+        config.truncation if columns is None else list(columns), config.truncation_mode
     )
     settings = {**selection.description, **drawn, "bn": config.bn}
     if config.bn == "batch":
