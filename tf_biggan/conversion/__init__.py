@@ -1,1 +1,1 @@
-"""Published checkpoints to our models: tables of names and the interpreter of them."""
+"""Converts checkpoints of other BigGAN implementations to models of this package, and back."""

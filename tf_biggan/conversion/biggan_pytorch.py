@@ -1,6 +1,6 @@
-"""Tables of BigGAN-PyTorch's checkpoints: G, G_ema and D of BigGAN and BigGANdeep.
+"""Tables for checkpoints of BigGAN-PyTorch: G, G_ema and D of BigGAN and BigGAN-deep.
 
-Gains and offsets are stored as gain - 1 and offset, as here.
+BigGAN-PyTorch stores gains as gain - 1, like this package.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from tf_biggan.networks.network import variables_by_path
 
 Transforms = Mapping[str, Transform]
 COUNTER = ".accumulation_counter"
-# Where --cross_replica keeps statistics, and their names without it; None is not kept.
+# With --cross_replica, statistics have this prefix and the following names, here mapped to their
+# names without the flag. None marks a tensor that is dropped.
 CROSS_REPLICA = ".bn."
 CROSS_REPLICA_NAMES = {
     "running_mean": "stored_mean",
@@ -97,24 +98,24 @@ TABLES = Tables(
 
 
 def generator_layout(generator) -> SourceLayout:
-    """The layout of BigGAN-PyTorch's tensors for a generator of ours: [y, z], channel-major."""
+    """Returns the layout of BigGAN-PyTorch's tensors: [y, z], first feature map channels first."""
     return SourceLayout.of_generator(generator, embedding_first=True, channels_first=True)
 
 
 def is_manual_batch_norm(tensors: Mapping[str, np.ndarray]) -> bool:
-    """Whether a run used `--mybn`, which nests the statistics."""
+    """Returns whether a run used `--mybn`, which stores statistics one level deeper (".bn")."""
     return any(key.endswith(COUNTER) for key in tensors)
 
 
 def generator_rules(
     generator, manual_batch_norm: bool = False, transforms: Transforms | None = None
 ) -> list[Rule]:
-    """Rules from `G.pth` or `G_ema.pth` to a generator.
+    """Returns the rules that make a generator from the tensors of `G.pth` or `G_ema.pth`.
 
     Args:
-      generator: the target.
-      manual_batch_norm: see `is_manual_batch_norm`.
-      transforms: functions by name instead of those of `SourceLayout.transforms`.
+      generator: Generator to fill.
+      manual_batch_norm: Whether the run used `--mybn`, see `is_manual_batch_norm`.
+      transforms: Functions by name to use instead of `SourceLayout.transforms`.
     """
     inner = ".bn" if manual_batch_norm else ""
     statistics = tuple(Row(f"bn{k}{inner}", f"norm_{k}", "statistics") for k in range(1, 5))
@@ -128,7 +129,7 @@ def generator_rules(
 
 
 def discriminator_rules(discriminator, transforms: Transforms | None = None) -> list[Rule]:
-    """Rules from `D.pth` to a discriminator; see `generator_rules`."""
+    """Returns the rules that make a discriminator from `D.pth`; see `generator_rules`."""
     rows = list(DISCRIMINATOR)
     depth = discriminator.depth
     for index, spec in enumerate(discriminator.block_specs):
@@ -142,15 +143,15 @@ def discriminator_rules(discriminator, transforms: Transforms | None = None) -> 
 
 
 def is_cross_replica(tensors: Tensors) -> bool:
-    """Whether a generator was trained with `--cross_replica`."""
+    """Returns whether a generator was trained with `--cross_replica`."""
     return any(key.endswith(f"{CROSS_REPLICA}running_mean") for key in tensors)
 
 
 def with_statistics_names(tensors: Tensors) -> tuple[Tensors, tuple[str, ...]]:
-    """Running statistics of `--cross_replica` under the names that they have without it.
+    """Renames the running statistics of `--cross_replica` to their names without that flag.
 
     Returns:
-      The tensors; and what was changed, in sentences.
+      A tuple: the tensors, and a sentence for the user about each change.
     """
     if not is_cross_replica(tensors):
         return tensors, ()
@@ -165,7 +166,7 @@ def with_statistics_names(tensors: Tensors) -> tuple[Tensors, tuple[str, ...]]:
 
 
 def check_norm_style(tensors: Tensors) -> None:
-    """Raises ConversionError if a generator's blocks have no statistics."""
+    """Raises ConversionError if a generator's residual blocks have no batch norm statistics."""
     with_statistics = any(re.search(r"^blocks\..*\.(stored|running)_mean$", k) for k in tensors)
     if not with_statistics and any(re.search(r"^blocks\..*\.gain\.", k) for k in tensors):
         raise ConversionError(
@@ -176,10 +177,10 @@ def check_norm_style(tensors: Tensors) -> None:
 
 
 def averaged_statistics(tensors: Tensors) -> tuple[Tensors, tuple[str, ...]]:
-    """Standing statistics of `--mybn`, which are stored as sums, as means over their batches.
+    """Divides the standing statistics of `--mybn`, which are sums, by their number of batches.
 
     Returns:
-      The tensors; and what was changed, in sentences.
+      A tuple: the tensors, and a sentence for the user about each change.
     """
     counts = {
         key.removesuffix(COUNTER): float(np.ravel(tensors[key])[0])
@@ -202,15 +203,15 @@ def _divided(entry: StoredTensor, count: float) -> StoredTensor:
 
 
 def load_generator(generator, tensors: Mapping[str, np.ndarray]) -> None:
-    """Fills a generator from the tensors of `G.pth` or `G_ema.pth`.
+    """Assigns the tensors of `G.pth` or `G_ema.pth` to a generator.
 
     Raises:
-      ConversionError: they do not fit each other; the generator is as it was.
+      ConversionError: The tensors do not fit the generator. It is then unchanged.
     """
     rules = generator_rules(generator, is_manual_batch_norm(tensors))
     load(generator, rules, tensors, IGNORED)
 
 
 def load_discriminator(discriminator, tensors: Mapping[str, np.ndarray]) -> None:
-    """Fills a discriminator from the tensors of `D.pth`; see `load_generator`."""
+    """Assigns the tensors of `D.pth` to a discriminator; errors as for `load_generator`."""
     load(discriminator, discriminator_rules(discriminator), tensors, IGNORED)

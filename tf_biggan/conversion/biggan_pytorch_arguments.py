@@ -1,6 +1,7 @@
-"""The arguments with which BigGAN-PyTorch's classes build a network of ours.
+"""Finds the constructor arguments with which BigGAN-PyTorch builds the same network.
 
-Its classes look the widths up in tables by `resolution`, so that not every network has arguments.
+BigGAN-PyTorch looks up the widths of a network in tables by `resolution`. A network with other
+widths therefore has no such arguments.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import keras
 
 from tf_biggan.networks.architectures import ARCHITECTURES, Architecture, Trunk
 
-# Its tables: the rows of ours that have the same widths, by variant. BigGAN-deep ends at 256 there,
-# and there is no discriminator for 512.
+# Architectures of this package whose widths are in BigGAN-PyTorch's tables. BigGAN-PyTorch has no
+# BigGAN-deep above 256x256 pixels and no discriminator for 512x512.
 DEEP_TABLE = tuple(f"biggan_deep{size}" for size in (32, 64, 128, 256))
 TABLE = tuple(f"biggan{size}" for size in (32, 64, 128, 256))
 TABLES = {
@@ -22,16 +23,16 @@ TABLES = {
     ("biggan_deep", "discriminator"): DEEP_TABLE,
 }
 MODULES = {"biggan": "BigGAN", "biggan_deep": "BigGANdeep"}
-# Of the discriminators for 32x32 pixels, its tables name 16 as the size after every block.
+# BigGAN-PyTorch's table for discriminators of 32x32 pixels gives 16 as the size after every block.
 SIZES_OF_D32 = (16, 16, 16, 16)
 
 
 def argument_lines(networks: Mapping[str, keras.Model]) -> list[str]:
-    """Returns lines for the user: the calls that build the networks in BigGAN-PyTorch.
+    """Returns lines for the user with the calls that build the networks in BigGAN-PyTorch.
 
     Args:
-      networks: By "generator", "raw_generator" and "discriminator". Both generators have the same
-        arguments.
+      networks: Networks by the names "generator", "raw_generator" and "discriminator". Both
+        generators have the same arguments.
     """
     sides = {kind.removeprefix("raw_"): network for kind, network in networks.items()}
     lines = ["Arguments of BigGAN-PyTorch's classes for these files:"]
@@ -50,10 +51,11 @@ def argument_lines(networks: Mapping[str, keras.Model]) -> list[str]:
 def constructor_arguments(network: keras.Model, side: str) -> dict[str, object]:
     """Returns the arguments of BigGAN-PyTorch's class, by name.
 
-    Optimisers, initialisers and mixed precision are left out, as they do not change the function.
+    Arguments for optimisers, initialisers and mixed precision are left out, because the output of
+    the network does not depend on them.
 
     Args:
-      network: A network that BigGAN-PyTorch has.
+      network: Network that BigGAN-PyTorch can build.
       side: "generator" or "discriminator".
     """
     config = network.get_config()
@@ -86,7 +88,7 @@ def constructor_arguments(network: keras.Model, side: str) -> dict[str, object]:
 
 
 def _problems(network, side) -> Iterator[str]:
-    """Yields reasons why no arguments give this network."""
+    """Yields reasons why no arguments of BigGAN-PyTorch's class give this network."""
     config, row = network.get_config(), _row(network, side)
     if row is None:
         yield "its tables have no network of these widths"
@@ -99,6 +101,7 @@ def _problems(network, side) -> Iterator[str]:
 
 
 def _row(network, side) -> Architecture | None:
+    """Returns the architecture in BigGAN-PyTorch's tables with the network's widths, or None."""
     own = network.architecture
     rows = [ARCHITECTURES[name] for name in TABLES[own.variant, side]]
     widths = _plan(getattr(own, side))
@@ -110,18 +113,22 @@ def _plan(trunk: Trunk) -> tuple:
 
 
 def _attention(network, side) -> str | None:
-    """Returns the sizes after whose blocks attention follows, such as "64"; None if they differ."""
+    """Returns BigGAN-PyTorch's attention argument, such as "64" or "32_64".
+
+    The argument lists image sizes: attention follows the blocks with these output sizes. None is
+    returned if the network's attention cannot be described in this way.
+    """
     sizes = _sizes(network, side)
     stages = tuple(network.get_config()["attention_stages"])
     chosen = sorted({sizes[stage] for stage in stages})
-    # A size chooses all blocks of that size.
+    # A size in the argument adds attention after every block of that size.
     if tuple(i for i, size in enumerate(sizes) if size in chosen) != tuple(sorted(stages)):
         return None
     return "_".join(map(str, chosen)) or "0"
 
 
 def _sizes(network, side) -> Sequence[int]:
-    """Returns the image size after every stage, as its tables name it."""
+    """Returns the image size after every stage, as BigGAN-PyTorch's tables give it."""
     row = _row(network, side)
     if side == "discriminator" and row.resolution == 32:
         return SIZES_OF_D32[: len(row.discriminator.resample)]

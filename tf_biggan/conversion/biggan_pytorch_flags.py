@@ -1,7 +1,7 @@
-"""Flags of a BigGAN-PyTorch run that change what the weights mean and that no tensor shows.
+"""Reads and checks flags of a BigGAN-PyTorch run that change the network but show in no tensor.
 
-BigGAN-PyTorch writes a run's flags as "config" to `state_dict.pth`, beside the weights. Where that
-file is missing, the reference's defaults are assumed, and the reader is told so.
+BigGAN-PyTorch stores the flags of a run under "config" in `state_dict.pth`, next to the weights. If
+that file is missing, the defaults of BigGAN-PyTorch are assumed, and the user is told so.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tf_biggan.conversion.rules import ConversionError
 from tf_biggan.conversion.wrappings import DISCRIMINATOR, GENERATOR
 
 CONFIG, FLAGS, FLAGS_FILE, UNREADABLE = "config", "flags", "flags_file", "unreadable"
-# A flag that every configuration of a run has.
+# Flag by which a configuration of BigGAN-PyTorch is recognised.
 KNOWN_BY = "G_ch"
 WEIGHTS_FILE = r"(?:G_ema|G|D)(?P<suffix>_\w+)?\.pth"
 RELU = ("relu", "inplace_relu", "ir")
@@ -26,17 +26,18 @@ ANY_VALUE = None
 
 @dataclasses.dataclass(frozen=True)
 class RunFlag:
-    """One flag of the reference.
+    """One flag of BigGAN-PyTorch and the values that can be converted.
 
     Attributes:
-      name: the flag, without "--".
-      network: the network whose weights it concerns.
-      same: the values with which the converted network equals the reference's, the default first.
-      here: what the converted network has instead of other values.
-      warned: the other values that are converted with a warning; `ANY_VALUE` for all of them.
-        A value that is neither is refused.
-      warning: what differs then.
-      unless: flags that make this one meaningless where they are set.
+      name: Name of the flag, without "--".
+      network: Network that the flag concerns, "generator" or "discriminator".
+      same: Values for which the converted network is equal to the original. The first one is the
+        flag's default.
+      here: Text that says what the converted network has, whatever the value.
+      warned: Other values that are converted with a warning, or `ANY_VALUE` for all other values.
+        A value in neither list is refused.
+      warning: Text that says what differs for these values.
+      unless: Flags that make this flag ineffective if they are set.
     """
 
     name: str
@@ -74,16 +75,20 @@ RUN_FLAGS = (
     ),
 )
 PARAMETERIZATIONS = {GENERATOR: "G_param", DISCRIMINATOR: "D_param"}
-# Arguments of our networks that the reference has flags for.
+# Flags of BigGAN-PyTorch, by the names of the network arguments that take their values.
 EPSILONS = {"sn_epsilon": "SN_eps", "bn_epsilon": "BN_eps"}
 
 
 def flags_in(contents: Mapping[str, Any], name: str | None = None) -> dict[str, Any]:
-    """The settings of a source whose contents hold a run's flags; {} without such flags.
+    """Returns a run's flags, if the contents of a file hold them, as settings of a source.
 
     Args:
-      contents: of a file.
-      name: of the file, if it is another than that of the weights.
+      contents: Contents of the file.
+      name: Name of the file, or None if it is the file of the weights.
+
+    Returns:
+      The flags under "flags" and the name of their file under "flags_file", or {} if the file holds
+      no flags.
     """
     config = contents.get(CONFIG)
     if not isinstance(config, Mapping) or KNOWN_BY not in config:
@@ -92,7 +97,15 @@ def flags_in(contents: Mapping[str, Any], name: str | None = None) -> dict[str, 
 
 
 def flags_beside(files: Sequence[str]) -> dict[str, Any]:
-    """The settings of a source from the `state_dict.pth` beside files of weights; {} without it."""
+    """Returns a run's flags from the `state_dict.pth` next to files of weights; see `flags_in`.
+
+    Args:
+      files: Paths of the files of weights.
+
+    Returns:
+      The settings, {} if there is no such file, or the reason under "unreadable" if it cannot be
+      read.
+    """
     for file in files:
         folder, name = os.path.split(file)
         match = re.fullmatch(WEIGHTS_FILE, name)
@@ -110,11 +123,12 @@ def check_flags(settings: Mapping[str, Any], networks: Sequence[str]) -> tuple[s
     """Returns a warning for each flag whose effect is not converted.
 
     Args:
-      settings: settings of a source, as `flags_in` returns them.
-      networks: the networks that are converted, "generator" or "discriminator".
+      settings: Settings of a source, as `flags_in` returns them.
+      networks: Names of the networks that are converted.
 
     Raises:
-      ConversionError: a flag makes the reference's network another function than ours.
+      ConversionError: A flag has a value with which no network of this package gives the same
+        output.
     """
     flags, warnings = settings.get(FLAGS, {}), []
     for row in RUN_FLAGS:
@@ -133,11 +147,11 @@ def check_flags(settings: Mapping[str, Any], networks: Sequence[str]) -> tuple[s
 
 
 def check_buffers(settings: Mapping[str, Any], normalized: Mapping[str, bool]) -> None:
-    """Raises ConversionError if a run's spectral norm has left no vectors in the weights.
+    """Raises ConversionError if a run used spectral norm but its weights lack the singular vectors.
 
     Args:
-      settings: settings of a source, as `flags_in` returns them.
-      normalized: whether a network has the vectors of a spectral norm, by its name.
+      settings: Settings of a source, as `flags_in` returns them.
+      normalized: Whether the tensors of each network include singular vectors, by its name.
     """
     flags = settings.get(FLAGS, {})
     for network, flag in PARAMETERIZATIONS.items():
@@ -149,13 +163,13 @@ def check_buffers(settings: Mapping[str, Any], normalized: Mapping[str, bool]) -
 
 
 def assumed_flags(networks: Sequence[str]) -> str:
-    """The defaults that are assumed where no flags lie beside the weights."""
+    """Returns the flags that are assumed if no flags lie next to the weights, as text."""
     rows = [row for row in RUN_FLAGS if row.network in networks]
     return ", ".join(f"--{row.name}={row.same[0]}" for row in rows)
 
 
 def epsilons(settings: Mapping[str, Any]) -> dict[str, float]:
-    """The epsilons that a run's flags say, by the names of our arguments."""
+    """Returns the epsilons in a run's flags, by the names of the network arguments."""
     flags = settings.get(FLAGS, {})
     return {
         argument: float(flags[name])

@@ -1,4 +1,4 @@
-"""From a source to filled networks of ours, and the account of what was done."""
+"""Converts the networks of a source: finds their arguments, builds them and fills their weights."""
 
 from __future__ import annotations
 
@@ -32,19 +32,20 @@ from tf_biggan.networks.num_values import discriminator_values, generator_values
 
 EPSILONS = ("sn_epsilon", "bn_epsilon", "output_bn_epsilon")
 NARROW = ("float16", "bfloat16")
-# The weights are loaded, so the initial ones are the cheapest to draw.
+# The initial weights are overwritten at once, so the initialiser that is fastest is used.
 INITIALIZER = {"initializer": "n02"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What is to be made of a source.
+    """Plan of a conversion, made from the shapes of the source's tensors.
 
     Attributes:
-      prepared: tensors by network.
-      arguments: of our classes, by network.
-      chosen: where each value that no tensor shows comes from, by argument.
-      warnings: sentences about what differs from the source's code base.
+      source: Source of the weights.
+      prepared: Tensors of each network.
+      arguments: Constructor arguments of each network.
+      chosen: Value and origin of each setting that no tensor shows, such as an epsilon.
+      warnings: Sentences about differences from the source's code base.
     """
 
     source: Source
@@ -54,7 +55,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
 
     def describe(self) -> list[str]:
-        """Lines for the reader: what was found, and what was chosen where nothing says it."""
+        """Returns lines for the user: the networks found, the settings chosen, and warnings."""
         lines = [f"Found networks of {self.source.family}:"]
         for name, found in self.arguments.items():
             row = found["architecture"]
@@ -78,11 +79,16 @@ class Plan:
 
 
 def plan_conversion(source: Source, choices: Choices) -> Plan:
-    """Finds the arguments of our networks; reads shapes only.
+    """Finds the constructor arguments of the networks from the shapes of the source's tensors.
+
+    Args:
+      source: Source of the weights.
+      choices: Settings that the user gave.
 
     Raises:
-      ValueError: the tensors are those of no network of ours, contradict the choices, or leave
-        something open that must be said; or they describe a network that is far larger than they.
+      ValueError: The tensors do not describe a network of this package, contradict the choices, or
+        leave open a setting that the user must give; or the described network is far larger than
+        the file.
     """
     check_choices(source.family, choices)
     family = FAMILIES[source.family]
@@ -119,10 +125,13 @@ def plan_conversion(source: Source, choices: Choices) -> Plan:
 
 
 def build_networks(plan: Plan) -> dict[str, keras.Model]:
-    """Networks with the weights of the source.
+    """Builds the networks of a plan and assigns the weights of the source.
+
+    Returns:
+      The networks by name.
 
     Raises:
-      ConversionError: a tensor is left over or missing, or has another shape; all are named.
+      ConversionError: A tensor is left over, missing or of another shape. The message names it.
     """
     networks = {name: new_network(name, plan.arguments[name]) for name in plan.prepared}
     rules = {name: rules_for(plan, name, network) for name, network in networks.items()}
@@ -135,18 +144,18 @@ def build_networks(plan: Plan) -> dict[str, keras.Model]:
 
 
 def rules_for(plan: Plan, name: str, network: keras.Model) -> list[Rule]:
-    """How the variables of a network are made from its tensors."""
+    """Returns the rules that make the variables of a network from the source's tensors."""
     family = FAMILIES[plan.source.family]
     make = family.generator_rules if _side(name) == GENERATOR else family.discriminator_rules
     return make(network, plan.prepared[name].tensors)
 
 
 def provenance(plan: Plan, licence_note: str | None = None) -> dict[str, object]:
-    """Where the weights come from and what was done to them: JSON values by name.
+    """Returns the provenance of converted weights: their origin and all changes, as JSON values.
 
     Args:
-      plan: what was converted.
-      licence_note: text about the licence of the weights.
+      plan: Plan of the conversion.
+      licence_note: Text about the licence of the weights, or None.
     """
     family, source = FAMILIES[plan.source.family], plan.source
     note = {"licence_note": licence_note} if licence_note else {}
@@ -172,13 +181,18 @@ def _side(name):
 
 
 def new_network(name: str, arguments: Mapping[str, object]) -> keras.Model:
-    """A network of ours with initial values that are to be replaced."""
+    """Builds a network whose initial weights are meant to be overwritten.
+
+    Args:
+      name: "generator", "raw_generator" or "discriminator".
+      arguments: Constructor arguments.
+    """
     kind = Generator if _side(name) == GENERATOR else Discriminator
     return kind(**arguments, **INITIALIZER, name=_side(name))
 
 
 def _with_layers(structure: Structure, source) -> Structure:
-    """pytorch-pretrained-BigGAN's configuration says which blocks double the size."""
+    """Adds which blocks upsample, if the configuration of pytorch-pretrained-BigGAN says it."""
     layers = source.settings.get("layers")
     if not isinstance(layers, list):
         return structure
@@ -208,7 +222,10 @@ def _match(structures, prepared, tables, choices) -> Match:
 
 
 def _bottom_size(arguments, resolution) -> tuple[tuple[int, int], dict[str, str]]:
-    """The first feature map, which a discriminator's tensors do not show; and what is assumed."""
+    """Returns the size of the first feature map, and a note if the size had to be assumed.
+
+    A generator's tensors show the size. A discriminator's do not.
+    """
     if GENERATOR in arguments:
         return arguments[GENERATOR]["bottom_size"], {}
     scale = arguments[DISCRIMINATOR]["architecture"].scale
@@ -237,7 +254,11 @@ def _check_classes(name, found, choices):
 
 
 def _epsilons(family, shared, source, choices, arguments):
-    """Values of the epsilons, and where each is from; the command line goes first."""
+    """Returns the epsilons, and a note on the origin of each.
+
+    The command line takes precedence over the configuration next to the weights, and that over the
+    code base's published values.
+    """
     published, values, chosen = dict(family.epsilons(shared)), {}, {}
     said = family.said_epsilons(source.settings)
     if not any(found["spectral_norm"] for found in arguments.values()):
@@ -249,7 +270,7 @@ def _epsilons(family, shared, source, choices, arguments):
         )
         said = {name: value for name, value in said.items() if name != "sn_epsilon"}
     for name in EPSILONS:
-        # Where no other is published, the last batch norm has the epsilon of all.
+        # If no separate value is published, the last batch norm has the same epsilon as the others.
         value = published.get(name, values.get("bn_epsilon"))
         given = getattr(choices, name)
         if value is None and given is None:

@@ -1,4 +1,4 @@
-"""The row of the architecture table that fits the blocks of a checkpoint, or a new one."""
+"""Finds the architecture and constructor arguments that fit the tensor shapes of a checkpoint."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ PUBLISHED = dict(latent_injection="split", embedding_dim=128, latent_dim=128)
 
 @dataclasses.dataclass(frozen=True)
 class Match:
-    """An architecture, and by network its width multiplier and its blocks per resolution."""
+    """An architecture that fits a checkpoint.
+
+    Attributes:
+      architecture: The architecture, from the table or made for the checkpoint.
+      base_channels: Width multiplier of each network, by "generator" and "discriminator".
+      depth: Number of residual blocks per resolution of each network.
+    """
 
     architecture: Architecture
     base_channels: Mapping[str, int]
@@ -33,21 +39,22 @@ def match_architecture(
     published: Mapping[str, object] | None = None,
     bottom: int | None = None,
 ) -> Match:
-    """The architecture of one or both networks.
+    """Finds the architecture of one or both networks of a checkpoint.
 
-    Of several rows that fit, the one that agrees with most of `published` is taken. Where none
-    fits, one is made of the widths found; the side that is not there then mirrors the other.
+    If several architectures of the table fit, the one that agrees with most of `published` is
+    taken. If none fits, a new one is made from the widths in the checkpoint. If a network is
+    missing, its part of the new architecture mirrors the other network.
 
     Args:
-      structures: by "generator" and "discriminator", those that are there.
-      resolution: of the images, where it is known otherwise.
-      published: values of `Architecture` that were found otherwise.
-      bottom: side of the first feature map; None where only a discriminator is there, which does
-        not show it.
+      structures: Residual blocks of each network, by "generator" and "discriminator".
+      resolution: Resolution of the images in pixels, or None if the user did not give it.
+      published: Values of attributes of `Architecture` that the tensors show.
+      bottom: Height and width of the first feature map, or None without a generator. The tensors of
+        a discriminator do not show it.
 
     Raises:
-      ValueError: no architecture of that resolution has such blocks, or the blocks do not say
-        their resolution and it is not given.
+      ValueError: No architecture of that resolution has such blocks, or the blocks do not show the
+        resolution and it is not given.
     """
     fits = [match for row in ARCHITECTURES.values() if (match := _fit(row, structures)) is not None]
     fits = _of_resolution(fits, resolution, bottom)
@@ -82,7 +89,7 @@ def _variant(structures) -> str:
 
 
 def _of_resolution(matches, resolution, bottom) -> list[Match]:
-    """Those whose images have the resolution; with a first feature map of 4x4 by preference."""
+    """Returns the matches that have the resolution, preferring a first feature map of 4x4."""
     if resolution is None:
         return matches
     scales = [(match, match.architecture.scale) for match in matches]
@@ -93,6 +100,7 @@ def _of_resolution(matches, resolution, bottom) -> list[Match]:
 
 
 def _fit(row: Architecture, structures) -> Match | None:
+    """Returns a match if an architecture fits all networks, else None."""
     base_channels, depth = {}, {}
     for side, structure in structures.items():
         found = _fit_side(row, side, structure)
@@ -103,7 +111,10 @@ def _fit(row: Architecture, structures) -> Match | None:
 
 
 def _fit_side(row, side, structure) -> tuple[int, int] | None:
-    """Width multiplier and blocks per resolution with which a row has these blocks."""
+    """Returns the width multiplier and the blocks per resolution with which an architecture fits.
+
+    None is returned if the architecture does not fit the blocks.
+    """
     trunk, blocks = getattr(row, side), structure.blocks
     depth, rest = divmod(len(blocks), len(trunk.resample))
     deep = structure.variant == "biggan_deep"
@@ -131,7 +142,7 @@ def _agrees(spec, found, variant):
     if variant == "biggan":
         projects = projects or spec.resample
     elif spec.out_channels < spec.in_channels:
-        projects = False  # a deep generator's block drops channels
+        projects = False  # The shortcut of a BigGAN-deep generator drops channels instead.
     return (
         (spec.in_channels, spec.out_channels) == (found.in_channels, found.out_channels)
         and projects == found.shortcut
@@ -145,7 +156,7 @@ def _agreement(match, published):
 
 
 def _made_match(structures) -> Match | None:
-    """An architecture of the blocks' own; a deep one without pairs has a block per resolution."""
+    """Makes an architecture from the blocks of a checkpoint; None if none describes the blocks."""
     trunks = {}
     for side, found in structures.items():
         candidates = [_trunk(side, found, depth) for depth in _depths(found)]
@@ -162,16 +173,17 @@ def _made_match(structures) -> Match | None:
 
 
 def _depths(found: Structure) -> tuple[int, ...]:
-    """Blocks per resolution that the blocks can be read with."""
+    """Returns the possible numbers of blocks per resolution, in order of preference."""
     if found.variant == "biggan":
         return (1,)
-    # Without pairs, only the blocks themselves say where the size changes.
+    # One block per resolution is possible only if each block's resampling is known.
     said = all(block.resample is not None for block in found.blocks)
     pairs = len(found.blocks) % DEEP_DEPTH == 0
     return (DEEP_DEPTH,) * pairs + (1,) * said
 
 
 def _row(variant, trunks) -> Architecture:
+    """Makes an architecture, mirroring one network's part if the other is missing."""
     trunks = dict(trunks)
     for side, other in (SIDES, SIDES[::-1]):
         if side not in trunks:
@@ -204,7 +216,8 @@ def _resamples(side, stage, deep):
     said = [block.resample for block in stage if block.resample is not None]
     if said:
         return any(said)
-    # A discriminator's block of BigGAN that keeps its width has a shortcut only to pool.
+    # A block of BigGAN's discriminator that keeps its width has a convolution in its shortcut only
+    # if it downsamples.
     block = stage[-1]
     same = block.in_channels == block.out_channels
     return not (side == "discriminator" and not deep and same and not block.shortcut)
@@ -224,7 +237,7 @@ def _widths(blocks):
 
 @dataclasses.dataclass(frozen=True)
 class Conditioning:
-    """How a generator takes z and classes; the fields are arguments of `Generator`."""
+    """How a generator uses latent vectors and classes. The fields are arguments of `Generator`."""
 
     num_classes: int
     embedding_dim: int
@@ -233,13 +246,19 @@ class Conditioning:
 
 
 def find_conditioning(shapes: Shapes, tables: Tables, structure: Structure) -> Conditioning:
-    """Sizes of z and of the class embedding, and where z goes.
+    """Finds the sizes of the latent vector z and of the class embedding, and where z is used.
 
-    The first dense layer takes all of z, a chunk of it, or z joined to the embedding; the gains of
-    the blocks take the embedding, or it joined to a chunk of z or to z.
+    The input of the first dense layer is z, a chunk of z, or z and the embedding. The input of the
+    gains in the blocks is the embedding, alone or with a chunk of z or with all of z. The sizes of
+    these inputs show which case it is.
+
+    Args:
+      shapes: Shape of each tensor by key.
+      tables: Names of the code base.
+      structure: Residual blocks of the generator.
 
     Raises:
-      ConversionError: a tensor is missing, or the sizes contradict each other.
+      ConversionError: A tensor is missing, or the sizes contradict each other.
     """
     first = shape_of(shapes, tables.key("generator", "first"), rank=2)[1]
     gain_key = f"{structure.blocks[0].place}.{tables.key('block', 'norm_1/gain')}"
@@ -263,7 +282,7 @@ def find_conditioning(shapes: Shapes, tables: Tables, structure: Structure) -> C
 
 
 def find_bottom_size(shapes: Shapes, tables: Tables, structure: Structure) -> int:
-    """The side of the generator's first feature map, which is a square."""
+    """Returns the height and width of the generator's first feature map, which is square."""
     outputs = shape_of(shapes, tables.key("generator", "first"), rank=2)[0]
     return math.isqrt(outputs // structure.blocks[0].in_channels)
 
@@ -271,10 +290,16 @@ def find_bottom_size(shapes: Shapes, tables: Tables, structure: Structure) -> in
 def generator_arguments(
     shapes: Shapes, tables: Tables, structure: Structure, match: Match
 ) -> dict[str, object]:
-    """Arguments of `Generator`, but for epsilons.
+    """Returns the constructor arguments of `Generator`, except the epsilons.
+
+    Args:
+      shapes: Shape of each tensor by key.
+      tables: Names of the code base.
+      structure: Residual blocks of the generator.
+      match: Architecture that fits the checkpoint.
 
     Raises:
-      ConversionError: see `find_conditioning`.
+      ConversionError: A tensor is missing, or the sizes contradict each other.
     """
     side = find_bottom_size(shapes, tables, structure)
     image = shape_of(shapes, tables.key("generator", "to_image"), rank=4)
@@ -291,7 +316,7 @@ def generator_arguments(
 def discriminator_arguments(
     shapes: Shapes, tables: Tables, structure: Structure, match: Match
 ) -> dict[str, object]:
-    """Arguments of `Discriminator`, but for epsilons; see `generator_arguments`."""
+    """Returns the arguments of `Discriminator`, except the epsilons; see `generator_arguments`."""
     blocks = structure.blocks
     deep = structure.variant == "biggan_deep"
     stem = tables.key("discriminator", "stem")

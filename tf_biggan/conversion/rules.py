@@ -1,4 +1,9 @@
-"""The code bases whose checkpoints are converted, as `--from` names them. Imports nothing."""
+"""Tables and rules that map the tensors of another code base to the variables of a network.
+
+Each code base is described by `Tables`: a `Row` for each layer and, for each kind of layer, a
+`Tensor` for each of its variables. `expand` makes a `Rule` for each variable of a network from
+these tables, and `convert` applies the rules.
+"""
 
 from __future__ import annotations
 
@@ -19,24 +24,29 @@ from tf_biggan.cli.convert_settings import (  # noqa: F401
 )
 from tf_biggan.networks.network import variables_by_path
 
-# Code bases whose spectral norm is folded into the kernels that are converted.
+# Code bases for which the spectral norm is folded into the converted kernels.
 FOLDED = (HUGGINGFACE, TFHUB)
-
 
 Transform = Callable[..., np.ndarray]
 
 
+class ConversionError(ValueError):
+    """Raised if the tensors of a checkpoint do not fit the variables of a network."""
+
+
 @dataclasses.dataclass(frozen=True)
 class SourceLayout:
-    """What a code base's tensors depend on beyond PyTorch's own conventions.
+    """Layout of a code base's tensors, as far as it differs between code bases that use PyTorch.
 
     Attributes:
-      label_conditioned: whether gains and offsets are tables of classes.
-      condition_swap: leading columns of a modulation's matrix that move to the end: the class
-        embedding's size where the source joins [y, z], else 0.
-      first_swap: the same for the first dense layer, which sees the embedding in BigGAN-deep.
-      bottom: (channels, height, width) of a channel-major first feature map; None where the source
-        is channel-minor as we are.
+      label_conditioned: Whether gains and offsets are tables with one row per class.
+      condition_swap: Number of leading columns that move to the end of each modulation matrix (the
+        matrix that computes gains or offsets). It is the size of the class embedding y if the
+        source concatenates [y, z], and 0 if it concatenates [z, y] like this package.
+      first_swap: The same for the first dense layer, whose input includes the class embedding in
+        BigGAN-deep.
+      bottom: (channels, height, width) of the generator's first feature map if the source stores it
+        channels first. None if the source stores it channels last, like this package.
     """
 
     label_conditioned: bool
@@ -46,7 +56,14 @@ class SourceLayout:
 
     @classmethod
     def of_generator(cls, generator, embedding_first: bool, channels_first: bool) -> SourceLayout:
-        """The layout of a generator's tensors in a code base with these two habits."""
+        """Returns the layout of a generator's tensors in a code base.
+
+        Args:
+          generator: Generator of this package.
+          embedding_first: Whether the code base concatenates the class embedding and the latent
+            vector as [y, z].
+          channels_first: Whether it stores the first feature map channels first.
+        """
         plan = generator.latent_plan
         swap = plan.embedding_dim if embedding_first else 0
         return cls(
@@ -57,7 +74,10 @@ class SourceLayout:
         )
 
     def transforms(self) -> Mapping[str, Transform]:
-        """Every transform by name. Those of folded kernels take (weight, u, v)."""
+        """Returns the functions that convert a source tensor to a variable, by name.
+
+        Transforms named "folded_*" take (weight, u, v) and divide the weight by its spectral norm.
+        """
         return {
             "same": np.asarray,
             "row": _row,
@@ -77,7 +97,7 @@ class SourceLayout:
         }
 
     def inverses(self) -> Mapping[str, Transform]:
-        """What undoes each transform that loses nothing, by the same names."""
+        """Returns the inverses of the transforms by name, except of those that lose information."""
         return {
             "same": np.asarray,
             "row": np.ravel,
@@ -121,7 +141,7 @@ DISCRIMINATOR_LAYOUT = SourceLayout(False, 0, 0, None)
 
 
 def _row(array):
-    """[C] or [1, C] to [1, C]; a table [T, C] as it is."""
+    """Reshapes [C] to [1, C]. Arrays [1, C] and tables [rows, C] stay as they are."""
     return np.atleast_2d(array)
 
 
@@ -130,31 +150,39 @@ def _conv(weight):
 
 
 def _fold(weight, u, v):
-    """weight / sigma with sigma = u W v, as torch.nn.utils.spectral_norm has it in eval mode."""
+    """Returns weight / sigma with sigma = u W v, like torch.nn.utils.spectral_norm in eval mode."""
     matrix = weight.reshape(weight.shape[0], -1)
     return weight / (u @ (matrix @ v))
 
 
-class ConversionError(ValueError):
-    """A checkpoint and a model do not fit each other."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One layer: its key prefix in the source, its path in our model, its kind."""
+    """Maps one layer of the source to one layer of a network.
+
+    Attributes:
+      source: Prefix of the layer's keys in the source.
+      target: Path of the layer, relative to the network.
+      kind: Kind of layer, a key of the code base's table of kinds.
+    """
 
     source: str
     target: str
     kind: str
 
     def under(self, source: str, target: str) -> Row:
-        """The row moved below a source prefix and a target prefix."""
+        """Returns the row with a prefix added to the source key and another to the target path."""
         return Row(f"{source}.{self.source}", f"{target}/{self.target}", self.kind)
 
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
-    """One variable of a kind of layer: suffixes of its source keys, our suffix, the transform."""
+    """Maps source tensors of one layer to one variable of the layer.
+
+    Attributes:
+      sources: Suffixes of the source keys from which the variable is made.
+      target: Suffix of the variable's path.
+      transform: Name of the transform, see `SourceLayout.transforms`.
+    """
 
     sources: tuple[str, ...]
     target: str
@@ -163,7 +191,13 @@ class Tensor:
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """One variable: the source keys it is made from, its path, and how."""
+    """Says how one variable of a network is made from source tensors.
+
+    Attributes:
+      sources: Keys of the source tensors.
+      target: Path of the variable, relative to the network.
+      transform: Function from the source arrays to the variable's value.
+    """
 
     sources: tuple[str, ...]
     target: str
@@ -174,13 +208,14 @@ Kinds = Mapping[str, Sequence[Tensor]]
 
 
 def expand(rows: Sequence[Row], kinds: Kinds, transforms, targets) -> list[Rule]:
-    """The rules of all rows for variables that the model has.
+    """Returns the rules for all variables of a network.
 
     Args:
-      rows: layers of the family.
-      kinds: tensors of each kind of layer.
-      transforms: functions by name.
-      targets: variable paths of the model; rows of absent layers give no rule.
+      rows: Layers of the code base.
+      kinds: Tensors of each kind of layer.
+      transforms: Transforms by name.
+      targets: Paths of the network's variables. A row for a layer that the network does not have
+        gives no rule.
     """
     rules = [
         Rule(
@@ -201,18 +236,18 @@ def convert(
     ignored: Iterable[str] = (),
     done: Callable[[int], None] = lambda count: None,
 ) -> dict[str, np.ndarray]:
-    """New values of all variables, by path.
+    """Applies rules to source tensors and returns the value of each variable by path.
 
     Args:
-      rules: how variables are made.
-      tensors: the source's tensors by key.
-      shapes: the shape of every variable by path.
-      ignored: regular expressions of source keys without a meaning here.
-      done: called with 1 after every variable.
+      rules: Rules for the variables.
+      tensors: Source tensors by key.
+      shapes: Shape of each variable by path.
+      ignored: Regular expressions of source keys that no variable needs.
+      done: Function that is called with 1 after each variable, to show progress.
 
     Raises:
-      ConversionError: a source key is used not once or a variable is made not once (all of both
-        sides are named), or a shape does not fit.
+      ConversionError: A source tensor is not used exactly once, a variable is not made exactly
+        once, or a shape does not fit. The message lists all such tensors and variables.
     """
     meaningful = {key for key in tensors if not any(re.search(pattern, key) for pattern in ignored)}
     _check_exactly_once(
@@ -230,7 +265,7 @@ def _transformed(rule, tensors, shape):
     sources = [np.asarray(tensors[key]) for key in rule.sources]
     try:
         array = rule.transform(*sources)
-    except ValueError:  # NumPy's, of an array that does not have the layout's shape
+    except ValueError:  # NumPy cannot reshape the array to the layout's shape.
         array = None
     if array is None or array.shape != shape:
         named = zip(rule.sources, sources, strict=True)
@@ -259,7 +294,10 @@ def load(
     ignored: Iterable[str] = (),
     done: Callable[[int], None] = lambda count: None,
 ) -> None:
-    """Fills every variable of `model`; none is touched if `convert` raises. See `convert`."""
+    """Assigns source tensors to every variable of a network; arguments as for `convert`.
+
+    If `convert` raises an error, no variable is changed.
+    """
     variables = variables_by_path(model)
     shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
     for path, array in convert(rules, tensors, shapes, ignored, done).items():
@@ -268,14 +306,16 @@ def load(
 
 @dataclasses.dataclass(frozen=True)
 class Tables:
-    """The names of one code base.
+    """Names of layers and tensors in one code base.
 
     Attributes:
-      kinds: tensors of each kind of layer.
-      generator, discriminator: rows outside of the blocks.
-      block, attention: rows below the prefix of a block, or of an attention layer.
-      place: regular expression of that prefix; its groups are numbers that order the places.
-      ignored: why source keys, by regular expression, have no place in a model of ours.
+      kinds: Tensors of each kind of layer.
+      generator, discriminator: Rows for layers outside the residual blocks.
+      block, attention: Rows for the layers of a residual block and of an attention layer, relative
+        to its prefix.
+      place: Regular expression of the prefix of a block or attention layer. The numbers in a prefix
+        give the order of the blocks.
+      ignored: Regular expressions of source keys that no variable needs, with the reason.
     """
 
     kinds: Kinds
@@ -287,14 +327,15 @@ class Tables:
     ignored: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def key(self, group: str, target: str) -> str | None:
-        """The key of a layer's first tensor (its kernel), relative to its group's prefix.
+        """Returns the source key of a layer's first tensor (its kernel).
 
         Args:
           group: "generator", "discriminator", "block" or "attention".
-          target: the layer's path in our model, relative to the group's.
+          target: Path of the layer in this package, relative to its network, block or attention
+            layer.
 
         Returns:
-          The key, or None where the code base has no such layer.
+          The key relative to the same prefix, or None if the code base has no such layer.
         """
         for row in getattr(self, group):
             if row.target == target:
