@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from tests.conversion.command import converted, run, save, torch_tensors
-from tf_biggan import convert
 from tf_biggan.conversion.rules import FAMILIES
+from tf_biggan.conversion.run_conversion import class_names
 from tf_biggan.conversion.to_biggan_pytorch import state_dict
 from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator
@@ -199,18 +199,18 @@ def test_class_names_of_a_file(tensors, tmp_path):
 
 
 def test_a_thousand_classes_get_the_names_of_imagenet():
-    names = convert._class_names(None, 1000)
+    names = class_names(None, 1000)
     assert (len(names), names[0].split(",")[0]) == (1000, "tench")
-    assert convert._class_names("none", 1000) == convert._class_names(None, 10) == ()
+    assert class_names("none", 1000) == class_names(None, 10) == ()
 
 
 def test_class_names_of_other_editors(tmp_path):
     path = tmp_path / "names.txt"
     path.write_bytes("finch\r\nkönig\r\n".encode("utf-8-sig"))
-    assert convert._class_names(str(path), 2) == ("finch", "könig")
+    assert class_names(str(path), 2) == ("finch", "könig")
     path.write_bytes("finch\nkönig\n".encode("latin-1"))
     with pytest.raises(ValueError, match=r"class names .*txt': byte 0xf6 in line 2 is not UTF-8"):
-        convert._class_names(str(path), 2)
+        class_names(str(path), 2)
 
 
 def test_help_is_quick_and_names_every_family():

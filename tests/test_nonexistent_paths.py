@@ -7,7 +7,6 @@ import pathlib
 import pytest
 from absl import flags as absl_flags
 
-from tf_biggan import convert
 from tf_biggan.cli import flags
 from tf_biggan.cli.convert_settings import ConvertConfig
 from tf_biggan.cli.evaluate_settings import EvaluateConfig
@@ -17,6 +16,7 @@ from tf_biggan.cli.invert_settings import InvertConfig
 from tf_biggan.cli.neighbours_settings import NeighboursConfig
 from tf_biggan.cli.sample_settings import SampleConfig
 from tf_biggan.cli.train_settings import TrainConfig
+from tf_biggan.conversion.run_conversion import convert
 from tf_biggan.data.schemes import open_source
 from tf_biggan.evaluation.run_evaluation import evaluate
 from tf_biggan.exporting.exporter import export
@@ -92,7 +92,7 @@ def test_convert(arguments):
     flags.define(ConvertConfig, values)
     values(["convert", "--input=nowhere", OUTPUT, *arguments])
     with pytest.raises(ValueError, match=r"The input does not exist: 'nowhere'"):
-        convert.main(flags.parsed(ConvertConfig, values))
+        convert(flags.parsed(ConvertConfig, values))
 
 
 @pytest.mark.parametrize("kind", ["folder", "tfrecord"])

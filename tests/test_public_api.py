@@ -44,11 +44,7 @@ def test_editors_see_the_names_that_are_loaded_at_run_time():
     assert seen == tf_biggan._HOMES
 
 
-# These two take no settings yet.
-FUNCTIONS = [name for name in COMMANDS if name not in ("convert", "prepare")]
-
-
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_is_a_function_even_if_its_module_was_imported(name):
     importlib.import_module(f"tf_biggan.{name}")
     function = getattr(tf_biggan, name)

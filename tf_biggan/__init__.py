@@ -11,14 +11,18 @@ import types
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # What editors and type checkers see; the tables below are what Python sees.
+    from tf_biggan.cli.convert_settings import ConvertConfig
     from tf_biggan.cli.evaluate_settings import EvaluateConfig
     from tf_biggan.cli.export_settings import ExportConfig
     from tf_biggan.cli.interpolate_settings import InterpolateConfig
     from tf_biggan.cli.invert_settings import InvertConfig
     from tf_biggan.cli.neighbours_settings import NeighboursConfig
+    from tf_biggan.cli.prepare_settings import PrepareConfig
     from tf_biggan.cli.sample_settings import SampleConfig
     from tf_biggan.cli.train_settings import TrainConfig
+    from tf_biggan.conversion.run_conversion import convert
     from tf_biggan.data.pipeline import make_dataset
+    from tf_biggan.data.preparation import prepare
     from tf_biggan.data.schemes import open_source
     from tf_biggan.evaluation.run_evaluation import evaluate
     from tf_biggan.exporting.exporter import export
@@ -48,11 +52,13 @@ __version__ = "0.2.0.dev0"
 _WITHOUT_TENSORFLOW = {
     "ARCHITECTURES": "tf_biggan.networks.architectures:ARCHITECTURES",
     "Architecture": "tf_biggan.networks.architectures:Architecture",
+    "ConvertConfig": "tf_biggan.cli.convert_settings:ConvertConfig",
     "EvaluateConfig": "tf_biggan.cli.evaluate_settings:EvaluateConfig",
     "ExportConfig": "tf_biggan.cli.export_settings:ExportConfig",
     "InterpolateConfig": "tf_biggan.cli.interpolate_settings:InterpolateConfig",
     "InvertConfig": "tf_biggan.cli.invert_settings:InvertConfig",
     "NeighboursConfig": "tf_biggan.cli.neighbours_settings:NeighboursConfig",
+    "PrepareConfig": "tf_biggan.cli.prepare_settings:PrepareConfig",
     "SampleConfig": "tf_biggan.cli.sample_settings:SampleConfig",
     "TrainConfig": "tf_biggan.cli.train_settings:TrainConfig",
     "Trunk": "tf_biggan.networks.architectures:Trunk",
@@ -64,6 +70,7 @@ _WITH_TENSORFLOW = {
     "Discriminator": "tf_biggan.networks.discriminator:Discriminator",
     "Generator": "tf_biggan.networks.generator:Generator",
     "LOSSES": "tf_biggan.training.losses:LOSSES",
+    "convert": "tf_biggan.conversion.run_conversion:convert",
     "evaluate": "tf_biggan.evaluation.run_evaluation:evaluate",
     "export": "tf_biggan.exporting.exporter:export",
     "interpolate": "tf_biggan.pictures.interpolations:interpolate",
@@ -73,6 +80,7 @@ _WITH_TENSORFLOW = {
     "neighbours": "tf_biggan.pictures.nearest_images:draw_neighbours",
     "open_model": "tf_biggan.store.opened_model:open_model",
     "open_source": "tf_biggan.data.schemes:open_source",
+    "prepare": "tf_biggan.data.preparation:prepare",
     "sample": "tf_biggan.pictures.samples:sample",
     "to_uint8": "tf_biggan.files.png:to_uint8",
     "train": "tf_biggan.training.loop:train",

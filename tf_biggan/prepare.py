@@ -18,25 +18,9 @@ from tf_biggan.cli.terminal import quiet_tensorflow
 def main(config: PrepareConfig) -> int:
     """Runs the command and returns its exit code."""
     quiet_tensorflow()
-    from tf_biggan.data import schemes, source, tfrecord_writer
+    from tf_biggan.data.preparation import prepare
 
-    opened = schemes.open_source(
-        config.source, split=config.split, data_dir=config.data_dir, download=config.download
-    )
-    print(*source.describe(opened), sep="\n")
-    description = tfrecord_writer.prepare(
-        opened,
-        config.output,
-        image_size=config.resolution,
-        image_channels=config.image_channels,
-        image_format=config.format,
-        num_shards=config.num_shards,
-        num_workers=config.num_workers,
-    )
-    print(
-        f"Wrote {description['num_images']:,} images in {len(description['shards'])} files."
-        f" Train with --dataset=tfrecord:{config.output}"
-    )
+    prepare(config)
     return 0
 
 

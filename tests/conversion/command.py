@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from absl import flags
 
-from tf_biggan import convert
 from tf_biggan.cli.convert_settings import ConvertConfig
 from tf_biggan.cli.flags import define, parsed
+from tf_biggan.convert import main
 from tf_biggan.store.model_directory import load_network, read_directory
 
 
@@ -21,7 +21,7 @@ def run(**values) -> int:
     flag_values = flags.FlagValues()
     define(ConvertConfig, flag_values)
     flag_values(["convert", *(f"--{name}={value}" for name, value in values.items())])
-    return convert.main(parsed(ConvertConfig, flag_values))
+    return main(parsed(ConvertConfig, flag_values))
 
 
 def converted(path: pathlib.Path, output: pathlib.Path, **values) -> tuple[dict, dict]:

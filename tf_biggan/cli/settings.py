@@ -125,6 +125,14 @@ class Settings:
         require_fields(values, [field.name for field in cls.settings()])
         return cls(**values)
 
+    def require_given(self) -> None:
+        """Raises a ValueError if a required setting has no value.
+
+        The command line reports missing flags itself. Functions that take settings call this.
+        """
+        missing = [name for name in self.required if getattr(self, name) is None]
+        checks.require(not missing, "required settings have no value", missing=missing)
+
     def changed(self, names: typing.Iterable[str]) -> dict[str, Any]:
         """Returns those of the named settings that differ from their default, with their value."""
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
