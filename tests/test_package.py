@@ -35,7 +35,7 @@ COMMANDS = len(ORDER)
 # Networks and losses run on every Keras backend. Only these modules of theirs know TensorFlow.
 KERAS_ONLY = ("networks/", "training/losses.py", "training/regularizers.py")
 TENSORFLOW_INSIDE = {
-    "networks/layers/replicas.py",
+    "networks/layers/batch_norm.py",
     "networks/layers/convolutions.py",
     "networks/layers/fused_convolutions.py",
 }

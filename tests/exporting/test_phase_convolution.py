@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from tf_biggan.exporting.inference_generator import PHASES, PhaseConv2D, PhaseFactory, phase_kernels
 from tf_biggan.networks.layers.factory import LayerFactory
-from tf_biggan.networks.layers.upsampled import SNUpsampledConv2D, UpsampledConv2D
+from tf_biggan.networks.layers.linear import UpsampledConv2D
+from tf_biggan.networks.layers.spectral_norm import SNUpsampledConv2D
 
 RANDOM = np.random.RandomState(0)
 X = RANDOM.standard_normal((2, 3, 5, 4)).astype("float32")

@@ -18,8 +18,8 @@ from tests.training.test_train_step import (
     run_eagerly,
     values_of,
 )
-from tf_biggan.training.train_step import stateless_drawing
-from tf_biggan.training.updates import Reals, _discriminator_pass
+from tf_biggan.training.train_step import input_sampler
+from tf_biggan.training.updates import RealBatch, _discriminator_pass
 
 SHORT = dataclasses.replace(CONFIG, num_d_steps=1)
 
@@ -53,11 +53,11 @@ def test_d_sees_augmented_real_and_generated_images(split_d):
     images, labels = batches_of(1, 8)
     random = np.random.RandomState(5)
     fake = tf.constant(random.uniform(-1, 1, (8, 32, 32, 3)))
-    real = Reals(tf.constant(images[0]), tf.constant(labels[0]))
-    draw = stateless_drawing(make_state(), config, 7, UNIFORM, 1)(0, 0)
+    real = RealBatch(tf.constant(images[0]), tf.constant(labels[0]))
+    draw = input_sampler(make_state(), config, 7, UNIFORM, 1)(0, 0)
     loss, means = _discriminator_pass(make_state().discriminator, config, real, fake, draw)
     # By hand, and then without an augmentation.
-    real = Reals(augmentations.shifted(real.images, draw.real_seeds), real.labels)
+    real = RealBatch(augmentations.shifted(real.images, draw.real_seeds), real.labels)
     fake = augmentations.shifted(fake, draw.fake_seeds)
     plain = dataclasses.replace(config, augmentation=None)
     expected, others = _discriminator_pass(make_state().discriminator, plain, real, fake, draw)
@@ -75,7 +75,7 @@ def test_seeds_differ_between_images_sides_iterations_steps_and_passes():
     seen = []
     for iteration in (0, 1):
         state.iteration.assign(iteration)
-        drawing = stateless_drawing(state, config, 7, UNIFORM, 1)
+        drawing = input_sampler(state, config, 7, UNIFORM, 1)
         for step in range(3):
             for index in range(2):
                 draw = drawing(step, index)

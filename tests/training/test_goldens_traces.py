@@ -16,7 +16,7 @@ from tf_biggan.networks.generator import Generator
 from tf_biggan.networks.network import variables_by_path
 from tf_biggan.training.state import TrainState
 from tf_biggan.training.train_step import replica_iteration
-from tf_biggan.training.updates import Draw, Reals
+from tf_biggan.training.updates import RandomInputs, RealBatch
 
 SHARED = dict(latent_dim=120, latent_injection="split", embedding_dim=128)
 TRACES = {
@@ -103,7 +103,7 @@ class Trace:
         images = tf.cast(tf.cast(images, "float32") / 127.5 - 1, self.dtype)
         labels = tf.constant(self.arrays["y_real"][iteration])
         parts = zip(tf.split(images, count), tf.split(labels, count), strict=True)
-        reals = [Reals(*part) for part in parts]
+        reals = [RealBatch(*part) for part in parts]
         return [reals[i : i + passes] for i in range(0, count, passes)]
 
     def _draws(self, iteration):
@@ -116,7 +116,7 @@ class Trace:
         for call, row in enumerate(rows):
             keep = slice(None, size if call < of_d else None)
             z, labels = arrays["z"][row, keep], arrays["y_fake"][row, keep]
-            draws.append(Draw(tf.cast(z, self.dtype), tf.constant(labels)))
+            draws.append(RandomInputs(tf.cast(z, self.dtype), tf.constant(labels)))
         return draws
 
 

@@ -31,7 +31,7 @@ from tf_biggan.training.finetuning.initialization import begin
 from tf_biggan.training.logs import read_metrics
 from tf_biggan.training.loop import create_state, train
 from tf_biggan.training.train_step import replica_iteration
-from tf_biggan.training.updates import Draw, Reals
+from tf_biggan.training.updates import RandomInputs, RealBatch
 
 NAMES = ("finch", "owl", "wren", "crow", "kite")
 DIGITS = tuple("0123456789")
@@ -160,8 +160,8 @@ def test_the_authors_networks_train_on(authors):
     fixture.assert_close(state.average(arrays["in/z"], arrays["in/y_fake"]), "G_eval")
     fixture.assert_close(state.discriminator(arrays["in/x"], arrays["in/y_real"]), "D_eval")
     before = {v.path: np.array(v) for v in state.discriminator.variables}
-    reals = ((Reals(tf.constant(arrays["in/x"]), tf.constant(arrays["in/y_real"])),),)
-    draws = Draw(tf.constant(arrays["in/z"]), tf.constant(arrays["in/y_fake"]))
+    reals = ((RealBatch(tf.constant(arrays["in/x"]), tf.constant(arrays["in/y_real"])),),)
+    draws = RandomInputs(tf.constant(arrays["in/z"]), tf.constant(arrays["in/y_fake"]))
     for _ in range(2):
         metrics = replica_iteration(state, config.step, reals, lambda step, index: draws)
     assert int(state.iteration) == 2
@@ -261,9 +261,9 @@ def digits_run(tmp_path_factory):
     config, digits = digits_config(num_classes=10, ema_decay=0.5), open_source("digits")
     state = create_state(config)
     images, labels = next(iter(make_dataset(digits, batch_size=8, seed=0, **SIZE)))
-    draws = Draw(tf.constant(draw(8, 8)), labels)
+    draws = RandomInputs(tf.constant(draw(8, 8)), labels)
     for _ in range(3):
-        replica_iteration(state, config.step, ((Reals(images, labels),),), lambda *_: draws)
+        replica_iteration(state, config.step, ((RealBatch(images, labels),),), lambda *_: draws)
     write_config(str(path), config, DIGITS)
     Checkpoints(state, str(path), keep=1).save()
     return path

@@ -144,7 +144,7 @@ def quick(monkeypatch):
     FakeEvaluation.calls.clear()
     monkeypatch.setattr(loop, "create_state", lambda *_: FakeState())
     monkeypatch.setattr(loop, "compile_iterations", compile_iterations)
-    monkeypatch.setattr(loop, "stateless_drawing", lambda *_: None)
+    monkeypatch.setattr(loop, "input_sampler", lambda *_: None)
     monkeypatch.setattr(loop, "distribute", lambda *_, **__: ())
     monkeypatch.setattr(loop, "RunEvaluation", FakeEvaluation)
 

@@ -86,7 +86,7 @@ def train(monkeypatch):
     """The loop without networks, data and steps: what is left is what it does to files."""
     monkeypatch.setattr(loop, "create_state", lambda *_: FakeState())
     monkeypatch.setattr(loop, "compile_iterations", compile_iterations)
-    monkeypatch.setattr(loop, "stateless_drawing", lambda *_: None)
+    monkeypatch.setattr(loop, "input_sampler", lambda *_: None)
     monkeypatch.setattr(loop, "distribute", lambda *_, **__: ())
     monkeypatch.setattr(loop, "begin", lambda config, *_: (config, FakeInitialization()))
     monkeypatch.setattr(loop, "RunEvaluation", FakeEvaluation)

@@ -19,12 +19,12 @@ from tf_biggan.training.state import TrainState
 from tf_biggan.training.train_step import (
     batch_plan,
     compile_iterations,
+    input_sampler,
     replica_iteration,
-    stateless_drawing,
 )
 from tf_biggan.training.updates import (
-    Draw,
-    Reals,
+    RandomInputs,
+    RealBatch,
     _discriminator_pass,
     apply_discriminator,
     apply_generator,
@@ -81,11 +81,11 @@ def assert_same(actual, expected, atol=1e-9):
 
 def run_eagerly(state, config, images, labels, iterations=2):
     """Iterations on one replica, operation by operation, from batches taken in order."""
-    drawing = stateless_drawing(state, config, 7, UNIFORM, 1)
+    drawing = input_sampler(state, config, 7, UNIFORM, 1)
     pairs = itertools.cycle(zip(images, labels, strict=True))
     for _ in range(iterations):
         batches = [
-            [Reals(*map(tf.constant, next(pairs))) for _ in range(config.d_accumulations)]
+            [RealBatch(*map(tf.constant, next(pairs))) for _ in range(config.d_accumulations)]
             for _ in range(config.num_d_steps)
         ]
         metrics = replica_iteration(state, config, batches, drawing)
@@ -94,7 +94,7 @@ def run_eagerly(state, config, images, labels, iterations=2):
 
 def compiled(strategy, state, config, jit_compile=False):
     replicas = strategy.num_replicas_in_sync
-    drawing = stateless_drawing(state, config, 7, UNIFORM, replicas)
+    drawing = input_sampler(state, config, 7, UNIFORM, replicas)
     return compile_iterations(strategy, state, config, drawing, jit_compile)
 
 
@@ -130,8 +130,8 @@ def test_replicas_draw_the_parts_of_one_draw(mirrored_strategy):
     state = make_state()
     # With seeds for an augmentation, which is not called here.
     config = dataclasses.replace(CONFIG, augmentation="any:function")
-    alone = stateless_drawing(state, config, 7, UNIFORM, 1)(1, 0)
-    drawing = stateless_drawing(state, config, 7, UNIFORM, 2)
+    alone = input_sampler(state, config, 7, UNIFORM, 1)(1, 0)
+    drawing = input_sampler(state, config, 7, UNIFORM, 2)
     draws = mirrored_strategy.run(lambda: tuple(drawing(1, 0)))
     parts = [mirrored_strategy.experimental_local_results(part) for part in draws]
     for part, whole in zip(parts, alone, strict=True):
@@ -145,7 +145,7 @@ def test_draws_differ_between_iterations_steps_and_passes():
     seen = []
     for iteration in (0, 1):
         state.iteration.assign(iteration)
-        drawing = stateless_drawing(state, config, 7, UNIFORM, 1)
+        drawing = input_sampler(state, config, 7, UNIFORM, 1)
         seen += [drawing(s, i).latents.numpy() for s in range(3) for i in range(2)]
     for i, first in enumerate(seen):
         for second in seen[:i]:
@@ -172,11 +172,11 @@ def test_accumulation_of_four_equals_the_batch_with_frozen_statistics():
         def drawing(step, index, passes=passes):
             size = 32 // passes
             part = slice(index * size, (index + 1) * size)
-            return Draw(tf.constant(z[step, part]), tf.constant(y[step, part]))
+            return RandomInputs(tf.constant(z[step, part]), tf.constant(y[step, part]))
 
         batches = [
             [
-                Reals(*part)
+                RealBatch(*part)
                 for part in zip(*(tf.split(array, passes) for array in pair), strict=True)
             ]
             for pair in zip(images, labels, strict=True)
@@ -321,7 +321,7 @@ def test_r1_in_finite_differences():
     actual = tf.reduce_sum(slopes * direction, axis=(1, 2, 3))
     np.testing.assert_allclose(actual, expected, rtol=1e-4)
 
-    real, draw = Reals(x, labels[0]), Draw(None, labels[0])
+    real, draw = RealBatch(x, labels[0]), RandomInputs(None, labels[0])
     before = [variable.numpy() for variable in discriminator.variables]
     losses = []
     for gamma in (0.0, 10.0):

@@ -13,8 +13,8 @@ from keras import ops
 
 from tf_biggan import checks
 from tf_biggan.networks.block_specs import BlockSpec
+from tf_biggan.networks.layers.convolutions import downsample, upsample
 from tf_biggan.networks.layers.factory import FactoryLayer
-from tf_biggan.networks.layers.resample import downsample, upsample
 
 
 class ResidualBlock(FactoryLayer):

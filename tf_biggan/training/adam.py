@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from tf_biggan.cli.train_settings import StepConfig
+
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
 class FusedAdam(keras.optimizers.Adam):
@@ -37,3 +39,17 @@ class FusedAdam(keras.optimizers.Adam):
             epsilon=tf.constant(self.epsilon, variable.dtype),
             grad=tf.cast(gradient, variable.dtype),
         )
+
+
+def adam_optimizers(config: StepConfig) -> tuple[FusedAdam, FusedAdam]:
+    """(G's, D's) Adam. Keras adds epsilon before the bias correction, as TensorFlow always has."""
+    return tuple(
+        FusedAdam(
+            learning_rate=getattr(config, f"{side}_learning_rate"),
+            beta_1=getattr(config, f"{side}_beta_1"),
+            beta_2=getattr(config, f"{side}_beta_2"),
+            epsilon=config.adam_epsilon,
+            name=f"{side}_adam",
+        )
+        for side in "gd"
+    )

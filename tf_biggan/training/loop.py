@@ -31,6 +31,8 @@ from tf_biggan.networks.layers.spectral_norm import normalized_layers
 from tf_biggan.store.checkpoints import Checkpoints
 from tf_biggan.store.run_directory import check_run, write_config, write_initialization
 from tf_biggan.store.run_networks import discriminator_from, generator_from
+from tf_biggan.training.adam import adam_optimizers
+from tf_biggan.training.custom_functions import check_custom_functions
 from tf_biggan.training.environment import describe_start, record_environment, warnings_at_start
 from tf_biggan.training.finetuning.freezing import freeze_blocks
 from tf_biggan.training.finetuning.initialization import Initialization, begin
@@ -44,12 +46,11 @@ from tf_biggan.training.logs import (
     read_metrics,
     seconds_until,
 )
-from tf_biggan.training.own_code import check_own_code
 from tf_biggan.training.run_data import data_of_run
 from tf_biggan.training.sample_sheets import SampleSheets
 from tf_biggan.training.scores import SCORED_AS, RunEvaluation
-from tf_biggan.training.state import TrainState, adam_optimizers
-from tf_biggan.training.train_step import batch_plan, compile_iterations, stateless_drawing
+from tf_biggan.training.state import TrainState
+from tf_biggan.training.train_step import batch_plan, compile_iterations, input_sampler
 
 
 def train(config: TrainConfig, run_dir: str, leave: Callable[[], None] | None = None) -> bool:
@@ -80,7 +81,7 @@ def train(config: TrainConfig, run_dir: str, leave: Callable[[], None] | None = 
     source, identity = data_of_run(run_dir, source, config, print if writes else _silent)
     config = with_classes_of(config, source)
     config, initialization = begin(config, run_dir, source.class_names)
-    check_own_code(config)
+    check_custom_functions(config)
     plan = batch_plan(config.step, strategy.num_replicas_in_sync)
     check_run(run_dir, config)
     with strategy.scope():
@@ -184,7 +185,7 @@ class _Run:
             strategy,
             state,
             config.step,
-            stateless_drawing(
+            input_sampler(
                 state,
                 config.step,
                 settings.seed,

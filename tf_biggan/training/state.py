@@ -8,10 +8,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tf_biggan.cli.train_settings import StepConfig
 from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator
-from tf_biggan.training.adam import FusedAdam
 from tf_biggan.training.sigma_clamp import second_vectors
 
 
@@ -98,17 +96,3 @@ class TrainState:
         parts = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         # A checkpoint takes no empty tuple.
         return {name: part for name, part in parts.items() if not isinstance(part, tuple) or part}
-
-
-def adam_optimizers(config: StepConfig) -> tuple[FusedAdam, FusedAdam]:
-    """(G's, D's) Adam. Keras adds epsilon before the bias correction, as TensorFlow always has."""
-    return tuple(
-        FusedAdam(
-            learning_rate=getattr(config, f"{side}_learning_rate"),
-            beta_1=getattr(config, f"{side}_beta_1"),
-            beta_2=getattr(config, f"{side}_beta_2"),
-            epsilon=config.adam_epsilon,
-            name=f"{side}_adam",
-        )
-        for side in "gd"
-    )

@@ -22,13 +22,12 @@ from tf_biggan.generation.latents import (
     normal_latents,
 )
 from tf_biggan.networks.layers.precision import wide_dtype
-from tf_biggan.training.loops import repeat
 from tf_biggan.training.state import TrainState, ema_decay, update_ema
 from tf_biggan.training.updates import (
     D_METRICS,
     G_METRICS,
-    Draw,
-    Reals,
+    RandomInputs,
+    RealBatch,
     added,
     apply_discriminator,
     apply_generator,
@@ -38,9 +37,9 @@ from tf_biggan.training.updates import (
 
 # (step within the iteration, accumulation step within it) to latents and labels of one replica.
 # D's steps may be scalars of a graph; the generator's step is the Python integer num_d_steps.
-Drawing = Callable[[int | tf.Tensor, int | tf.Tensor], Draw]
+InputSampler = Callable[[int | tf.Tensor, int | tf.Tensor], RandomInputs]
 # The same indices of D to (images, labels) of all replicas.
-RealBatches = Callable[[int | tf.Tensor, int | tf.Tensor], tuple]
+RealBatchOf = Callable[[int | tf.Tensor, int | tf.Tensor], tuple]
 
 
 def batch_plan(config: StepConfig, replicas: int) -> dict[str, int]:
@@ -67,8 +66,8 @@ def batch_plan(config: StepConfig, replicas: int) -> dict[str, int]:
 def replica_iteration(
     state: TrainState,
     config: StepConfig,
-    reals: Sequence[Sequence[Reals]],
-    drawing: Drawing,
+    reals: Sequence[Sequence[RealBatch]],
+    drawing: InputSampler,
 ) -> dict[str, tf.Tensor]:
     """One iteration on a single replica, from real images that are all at hand.
 
@@ -91,13 +90,13 @@ def replica_iteration(
     return _named(iteration.run(batch), config)
 
 
-def stateless_drawing(
+def input_sampler(
     state: TrainState,
     config: StepConfig,
     seed: int,
     probabilities: np.ndarray | None,
     replicas: int,
-) -> Drawing:
+) -> InputSampler:
     """Draws that depend on seed, iteration, step and pass, and not on the number of replicas.
 
     Every replica draws the latents of all replicas and keeps its part, so that two replicas see
@@ -126,9 +125,9 @@ def stateless_drawing(
         z = own(normal_latents(seed, draw, count, state.generator.latent_dim))
         y = None if probabilities is None else own(class_labels(seed, draw, count, probabilities))
         if config.augmentation is None:
-            return Draw(z, y)
+            return RandomInputs(z, y)
         seeds = (augmentation_seeds(seed, draw, count, s) for s in (FAKE_SEEDS, REAL_SEEDS))
-        return Draw(z, y, *map(own, seeds))
+        return RandomInputs(z, y, *map(own, seeds))
 
     return drawing
 
@@ -137,7 +136,7 @@ def compile_iterations(
     strategy: tf.distribute.Strategy,
     state: TrainState,
     config: StepConfig,
-    drawing: Drawing,
+    drawing: InputSampler,
     jit_compile: bool = False,
 ) -> Callable:
     """A graph that runs iterations without returning to Python.
@@ -160,7 +159,7 @@ def compile_iterations(
         def one(_, metrics):
             return iteration.run(lambda step, index: iterator.get_next())
 
-        return _named(repeat(count, one, iteration.no_metrics()), config)
+        return _named(_repeat(count, one, iteration.no_metrics()), config)
 
     return run
 
@@ -203,7 +202,7 @@ class _Iteration:
         conditional = state.generator.num_classes > 0
 
         def of_d(images, labels, step, index):
-            real = Reals(images, labels if conditional else None)
+            real = RealBatch(images, labels if conditional else None)
             return discriminator_gradients(*common, real, drawing(step, index), replicas)
 
         def of_g(index):
@@ -221,7 +220,7 @@ class _Iteration:
         )
         self._update_g = _Update(of_g, finish, state.generator.trainable_variables)
 
-    def run(self, batch: RealBatches) -> tuple[tf.Tensor, tf.Tensor]:
+    def run(self, batch: RealBatchOf) -> tuple[tf.Tensor, tf.Tensor]:
         """One iteration; returns D's and G's metrics, [accumulation steps, metrics]."""
         config = self._config
         passes = config.d_accumulations
@@ -231,7 +230,7 @@ class _Iteration:
             inputs = lambda index: (*batch(step, index), step, index)  # noqa: E731
             return self._updated(self._update_d, passes, inputs, metrics, step * passes)
 
-        of_d = repeat(config.num_d_steps, step_of_d, of_d)
+        of_d = _repeat(config.num_d_steps, step_of_d, of_d)
         inputs = lambda index: (index,)  # noqa: E731
         return of_d, self._updated(self._update_g, config.g_accumulations, inputs, of_g, 0)
 
@@ -253,7 +252,7 @@ class _Iteration:
             return total, self._entered(metrics, row + index, means)
 
         carried = (self._on_replicas(update.zeros), metrics)
-        total, metrics = repeat(passes, one_pass, carried)
+        total, metrics = _repeat(passes, one_pass, carried)
         self._on_replicas(update.apply, total)
         return metrics
 
@@ -279,3 +278,30 @@ def _named(metrics, config: StepConfig) -> dict[str, tf.Tensor]:
     of_d = tf.reshape(of_d, (config.num_d_steps, config.d_accumulations, len(D_METRICS)))
     named = {name: of_d[..., i] for i, name in enumerate(D_METRICS)}
     return named | {name: of_g[:, i] for i, name in enumerate(G_METRICS)}
+
+
+def _repeat(count: int | tf.Tensor, body: Callable, carried):
+    """Runs `carried = body(index, carried)` for every index below `count`.
+
+    In a graph this is one loop with one copy of the body, so that neither the start-up time nor the
+    memory depends on `count`. A count that is known to be 1 needs no loop.
+
+    Args:
+      count: number of runs, a Python integer or an int32 scalar.
+      body: takes the index (an int32 scalar, or the integer 0 without a loop) and `carried`, and
+        returns a value of the structure, shapes and dtypes of `carried`.
+      carried: tensors, or values of all replicas, in any structure.
+
+    Returns:
+      What the last run of `body` returned; `carried` if there was none.
+    """
+    if not tf.is_tensor(count) and count == 1:
+        return body(0, carried)
+    # With parallel iterations a second run would start, and take memory, before the first ends.
+    _, carried = tf.while_loop(
+        lambda index, _: index < count,
+        lambda index, value: (index + 1, body(index, value)),
+        (tf.constant(0), carried),
+        parallel_iterations=1,
+    )
+    return carried

@@ -27,7 +27,7 @@ D_METRICS = ("d_loss_real", "d_loss_fake", "d_real", "d_fake")
 G_METRICS = ("g_loss",)
 
 
-class Draw(NamedTuple):
+class RandomInputs(NamedTuple):
     """Latents [N, latent_dim] and labels [N] (None if unconditional) of one pass.
 
     The seeds [N, 2] of generated and of real images are given if there is an augmentation.
@@ -39,7 +39,7 @@ class Draw(NamedTuple):
     real_seeds: tf.Tensor | None = None
 
 
-class Reals(NamedTuple):
+class RealBatch(NamedTuple):
     """Real images [N, H, W, C] and their labels [N] (None if unconditional) of one pass."""
 
     images: tf.Tensor
@@ -47,7 +47,7 @@ class Reals(NamedTuple):
 
 
 def discriminator_gradients(
-    state: TrainState, config: StepConfig, real: Reals, draw: Draw, replicas: int
+    state: TrainState, config: StepConfig, real: RealBatch, draw: RandomInputs, replicas: int
 ) -> tuple[list[tf.Tensor], tf.Tensor]:
     """Gradients of one accumulation step of D. G's batch-norm statistics and both u are updated.
 
@@ -121,7 +121,7 @@ def _augmented(config, images, seeds):
 
 
 def generator_gradients(
-    state: TrainState, config: StepConfig, draw: Draw, replicas: int
+    state: TrainState, config: StepConfig, draw: RandomInputs, replicas: int
 ) -> tuple[list[tf.Tensor], tf.Tensor]:
     """Gradients of one accumulation step of G through D in training mode. D's u are updated.
 

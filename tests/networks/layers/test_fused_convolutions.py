@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tf_biggan.networks.layers import fused_convolutions as fused
 from tf_biggan.networks.layers.convolution_forms import FORMS
-from tf_biggan.networks.layers.resample import downsample, upsample
+from tf_biggan.networks.layers.convolutions import downsample, upsample
 
 TABLES = {
     "convolution": fused.CONVOLUTION,

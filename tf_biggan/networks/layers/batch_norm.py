@@ -13,7 +13,6 @@ from keras import ops
 
 from tf_biggan import checks
 from tf_biggan.networks.layers.precision import wide_dtype
-from tf_biggan.networks.layers.replicas import mean_over_replicas
 
 DEFAULT_BN_EPSILON = 1e-5
 DEFAULT_BN_MOMENTUM = 0.9
@@ -249,3 +248,21 @@ def _over_map(x):
 def _over_positions(values):
     """[C] or [N, C] or [1, C] made to multiply [N, H, W, C]."""
     return values if len(values.shape) == 1 else values[:, None, None, :]
+
+
+def mean_over_replicas(value):
+    """Returns the mean of `value` over all replicas, which must hold batches of one size.
+
+    Gradients flow through the mean. Outside a strategy, on one replica and on another backend than
+    TensorFlow, `value` is returned unchanged. This is the only function of the layers that uses
+    `tf.distribute`. Keras's own synchronised moments form E[x^2] - E[x]^2, which loses the variance
+    of a large mean; moments in two passes need only this mean.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return value
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return value
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, value) / context.num_replicas_in_sync

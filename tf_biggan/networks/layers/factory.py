@@ -14,18 +14,20 @@ from tf_biggan.networks.layers.batch_norm import (
     ConditionalBatchNorm,
 )
 from tf_biggan.networks.layers.initializers import INITIALIZERS, child_seed
-from tf_biggan.networks.layers.linear import Conv2D, Dense, Embedding
+from tf_biggan.networks.layers.linear import (
+    Conv2D,
+    Dense,
+    Embedding,
+    PooledConv2D,
+    UpsampledConv2D,
+)
 from tf_biggan.networks.layers.spectral_norm import (
     DEFAULT_SN_EPSILON,
     SNConv2D,
     SNDense,
     SNEmbedding,
-)
-from tf_biggan.networks.layers.upsampled import (
-    PooledConv2D,
     SNPooledConv2D,
     SNUpsampledConv2D,
-    UpsampledConv2D,
 )
 
 CONDITIONS = ("none", "vector", "label")

@@ -9,7 +9,11 @@ import keras
 from keras import ops
 
 from tf_biggan import checks
-from tf_biggan.networks.layers.convolutions import convolution
+from tf_biggan.networks.layers.convolutions import (
+    convolution,
+    pooled_convolution,
+    upsampled_convolution,
+)
 from tf_biggan.networks.layers.initializers import child_seed, kernel_initializer
 
 
@@ -102,6 +106,30 @@ class Conv2D(KernelLayer):
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.filters)
+
+
+@keras.saving.register_keras_serializable(package="tf_biggan")
+class UpsampledConv2D(Conv2D):
+    """`Conv2D` of the map after nearest-neighbour doubling: [N, H, W, C] to [N, 2H, 2W, F]."""
+
+    def convolve(self, inputs, kernel):
+        return upsampled_convolution(inputs, kernel)
+
+    def compute_output_shape(self, input_shape):
+        height, width = (None if side is None else 2 * side for side in input_shape[1:3])
+        return (input_shape[0], height, width, self.filters)
+
+
+@keras.saving.register_keras_serializable(package="tf_biggan")
+class PooledConv2D(Conv2D):
+    """`Conv2D` followed by the mean of 2x2 pixels: [N, H, W, C] to [N, H/2, W/2, F]."""
+
+    def convolve(self, inputs, kernel):
+        return pooled_convolution(inputs, kernel)
+
+    def compute_output_shape(self, input_shape):
+        height, width = (None if side is None else side // 2 for side in input_shape[1:3])
+        return (input_shape[0], height, width, self.filters)
 
 
 @keras.saving.register_keras_serializable(package="tf_biggan")

@@ -10,7 +10,13 @@ import keras
 from keras import ops
 
 from tf_biggan.networks.layers.initializers import child_seed, power_iteration_initializer
-from tf_biggan.networks.layers.linear import Conv2D, Dense, Embedding
+from tf_biggan.networks.layers.linear import (
+    Conv2D,
+    Dense,
+    Embedding,
+    PooledConv2D,
+    UpsampledConv2D,
+)
 from tf_biggan.networks.layers.precision import wide_dtype
 
 DEFAULT_SN_EPSILON = 1e-8
@@ -90,6 +96,16 @@ def normalized_layers(model: keras.Model) -> list[SpectralNorm]:
 @keras.saving.register_keras_serializable(package="tf_biggan")
 class SNConv2D(SpectralNorm, Conv2D):
     """`Conv2D` with a spectrally normalised kernel, seen as a matrix [kh * kw * in, out]."""
+
+
+@keras.saving.register_keras_serializable(package="tf_biggan")
+class SNUpsampledConv2D(SpectralNorm, UpsampledConv2D):
+    """`UpsampledConv2D` with a spectrally normalised kernel."""
+
+
+@keras.saving.register_keras_serializable(package="tf_biggan")
+class SNPooledConv2D(SpectralNorm, PooledConv2D):
+    """`PooledConv2D` with a spectrally normalised kernel."""
 
 
 @keras.saving.register_keras_serializable(package="tf_biggan")

@@ -14,10 +14,10 @@ from tf_biggan.cli.train_settings import StepConfig, TrainConfig
 from tf_biggan.store.opened_model import open_model
 from tf_biggan.store.run_directory import read_config
 from tf_biggan.training.augmentation import get_augmentation
+from tf_biggan.training.custom_functions import check_augmentation, check_loss
 from tf_biggan.training.logs import read_metrics
 from tf_biggan.training.loop import train
 from tf_biggan.training.losses import LOSSES, get_loss
-from tf_biggan.training.own_code import check_augmentation, check_loss
 
 SETTINGS = dict(
     dataset="digits",

@@ -7,8 +7,8 @@ import numpy as np
 
 from tf_biggan.networks.layers import attention
 from tf_biggan.networks.layers.attention import SelfAttention
+from tf_biggan.networks.layers.convolutions import downsample, upsample
 from tf_biggan.networks.layers.factory import LayerFactory
-from tf_biggan.networks.layers.resample import downsample, upsample
 
 X = np.random.RandomState(0).standard_normal((2, 4, 6, 16)).astype("float32")
 

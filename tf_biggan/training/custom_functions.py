@@ -71,7 +71,7 @@ def check_augmentation(name: str | None, shape: tuple[int, int, int], dtype="flo
         raise ValueError(f"Cannot use --augmentation={name}: {error}.") from error
 
 
-def check_own_code(config: TrainConfig) -> None:
+def check_custom_functions(config: TrainConfig) -> None:
     """Checks the loss and the augmentation of a run whose networks are known.
 
     Raises:
