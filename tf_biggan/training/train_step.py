@@ -1,7 +1,14 @@
-"""One iteration of training as one graph: D updates, the G update, the moving average.
+"""One iteration of training: discriminator updates, a generator update, the moving average.
 
-D steps and accumulation steps are loops around `strategy.run`, because a strategy of several
-replicas allows no loop inside it that synchronises them.
+    repeat num_d_steps times:
+        repeat d_accumulations times: add the discriminator's gradients of one accumulation step
+        update the discriminator
+    repeat g_accumulations times: add the generator's gradients of one accumulation step
+    update the generator, then its moving average
+
+`updates` has the gradients and their application in one replica. This module has the loops around
+them. The loops run outside of the replicas, because a strategy with several replicas allows no
+synchronisation inside a loop of a replica.
 """
 
 from __future__ import annotations
@@ -35,59 +42,32 @@ from tf_biggan.training.updates import (
     generator_gradients,
 )
 
-# (step within the iteration, accumulation step within it) to latents and labels of one replica.
-# D's steps may be scalars of a graph; the generator's step is the Python integer num_d_steps.
+# Maps (step, accumulation step) to the random inputs of one replica. The steps of the discriminator
+# are 0 to num_d_steps - 1 and may be tensors; the generator's is the Python integer num_d_steps.
 InputSampler = Callable[[int | tf.Tensor, int | tf.Tensor], RandomInputs]
-# The same indices of D to (images, labels) of all replicas.
+# Maps (step, accumulation step) of the discriminator to (images, labels) of all replicas.
 RealBatchOf = Callable[[int | tf.Tensor, int | tf.Tensor], tuple]
 
 
 def batch_plan(config: StepConfig, replicas: int) -> dict[str, int]:
-    """Examples of one pass on one replica, for D and for G.
+    """Returns the batch size of one accumulation step on one replica, under "d" and "g".
 
     Raises:
-      ValueError: a global batch does not divide by replicas and accumulations.
+      ValueError: A global batch is not a multiple of replicas times accumulation steps.
     """
     plan = {}
-    for side, batch, passes in (
+    for side, batch, accumulations in (
         ("d", config.global_batch_size, config.d_accumulations),
         ("g", config.g_batch_size or config.global_batch_size, config.g_accumulations),
     ):
         checks.require(
-            batch % (replicas * passes) == 0,
+            batch % (replicas * accumulations) == 0,
             f"the global batch of {side.upper()} must be a multiple of replicas times accumulations"
-            f" ({replicas} x {passes} = {replicas * passes})",
+            f" ({replicas} x {accumulations} = {replicas * accumulations})",
             global_batch=batch,
         )
-        plan[side] = batch // (replicas * passes)
+        plan[side] = batch // (replicas * accumulations)
     return plan
-
-
-def replica_iteration(
-    state: TrainState,
-    config: StepConfig,
-    reals: Sequence[Sequence[RealBatch]],
-    drawing: InputSampler,
-) -> dict[str, tf.Tensor]:
-    """One iteration on a single replica, from real images that are all at hand.
-
-    Args:
-      state: updated in place.
-      reals: the real images of every accumulation step of every D step, all of one shape.
-      drawing: gives the latents and labels of every accumulation step.
-
-    Returns:
-      D's metrics [num_d_steps, d_accumulations] and G's [g_accumulations].
-    """
-    images = tf.stack([[real.images for real in passes] for passes in reals])
-    labels = [[real.labels for real in passes] for passes in reals]
-    labels = None if labels[0][0] is None else tf.stack(labels)
-
-    def batch(step, index):
-        return images[step, index], None if labels is None else labels[step, index]
-
-    iteration = _Iteration(tf.distribute.get_strategy(), state, config, drawing)
-    return _named(iteration.run(batch), config)
 
 
 def input_sampler(
@@ -97,81 +77,116 @@ def input_sampler(
     probabilities: np.ndarray | None,
     replicas: int,
 ) -> InputSampler:
-    """Draws that depend on seed, iteration, step and pass, and not on the number of replicas.
+    """Returns a function that samples the random inputs of every accumulation step.
 
-    Every replica draws the latents of all replicas and keeps its part, so that two replicas see
-    together what one would see alone.
+    The inputs depend on the seed, the iteration, the step and the accumulation step, but not on the
+    number of replicas: every replica samples the inputs of all replicas and keeps its own part.
 
     Args:
-      state: for the iteration and the size of z.
-      seed: of the run.
-      probabilities: of the labels [num_classes]; None for unconditional networks.
-      replicas: number of replicas, each of which calls what this returns.
+      state: Gives the iteration and the size of the latent vectors.
+      config: The settings of the training step.
+      seed: The seed of the run.
+      probabilities: Class probabilities [num_classes] of the labels; None if unconditional.
+      replicas: Number of replicas, each of which calls the returned function.
     """
     sizes = batch_plan(config, replicas)
-    passes = max(config.d_accumulations, config.g_accumulations)
+    accumulations = max(config.d_accumulations, config.g_accumulations)
 
-    def own(values):
+    def own_part(values):
         context = tf.distribute.get_replica_context()
         parts = tf.reshape(values, (replicas, -1, *values.shape[1:]))
         return parts[context.replica_id_in_sync_group]
 
-    def drawing(step, index):
-        # A step that only the running graph knows is one of D's.
+    def sample(step, index):
+        # If the value of `step` is unknown while the graph is built, it is a discriminator step.
         side = "g" if tf.get_static_value(step) == config.num_d_steps else "d"
         count = sizes[side] * replicas
         step, index = (tf.cast(number, tf.int64) for number in (step, index))
-        draw = (state.iteration * (config.num_d_steps + 1) + step) * passes + index
-        z = own(normal_latents(seed, draw, count, state.generator.latent_dim))
-        y = None if probabilities is None else own(class_labels(seed, draw, count, probabilities))
+        draw = (state.iteration * (config.num_d_steps + 1) + step) * accumulations + index
+        z = own_part(normal_latents(seed, draw, count, state.generator.latent_dim))
+        y = None
+        if probabilities is not None:
+            y = own_part(class_labels(seed, draw, count, probabilities))
         if config.augmentation is None:
             return RandomInputs(z, y)
         seeds = (augmentation_seeds(seed, draw, count, s) for s in (FAKE_SEEDS, REAL_SEEDS))
-        return RandomInputs(z, y, *map(own, seeds))
+        return RandomInputs(z, y, *map(own_part, seeds))
 
-    return drawing
+    return sample
 
 
 def compile_iterations(
     strategy: tf.distribute.Strategy,
     state: TrainState,
     config: StepConfig,
-    drawing: InputSampler,
+    sample_inputs: InputSampler,
     jit_compile: bool = False,
 ) -> Callable:
-    """A graph that runs iterations without returning to Python.
+    """Returns a graph that runs iterations without returning to Python.
 
     Args:
-      strategy: whose replicas run the updates.
-      drawing: gives the latents and labels of every accumulation step.
-      jit_compile: whether each update, or each accumulation step, is compiled with XLA.
+      strategy: The strategy whose replicas run the updates.
+      state: The state, updated in place.
+      config: The settings of the training step.
+      sample_inputs: Samples latent vectors and labels; see `input_sampler`.
+      jit_compile: Whether every update (or every accumulation step, if an update has several) is
+        compiled with XLA.
 
     Returns:
-      A function of (iterator of (images, labels) of one accumulation step, number of iterations, a
-      tensor) to the metrics of the last iteration, summed over replicas.
+      A function of an iterator and a number of iterations (a tensor). The iterator yields (images,
+      labels) of one accumulation step. The function returns the metrics of the last iteration by
+      name: the discriminator's [num_d_steps, d_accumulations], the generator's [g_accumulations].
     """
-    iteration = _Iteration(strategy, state, config, drawing, jit_compile)
+    iteration = _Iteration(strategy, state, config, sample_inputs, jit_compile)
 
     @tf.function(autograph=False)
     def run(iterator, count):
-        # One draw an accumulation step: sigma moves from one to the next, so which images share one
-        # matters, and the images of one draw are the same for any number of replicas.
+        # The iterator yields one batch per accumulation step. u changes from one accumulation step
+        # to the next, so which images share a step matters, for any number of replicas.
         def one(_, metrics):
             return iteration.run(lambda step, index: iterator.get_next())
 
-        return _named(_repeat(count, one, iteration.no_metrics()), config)
+        return _by_name(_repeat(count, one, iteration.zero_metrics()), config)
 
     return run
 
 
+def replica_iteration(
+    state: TrainState,
+    config: StepConfig,
+    reals: Sequence[Sequence[RealBatch]],
+    sample_inputs: InputSampler,
+) -> dict[str, tf.Tensor]:
+    """Runs one iteration on a single replica, with real images that are given at once.
+
+    Args:
+      state: The state, updated in place.
+      config: The settings of the training step.
+      reals: The batch of every accumulation step of every discriminator step, all of one shape.
+      sample_inputs: Samples latent vectors and labels; see `input_sampler`.
+
+    Returns:
+      The metrics by name; see `compile_iterations`.
+    """
+    images = tf.stack([[real.images for real in step] for step in reals])
+    labels = [[real.labels for real in step] for step in reals]
+    labels = None if labels[0][0] is None else tf.stack(labels)
+
+    def batch(step, index):
+        return images[step, index], None if labels is None else labels[step, index]
+
+    iteration = _Iteration(tf.distribute.get_strategy(), state, config, sample_inputs)
+    return _by_name(iteration.run(batch), config)
+
+
 @dataclasses.dataclass(frozen=True)
 class _Update:
-    """What an update of one network consists of; each function runs in a replica.
+    """The functions of one network's update. Each of them runs in a replica.
 
     Attributes:
-      gradients: of one accumulation step, from its inputs; with its means.
-      apply: takes the gradients of all accumulation steps together.
-      variables: those that are updated.
+      gradients: Maps the inputs of one accumulation step to (gradients, metrics).
+      apply: Updates the network with the sum of the gradients of all accumulation steps.
+      variables: The variables that are updated.
     """
 
     gradients: Callable
@@ -182,77 +197,85 @@ class _Update:
         return [tf.zeros_like(variable.value) for variable in self.variables]
 
     def accumulate(self, total, *inputs):
-        gradients, means = self.gradients(*inputs)
-        return added(total, gradients), means
+        gradients, metrics = self.gradients(*inputs)
+        return added(total, gradients), metrics
 
-    def whole(self, *inputs):
-        gradients, means = self.gradients(*inputs)
+    def at_once(self, *inputs):
+        gradients, metrics = self.gradients(*inputs)
         self.apply(gradients)
-        return means
+        return metrics
 
 
 class _Iteration:
-    """The loops of one iteration, outside of the replicas."""
+    """The loops of one iteration, outside of the replicas; arguments as `compile_iterations`."""
 
-    def __init__(self, strategy, state, config, drawing, jit_compile=False):
+    def __init__(self, strategy, state, config, sample_inputs, jit_compile=False):
         self._strategy, self._state, self._config = strategy, state, config
-        self._drawing, self._jit_compile = drawing, jit_compile
+        self._jit_compile = jit_compile
         common = (state, config)
         replicas = strategy.num_replicas_in_sync
         conditional = state.generator.num_classes > 0
 
-        def of_d(images, labels, step, index):
+        def d_gradients(images, labels, step, index):
             real = RealBatch(images, labels if conditional else None)
-            return discriminator_gradients(*common, real, drawing(step, index), replicas)
+            return discriminator_gradients(*common, real, sample_inputs(step, index), replicas)
 
-        def of_g(index):
-            draw = drawing(config.num_d_steps, index)
-            return generator_gradients(*common, draw, replicas)
+        def apply_d(gradients):
+            apply_discriminator(*common, gradients, replicas)
 
-        def finish(gradients):
+        def g_gradients(index):
+            inputs = sample_inputs(config.num_d_steps, index)
+            return generator_gradients(*common, inputs, replicas)
+
+        def apply_g(gradients):
             apply_generator(*common, gradients, replicas)
-            self._end_iteration()
+            self._update_average()
 
-        self._update_d = _Update(
-            of_d,
-            lambda gradients: apply_discriminator(*common, gradients, replicas),
-            state.discriminator.trainable_variables,
-        )
-        self._update_g = _Update(of_g, finish, state.generator.trainable_variables)
+        d_variables = state.discriminator.trainable_variables
+        self._update_d = _Update(d_gradients, apply_d, d_variables)
+        self._update_g = _Update(g_gradients, apply_g, state.generator.trainable_variables)
 
     def run(self, batch: RealBatchOf) -> tuple[tf.Tensor, tf.Tensor]:
-        """One iteration; returns D's and G's metrics, [accumulation steps, metrics]."""
+        """Runs one iteration; returns the metrics of D and of G [accumulation steps, metrics]."""
         config = self._config
-        passes = config.d_accumulations
-        of_d, of_g = self.no_metrics()
+        d_metrics, g_metrics = self.zero_metrics()
 
-        def step_of_d(step, metrics):
-            inputs = lambda index: (*batch(step, index), step, index)  # noqa: E731
-            return self._updated(self._update_d, passes, inputs, metrics, step * passes)
+        def d_step(step, metrics):
+            def inputs(index):
+                return (*batch(step, index), step, index)
 
-        of_d = _repeat(config.num_d_steps, step_of_d, of_d)
-        inputs = lambda index: (index,)  # noqa: E731
-        return of_d, self._updated(self._update_g, config.g_accumulations, inputs, of_g, 0)
+            first_row = step * config.d_accumulations
+            return self._run_update(
+                self._update_d, config.d_accumulations, inputs, metrics, first_row
+            )
 
-    def no_metrics(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """Zeros of the shapes and dtypes of what `run` returns."""
+        def g_inputs(index):
+            return (index,)
+
+        d_metrics = _repeat(config.num_d_steps, d_step, d_metrics)
+        g_metrics = self._run_update(self._update_g, config.g_accumulations, g_inputs, g_metrics, 0)
+        return d_metrics, g_metrics
+
+    def zero_metrics(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns zeros with the shapes and dtypes of the result of `run`."""
         config, dtype = self._config, wide_dtype(self._state.discriminator)
         rows = config.num_d_steps * config.d_accumulations
-        of_d = tf.zeros((rows, len(D_METRICS)), dtype)
-        return of_d, tf.zeros((config.g_accumulations, len(G_METRICS)), dtype)
+        d_metrics = tf.zeros((rows, len(D_METRICS)), dtype)
+        return d_metrics, tf.zeros((config.g_accumulations, len(G_METRICS)), dtype)
 
-    def _updated(self, update, passes, inputs, metrics, row):
-        """One update from the inputs of every accumulation step, whose means enter `metrics`."""
-        if passes == 1:
-            return self._entered(metrics, row, self._on_replicas(update.whole, *inputs(0)))
+    def _run_update(self, update, accumulations, inputs, metrics, first_row):
+        """Runs one update; returns `metrics` with a row for each accumulation step filled in."""
+        if accumulations == 1:
+            values = self._on_replicas(update.at_once, *inputs(0))
+            return self._with_row(metrics, first_row, values)
 
-        def one_pass(index, carried):
+        def accumulate(index, carried):
             total, metrics = carried
-            total, means = self._on_replicas(update.accumulate, total, *inputs(index))
-            return total, self._entered(metrics, row + index, means)
+            total, values = self._on_replicas(update.accumulate, total, *inputs(index))
+            return total, self._with_row(metrics, first_row + index, values)
 
         carried = (self._on_replicas(update.zeros), metrics)
-        total, metrics = _repeat(passes, one_pass, carried)
+        total, metrics = _repeat(accumulations, accumulate, carried)
         self._on_replicas(update.apply, total)
         return metrics
 
@@ -261,11 +284,11 @@ class _Iteration:
             function = tf.function(function, jit_compile=True, autograph=False)
         return self._strategy.run(function, args=inputs)
 
-    def _entered(self, metrics, row, means):
-        means = self._strategy.reduce(tf.distribute.ReduceOp.SUM, means, axis=None)
-        return tf.tensor_scatter_nd_update(metrics, [[row]], means[None])
+    def _with_row(self, metrics, row, values):
+        values = self._strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None)
+        return tf.tensor_scatter_nd_update(metrics, [[row]], values[None])
 
-    def _end_iteration(self):
+    def _update_average(self):
         state, config = self._state, self._config
         iteration = state.iteration + 1
         decay = ema_decay(iteration, config.ema_decay, config.ema_start)
@@ -273,27 +296,25 @@ class _Iteration:
         state.iteration.assign(iteration)
 
 
-def _named(metrics, config: StepConfig) -> dict[str, tf.Tensor]:
-    of_d, of_g = metrics
-    of_d = tf.reshape(of_d, (config.num_d_steps, config.d_accumulations, len(D_METRICS)))
-    named = {name: of_d[..., i] for i, name in enumerate(D_METRICS)}
-    return named | {name: of_g[:, i] for i, name in enumerate(G_METRICS)}
+def _by_name(metrics, config: StepConfig) -> dict[str, tf.Tensor]:
+    d_metrics, g_metrics = metrics
+    shape = (config.num_d_steps, config.d_accumulations, len(D_METRICS))
+    d_metrics = tf.reshape(d_metrics, shape)
+    named = {name: d_metrics[..., i] for i, name in enumerate(D_METRICS)}
+    return named | {name: g_metrics[:, i] for i, name in enumerate(G_METRICS)}
 
 
 def _repeat(count: int | tf.Tensor, body: Callable, carried):
-    """Runs `carried = body(index, carried)` for every index below `count`.
+    """Runs `carried = body(index, carried)` for every index below `count`; returns `carried`.
 
-    In a graph this is one loop with one copy of the body, so that neither the start-up time nor the
-    memory depends on `count`. A count that is known to be 1 needs no loop.
+    In a graph this is one loop with one copy of the body. The size of the graph, the time to build
+    it and the memory therefore do not depend on `count`.
 
     Args:
-      count: number of runs, a Python integer or an int32 scalar.
-      body: takes the index (an int32 scalar, or the integer 0 without a loop) and `carried`, and
-        returns a value of the structure, shapes and dtypes of `carried`.
-      carried: tensors, or values of all replicas, in any structure.
-
-    Returns:
-      What the last run of `body` returned; `carried` if there was none.
+      count: Number of runs, a Python integer or an int32 scalar.
+      body: Takes the index (an int32 scalar, or 0 if there is no loop) and `carried`. It returns a
+        value with the structure, shapes and dtypes of `carried`.
+      carried: Tensors or values of all replicas, in any structure.
     """
     if not tf.is_tensor(count) and count == 1:
         return body(0, carried)

@@ -1,8 +1,7 @@
-"""The halves of an update of the discriminator or the generator: gradients, and their application.
+"""The updates of discriminator and generator: gradients of the losses, and their application.
 
-Every function runs in a replica. Losses are sums over examples divided by the number of examples of
-the whole update, over all accumulations and replicas; the optimiser adds the gradients of the
-replicas.
+Every function runs in a replica. A loss is divided by the number of examples of the whole update,
+over all accumulation steps and replicas. The optimiser adds the gradients of the replicas.
 """
 
 from __future__ import annotations
@@ -22,15 +21,19 @@ from tf_biggan.training.regularizers import (
 from tf_biggan.training.sigma_clamp import clamp_to, clamp_to_second
 from tf_biggan.training.state import TrainState
 
-# What `discriminator_gradients` and `generator_gradients` measure, in this order.
+# The metrics of `discriminator_gradients` and `generator_gradients`, in this order.
 D_METRICS = ("d_loss_real", "d_loss_fake", "d_real", "d_fake")
 G_METRICS = ("g_loss",)
 
 
 class RandomInputs(NamedTuple):
-    """Latents [N, latent_dim] and labels [N] (None if unconditional) of one pass.
+    """The random inputs of one accumulation step.
 
-    The seeds [N, 2] of generated and of real images are given if there is an augmentation.
+    Attributes:
+      latents: Latent vectors [N, latent_dim].
+      labels: Class indices [N] of the generated images; None if unconditional.
+      fake_seeds, real_seeds: Seeds [N, 2] of the augmentation of generated and of real images; None
+        without an augmentation.
     """
 
     latents: tf.Tensor
@@ -40,29 +43,32 @@ class RandomInputs(NamedTuple):
 
 
 class RealBatch(NamedTuple):
-    """Real images [N, H, W, C] and their labels [N] (None if unconditional) of one pass."""
+    """Real images [N, H, W, C] and their labels [N] (None if unconditional)."""
 
     images: tf.Tensor
     labels: tf.Tensor | None
 
 
 def discriminator_gradients(
-    state: TrainState, config: StepConfig, real: RealBatch, draw: RandomInputs, replicas: int
+    state: TrainState, config: StepConfig, real: RealBatch, inputs: RandomInputs, replicas: int
 ) -> tuple[list[tf.Tensor], tf.Tensor]:
-    """Gradients of one accumulation step of D. G's batch-norm statistics and both u are updated.
+    """Returns the gradients of the discriminator's loss in one accumulation step.
+
+    The generator's batch-norm statistics and the vectors u of both networks are updated.
 
     Args:
-      state: the state whose D is differentiated.
-      real, draw: inputs of this accumulation step.
-      replicas: number of replicas that run this function at once.
+      state: The networks.
+      config: The settings of the training step.
+      real, inputs: The real images and the random inputs of this accumulation step.
+      replicas: Number of replicas that run this function at the same time.
 
     Returns:
-      The gradients of this replica's share of the loss, one for each trainable variable of D; and
-      its share of the means `D_METRICS` [4].
+      The gradients of this replica's share of the loss, one for each trainable variable of the
+      discriminator; and its share of the metrics `D_METRICS` [4].
     """
-    fake = state.generator(draw.latents, draw.labels, training=True)
+    fake = state.generator(inputs.latents, inputs.labels, training=True)
     with tf.GradientTape() as tape:
-        loss, means = _discriminator_pass(state.discriminator, config, real, fake, draw)
+        loss, means = _discriminator_pass(state.discriminator, config, real, fake, inputs)
         total = loss / (config.d_accumulations * replicas)
     gradients = _gradients(tape, total, state.discriminator.trainable_variables)
     return gradients, tf.stack([means[name] for name in D_METRICS]) / replicas
@@ -71,7 +77,7 @@ def discriminator_gradients(
 def apply_discriminator(
     state: TrainState, config: StepConfig, gradients: list[tf.Tensor], replicas: int
 ) -> None:
-    """Applies the accumulated gradients and the orthogonal penalty to D with Adam."""
+    """Updates the discriminator with its accumulated gradients and its orthogonal penalty."""
     variables = state.discriminator.trainable_variables
     penalties = _orthogonal_gradients(
         variables,
@@ -82,12 +88,12 @@ def apply_discriminator(
     state.d_optimizer.apply(added(gradients, penalties), variables)
 
 
-def _discriminator_pass(discriminator, config, real, fake, draw):
-    """(mean loss with penalties, logged means) of one pass over this replica's examples."""
+def _discriminator_pass(discriminator, config, real, fake, inputs):
+    """Returns the mean loss with the R1 penalty, and the metrics by name."""
     watched = tf.identity(real.images)
     with tf.GradientTape(watch_accessed_variables=False) as image_tape:
         image_tape.watch(watched)
-        real_logits, fake_logits = _logits(discriminator, config, watched, fake, real, draw)
+        real_logits, fake_logits = _logits(discriminator, config, watched, fake, real, inputs)
         real_sum = tf.reduce_sum(real_logits)
     real_loss, fake_loss = get_loss(config.loss).discriminator(real_logits, fake_logits)
     means = {
@@ -103,14 +109,14 @@ def _discriminator_pass(discriminator, config, real, fake, draw):
     return loss, means
 
 
-def _logits(discriminator, config, images, fake, real, draw):
-    fake = _augmented(config, fake, draw.fake_seeds)
-    images = _augmented(config, images, draw.real_seeds)
+def _logits(discriminator, config, images, fake, real, inputs):
+    fake = _augmented(config, fake, inputs.fake_seeds)
+    images = _augmented(config, images, inputs.real_seeds)
     if config.split_d:
-        fake_logits = discriminator(fake, draw.labels, training=True)
+        fake_logits = discriminator(fake, inputs.labels, training=True)
         return discriminator(images, real.labels, training=True), fake_logits
     both = tf.concat([fake, tf.cast(images, fake.dtype)], axis=0)
-    labels = None if draw.labels is None else tf.concat([draw.labels, real.labels], axis=0)
+    labels = None if inputs.labels is None else tf.concat([inputs.labels, real.labels], axis=0)
     logits = discriminator(both, labels, training=True)
     return logits[fake.shape[0] :], logits[: fake.shape[0]]
 
@@ -121,18 +127,21 @@ def _augmented(config, images, seeds):
 
 
 def generator_gradients(
-    state: TrainState, config: StepConfig, draw: RandomInputs, replicas: int
+    state: TrainState, config: StepConfig, inputs: RandomInputs, replicas: int
 ) -> tuple[list[tf.Tensor], tf.Tensor]:
-    """Gradients of one accumulation step of G through D in training mode. D's u are updated.
+    """Returns the gradients of the generator's loss in one accumulation step.
+
+    Both networks run in training mode, so the discriminator's vectors u are updated as well. The
+    arguments are those of `discriminator_gradients`.
 
     Returns:
-      The gradients of this replica's share of the loss, one for each trainable variable of G; and
-      its share of the means `G_METRICS` [1].
+      The gradients of this replica's share of the loss, one for each trainable variable of the
+      generator; and its share of the metrics `G_METRICS` [1].
     """
     with tf.GradientTape() as tape:
-        images = state.generator(draw.latents, draw.labels, training=True)
-        images = _augmented(config, images, draw.fake_seeds)
-        logits = state.discriminator(images, draw.labels, training=True)
+        images = state.generator(inputs.latents, inputs.labels, training=True)
+        images = _augmented(config, images, inputs.fake_seeds)
+        logits = state.discriminator(images, inputs.labels, training=True)
         loss = tf.reduce_mean(get_loss(config.loss).generator(logits))
         total = loss / (config.g_accumulations * replicas)
     gradients = _gradients(tape, total, state.generator.trainable_variables)
@@ -142,7 +151,7 @@ def generator_gradients(
 def apply_generator(
     state: TrainState, config: StepConfig, gradients: list[tf.Tensor], replicas: int
 ) -> None:
-    """Applies the accumulated gradients and penalties to G with Adam, then clamps its sigma."""
+    """Updates the generator with its gradients and orthogonal penalty, then clamps sigma."""
     variables = state.generator.trainable_variables
     shared = state.generator.class_embedding
     penalties = _orthogonal_gradients(
@@ -178,7 +187,7 @@ def _orthogonal_gradients(variables, strength, form, matrices):
 
 
 def added(total: list[tf.Tensor], gradients: list[tf.Tensor] | None) -> list[tf.Tensor]:
-    """`total` plus `gradients`, variable by variable; None adds nothing."""
+    """Returns `total` plus `gradients`, variable by variable; None counts as zeros."""
     if gradients is None:
         return total
     return [a + b for a, b in zip(total, gradients, strict=True)]
