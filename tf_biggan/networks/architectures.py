@@ -1,7 +1,8 @@
-"""Channel plans of every published BigGAN and BigGAN-deep, as data.
+"""The table of published architectures of BigGAN and BigGAN-deep.
 
-Multipliers are in units of `base_channels` (the papers' "ch"). A stage is one resolution step: one
-block in BigGAN, `depth` blocks in BigGAN-deep. Nothing here imports TensorFlow or Keras.
+Channel multipliers are in units of `base_channels` ("ch" in the papers). A stage is one resolution
+step: one block in BigGAN, `depth` blocks in BigGAN-deep. This module imports neither TensorFlow nor
+Keras.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ class Trunk:
     """The residual stages of one network.
 
     Attributes:
-      widths: channel multipliers. For a generator and for BigGAN-deep's discriminator
-        `widths[i]` enters stage i and `widths[i + 1]` leaves it. For BigGAN's discriminator the
-        image enters stage 0 and `widths[i]` leaves stage i.
-      resample: one flag a stage, whether it doubles (generator) or halves (discriminator) the size.
-      attention: stages, counted from 0, whose output passes through self-attention.
+      widths: Channel multipliers. In a generator and in BigGAN-deep's discriminator, `widths[i]` is
+        the input and `widths[i + 1]` the output of stage i. In BigGAN's discriminator, the input of
+        stage 0 is the image, and `widths[i]` is the output of stage i.
+      resample: For each stage, whether it doubles (generator) or halves (discriminator) the size.
+      attention: Stages, counted from 0, whose output passes through self-attention.
     """
 
     widths: tuple[int, ...]
@@ -40,18 +41,22 @@ class Trunk:
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """A published pair of networks.
+    """The architecture of a generator and a discriminator.
 
     Attributes:
-      variant: "biggan" or "biggan_deep"; decides the kind of residual block.
-      base_channels: published width multiplier.
-      depth: blocks per resolution (1 in BigGAN).
-      latent_dim: size of z.
-      latent_injection: where z goes. "first": only the first dense layer. "split": one equal chunk
-        to the first dense layer and one to every block ("skip-z", hierarchical). "all": the whole
-        z, joined with the class embedding, to the first dense layer and every block.
-      embedding_dim: size of the shared class embedding; 0 for per-class gain and bias tables.
-      source: who the row follows.
+      name: The name in `ARCHITECTURES`.
+      variant: "biggan" or "biggan_deep", which determines the kind of residual block.
+      generator, discriminator: The stages of each network.
+      base_channels: Published width multiplier.
+      depth: Residual blocks per resolution (1 in BigGAN).
+      latent_dim: Size of the latent vector z.
+      latent_injection: Which layers receive z. "first": the first dense layer. "split": the first
+        dense layer and every block, one equal chunk of z each ("skip-z" or hierarchical latent
+        space). "all": the first dense layer and every block, each the whole z joined with the class
+        embedding.
+      embedding_dim: Size of the shared class embedding; 0 for a table of gains and offsets for each
+        class in every batch norm.
+      source: The publication or code that this architecture follows.
     """
 
     name: str
@@ -84,17 +89,17 @@ class Architecture:
 
     @property
     def scale(self) -> int:
-        """Image size over bottom size."""
+        """Image size divided by the size of the first feature map."""
         return 2 ** sum(self.generator.resample)
 
     @property
     def resolution(self) -> int:
-        """Image size in pixels when the bottom is 4x4."""
+        """Image height and width in pixels if the first feature map is 4x4."""
         return 4 * self.scale
 
     @classmethod
     def from_dict(cls, fields: dict) -> Architecture:
-        """The inverse of `dataclasses.asdict`; lists (from JSON) become tuples again."""
+        """Returns an architecture from the result of `dataclasses.asdict`, also after JSON."""
         trunks = {
             side: Trunk(**{key: tuple(value) for key, value in fields[side].items()})
             for side in ("generator", "discriminator")
@@ -131,9 +136,10 @@ def _deep(name, generator, discriminator, source) -> Architecture:
 
 
 def double_resolution(architecture: Architecture, name: str) -> Architecture:
-    """The rule that extends the table: one more stage of the outermost width at the image's side.
+    """Returns an architecture with one more stage, for images of twice the resolution.
 
-    Attention stays at the same map size, and a split z keeps its chunk size.
+    The new stage is at the image and has the width of the outermost stage. Attention stays at the
+    same feature map size, and a split z keeps its chunk size.
     """
     g, d = architecture.generator, architecture.discriminator
     chunk = architecture.latent_dim // (len(g.resample) + 1)
@@ -249,10 +255,14 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 
 def get_architecture(architecture: str | Architecture | dict) -> Architecture:
-    """The row of that name; an `Architecture`, or its fields as a dict, passes through.
+    """Returns an architecture by its name in `ARCHITECTURES`.
+
+    Args:
+      architecture: A name; or an `Architecture` or the fields of one as a dict, which need no entry
+        in `ARCHITECTURES`.
 
     Raises:
-      ValueError: there is no row of that name.
+      ValueError: There is no architecture with this name.
     """
     if isinstance(architecture, Architecture):
         return architecture
@@ -263,10 +273,10 @@ def get_architecture(architecture: str | Architecture | dict) -> Architecture:
 
 
 def architecture_for(variant: str, resolution: int) -> Architecture:
-    """The standard row of a variant at a resolution in pixels.
+    """Returns the standard architecture of a variant at a resolution in pixels.
 
     Raises:
-      ValueError: unknown variant, or no row at that resolution.
+      ValueError: The variant is unknown or has no architecture at this resolution.
     """
     checks.require_choice("variant", variant, VARIANTS)
     resolutions = tuple(

@@ -1,4 +1,4 @@
-"""From an architecture's stages to the residual blocks of a network."""
+"""Converts the stages of an architecture to a list of residual blocks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ BOTTLENECK_RATIO = 4
 
 @dataclasses.dataclass(frozen=True)
 class BlockSpec:
-    """One residual block: channels in, inside and out, whether it resamples, attention after it."""
+    """Widths and options of one residual block.
+
+    Attributes:
+      in_channels, hidden_channels, out_channels: Channels of the input, inside, and of the output.
+      resample: Whether the block doubles (generator) or halves (discriminator) the size.
+      attention: Whether self-attention follows the block.
+    """
 
     in_channels: int
     hidden_channels: int
@@ -26,10 +32,16 @@ def generator_blocks(
     depth: int,
     attention: tuple[int, ...],
 ) -> tuple[BlockSpec, ...]:
-    """Blocks of the generator, from the bottom to the image.
+    """Returns the blocks of a generator, from the first feature map to the image.
 
-    A stage keeps its width up to its last block, which changes width and doubles the size
-    (BigGAN-deep, Tables 7-9; with `depth` 1 this is BigGAN's plan).
+    The last block of a stage changes the width and doubles the size; the blocks before it keep both
+    (paper, Tables 7-9). With `depth` 1 these are the blocks of BigGAN.
+
+    Args:
+      architecture: Gives the stages and the variant.
+      base_channels: Width multiplier.
+      depth: Blocks per stage.
+      attention: Stages, counted from 0, whose last block is followed by self-attention.
     """
     trunk = dataclasses.replace(architecture.generator, attention=attention)
     bottleneck = architecture.variant == "biggan_deep"
@@ -59,10 +71,19 @@ def discriminator_blocks(
     image_channels: int,
     wide: bool,
 ) -> tuple[BlockSpec, ...]:
-    """Blocks of the discriminator, from the image (or the stem's output) to the head.
+    """Returns the blocks of a discriminator, from the image to the head.
 
-    The first block of a stage changes width and halves the size. `wide` (BigGAN) sets a block's
-    inner width to its output's; else it is its input's (SN-GAN). BigGAN-deep has bottlenecks.
+    The first block of a stage changes the width and halves the size. In BigGAN-deep, a convolution
+    (the stem) comes before the first block, and blocks have bottlenecks.
+
+    Args:
+      architecture: Gives the stages and the variant.
+      base_channels: Width multiplier.
+      depth: Blocks per stage.
+      attention: Stages, counted from 0, whose last block is followed by self-attention.
+      image_channels: Channels of the images.
+      wide: Whether the inner width of a BigGAN block is its output width, as in BigGAN. If False,
+        it is the input width, as in SN-GAN.
     """
     trunk = dataclasses.replace(architecture.discriminator, attention=attention)
     bottleneck = architecture.variant == "biggan_deep"

@@ -1,7 +1,7 @@
-"""The four residual blocks: generator and discriminator, BigGAN and BigGAN-deep.
+"""The residual blocks of generator and discriminator, for BigGAN and BigGAN-deep.
 
-A 1x1 convolution commutes with nearest upsampling and with average pooling, so every shortcut is
-convolved at the smaller of its two sizes.
+A 1x1 convolution commutes with nearest-neighbour upsampling and with average pooling. The
+convolution of a shortcut therefore runs at the smaller of the two sizes, which costs less.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from tf_biggan.networks.layers.factory import FactoryLayer
 
 
 class ResidualBlock(FactoryLayer):
-    """Base of the blocks: [N, H, W, in] to [N, H', W', out], with H' = H, 2H or H/2.
+    """Base class of the blocks: [N, H, W, in] to [N, H', W', out], with H' = H, 2H or H/2.
 
     Args:
-      spec: a `BlockSpec`, or its fields as a dict.
-      factory: makes the parts.
+      spec: A `BlockSpec`, or the fields of one as a dict.
+      **kwargs: `factory`, which makes the layers of the block, and arguments of `keras.Layer`.
     """
 
     def __init__(self, spec, **kwargs):
@@ -30,11 +30,11 @@ class ResidualBlock(FactoryLayer):
         self.spec = spec if isinstance(spec, BlockSpec) else BlockSpec(**spec)
 
     def conv(self, name, filters, size):
-        """A convolution of this block."""
+        """Returns a new convolution of this block."""
         return self.factory.conv(self, name, filters, size)
 
     def build_convolutions(self, shape, *convolutions):
-        """Builds convolutions that follow one another; sizes do not matter to their kernels."""
+        """Builds a sequence of convolutions; height and width do not matter to the kernels."""
         for layer in convolutions:
             layer.build(shape)
             shape = layer.compute_output_shape(shape)
@@ -44,7 +44,7 @@ class ResidualBlock(FactoryLayer):
 
 
 class _GeneratorResidualBlock(ResidualBlock):
-    """A generator's block: its convolutions follow conditional batch norms and ReLUs."""
+    """Base class of the generator's blocks: batch norm and ReLU before each convolution."""
 
     def build(self, x_shape, condition_shape=None):
         channels = x_shape[-1]
@@ -63,7 +63,10 @@ class _GeneratorResidualBlock(ResidualBlock):
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
 class GeneratorBlock(_GeneratorResidualBlock):
-    """norm, ReLU, upsample, conv 3x3, norm, ReLU, conv 3x3; shortcut conv 1x1, upsample.
+    """Block of BigGAN's generator.
+
+    Main path: norm, ReLU, upsampling, conv 3x3, norm, ReLU, conv 3x3. Shortcut: conv 1x1,
+    upsampling.
 
     Source: BigGAN-PyTorch, layers.py `GBlock`.
     """
@@ -97,9 +100,13 @@ class GeneratorBlock(_GeneratorResidualBlock):
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
 class DeepGeneratorBlock(_GeneratorResidualBlock):
-    """Four times norm, ReLU, conv: 1x1 to the bottleneck, [upsample] 3x3, 3x3, 1x1 out of it.
+    """Block of BigGAN-deep's generator.
 
-    The shortcut drops the last channels and upsamples; it has no weights. Source: BigGAN-PyTorch,
+    Main path: four times norm, ReLU, conv. The kernels are 1x1 (into the bottleneck), 3x3 (after
+    upsampling, if the block resamples), 3x3 and 1x1 (out of the bottleneck). Shortcut: the first
+    channels, upsampled; it has no weights.
+
+    Source: BigGAN-PyTorch,
     BigGANdeep.py `GBlock`; paper, Figure 16.
     """
 
@@ -138,7 +145,7 @@ class DeepGeneratorBlock(_GeneratorResidualBlock):
 
 
 class _DiscriminatorResidualBlock(ResidualBlock):
-    """A discriminator's block: no normalisation, and pooling where the spec resamples."""
+    """Base class of the discriminator's blocks: no batch norm, average pooling."""
 
     def compute_output_shape(self, x_shape):
         factor = 2 if self.spec.resample else 1
@@ -148,13 +155,18 @@ class _DiscriminatorResidualBlock(ResidualBlock):
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
 class DiscriminatorBlock(_DiscriminatorResidualBlock):
-    """[ReLU], conv 3x3, ReLU, conv 3x3, pool; shortcut pool, conv 1x1.
+    """Block of BigGAN's discriminator.
 
-    The shortcut sees x before the ReLU, and is x itself where the block neither pools nor changes
-    width. Source: BigGAN-PyTorch, layers.py `DBlock`.
+    Main path: ReLU, conv 3x3, ReLU, conv 3x3, pooling. Shortcut: pooling, conv 1x1. The shortcut
+    takes x before the ReLU, and is x itself if the block neither pools nor changes the width.
+
+    Source: BigGAN-PyTorch, layers.py `DBlock`.
 
     Args:
-      preactivate: whether the first ReLU is there; not in the block that sees the image.
+      spec: A `BlockSpec`, or the fields of one as a dict.
+      preactivate: Whether the main path begins with the ReLU; False for the block whose input is
+        the image.
+      **kwargs: As for `ResidualBlock`.
     """
 
     def __init__(self, spec, preactivate=True, **kwargs):
@@ -188,9 +200,9 @@ class DiscriminatorBlock(_DiscriminatorResidualBlock):
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
 class RectifiedDiscriminatorBlock(DiscriminatorBlock):
-    """`DiscriminatorBlock` whose shortcut, too, sees x after the first ReLU.
+    """`DiscriminatorBlock` whose shortcut takes x after the first ReLU as well.
 
-    Source: PyTorch-StudioGAN, whose ReLU there works in place.
+    Source: PyTorch-StudioGAN, where the ReLU works in place.
     """
 
     def call(self, x, training=False):
@@ -199,9 +211,12 @@ class RectifiedDiscriminatorBlock(DiscriminatorBlock):
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
 class DeepDiscriminatorBlock(_DiscriminatorResidualBlock):
-    """Four times ReLU, conv: 1x1 to the bottleneck, 3x3, 3x3, [pool] 1x1 out of it.
+    """Block of BigGAN-deep's discriminator.
 
-    The shortcut pools; where the block widens, a 1x1 convolution of it gives the added channels.
+    Main path: four times ReLU, conv. The kernels are 1x1 (into the bottleneck), 3x3, 3x3 and 1x1
+    (out of the bottleneck, after pooling). Shortcut: pooling; if the block widens, a 1x1
+    convolution of it gives the added channels.
+
     Source: BigGAN-PyTorch, BigGANdeep.py `DBlock`; paper, Figure 16.
     """
 
@@ -238,7 +253,7 @@ class DeepDiscriminatorBlock(_DiscriminatorResidualBlock):
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
 class RectifiedDeepDiscriminatorBlock(DeepDiscriminatorBlock):
-    """`DeepDiscriminatorBlock` whose shortcut, too, sees x after the first ReLU."""
+    """`DeepDiscriminatorBlock` whose shortcut takes x after the first ReLU as well."""
 
     def call(self, x, training=False):
         return super().call(ops.relu(x), training=training)

@@ -1,4 +1,4 @@
-"""How latents and class embeddings reach a generator's first layer and blocks."""
+"""Distributes the latent vector and the class embedding to a generator's layers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tf_biggan import checks
 
 @dataclasses.dataclass(frozen=True)
 class LatentPlan:
-    """Sizes of the conditioning of one generator.
+    """Which part of the latent vector and class embedding each layer of a generator receives.
 
     Attributes:
       injection: "first", "split" or "all"; see `architectures.Architecture`.
-      latent_dim: size of z.
-      embedding_dim: size of the class embedding that is joined to z; 0 for none.
-      num_blocks: residual blocks.
+      latent_dim: Size of the latent vector z.
+      embedding_dim: Size of the class embedding that is joined to z; 0 for none.
+      num_blocks: Number of residual blocks.
     """
 
     injection: str
@@ -36,12 +36,12 @@ class LatentPlan:
 
     @property
     def num_chunks(self) -> int:
-        """Chunks of z when it is split."""
+        """Number of chunks of a split z: one for the first layer and one for each block."""
         return self.num_blocks + 1
 
     @property
     def first_dim(self) -> int:
-        """Input size of the first dense layer."""
+        """Size of the input of the first dense layer."""
         return {
             "first": self.latent_dim,
             "split": self.latent_dim // self.num_chunks,
@@ -50,7 +50,7 @@ class LatentPlan:
 
     @property
     def condition_dim(self) -> int:
-        """Size of the vector that conditions a block's batch norms."""
+        """Size of the vector that a block's batch norms are conditioned on."""
         return {
             "first": self.embedding_dim,
             "split": self.latent_dim // self.num_chunks + self.embedding_dim,
@@ -58,15 +58,16 @@ class LatentPlan:
         }[self.injection]
 
     def distribute(self, z, embeddings):
-        """Inputs of the first layer and of every block.
+        """Returns the input of the first dense layer and the condition of every block.
 
         Args:
-          z: latents [N, latent_dim].
-          embeddings: class embeddings [N, embedding_dim]; or labels, for blocks that keep a table
-            of classes; or None.
+          z: Latent vectors [N, latent_dim].
+          embeddings: Class embeddings [N, embedding_dim]; labels, for blocks with a table of
+            classes; or None.
 
         Returns:
-          (first [N, first_dim], conditions, one for each block), z before the embedding.
+          (input of the first layer [N, first_dim], a tuple with the condition of each block). If a
+          condition holds both z and the embedding, z comes first.
         """
         if self.injection == "first":
             return z, (embeddings,) * self.num_blocks

@@ -1,4 +1,4 @@
-"""Keras's Adam with one operation a variable in place of thirty."""
+"""Keras's Adam optimiser with one operation for each variable instead of thirty."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from tf_biggan.cli.train_settings import StepConfig
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
 class FusedAdam(keras.optimizers.Adam):
-    """Adam as Keras has it, whose update of a variable is TensorFlow's `ResourceApplyAdam`.
+    """Keras's Adam, which updates a variable with TensorFlow's `ResourceApplyAdam`.
 
-    Epsilon is added before the bias correction, as in Keras. Slots and their names are Keras's.
+    Results, slots and the names of slots are those of Keras's Adam: epsilon is added before the
+    bias correction.
     """
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
-        # The powers are the same for all variables: they travel with the learning rate.
+        # The powers of beta are the same for all variables, so they are computed once and passed on
+        # together with the learning rate.
         dtype = trainable_variables[0].dtype
         step = tf.cast(self.iterations.value, dtype) + 1
         powers = [tf.pow(tf.constant(beta, dtype), step) for beta in (self.beta_1, self.beta_2)]
@@ -42,7 +44,7 @@ class FusedAdam(keras.optimizers.Adam):
 
 
 def adam_optimizers(config: StepConfig) -> tuple[FusedAdam, FusedAdam]:
-    """(G's, D's) Adam. Keras adds epsilon before the bias correction, as TensorFlow always has."""
+    """Returns the Adam optimisers of the generator and of the discriminator."""
     return tuple(
         FusedAdam(
             learning_rate=getattr(config, f"{side}_learning_rate"),

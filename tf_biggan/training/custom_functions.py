@@ -1,4 +1,4 @@
-"""Checks of the user's own loss and augmentation, before a run does anything else."""
+"""Checks the user's own loss and augmentation functions before a run starts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class UnusableError(Exception):
 
 
 def check_loss(name: str, dtype: str = "float32") -> None:
-    """Checks a loss that is not of `tf_biggan.training.losses.LOSSES`.
+    """Checks a loss of the user's own module; the losses of this package need no check.
 
     Both functions must work in a graph and return a loss for every logit. Losses and gradients must
     be finite.

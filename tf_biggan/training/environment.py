@@ -1,4 +1,4 @@
-"""Where a run trains: the lines at its start, and RUN/environment.jsonl with a line a start."""
+"""Describes the machine and devices of a run: printed lines and RUN/environment.jsonl."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ ENVIRONMENT_FILE = "environment.jsonl"
 
 
 def record_environment(run_dir: str, iteration: int, strategy: tf.distribute.Strategy) -> None:
-    """Appends a line to RUN/environment.jsonl: versions, date, machine and devices.
+    """Appends versions, date, machine and devices as a line to RUN/environment.jsonl.
 
     Args:
-      run_dir: folder of the run; must exist.
-      iteration: the one that this process begins at.
-      strategy: of the run.
+      run_dir: Folder of the run, which must exist.
+      iteration: The iteration at which this process starts.
+      strategy: The strategy of the run.
     """
     now = datetime.datetime.now(datetime.UTC)
     entry = {
@@ -44,7 +44,7 @@ def record_environment(run_dir: str, iteration: int, strategy: tf.distribute.Str
     }
     path = os.path.join(run_dir, ENVIRONMENT_FILE)
     with open(path, "a+b") as file:
-        # The last line may have been cut off.
+        # The last line may be incomplete, if an earlier process was killed while it wrote.
         file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
         start = b"" if file.read(1) in (b"", b"\n") else b"\n"
         file.write(start + json.dumps(entry).encode() + b"\n")
@@ -70,7 +70,7 @@ def device_names(strategy: tf.distribute.Strategy) -> list[str]:
 def describe_start(
     config: TrainConfig, run_dir: str, strategy: tf.distribute.Strategy, state: TrainState
 ) -> Iterator[str]:
-    """Gives the lines about a run's folder, devices and networks."""
+    """Yields the lines that describe a run's folder, devices and networks."""
     replicas = strategy.num_replicas_in_sync
     yield f"Run: {run_dir}"
     devices = ", ".join(device_names(strategy))
@@ -80,7 +80,7 @@ def describe_start(
 
 
 def warnings_at_start(config: TrainConfig, strategy: tf.distribute.Strategy) -> Iterator[str]:
-    """Gives the warnings about devices that are not used, or are slow."""
+    """Yields warnings about devices that are unused or slow."""
     settings = config.run
     if settings.strategy == "mirrored" and strategy.num_replicas_in_sync == 1:
         yield (

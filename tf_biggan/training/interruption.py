@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a run trains: a request to stop, which is answered at once."""
+"""Turns Ctrl-C and SIGTERM during training into a request to stop after the iteration."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import threading
 import time
 from collections.abc import Callable
 
-# A terminal and a wrapper around the command may both pass one Ctrl-C on.
+# One Ctrl-C may arrive twice: from the terminal and from a wrapper around the command.
 SAME_REQUEST_SECONDS = 0.5
 EXIT_CODE = 130
 _STANDARD_ERROR = 2
 
 
 class _Abandoned(BaseException):
-    """Ends optional work; not an Exception, so that nothing in between takes it for a failure."""
+    """Ends optional work. It is no Exception, so that no handler of failures catches it."""
 
 
 class StopRequest:
-    """A context in which SIGINT and SIGTERM ask for a stop, and end nothing by themselves.
+    """A context in which SIGINT and SIGTERM request a stop instead of ending the process.
 
-    A thread answers a request, since Python calls a signal's handler only when TensorFlow comes
-    back from a graph, which takes minutes while the graph is compiled.
+    A thread prints the answer to a request. Python calls the handler of a signal only after
+    TensorFlow returns from a graph, which takes minutes while the graph is compiled.
 
     Args:
-      answer: the line that is printed at the first request.
-      leave: is called in a thread at the second Ctrl-C; None to ignore it.
+      answer: The line that is printed at the first request.
+      leave: Called in a thread at the second Ctrl-C; None to ignore a second Ctrl-C.
     """
 
     def __init__(self, answer: str, leave: Callable[[], None] | None = None):
@@ -37,7 +37,7 @@ class StopRequest:
         self._handlers: dict[int, Callable] = {}
 
     def is_set(self) -> bool:
-        """Returns whether a stop was asked for."""
+        """Returns whether a stop was requested."""
         return self._asked.is_set()
 
     def run_unless_asked(self, work: Callable[[], None]) -> bool:
@@ -56,7 +56,7 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is not threading.main_thread():
-            return self  # only the main thread may take signals over
+            return self  # only the main thread may handle signals
         self._signals, self._wakeup = socket.socketpair()
         self._wakeup.setblocking(False)
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -97,7 +97,7 @@ class StopRequest:
 
 
 def leave_at_once() -> None:
-    """Ends the process without saving anything more; does not return."""
+    """Ends the process without saving; does not return."""
     _say("Left without saving; the same command resumes from the newest checkpoint.")
     os._exit(EXIT_CODE)
 

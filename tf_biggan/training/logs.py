@@ -1,7 +1,8 @@
-"""TensorBoard's event files, written without the package tensorboard.
+"""The logs of a run: TensorBoard events, RUN/metrics.jsonl and the progress line.
 
-tf.summary.scalar and tf.summary.image need that package, which TensorFlow does not install. Event
-files are TFRecords of public protocol buffers, so they are written as that.
+Event files are written without the package tensorboard. tf.summary.scalar and tf.summary.image need
+this package, but TensorFlow does not install it. Event files are TFRecords of public protocol
+buffers, so this module writes these records itself.
 """
 
 from __future__ import annotations
@@ -30,19 +31,19 @@ FORMAT = "brain.Event:2"
 class TensorBoardLog:
     """Scalars and images in RUN/tensorboard, for `tensorboard --logdir RUN`.
 
-    Every process of a run writes a file of its own. It begins by telling TensorBoard to forget what
-    earlier ones wrote after the checkpoint.
+    Each start of a run writes a new file. The first event of the file makes TensorBoard drop the
+    events that earlier files have for later iterations than the checkpoint.
 
     Args:
-      run_dir: folder of the run. Local or remote.
-      iteration: the last iteration whose events stay; 0 for a new run.
+      run_dir: Folder of the run, local or remote.
+      iteration: The last iteration whose events are kept; 0 for a new run.
     """
 
     def __init__(self, run_dir: str, iteration: int = 0):
         folder = tf.io.gfile.join(run_dir, FOLDER)
         tf.io.gfile.makedirs(folder)
         seconds, nanoseconds = divmod(time.time_ns(), 10**9)
-        # TensorBoard reads files in the order of their names, which must be that of their making.
+        # TensorBoard reads files in the order of their names, so the names begin with the time.
         name = f"events.out.tfevents.{seconds:010d}.{nanoseconds:09d}.{socket.gethostname()}"
         self._writer = tf.io.TFRecordWriter(tf.io.gfile.join(folder, name))
         self._write(file_version=FORMAT)
@@ -50,7 +51,7 @@ class TensorBoardLog:
         self._write(step=iteration + 1, session_log=session)
 
     def scalars(self, iteration: int, values: Mapping[str, float]) -> None:
-        """Writes numbers by tag; a tag's part before "/" groups it."""
+        """Writes numbers by tag. TensorBoard groups tags by the part before "/"."""
         made = [
             _value(tag, np.float32(value), "scalars", summary_pb2.DATA_CLASS_SCALAR)
             for tag, value in values.items()
@@ -86,21 +87,21 @@ def _value(tag, content, plugin, data_class):
 
 
 METRICS_FILE = "metrics.jsonl"
-# Entries of every line: how long the run has trained, without the pauses between its processes, and
-# how many real images D has seen.
+# Entries of every line: the training time in seconds, without pauses between processes of the run,
+# and the number of real images that the discriminator has seen.
 SECONDS = "seconds"
 IMAGES_SEEN = "images_seen"
 
 
 class MetricsLog:
-    """RUN/metrics.jsonl: one JSON object a line, with its iteration, flushed at once.
+    """RUN/metrics.jsonl: one JSON object per line, with its iteration, flushed at once.
 
-    Made anew after an interruption, it drops the lines that come after the checkpoint, and a line
-    that was cut off. One process of a run makes one.
+    A log that is opened after an interruption drops the lines after the checkpoint and a line that
+    was cut off. Only one process of a run may open the log.
 
     Args:
-      run_dir: folder of the run; made where it does not exist.
-      iteration: the last iteration that is kept; 0 for a new run.
+      run_dir: Folder of the run, which is created if it does not exist.
+      iteration: The last iteration whose lines are kept; 0 for a new run.
     """
 
     def __init__(self, run_dir: str, iteration: int = 0):
@@ -111,12 +112,12 @@ class MetricsLog:
         self._file = open(self._path, "a", encoding="utf-8")
 
     def write(self, iteration: int, values: Mapping[str, float | str]) -> None:
-        """Appends a line: the iteration, then the values by name.
+        """Appends a line with the iteration and the values by name.
 
         Args:
-          iteration: how many are done.
-          values: texts, and Python or NumPy numbers; one that is not finite becomes null, as JSON
-            has none.
+          iteration: Number of completed iterations.
+          values: Texts and Python or NumPy numbers. A number that is not finite becomes null,
+            because JSON has no such numbers.
         """
         numbers = {name: _json_number(value) for name, value in values.items()}
         self._file.write(json.dumps({"iteration": int(iteration), **numbers}) + "\n")
@@ -128,14 +129,15 @@ class MetricsLog:
 
 
 class TrainingProgress:
-    """The line that is shown while a run trains: iterations, time left, images/s and losses.
+    """The progress line of a run: iterations, remaining time, images per second and losses.
 
-    It is made once the training step is compiled, as the time left counts from then.
+    Create it after the training step is compiled, because the remaining time is estimated from the
+    time since the creation.
 
     Args:
-      total: iterations of the run.
-      done: iterations that are done already.
-      images_per_iteration: real images of one iteration, over all replicas and D steps.
+      total: Number of iterations of the run.
+      done: Number of iterations that are already completed.
+      images_per_iteration: Real images of one iteration, over all replicas and discriminator steps.
     """
 
     def __init__(self, total: int, done: int, images_per_iteration: int):
@@ -150,36 +152,36 @@ class TrainingProgress:
         )
 
     def update(self, iteration: int, d_real: float, d_fake: float, g: float) -> None:
-        """Notes that `iteration` is done, and the newest losses: D's of real and fake, and G's."""
+        """Shows that `iteration` is completed, and its losses: D's (real, fake) and G's."""
         note = f"D {d_real:.2f}/{d_fake:.2f} G {g:.2f}"
         self._bar.add(iteration - self._iteration, note)
         self._iteration = iteration
 
     def message(self, text: str) -> None:
-        """Prints a line of its own on standard output."""
+        """Prints a separate line on standard output."""
         self._bar.message(text)
 
     def close(self) -> None:
-        """Draws the last state."""
+        """Shows the last state and ends the line."""
         self._bar.close()
 
 
 def seconds_until(run_dir: str, iteration: int) -> float:
-    """Returns how long a run has trained up to an iteration, by the newest line that says so."""
+    """Returns the training time in seconds up to an iteration, or 0 if no line has it."""
     found = (entry for entry in reversed(read_metrics(run_dir)) if entry["iteration"] <= iteration)
     values = (entry.get(SECONDS) for entry in found)
     return next((value for value in values if isinstance(value, (int, float))), 0.0)
 
 
 def read_metrics(run_dir: str) -> list[dict]:
-    """Returns the lines of RUN/metrics.jsonl in order, without one that was cut off.
+    """Returns the lines of RUN/metrics.jsonl in order, without lines that were cut off.
 
     Returns:
-      [] if there is no such file.
+      One dict for each line; [] if the file does not exist.
 
     Raises:
-      ValueError: a line that is whole has no iteration, or a value of a type that is not written;
-        the message names the file, the line and the field.
+      ValueError: A complete line has no iteration, or a value has the wrong type. The message names
+        the file, the line and the field.
     """
     path = os.path.join(run_dir, METRICS_FILE)
     return [entry for _, entry in _entries(path)] if os.path.exists(path) else []

@@ -1,4 +1,4 @@
-"""A run from its first iteration, or its last checkpoint, to its end."""
+"""The training loop: runs iterations, and logs, samples, scores and saves at their periods."""
 
 from __future__ import annotations
 
@@ -54,17 +54,17 @@ from tf_biggan.training.train_step import batch_plan, compile_iterations, input_
 
 
 def train(config: TrainConfig, run_dir: str, leave: Callable[[], None] | None = None) -> bool:
-    """Trains until `num_iterations`, or until SIGINT or SIGTERM, and saves.
+    """Trains until `num_iterations` or until SIGINT or SIGTERM, then saves a checkpoint.
 
-    Called again with the same directory it goes on from the newest checkpoint.
+    If the folder holds a run, training resumes from its newest checkpoint.
 
     Args:
-      config: of the run.
-      run_dir: folder of the run; made where it does not exist.
-      leave: is called, in a thread, at a second Ctrl-C; None to ignore it.
+      config: The configuration of the run.
+      run_dir: Folder of the run, which is created if it does not exist.
+      leave: Called in a thread at a second Ctrl-C; None to ignore a second Ctrl-C.
 
     Returns:
-      Whether the run is complete; False where a signal ended it.
+      Whether the run is complete; False if a signal ended it.
 
     Raises:
       ValueError: the configuration contradicts itself, the data, the devices or the folder; or a
@@ -102,10 +102,10 @@ def train(config: TrainConfig, run_dir: str, leave: Callable[[], None] | None = 
 
 
 def with_classes_of(config: TrainConfig, source: Source) -> TrainConfig:
-    """The configuration with the number of classes that the data have, where it has none.
+    """Returns the configuration with a number of classes: its own, or that of the data.
 
     Raises:
-      ValueError: the labels do not fit that number.
+      ValueError: The labels do not fit the number of classes.
     """
     found = config.model.num_classes
     num_classes = source.num_classes if found is None else found
@@ -115,14 +115,14 @@ def with_classes_of(config: TrainConfig, source: Source) -> TrainConfig:
 
 
 def create_state(config: TrainConfig, initialization: Initialization | None = None) -> TrainState:
-    """Networks and optimisers at iteration 0; called in the scope of the strategy.
+    """Returns networks and optimisers at iteration 0. Call it in the scope of the strategy.
 
     Args:
-      config: of the run.
-      initialization: fills the networks of a run that starts from a model.
+      config: The configuration of the run.
+      initialization: Gives the weights, if the run starts from a model (fine-tuning).
 
     Raises:
-      ValueError: the discriminator has fewer blocks than are to be frozen.
+      ValueError: The discriminator has fewer blocks than `freeze_d_blocks`.
     """
     seed, num_classes = config.run.seed, config.model.num_classes
     discriminator = discriminator_from(config.model, num_classes, seed)
@@ -139,7 +139,7 @@ def create_state(config: TrainConfig, initialization: Initialization | None = No
 
 
 def label_probabilities(config: TrainConfig, source: Source) -> np.ndarray | None:
-    """How labels of generated images are drawn, [num_classes]; None if unconditional."""
+    """Returns class probabilities [num_classes] for generated images; None if unconditional."""
     num_classes = config.model.num_classes
     if num_classes == 0:
         return None
@@ -150,7 +150,7 @@ def label_probabilities(config: TrainConfig, source: Source) -> np.ndarray | Non
 
 
 def _silent(text: str) -> None:
-    """Prints nothing: of several processes, one speaks."""
+    """Prints nothing; of several processes only one prints."""
 
 
 def _plan_lines(config, strategy, plan):
@@ -166,7 +166,7 @@ def _plan_lines(config, strategy, plan):
 
 
 class _Run:
-    """The parts of a run that is under way."""
+    """The parts of a run while it trains."""
 
     def __init__(self, config, run_dir, strategy, source, state, writes, began):
         settings = config.run
@@ -213,13 +213,13 @@ class _Run:
         self._clock = (time.monotonic(), self._iteration)
 
     def _done_before(self, run_dir) -> tuple[int | None, int | None]:
-        """(iteration that has a sheet, iteration that has scores), as far as it is this one."""
+        """Returns this iteration if it already has a sheet of samples, and if it has scores."""
         scored = any(
             entry["iteration"] == self._iteration and SCORED_AS in entry
             for entry in read_metrics(run_dir)
         )
         done = (self._sheets.is_drawn(self._iteration), scored)
-        # All processes do the same, so they go by what the one that writes has found.
+        # All processes must do the same, so they use the answer of the process that writes files.
         agreed = [any_process(self._strategy, self._writes and found) for found in done]
         return tuple(self._iteration if found else None for found in agreed)
 
@@ -245,7 +245,7 @@ class _Run:
             metrics = self._call()
             self._is_asked_to_stop()
             self._after(metrics)
-        # A signal may end the run between two things that are due, and so before they look.
+        # A signal may end the run before the next check for finite values.
         _require_finite(_means(metrics), self._iteration)
 
     def _is_asked_to_stop(self) -> bool:
@@ -253,9 +253,9 @@ class _Run:
         return self._stopping
 
     def _unless_stopped(self, work: Callable[[], None], name: str) -> bool:
-        """Does what a stop leaves out; returns whether it was done."""
+        """Does optional work unless a stop is requested; returns whether it was done."""
         if spans_processes(self._strategy):
-            # The other processes take part in it, so it cannot be ended in this one alone.
+            # The other processes take part in the work, so this process cannot end it alone.
             done = not self._stopping
             if done:
                 work()
@@ -312,7 +312,7 @@ class _Run:
         )
 
     def _iterations_of_a_call(self):
-        """As many as asked for, and no further than the next thing that is due."""
+        """Returns `iterations_per_call`, or fewer if a log, sample, score or checkpoint is due."""
         settings, done = self._config.run, self._iteration
         ends = [done + settings.iterations_per_call, settings.num_iterations]
         ends += [(done // period + 1) * period for period in self._periods() if period]
@@ -322,7 +322,7 @@ class _Run:
         return period and self._iteration % period == 0
 
     def _wants(self, period, done) -> bool:
-        """Whether a sheet or scores are due, or the last ones, and this iteration has none."""
+        """Returns whether a sheet or scores are due and this iteration does not have them yet."""
         last = self._iteration >= self._config.run.num_iterations
         due = period and self._iteration and (last or self._iteration % period == 0)
         return bool(due) and done != self._iteration
@@ -353,7 +353,7 @@ class _Run:
         then, iterations = self._clock
         self._clock = (time.monotonic(), self._iteration)
         if self._iteration == iterations:
-            return means  # the iteration that was compiled has no rate of its own
+            return means  # the first iteration includes the compilation, so its rate means nothing
         images = (self._iteration - iterations) * self._images_per_iteration()
         return {**means, "images_per_second": images / (self._clock[0] - then)}
 
@@ -387,7 +387,7 @@ class _Run:
         wanted = self._wants(self._config.run.eval_every, self._scored)
         if wanted and self._unless_stopped(score, "Scores"):
             self._scored = self._iteration
-            # The time of an evaluation is not one of training.
+            # The time of an evaluation does not count as training time.
             self._clock = (time.monotonic(), self._iteration)
 
     def _finish(self, complete):
@@ -406,14 +406,14 @@ class _Run:
 
 
 def _stop_answer(longest_call: int, may_leave: bool) -> str:
-    """What is said at a request to stop, given how many iterations may be under way."""
+    """Returns the line that is printed when a stop is requested."""
     after = "this iteration" if longest_call == 1 else f"at most {longest_call} iterations"
     again = "; press Ctrl-C again to leave without saving" if may_leave else ""
     return f"Stopping after {after}{again}."
 
 
 def _means(metrics) -> dict[str, float]:
-    """The mean over steps and passes of every metric, by name."""
+    """Returns the mean of every metric over steps and accumulation steps, by name."""
     return {name: float(np.mean(value)) for name, value in metrics.items()}
 
 
@@ -428,6 +428,6 @@ def _require_finite(means, iteration):
 
 
 def _sigmas(state) -> dict[str, float]:
-    """The largest singular value of every spectrally normalised kernel, by path."""
+    """Returns the largest singular value of every spectrally normalised kernel, by path."""
     layers = normalized_layers(state.generator) + normalized_layers(state.discriminator)
     return {f"sigma/{layer.path}": float(layer.estimate_sigma()[0]) for layer in layers}

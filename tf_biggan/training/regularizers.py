@@ -1,6 +1,6 @@
-"""Penalties on raw kernels and image gradients, and the clamp of a first singular value.
+"""Regularisers: the orthogonal penalties, the R1 penalty and the clamp of singular values.
 
-Kernel matrices are [inputs, outputs], as `KernelLayer.kernel_matrix` gives them.
+Kernel matrices are [inputs, outputs], as `KernelLayer.kernel_matrix` returns them.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from tf_biggan.networks.layers.spectral_norm import power_iteration
 
 
 def kernel_matrices(model: keras.Model, exclude: tuple = ()) -> list:
-    """The raw kernels of a model as matrices, for the orthogonal penalties.
+    """Returns the raw kernels of a network as matrices, for the orthogonal penalties.
 
     Args:
-      model: a generator or a discriminator.
-      exclude: layers left out; the papers leave out the generator's shared class embedding.
+      model: A generator or a discriminator.
+      exclude: Layers to leave out. The papers leave out the generator's shared class embedding.
     """
     excluded = {id(layer) for layer in exclude}
     layers = model._flatten_layers(include_self=False, recursive=True)
@@ -29,17 +29,17 @@ def kernel_matrices(model: keras.Model, exclude: tuple = ()) -> list:
 
 
 def orthogonal_penalty(matrix):
-    """||W^T W * (1 - I)||_F^2, which leaves the norms of the outputs free: paper, equation 3.
+    """Returns ||W^T W * (1 - I)||_F^2, which leaves the norms of the columns free.
 
-    BigGAN-PyTorch's `--G_ortho s` adds s * 2 (W W^T * (1 - I)) W to the gradient, half of this
-    penalty's: its strength s is `0.5 * s * orthogonal_penalty` here.
+    Source: paper, equation 3. BigGAN-PyTorch's `--G_ortho s` adds s * 2 (W W^T * (1 - I)) W to the
+    gradient, which is the gradient of 0.5 * s * `orthogonal_penalty`.
     """
     gram = ops.matmul(ops.transpose(matrix), matrix)
     return ops.sum(ops.square(gram * (1.0 - _identity_like(gram))))
 
 
 def original_orthogonal_penalty(matrix):
-    """||W^T W - I||_F^2: paper, equation 2, after Brock et al., 2017."""
+    """Returns ||W^T W - I||_F^2. Source: paper, equation 2; Brock et al., 2017."""
     gram = ops.matmul(ops.transpose(matrix), matrix)
     return ops.sum(ops.square(gram - _identity_like(gram)))
 
@@ -52,21 +52,22 @@ ORTHOGONAL_PENALTIES = {
 
 
 def r1_penalty(image_gradients):
-    """Half the squared norm of each example's gradient: dD(x)/dx [N, H, W, C] to [N].
+    """Returns half the squared norm of each example's gradient dD(x)/dx: [N, H, W, C] to [N].
 
-    Times gamma it is R1. Source: Mescheder et al., 2018; paper, section 4.2.
+    The R1 penalty is gamma times the mean of these values. Source: Mescheder et al., 2018; paper,
+    section 4.2.
     """
     return 0.5 * ops.sum(ops.square(image_gradients), axis=(1, 2, 3))
 
 
 def clamp_first_singular_value(matrix, u, sigma_clamp, epsilon: float = 1e-8):
-    """W - max(0, sigma_0 - sigma_clamp) v_0 u_0^T: paper, section 4.1.
+    """Returns W - max(0, sigma_0 - sigma_clamp) v_0 u_0^T. Source: paper, section 4.1.
 
     Args:
       matrix: W [inputs, outputs].
-      u: estimate of the first right singular vector [1, outputs].
-      sigma_clamp: largest value allowed: a constant, or r * `second_singular_value`.
-      epsilon: see `power_iteration`.
+      u: Estimate of the first right singular vector [1, outputs].
+      sigma_clamp: Largest allowed singular value.
+      epsilon: See `power_iteration`.
     """
     sigma, u, v = power_iteration(matrix, u, epsilon)
     excess = ops.maximum(sigma - sigma_clamp, 0.0)
@@ -74,16 +75,18 @@ def clamp_first_singular_value(matrix, u, sigma_clamp, epsilon: float = 1e-8):
 
 
 def second_singular_value(matrix, u, u_second, epsilon: float = 1e-8):
-    """sigma_1 of W and the new second vector, by power iteration on W without its first part.
+    """Estimates the second singular value of W with one step of power iteration.
+
+    The step runs on W - sigma_0 v_0 u_0^T, whose largest singular value is the second of W.
 
     Args:
       matrix: W [inputs, outputs].
-      u: estimate of the first right singular vector [1, outputs].
-      u_second: estimate of the second, kept between calls.
-      epsilon: see `power_iteration`.
+      u: Estimate of the first right singular vector [1, outputs].
+      u_second: Estimate of the second right singular vector [1, outputs], kept between calls.
+      epsilon: See `power_iteration`.
 
     Returns:
-      (sigma_1, a constant for the gradient; new u_second [1, outputs]).
+      (sigma_1, new u_second [1, outputs]). sigma_1 is a constant for the gradient.
     """
     sigma, u, v = power_iteration(matrix, u, epsilon)
     deflated = matrix - sigma * ops.matmul(ops.transpose(v), u)

@@ -1,4 +1,4 @@
-"""The data of a resumed run: the classes and images that it began with, wherever they lie."""
+"""Checks that a resumed run has the classes and images with which it started."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ ANOTHER_RUN = "or train in another --run_dir"
 def data_of_run(
     run_dir: str, source: Source, config: TrainConfig, say: Callable[[str], None]
 ) -> tuple[Source, DataIdentity]:
-    """The source with the labels that a run gives its classes, and the identity of its data.
+    """Returns the data source with the class order of the run, and the identity of the data.
 
-    The path of the data may have changed. Classes in another order are matched by name.
+    The path of the data may differ from the first start. Classes in another order are matched by
+    name.
 
     Args:
-      run_dir: folder of the run; a new one takes the source as it is.
-      source: what `config.data` names.
-      config: of the run that is to start or to be resumed.
-      say: prints a sentence.
+      run_dir: Folder of the run. If it holds no run yet, the source is returned unchanged.
+      source: The data source that `config.data` names.
+      config: The configuration of the run.
+      say: Prints a sentence.
 
     Raises:
-      ValueError: the run has other classes, or other images and `changed_data` is not set.
+      ValueError: The run has other classes; or it has other images and `changed_data` is not set.
     """
     if not is_run(run_dir):
         return source, DataIdentity.of(source)
@@ -81,7 +82,7 @@ def _with_classes_of_run(
 
 
 def _require_same_place(run_dir: str, config: TrainConfig) -> None:
-    """Compares paths, as version 0.1 did, of whose runs nothing else is known."""
+    """Compares the paths of the data; runs of version 0.1 recorded nothing else."""
     then, now = read_config(run_dir).data, config.data
     checks.require(
         (then.dataset, then.split) == (now.dataset, now.split),

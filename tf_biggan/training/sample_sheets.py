@@ -1,4 +1,4 @@
-"""Sheets of samples of a run: rows are classes, z stays the same from sheet to sheet."""
+"""Sheets of samples during training: one row per class, and the same z in every sheet."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ BLANK = 255
 
 
 class SampleSheets:
-    """RUN/samples/iteration-N.png of a generator, in inference mode, and RUN/samples/reals.png.
+    """Writes RUN/samples/iteration-N.png (generated) and RUN/samples/reals.png (real images).
 
     Args:
-      generator: usually the moving average.
-      run_dir: folder of the run.
-      class_names: names for the rows; empty for an unconditional generator.
-      seed: of the run.
+      generator: Usually the moving average. It runs in inference mode.
+      run_dir: Folder of the run.
+      class_names: Names of the classes; empty for an unconditional generator.
+      seed: The seed of the run, for the latent vectors.
     """
 
     def __init__(self, generator: Generator, run_dir: str, class_names: tuple[str, ...], seed: int):
@@ -46,17 +46,18 @@ class SampleSheets:
         self._maker = ImageMaker(generator, batch_size=COLUMNS)
 
     def is_drawn(self, iteration: int) -> bool:
-        """Returns whether there is a sheet of that iteration."""
+        """Returns whether the sheet of an iteration exists."""
         return os.path.exists(self._path(iteration))
 
     def draw_reals(self, source: Source, seed: int) -> None:
-        """Writes reals.png, unless it is there: real images as training sees them, unmirrored.
+        """Writes reals.png unless it exists: real images, preprocessed as for training.
 
-        Rows are the classes of the other sheets. A class of fewer images leaves cells white.
+        Images are not mirrored. The rows have the same classes as the other sheets. Cells stay
+        white if a class has too few images.
 
         Args:
-          source: of the images.
-          seed: of the choice of images.
+          source: The training data.
+          seed: Seed for the choice of images.
         """
         path = os.path.join(self._folder, REALS_FILE)
         if os.path.exists(path):
@@ -73,7 +74,7 @@ class SampleSheets:
         save_png(page, path, {"dataset": name})
 
     def draw(self, iteration: int) -> tuple[str, Image.Image]:
-        """Writes the sheet of the generator as it is; returns its path and the sheet."""
+        """Writes a sheet of generated images; returns its path and the sheet."""
         os.makedirs(self._folder, exist_ok=True)
         labels = np.repeat(self._classes, COLUMNS) if self._row_labels else None
         pixels = to_uint8(self._maker.images(self._z, labels))
@@ -87,7 +88,7 @@ class SampleSheets:
 
 
 def _chosen_reals(labels, classes, conditional: bool, seed: int) -> list[np.ndarray]:
-    """For every row of a sheet, the numbers of up to `COLUMNS` real images, without repetition."""
+    """Returns the indices of up to `COLUMNS` different real images for each row of a sheet."""
     random = np.random.RandomState(seed)
     if conditional:
         return [random.permutation(np.flatnonzero(labels == c))[:COLUMNS] for c in classes]

@@ -1,4 +1,4 @@
-"""Scores of the moving average while it trains, and the checkpoints that were best by them."""
+"""Scores of the moving average during training, and the best checkpoint by each score."""
 
 from __future__ import annotations
 
@@ -41,31 +41,32 @@ from tf_biggan.training.logs import METRICS_FILE, read_metrics
 from tf_biggan.training.state import TrainState
 
 METRICS = ("fid", "is", "accuracy")
-# The scores that a checkpoint is kept for: whether less is better.
+# The scores whose best checkpoint is kept, and whether a lower score is better.
 BEST = {"fid": True, "is": False}
 BATCH_SIZE = 64
-# The entry of a line of metrics that says how its scores were measured.
+# The entry of RUN/metrics.jsonl that identifies how the scores of the line were measured.
 SCORED_AS = "scored_as"
 KEY_LENGTH = 12
 
 
 class RunEvaluation:
-    """Scores of a run's moving average against its own data.
+    """Computes scores of a run's moving average, and keeps the best checkpoint by each score.
 
-    RUN/best-SCORE is a run of its own, with the one checkpoint that was best by that score: every
-    command opens it, and training can go on from a copy of it.
+    RUN/best-SCORE is a run folder with the checkpoint that is best by this score. Every command
+    can open it, and a copy of it can be trained further.
 
     Args:
-      config: of the run.
-      run_dir: folder of the run.
-      strategy: whose replicas generate and take features.
-      source: the data.
-      state: of the run.
-      iteration: the one that the run goes on from; what later ones had logged is not counted.
-      writes: whether this process is the one whose files count.
+      config: The configuration of the run.
+      run_dir: Folder of the run.
+      strategy: The strategy whose replicas generate images and extract features.
+      source: The training data, to which the generated images are compared.
+      state: The state of the run.
+      iteration: The iteration from which the run resumes. Logged scores of later iterations are
+        ignored.
+      writes: Whether this process writes the files.
 
     Raises:
-      ValueError: the extractor or its reference does not fit the data, or no metric can be
+      ValueError: The extractor or its reference does not fit the data, or no metric can be
         computed.
     """
 
@@ -115,7 +116,7 @@ class RunEvaluation:
         self._noted: set[str] = set()
         reference = self._reference.description.get("sha256"), settings.eval_reference
         measured = {"extractor": extractor.identity, "images": settings.eval_images}
-        # Scores of other networks, references or numbers of images do not compare.
+        # Scores with another extractor, reference or number of images cannot be compared.
         self.scored_as = key_of(measured | {"reference": reference})[:KEY_LENGTH]
         names = {score_name(extractor.prefix, name): less for name, less in BEST.items()}
         self._less_is_better = names
@@ -123,9 +124,10 @@ class RunEvaluation:
         self._kept: dict[str, Checkpoints] = {}
 
     def scores(self) -> tuple[dict[str, float], tuple[str, ...]]:
-        """(scores of the moving average as it is, sentences that were not yet told about them).
+        """Computes the scores of the moving average, and keeps its checkpoint if it is the best.
 
-        Keeps the checkpoint where it is the best.
+        Returns:
+          (scores by name, notes about the scores that were not returned before).
         """
         found = self._evaluator.scores(self._images, self._reference, self._metrics)
         values = found.values
@@ -138,7 +140,7 @@ class RunEvaluation:
         return dict(values), new
 
     def line(self, iteration: int, scores: Mapping[str, float]) -> str:
-        """What is said about an evaluation."""
+        """Returns the line that is printed after an evaluation."""
         listed = ", ".join(
             f"{name} {value:.4g}" for name, value in scores.items() if not name.endswith("_std")
         )
@@ -161,13 +163,13 @@ class RunEvaluation:
         reference = self._evaluator.reference(data)
         fewest = min(self._config.run.eval_images, data.count)
         if fewest <= len(reference.statistics.mean):
-            return reference  # the kernel distance beside a doubtful one needs the features
-        # None of the other metrics does, and they may be gigabytes.
+            return reference  # the kernel distance needs the features
+        # No other metric needs the features, which may take gigabytes.
         return dataclasses.replace(reference, features=None)
 
 
 def _reference_side(path: str | None, data: SourceImages) -> ImagesSummary:
-    """What is known of the reference; a file of statistics is read here to fail early."""
+    """Describes the reference. A file of statistics is read here, so that errors show early."""
     if path is None:
         return summarize_images(data, "--dataset")
     _, stored = read_statistics(path)
@@ -177,7 +179,7 @@ def _reference_side(path: str | None, data: SourceImages) -> ImagesSummary:
 def _computable(
     config: TrainConfig, images: GeneratedImages, reference: ImagesSummary, data: SourceImages
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(the metrics that can be computed, sentences on why the others cannot)."""
+    """Returns the metrics that can be computed, and notes on why the others cannot."""
     name = config.run.eval_extractor
     generated = summarize_images(images, "--eval_images")
     plan = EvaluationPlan(generated, reference, expected_extractor(name, data), DEFAULT)
@@ -194,7 +196,7 @@ def _labels(config: TrainConfig) -> str:
 def _best_until(
     run_dir: str, iteration: int, names: Mapping[str, bool], scored_as: str
 ) -> dict[str, float]:
-    """The best scores that were logged up to an iteration and measured in one way, by name."""
+    """Returns the best logged scores up to an iteration that were measured in the same way."""
     best: dict[str, float] = {}
     place = os.path.join(run_dir, METRICS_FILE)
     for entry in read_metrics(run_dir):

@@ -1,4 +1,4 @@
-"""The clamp of the generator's first singular values: paper, section 4.1."""
+"""Clamps the first singular values of the generator's kernels. Source: paper, section 4.1."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tf_biggan.training.regularizers import clamp_first_singular_value, second_s
 
 
 def clamp_to(generator: keras.Model, sigma_clamp: float) -> None:
-    """Lowers the first singular value of every normalised kernel to `sigma_clamp`."""
+    """Lowers the first singular value of every normalised kernel to at most `sigma_clamp`."""
     for layer in normalized_layers(generator):
         _clamp(layer, sigma_clamp)
 
@@ -20,10 +20,13 @@ def clamp_to(generator: keras.Model, sigma_clamp: float) -> None:
 def clamp_to_second(
     generator: keras.Model, ratio: float, second_vectors: Sequence[tf.Variable]
 ) -> None:
-    """Lowers the first singular value of a kernel to `ratio` times its second.
+    """Lowers the first singular value of every kernel to at most `ratio` times its second.
 
     Args:
-      second_vectors: estimates that `second_vectors` gave; moved by one step of power iteration.
+      generator: Its kernels are updated in place.
+      ratio: Largest allowed ratio of the first to the second singular value.
+      second_vectors: The result of the function `second_vectors`, updated by one step of power
+        iteration.
     """
     for layer, u_second in zip(_with_second(generator), second_vectors, strict=True):
         sigma, moved = second_singular_value(
@@ -34,7 +37,7 @@ def clamp_to_second(
 
 
 def second_vectors(generator: keras.Model) -> tuple[tf.Variable, ...]:
-    """First estimates of the second singular vectors, one for every kernel that has one."""
+    """Returns initial estimates of the second singular vector of every kernel that has one."""
     return tuple(
         tf.Variable(
             tf.random.stateless_normal(layer.u.shape, (0, index), dtype=layer.u.dtype),
@@ -47,7 +50,8 @@ def second_vectors(generator: keras.Model) -> tuple[tf.Variable, ...]:
 
 
 def _with_second(generator) -> list[SpectralNorm]:
-    # A kernel of one row or column has no second singular value; a multiple of none would erase it.
+    # A kernel with one row or column has no second singular value. Its estimate would be 0, and the
+    # clamp would erase the kernel.
     layers = normalized_layers(generator)
     return [layer for layer in layers if min(layer.kernel_matrix().shape) > 1]
 

@@ -1,4 +1,7 @@
-"""The exponential moving average of a generator: every variable, statistics and u included."""
+"""The state of a run: networks, optimisers, iteration and the generator's moving average.
+
+The moving average covers every variable, including batch-norm statistics and the vectors u.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ from tf_biggan.training.sigma_clamp import second_vectors
 
 
 def ema_decay(iteration, decay: float, start: int):
-    """0 before iteration `start` (counted from 1), so that the average is a copy; then `decay`.
+    """Returns the decay of the moving average: 0 before iteration `start`, then `decay`.
+
+    With a decay of 0 the average is a copy of the generator. Iterations are counted from 1.
 
     Source: BigGAN-PyTorch, utils.py `ema.update`, which counts the same way in training.
     """
@@ -22,12 +27,12 @@ def ema_decay(iteration, decay: float, start: int):
 
 
 def update_ema(average: keras.Model, source: keras.Model, decay) -> None:
-    """average = decay * average + (1 - decay) * source, for every variable of two equal models.
+    """Sets every variable of `average` to decay * average + (1 - decay) * source.
 
     Args:
-      average: the model that is moved.
-      source: the model in training.
-      decay: scalar from 0 (copy) to 1, as `ema_decay` gives it.
+      average: The moving average, updated in place.
+      source: The network in training, with the same variables.
+      decay: Scalar from 0 (copy) to 1; see `ema_decay`.
     """
     weights = {}
     for target, value in zip(average.variables, source.variables, strict=True):
@@ -40,15 +45,15 @@ def update_ema(average: keras.Model, source: keras.Model, decay) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class TrainState:
-    """The state of a run; made inside the scope of its strategy.
+    """The state of a run. It must be created inside the scope of the run's strategy.
 
     Attributes:
-      generator, discriminator: the networks in training.
-      average: the moving average of the generator, every variable of it.
-      g_optimizer, d_optimizer: built, one for each network.
-      iteration: completed iterations, int64.
-      second_vectors: estimates of the second singular vector of every normalised kernel of G, where
-        the clamp is relative to the second singular value; else ().
+      generator, discriminator: The networks in training.
+      average: The moving average of the generator.
+      g_optimizer, d_optimizer: The optimisers, built on the networks' variables.
+      iteration: Number of completed iterations, int64.
+      second_vectors: Estimates of the second singular vector of every normalised kernel of the
+        generator; empty unless the clamp is relative to the second singular value.
     """
 
     generator: Generator
@@ -68,12 +73,14 @@ class TrainState:
         d_optimizer: keras.optimizers.Optimizer,
         follow_second: bool = False,
     ) -> TrainState:
-        """The state at iteration 0, its moving average a copy of the generator.
+        """Returns the state at iteration 0, whose moving average is a copy of the generator.
 
         Args:
-          follow_second: whether G's second singular vectors are followed.
+          generator, discriminator: New networks.
+          g_optimizer, d_optimizer: New optimisers, which are built here.
+          follow_second: Whether to estimate the second singular vectors of the generator's kernels.
         """
-        # The initial values are overwritten at once; "n02" is the cheapest to draw.
+        # The initial values are overwritten at once, and "n02" is the fastest to sample.
         config = {**generator.get_config(), "initializer": "n02", "name": "average"}
         average = Generator.from_config(config)
         for target, source in zip(average.variables, generator.variables, strict=True):
@@ -92,7 +99,7 @@ class TrainState:
         return cls(*networks, iteration, seconds)
 
     def trackables(self) -> dict:
-        """What a checkpoint holds, by name."""
+        """Returns the parts that a checkpoint holds, by name."""
         parts = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        # A checkpoint takes no empty tuple.
+        # A checkpoint cannot hold an empty tuple.
         return {name: part for name, part in parts.items() if not isinstance(part, tuple) or part}

@@ -1,4 +1,4 @@
-"""Self-attention over positions, as SA-GAN and BigGAN have it."""
+"""Self-attention over the positions of a feature map, as in SA-GAN and BigGAN."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ VALUE_RATIO = 2
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
 class SelfAttention(FactoryLayer):
-    """x + gamma * attention(x): [N, H, W, C] to the same; gamma is 0 at first.
+    """Returns x + gamma * attention(x), [N, H, W, C]; the initial gamma is 0.
 
-    Queries (theta) and keys (phi) have C / 8 channels, values (g) C / 2; keys and values are
-    max-pooled 2x2 after their convolutions; scores are not scaled; no convolution has a bias. The
-    softmax runs in float32 (float64 in a float64 layer). Source: BigGAN-PyTorch, layers.py
-    `Attention`.
+    Queries (theta) and keys (phi) have C / 8 channels, values (g) have C / 2. Keys and values are
+    max-pooled 2x2 after their convolutions. Scores are not scaled, and no convolution has a bias.
+    The softmax runs in float32 (float64 in a float64 layer).
+
+    Source: BigGAN-PyTorch, layers.py `Attention`.
 
     Args:
-      factory: makes the four projections.
+      factory: The `LayerFactory` that makes the four convolutions.
     """
 
     def build(self, input_shape):

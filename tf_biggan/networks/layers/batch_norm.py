@@ -1,7 +1,7 @@
-"""Batch normalisation with cross-replica moments and a table of statistics over truncation.
+"""Batch normalisation over all replicas, with a table of statistics over truncation.
 
-The table has T rows. Row T - 1 belongs to truncation 1, row i to truncation i / (T - 1); DeepMind's
-BigGAN-deep modules have 51. A network in training has one row.
+The table has T rows. Row i holds the statistics for truncation i / (T - 1), so the last row is for
+truncation 1. DeepMind's BigGAN-deep modules have 51 rows. A network in training has one row.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ ROW_TOLERANCE = 1e-6
 
 
 def table_position(truncation, num_statistics: int):
-    """Where a truncation lies in a table of statistics.
+    """Returns the position of a truncation in a table of statistics.
 
     Args:
-      truncation: scalar or [N], in (0, 1]; values beyond the table take its nearest end.
-      num_statistics: rows of the table, at least 2.
+      truncation: Scalar or [N], in (0, 1]. Values outside the table use its nearest end.
+      num_statistics: Number of rows of the table, at least 2.
 
     Returns:
-      (lower, fraction) of the shape of `truncation`: the statistics are
-      (1 - fraction) * row[lower] + fraction * row[lower + 1]. On the grid, up to rounding, the
-      fraction is exactly 0 or 1.
+      (lower, fraction), each with the shape of `truncation`. The statistics are
+      (1 - fraction) * row[lower] + fraction * row[lower + 1]. For a truncation that belongs to a
+      row (up to rounding), the fraction is exactly 0 or 1.
     """
     last = num_statistics - 1
     place = ops.clip(ops.cast(truncation, "float32") * last, 0.0, float(last))
@@ -40,17 +40,18 @@ def table_position(truncation, num_statistics: int):
 
 
 class BatchNormCore(keras.Layer):
-    """Moments, their running table and the normalisation; subclasses give gain and offset.
+    """Base class of the batch norms: moments, running statistics and the normalisation.
 
-    In training: (x - mean) / sqrt(variance + epsilon) with the moments of the global batch, biased
-    variance, taken in two passes in float32 or wider; running = momentum * running +
-    (1 - momentum) * batch. Else the moments come from the table.
+    Subclasses provide gain and offset. The normalised value is (x - mean) / sqrt(variance +
+    epsilon). In training, mean and (biased) variance are those of the global batch, computed in two
+    passes in float32 or wider, and running = momentum * running + (1 - momentum) * batch. In
+    inference, mean and variance come from the table of running statistics.
 
     Args:
-      epsilon: added to the variance.
-      momentum: weight of the old running value (0.9 is PyTorch's momentum 0.1).
-      synchronized: whether the moments are those of all replicas' batches together.
-      num_statistics: rows T of the table.
+      epsilon: Added to the variance.
+      momentum: Weight of the old running value (0.9 is PyTorch's momentum 0.1).
+      synchronized: Whether the moments are taken over the batches of all replicas.
+      num_statistics: Number of rows T of the table.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class BatchNormCore(keras.Layer):
         )
 
     def normalize(self, x, gain, offset, position, training):
-        """x normalised, times gain, plus offset, each [C] or [N, C]; in the compute dtype."""
+        """Returns normalised x * gain + offset; gain and offset are [C] or [N, C]."""
         x = ops.cast(x, wide_dtype(self))
         gain, offset = ops.cast(gain, x.dtype), ops.cast(offset, x.dtype)
         if training:
@@ -95,7 +96,7 @@ class BatchNormCore(keras.Layer):
         return ops.cast(y, self.compute_dtype)
 
     def _normalize_batch(self, x, gain, offset):
-        """(x normalised with its own moments and scaled, mean, variance)."""
+        """Returns (x normalised with its own moments, times gain plus offset; mean; variance)."""
 
         def function(x, gain, offset):
             mean = self._over_global_batch(_over_map(x))
@@ -110,9 +111,10 @@ class BatchNormCore(keras.Layer):
         return function(x, gain, offset)[0]
 
     def _gradients(self, x, gain, mean, inverse, upstream, *_):
-        """Those of x, gain and offset: two means over maps, then one sum of three terms.
+        """Returns the gradients of x, gain and offset, as means over maps and a sum of terms.
 
-        The moments are returned for the running statistics only, and have no gradient.
+        The forward pass returns the moments only for the running statistics, so their upstream
+        gradients are ignored.
         """
         positions = x.shape[1] * x.shape[2]
         of_offset = _over_map(upstream)
@@ -127,7 +129,7 @@ class BatchNormCore(keras.Layer):
         return of_x, positions * of_gain, positions * of_offset
 
     def _over_global_batch(self, means):
-        """The mean of [N, C] over the examples of all replicas."""
+        """Returns the mean of [N, C] over the examples of all replicas: [C]."""
         mean = ops.mean(means, axis=0)
         return mean_over_replicas(mean) if self.synchronized else mean
 
@@ -170,9 +172,9 @@ class BatchNormCore(keras.Layer):
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
 class BatchNorm(BatchNormCore):
-    """Batch norm with a learnt gain (1 at first) and offset (0): [N, H, W, C] to the same.
+    """Batch norm of [N, H, W, C] with a learnt gain (initially 1) and offset (initially 0).
 
-    Accepts and ignores a condition, so that it can stand in a conditional norm's place.
+    A condition is accepted and ignored, so that this layer can replace a conditional batch norm.
     """
 
     def build(self, x_shape, condition_shape=None):
@@ -188,14 +190,14 @@ class BatchNorm(BatchNormCore):
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
 class ConditionalBatchNorm(BatchNormCore):
-    """Batch norm with gain 1 + gain(condition) and offset offset(condition).
+    """Batch norm of [N, H, W, C] with gain 1 + gain(condition) and offset offset(condition).
 
-    Source: BigGAN-PyTorch, layers.py `ccbn`. (compare_gan's has no "1 +".)
+    Source: BigGAN-PyTorch, layers.py `ccbn`. In compare_gan the gain has no "1 +".
 
     Args:
-      gain: layer from the condition to [N, C]: a bias-free (SN)Dense on a shared class embedding,
-        or an Embedding of one row per class on labels.
-      offset: another of the same kind.
+      gain: A layer that maps the condition to [N, C]: a dense layer without bias if the condition
+        is a vector, or an `Embedding` with a row for each class if it is labels.
+      offset: A second layer of the same kind.
       **kwargs: `epsilon`, `momentum`, `synchronized`, `num_statistics` and Keras's own.
     """
 
@@ -246,7 +248,7 @@ def _over_map(x):
 
 
 def _over_positions(values):
-    """[C] or [N, C] or [1, C] made to multiply [N, H, W, C]."""
+    """Reshapes [C], [1, C] or [N, C] so that it can multiply [N, H, W, C]."""
     return values if len(values.shape) == 1 else values[:, None, None, :]
 
 

@@ -1,4 +1,4 @@
-"""The settings that all layers of a network share, and the making of layers from them."""
+"""Creates the layers of a network from the settings that they share."""
 
 from __future__ import annotations
 
@@ -35,17 +35,19 @@ CONDITIONS = ("none", "vector", "label")
 
 @dataclasses.dataclass(frozen=True)
 class LayerFactory:
-    """Makes the named, separately seeded layers of a network.
+    """Creates the layers of a network, each with its own name and seed.
 
     Attributes:
-      spectral_norm: whether kernels are spectrally normalised; False for folded weights.
-      sn_epsilon: epsilon of the spectral norm.
-      initializer: "ortho", "n02" or "glorot".
-      bn_epsilon, bn_momentum, bn_synchronized, num_statistics: see `BatchNormCore`.
-      condition: what batch norms are conditioned on: "none" (they learn a plain gain and offset),
-        "vector" (bias-free dense layers on a vector) or "label" (one row per class).
-      num_classes: rows of the tables of condition "label".
-      seed: integer for reproducible initial values, None for random ones.
+      spectral_norm: Whether kernels are spectrally normalised. False for kernels that are already
+        divided by sigma.
+      sn_epsilon: Epsilon of the spectral norm.
+      initializer: Initial kernels: "ortho", "n02" or "glorot".
+      bn_epsilon, bn_momentum, bn_synchronized, num_statistics: See `BatchNormCore`.
+      condition: The input of conditional batch norms: "none" (gain and offset are unconditional),
+        "vector" (gain and offset are dense layers of a vector) or "label" (gain and offset have a
+        row for each class).
+      num_classes: Number of rows for condition "label".
+      seed: Integer for reproducible initial values, None for random ones.
     """
 
     spectral_norm: bool = True
@@ -66,40 +68,40 @@ class LayerFactory:
             checks.require_fraction(name, getattr(self, name))
 
     def child(self, name: str) -> LayerFactory:
-        """The factory for the parts of the composite layer called `name`."""
+        """Returns the factory for the parts of the composite layer called `name`."""
         return dataclasses.replace(self, seed=child_seed(self.seed, name))
 
     def conv(self, owner: keras.Layer, name: str, filters: int, size: int, use_bias=True):
-        """A convolution of `owner`, of its dtype policy."""
+        """Returns a convolution with the dtype policy of `owner`."""
         kind = SNConv2D if self.spectral_norm else Conv2D
         return kind(filters, size, use_bias=use_bias, **self._kernel_settings(owner, name))
 
     def upsampled_conv(self, owner: keras.Layer, name: str, filters: int, size: int):
-        """A convolution of `owner` that doubles its input first."""
+        """Returns a convolution that upsamples its input first."""
         kind = SNUpsampledConv2D if self.spectral_norm else UpsampledConv2D
         return kind(filters, size, **self._kernel_settings(owner, name))
 
     def pooled_conv(self, owner: keras.Layer, name: str, filters: int, size: int):
-        """A convolution of `owner` whose output is halved by means."""
+        """Returns a convolution that downsamples its output."""
         kind = SNPooledConv2D if self.spectral_norm else PooledConv2D
         return kind(filters, size, **self._kernel_settings(owner, name))
 
     def dense(self, owner: keras.Layer, name: str, units: int, use_bias=True):
-        """A dense layer of `owner`."""
+        """Returns a dense layer with the dtype policy of `owner`."""
         kind = SNDense if self.spectral_norm else Dense
         return kind(units, use_bias=use_bias, **self._kernel_settings(owner, name))
 
     def embedding(self, owner: keras.Layer, name: str, num_classes: int, dim: int):
-        """A class embedding of `owner`, spectrally normalised as the other kernels are."""
+        """Returns a class embedding, spectrally normalised like the other kernels."""
         kind = SNEmbedding if self.spectral_norm else Embedding
         return kind(num_classes, dim, **self._kernel_settings(owner, name))
 
     def plain_embedding(self, owner: keras.Layer, name: str, num_classes: int, dim: int):
-        """A class embedding that is never spectrally normalised."""
+        """Returns a class embedding that is never spectrally normalised."""
         return Embedding(num_classes, dim, **self._settings(owner, name))
 
     def batch_norm(self, owner: keras.Layer, name: str, channels: int):
-        """The batch norm of `owner` for this factory's condition."""
+        """Returns a batch norm that is conditioned as `condition` tells."""
         if self.condition == "none":
             return self.plain_batch_norm(owner, name)
         child = self.child(name)
@@ -111,7 +113,7 @@ class LayerFactory:
         )
 
     def plain_batch_norm(self, owner: keras.Layer, name: str, epsilon: float | None = None):
-        """An unconditional batch norm of `owner`, of another epsilon if one is given."""
+        """Returns an unconditional batch norm; `epsilon` replaces `bn_epsilon` if it is given."""
         epsilon = self.bn_epsilon if epsilon is None else epsilon
         return BatchNorm(epsilon=epsilon, **self._norm_settings(owner, name))
 
@@ -139,10 +141,10 @@ class LayerFactory:
 
 
 class FactoryLayer(keras.Layer):
-    """Base of composite layers, whose parts a factory makes.
+    """Base class of composite layers, whose parts are created by a factory.
 
     Args:
-      factory: a `LayerFactory`, or its fields as a dict.
+      factory: A `LayerFactory`, or the fields of one as a dict.
     """
 
     def __init__(self, factory=LayerFactory(), **kwargs):

@@ -22,22 +22,24 @@ INITIALIZERS = {
 
 
 def kernel_initializer(name: str, seed: int | None) -> keras.Initializer:
-    """A new initialiser: "ortho" (orthogonal, gain 1), "n02" (N(0, 0.02)) or "glorot" (uniform).
+    """Returns a new initialiser of kernels.
+
+    "ortho" is orthogonal with gain 1, "n02" is N(0, 0.02) and "glorot" is Glorot's uniform.
 
     Source: BigGAN-PyTorch, BigGAN.py `init_weights`.
 
     Raises:
-      ValueError: another name.
+      ValueError: The name is another.
     """
     checks.require_choice("initializer", name, tuple(INITIALIZERS))
     return INITIALIZERS[name](seed)
 
 
 def power_iteration_initializer(seed: int | None) -> keras.Initializer:
-    """A new N(0, 1) initialiser for the vectors u of spectral norm; their length has no effect."""
+    """Returns a new N(0, 1) initialiser for the vectors u; the length of u has no effect."""
     return keras.initializers.RandomNormal(stddev=1.0, seed=seed)
 
 
 def child_seed(seed: int | None, name: str) -> int | None:
-    """A seed for the part called `name`, a function of both; None stays None (unseeded)."""
+    """Returns the seed of the part called `name`; None if `seed` is None (random values)."""
     return None if seed is None else zlib.crc32(f"{seed}/{name}".encode())

@@ -1,6 +1,7 @@
-"""Convolution, dense and embedding layers whose kernel passes through one overridable step.
+"""Convolution, dense and embedding layers, whose kernel spectral normalisation can replace.
 
-Spectral normalisation overrides `effective_kernel`; everything else is the same.
+Every layer computes its output with `effective_kernel`. The spectrally normalised layers override
+this method only.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from tf_biggan.networks.layers.initializers import child_seed, kernel_initialize
 
 
 class KernelLayer(keras.Layer):
-    """Base of the layers that own one kernel and perhaps one bias.
+    """Base class of the layers with one kernel and an optional bias.
 
     Args:
-      use_bias: whether a bias, zero at first, is added to the output.
-      initializer: "ortho", "n02" or "glorot".
-      seed: integer for reproducible initial values, None for random ones.
+      use_bias: Whether a bias (initially 0) is added to the output.
+      initializer: Initial kernel: "ortho", "n02" or "glorot".
+      seed: Integer for reproducible initial values, None for random ones.
     """
 
     def __init__(self, use_bias=True, initializer="ortho", seed=None, **kwargs):
@@ -34,7 +35,7 @@ class KernelLayer(keras.Layer):
         self.bias = None
 
     def add_kernel(self, shape, outputs):
-        """Creates `kernel` (never autocast, so that sigma sees every bit of it) and the bias."""
+        """Creates the kernel and the bias. Sigma needs a kernel that is never autocast."""
         self.kernel = self.add_weight(
             name="kernel",
             shape=shape,
@@ -45,19 +46,19 @@ class KernelLayer(keras.Layer):
             self.bias = self.add_weight(name="bias", shape=(outputs,), initializer="zeros")
 
     def kernel_matrix(self):
-        """The raw kernel as a matrix [inputs, outputs]."""
+        """Returns the raw kernel as a matrix [inputs, outputs]."""
         return ops.reshape(self.kernel, (-1, self.kernel.shape[-1]))
 
     def effective_kernel(self, training):
-        """The kernel that this forward pass uses."""
+        """Returns the kernel that this forward pass uses."""
         return self.kernel
 
     def compute_kernel(self, training):
-        """The effective kernel in the compute dtype."""
+        """Returns the effective kernel in the compute dtype."""
         return ops.cast(self.effective_kernel(training), self.compute_dtype)
 
     def add_bias(self, outputs):
-        """`outputs` plus the bias, if there is one."""
+        """Returns `outputs` plus the bias, if the layer has one."""
         return outputs if self.bias is None else ops.add(outputs, self.bias)
 
     def get_config(self):
@@ -71,11 +72,11 @@ class KernelLayer(keras.Layer):
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
 class Conv2D(KernelLayer):
-    """Convolution of stride 1 with zero padding that keeps the size: [N, H, W, C] to [N, H, W, F].
+    """Convolution with stride 1 and zero padding: [N, H, W, C] to [N, H, W, F].
 
     Args:
-      filters: output channels F.
-      kernel_size: side of the square kernel.
+      filters: Number of output channels F.
+      kernel_size: Height and width of the kernel.
       **kwargs: `use_bias`, `initializer`, `seed` and Keras's own.
     """
 
@@ -94,7 +95,7 @@ class Conv2D(KernelLayer):
         return self.add_bias(self.convolve(inputs, self.effective_kernel(training)))
 
     def convolve(self, inputs, kernel):
-        """The layer's output without its bias; `kernel` is rounded to the inputs' dtype last."""
+        """Returns the output without the bias. `kernel` is cast to the dtype of the inputs."""
         return convolution(inputs, kernel)
 
     def get_config(self):
@@ -134,10 +135,10 @@ class PooledConv2D(Conv2D):
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
 class Dense(KernelLayer):
-    """Matrix product on the last axis: [N, C] to [N, units].
+    """Dense layer: [N, C] to [N, units].
 
     Args:
-      units: output size.
+      units: Size of the output.
       **kwargs: `use_bias`, `initializer`, `seed` and Keras's own.
     """
 
@@ -161,13 +162,14 @@ class Dense(KernelLayer):
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
 class Embedding(KernelLayer):
-    """A table of one row per class: labels [N] to rows [N, dim], or mixtures [N, classes] to means.
+    """A table with one row for each class: labels to rows [N, dim].
 
-    Integer labels take rows; float labels are weights, and the output is their weighted sum.
+    Class indices [N] (integer) select rows. Class weights [N, classes] (float) give the weighted
+    sum of the rows.
 
     Args:
-      num_classes: rows of the table.
-      dim: size of a row.
+      num_classes: Number of rows.
+      dim: Size of a row.
       **kwargs: `initializer`, `seed` and Keras's own.
     """
 
@@ -182,15 +184,15 @@ class Embedding(KernelLayer):
         self.add_kernel((self.num_classes, self.dim), self.num_classes)
 
     def kernel_matrix(self):
-        """The raw table as [dim, classes]: a class is an output, as in BigGAN-PyTorch."""
+        """Returns the raw table as [dim, classes]: classes are outputs, as in BigGAN-PyTorch."""
         return ops.transpose(self.kernel)
 
     def call(self, labels, training=False):
         table = self.compute_kernel(training)
         if is_soft(labels):
             return ops.matmul(labels, table)
-        # Taken from a product, whose gradient is dense: Keras's Adam would count a class that
-        # occurs twice in a batch as two steps.
+        # The product makes the gradient dense. With a sparse gradient, Keras's Adam would take two
+        # steps for a class that occurs twice in a batch.
         return ops.take(1.0 * table, labels, axis=0)
 
     def get_config(self):
@@ -201,5 +203,5 @@ class Embedding(KernelLayer):
 
 
 def is_soft(labels) -> bool:
-    """Whether labels are class weights [N, classes] (float) rather than class indices [N]."""
+    """Returns True for class weights [N, classes] (float), False for class indices [N]."""
     return "float" in keras.backend.standardize_dtype(labels.dtype)

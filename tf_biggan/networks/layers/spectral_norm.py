@@ -1,7 +1,9 @@
-"""Spectral normalisation: the kernel is divided by an estimate of its largest singular value.
+"""Spectral normalisation: kernels are divided by an estimate of their largest singular value.
 
-The raw kernel is stored and trained; W / sigma exists only in the graph. One step of power
-iteration a forward pass improves the stored vector u. Source: BigGAN-PyTorch, layers.py.
+The variable holds the raw kernel W; the layer computes with W / sigma. Each forward pass in
+training improves the stored vector u by one step of power iteration.
+
+Source: BigGAN-PyTorch, layers.py.
 """
 
 from __future__ import annotations
@@ -23,16 +25,16 @@ DEFAULT_SN_EPSILON = 1e-8
 
 
 def power_iteration(matrix, u, epsilon: float):
-    """One step of power iteration from `u`.
+    """Estimates the largest singular value with one step of power iteration from `u`.
 
     Args:
-      matrix: kernel matrix K [inputs, outputs].
-      u: estimate of the first right singular vector [1, outputs]; its length has no effect.
-      epsilon: smallest norm that a vector is divided by.
+      matrix: Kernel matrix [inputs, outputs].
+      u: Estimate of the first right singular vector [1, outputs]; its length has no effect.
+      epsilon: Smallest norm that a vector is divided by.
 
     Returns:
-      sigma, a scalar through which gradients reach `matrix`; and the new u [1, outputs] and
-      v [1, inputs], unit vectors that are constants for the gradient.
+      (sigma, u, v). sigma is a scalar that is differentiable in `matrix`. The new u [1, outputs]
+      and v [1, inputs] are unit vectors and constants for the gradient.
     """
     constant = ops.stop_gradient(matrix)
     v = _unit(ops.matmul(u, ops.transpose(constant)), epsilon)
@@ -47,13 +49,13 @@ def _unit(vector, epsilon):
 
 
 class SpectralNorm:
-    """Mixin for a `KernelLayer`: its effective kernel is kernel / sigma.
+    """Mixin for a `KernelLayer` whose effective kernel is kernel / sigma.
 
-    Training forwards store the improved u; others use it and store nothing.
+    A forward pass in training stores the improved u. Other passes use it without storing it.
 
     Args:
-      epsilon: see `power_iteration` (1e-8 in BigGAN-PyTorch's CIFAR-10 script, 1e-6 in its
-        ImageNet scripts).
+      epsilon: See `power_iteration`. BigGAN-PyTorch has 1e-8 in its CIFAR-10 script and 1e-6 in its
+        ImageNet scripts.
     """
 
     def __init__(self, *args, epsilon=DEFAULT_SN_EPSILON, **kwargs):
@@ -79,7 +81,7 @@ class SpectralNorm:
         return ops.cast(self.kernel, wide_dtype(self)) / sigma
 
     def estimate_sigma(self):
-        """`power_iteration` of the raw kernel from the stored u, which stays as it is."""
+        """Returns `power_iteration` of the raw kernel from the stored u, without storing u."""
         matrix = ops.cast(self.kernel_matrix(), wide_dtype(self))
         return power_iteration(matrix, self.u, self.epsilon)
 
@@ -88,7 +90,7 @@ class SpectralNorm:
 
 
 def normalized_layers(model: keras.Model) -> list[SpectralNorm]:
-    """All spectrally normalised layers of a model, in the order of their making."""
+    """Returns all spectrally normalised layers of a model, in the order of creation."""
     layers = model._flatten_layers(include_self=False, recursive=True)
     return [layer for layer in layers if isinstance(layer, SpectralNorm)]
 

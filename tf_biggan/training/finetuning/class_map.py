@@ -1,7 +1,8 @@
-"""Class maps: which classes of a source the classes of a new run start from.
+"""Class maps: the source classes from which each class of a new run takes its weights.
 
-A map names, for every new class, one class of the source, several (the mean of their rows is taken)
-or `fresh`. It is written as text, an entry a line or between semicolons:
+For every new class, a map names one class of the source, several classes (their rows are averaged)
+or `fresh` (random initial values). A map is a text with one entry per line, or with semicolons
+between entries:
 
     finch = goldfinch
     owl = great grey owl, 24
@@ -9,8 +10,8 @@ or `fresh`. It is written as text, an entry a line or between semicolons:
     * = all
 
 or as a JSON object, {"finch": "goldfinch", "owl": ["great grey owl", 24], "wren": "fresh"}. Both
-sides name classes as `classes.ClassLookup` reads them; `*` stands for every class that no other
-entry names. In a file, lines that begin with # are comments.
+sides name classes as `data.classes.ClassLookup` reads them. `*` stands for every class that no
+other entry names. In a file, lines that begin with # are comments.
 """
 
 from __future__ import annotations
@@ -27,18 +28,22 @@ FRESH = "fresh"
 OTHERS = "*"
 MAX_LISTED = 5
 
-# For every new class its source classes; none for a fresh one.
+# The source classes of every new class; an empty tuple for a fresh class.
 ClassSources = tuple[tuple[int, ...], ...]
 
 
 def read_class_map(text: str) -> Mapping[str, object]:
-    """Entries of a class map by the left side, unresolved.
+    """Reads the entries of a class map, without looking up the classes.
 
     Args:
-      text: path of a file, or the map itself.
+      text: The path of a file, or the map itself.
+
+    Returns:
+      The right side of each entry by its left side.
 
     Raises:
-      ValueError: it is neither, or an entry has no `=`, or two have one left side.
+      ValueError: `text` is neither a file nor a map, an entry has no `=`, or two entries have the
+        same left side.
     """
     if os.path.isfile(text):
         lines = read_text(text, f"class map {text!r}").split("\n")
@@ -56,19 +61,19 @@ def read_class_map(text: str) -> Mapping[str, object]:
 def class_sources(
     entries: Mapping[str, object] | None, new: ClassLookup, source: ClassLookup
 ) -> ClassSources:
-    """The source classes of every new class; () for unconditional networks.
+    """Returns the source classes of every new class; () for unconditional networks.
 
-    A class that no entry names takes the source's class of the same name. Where there is no map and
-    the names of one side are not known, equal numbers of classes are taken in order.
+    A class that no entry names takes the source's class with the same name. Without a map, and if
+    the names of one side are unknown, equal numbers of classes are matched in order.
 
     Args:
-      entries: what `read_class_map` returns; None for no map.
-      new: classes of the new run.
-      source: classes of the source.
+      entries: The result of `read_class_map`; None for no map.
+      new: The classes of the new run.
+      source: The classes of the source.
 
     Raises:
-      ValueError: an entry names no class, or two name one; or some class has no entry and no class
-        of its name; or one of the two has classes and the other has none.
+      ValueError: An entry names an unknown class; two entries name the same class; a class has
+        neither an entry nor a source class with its name; or only one side has classes.
     """
     checks.require(
         (new.num_classes == 0) == (source.num_classes == 0),
@@ -95,7 +100,7 @@ def class_sources(
 def describe_sources(
     sources: ClassSources, new: ClassLookup, source: ClassLookup
 ) -> Mapping[str, str]:
-    """From the name of every new class to those of its source classes, or `fresh`, for messages."""
+    """Maps the name of every new class to the names of its source classes, for messages."""
     names = new.class_names or tuple(map(str, range(new.num_classes)))
     return {name: _listed(indices, source) for name, indices in zip(names, sources, strict=True)}
 

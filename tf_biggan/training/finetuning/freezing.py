@@ -1,4 +1,4 @@
-"""FreezeD: the blocks of a discriminator that are nearest to the image are not trained.
+"""FreezeD: excludes the discriminator's blocks nearest to the image from training.
 
 Source: Mo, Cho, Shin, 2020, "Freeze the Discriminator: a Simple Baseline for Fine-Tuning GANs".
 """
@@ -10,19 +10,19 @@ from tf_biggan.networks.discriminator import Discriminator
 
 
 def freeze_blocks(discriminator: Discriminator, count: int) -> None:
-    """Takes the first `count` blocks, with the stem and attentions among them, out of training.
+    """Excludes the first `count` blocks, with the stem and their attention layers, from training.
 
-    Their kernels and biases are no trainable variables any more: no gradient, no optimiser slots.
-    The vectors u of their spectral norm move on, as in every training forward: they are estimates
-    of what does not change, and only get better.
+    Their kernels and biases are no longer trainable variables, so they have no gradients and no
+    optimiser slots. The vectors u of their spectral norm are still updated in every forward pass in
+    training; the kernels stay fixed, so u only becomes more exact.
 
     Args:
-      discriminator: changed in place, before its optimiser is built.
-      count: residual blocks from the image's side; 0 for none. In BigGAN-deep a resolution has
-        `depth` of them.
+      discriminator: Changed in place. Its optimiser must not be built yet.
+      count: Number of residual blocks, counted from the image; 0 for none. BigGAN-deep has `depth`
+        blocks per resolution.
 
     Raises:
-      ValueError: the discriminator has fewer blocks.
+      ValueError: The discriminator has fewer blocks.
     """
     checks.require_integer("freeze_d_blocks", count, 0, len(discriminator.blocks))
     if count and discriminator.stem is not None:

@@ -1,13 +1,13 @@
-"""The first weights of a run that starts from a model: fine-tuning, perhaps to other classes.
+"""Fine-tuning: fills the networks of a new run with the weights of a source model.
 
-G and its moving average both start from the source's best generator: the moving average of a run,
-and what a converted model holds, which published files call G_ema. That generator is what a user
-has seen images of and wants to keep, and most files hold no other; D, which has trained against
-the raw generator, finds the averaged one within a few iterations. Adam starts afresh.
+The generator and its moving average both start from the source's averaged generator (G_ema in
+published files). Users have seen images of this generator, and most files hold no other. The
+discriminator was trained against the raw generator and adapts to the averaged one within a few
+iterations. The optimisers start without slots.
 
-With `init_optimizers` training goes on where the source's stopped, on the same classes: G starts
-from the raw generator where the source has it, its moving average from the average, and both Adams
-have the source's slots.
+With `init_optimizers`, training continues where the source's training stopped, on the same classes.
+The generator then starts from the raw generator if the source has it, its moving average starts
+from the averaged generator, and both optimisers have the source's slots.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ MAX_SHOWN = 12
 
 @dataclasses.dataclass(frozen=True)
 class Initialization:
-    """What the state of a new run is filled from.
+    """The source model of a new run and the source classes of its classes.
 
     Attributes:
-      source: the model.
-      sources: the source classes of every new class.
-      class_names: those, described, by the name of every new class.
-      by_index: whether classes were taken in order because one side has no names.
+      source: The source model.
+      sources: The source classes of every new class.
+      class_names: The names of the source classes by the name of every new class.
+      by_index: Whether classes were matched in order because one side has no names.
     """
 
     source: SourceModel
@@ -51,7 +51,7 @@ class Initialization:
     by_index: bool = False
 
     def fill(self, state: TrainState) -> None:
-        """Overwrites the initial values of a state whose networks are of the source's kind."""
+        """Replaces the initial values of a state with the weights and slots of the source."""
         source, average = self.source, state.average
         fill_network(state.generator, source.raw_generator or source.generator, self.sources)
         if source.raw_generator is None:
@@ -66,7 +66,7 @@ class Initialization:
             fill_optimizer(optimizer, getattr(state, name), slots)
 
     def describe(self) -> tuple[str, ...]:
-        """Lines to print before the run."""
+        """Returns the lines that are printed before the run."""
         path, row = self.source.description["path"], self.source.architecture
         size, width = row.resolution, self.source.generator.config["base_channels"]
         lines = [
@@ -87,7 +87,7 @@ class Initialization:
         return tuple(lines)
 
     def record(self) -> dict:
-        """JSON values that say what the run started from."""
+        """Returns JSON values that describe what the run started from."""
         parts = ("generator", "discriminator", "raw_generator", "slots")
         taken = [name for name in parts if getattr(self.source, name)]
         return {
@@ -100,18 +100,19 @@ class Initialization:
 def begin(
     config: TrainConfig, run_dir: str, class_names: Sequence[str]
 ) -> tuple[TrainConfig, Initialization | None]:
-    """The configuration with the source's networks, and what a new run is filled from.
+    """Returns the configuration with the source's networks, and the initialization of a new run.
 
     Args:
-      config: of the run; its number of classes is known.
-      run_dir: a run that has a checkpoint goes on from it, and its source is not read again.
-      class_names: of the data; empty where there are none.
+      config: The configuration of the run, with its number of classes.
+      run_dir: Folder of the run. If it has a checkpoint, the source is not read again.
+      class_names: The names of the data's classes; empty if there are none.
 
     Returns:
-      `config` as it is and None where there is no `init_from`; None where the run goes on.
+      (configuration, initialization). The initialization is None without `init_from`, and for a run
+      that resumes from a checkpoint.
 
     Raises:
-      ValueError: the source, the settings or the class map do not fit.
+      ValueError: The source, the settings or the class map do not fit each other.
     """
     path, map_text = config.run.init_from, config.run.class_map
     checks.require(

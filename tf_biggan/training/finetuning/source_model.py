@@ -1,4 +1,4 @@
-"""The model that a run starts from: arrays and arguments of its networks, and its class names."""
+"""Reads the source model of a fine-tuning run: weights, arguments and class names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RAW = "raw_generator"
 
 @dataclasses.dataclass(frozen=True)
 class SourceNetwork:
-    """One network: its arguments (`get_config`) and its variables by their path below it."""
+    """The arguments (`get_config`) of a network, and its variables as arrays by path."""
 
     config: Mapping[str, object]
     arrays: Mapping[str, np.ndarray]
@@ -30,15 +30,16 @@ class SourceNetwork:
 
 @dataclasses.dataclass(frozen=True)
 class SourceModel:
-    """A model to start from.
+    """The source model of a fine-tuning run.
 
     Attributes:
-      description: JSON values by name that say which model it is.
-      generator: its generator; of a run the moving average.
-      discriminator: its discriminator; None where the source has none.
-      class_names: one name a class; empty where none are known.
-      raw_generator: the generator in training, where its optimiser is to go on.
-      slots: of "generator" and "discriminator", where their optimisers are to go on; else empty.
+      description: JSON values by name that identify the model.
+      generator: The generator; for a run, its moving average.
+      discriminator: The discriminator; None if the source has none.
+      class_names: One name per class; empty if the names are unknown.
+      raw_generator: The generator without averaging, if its optimiser is continued; else None.
+      slots: The optimiser slots of "generator" and "discriminator", if their optimisers are
+        continued; else empty.
     """
 
     description: Mapping[str, object]
@@ -50,26 +51,26 @@ class SourceModel:
 
     @property
     def architecture(self) -> Architecture:
-        """The generator's."""
+        """The architecture of the generator."""
         return Architecture.from_dict(self.generator.config["architecture"])
 
 
 def read_source_model(path: str, with_optimizers: bool = False) -> SourceModel:
-    """The newest checkpoint of a run, or a converted model.
+    """Reads the newest checkpoint of a run, or a converted model.
 
     Args:
-      path: of the folder.
-      with_optimizers: whether the state of both optimisers is read, and the raw generator where
-        there is one.
+      path: Folder of the run or of the model.
+      with_optimizers: Whether to read the slots of both optimisers, and the raw generator if there
+        is one.
 
     Raises:
-      ValueError: there is neither at `path`, or it is damaged, or it has no generator, or no
-        slots where they are asked for.
+      ValueError: `path` holds neither, it is damaged, it has no generator, or slots are requested
+        and missing.
     """
     checks.require_existing(
         "model of --init_from", path, "the folder of a run or of a converted model"
     )
-    # Next to the networks in training there is no room for another pair on an accelerator.
+    # An accelerator may have no memory for a second pair of networks.
     with tf.device("CPU:0"):
         if is_run(path):
             checks.require(

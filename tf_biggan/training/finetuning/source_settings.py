@@ -1,4 +1,4 @@
-"""Networks of a run that starts from a model: the model's arguments as settings of the run."""
+"""Takes the network settings of a fine-tuning run from its source model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tf_biggan.conversion.rules import FOLDED
 from tf_biggan.networks.architectures import ARCHITECTURES, Architecture
 from tf_biggan.training.finetuning.source_model import SourceModel
 
-# Argument of a network to the setting of a run.
+# Maps an argument of a network to the setting of a run.
 GENERATOR = {
     "image_channels": "image_channels",
     "base_channels": "g_channels",
@@ -30,7 +30,7 @@ DISCRIMINATOR = {
     "wide": "d_wide",
     "rectified_shortcuts": "d_rectified_shortcuts",
 }
-# A new discriminator follows the generator in these, as every published pair does.
+# A new discriminator takes these from the generator; they are equal in every published pair.
 FRESH_DISCRIMINATOR = {"base_channels": "d_channels", "depth": "d_depth"}
 ROW = ("variant", "resolution", "architecture")
 SETTINGS = {*ROW, *GENERATOR.values(), *DISCRIMINATOR.values(), "sn_epsilon"}
@@ -38,13 +38,13 @@ DEFAULTS = {field.name: field.default for field in dataclasses.fields(ModelConfi
 
 
 def settings_of_source(source: SourceModel) -> Mapping[str, object]:
-    """The settings of a run whose networks are the source's.
+    """Returns the settings of a run whose networks are the source's.
 
-    Widths and depth of a discriminator that the source does not have are left to `with_settings`.
+    If the source has no discriminator, `with_settings` decides its width and depth.
 
     Raises:
-      ValueError: the source's networks cannot be said in settings of a run, or do not belong
-        together.
+      ValueError: No settings of a run describe the source's networks, or the two networks do not
+        belong together.
     """
     g, d = source.generator.config, source.discriminator and source.discriminator.config
     _check_normalized(g, source.description)
@@ -61,12 +61,12 @@ def settings_of_source(source: SourceModel) -> Mapping[str, object]:
 
 
 def with_settings(model: ModelConfig, source: SourceModel) -> ModelConfig:
-    """The settings with those of the source's networks in the place of defaults.
+    """Returns the settings, with those of the source's networks in place of default values.
 
-    A setting that has its default counts as not given.
+    A setting with its default value counts as not given.
 
     Raises:
-      ValueError: a setting that is given differs from the source's; or as `settings_of_source`.
+      ValueError: A given setting differs from the source's; or see `settings_of_source`.
     """
     settings = settings_of_source(source)
     given = {name: value for name in settings if (value := getattr(model, name)) != DEFAULTS[name]}
@@ -87,13 +87,13 @@ def with_settings(model: ModelConfig, source: SourceModel) -> ModelConfig:
 
 
 def with_stored_settings(model: ModelConfig, stored: ModelConfig) -> ModelConfig:
-    """The settings of a run that goes on, which its source gave when it began."""
+    """Returns the settings of a resumed run, with those that its source gave at the start."""
     unset = [name for name in SETTINGS if getattr(model, name) == DEFAULTS[name]]
     return dataclasses.replace(model, **{name: getattr(stored, name) for name in unset})
 
 
 def _row_of(g, d) -> Architecture:
-    """The row of the table with the trunks of both networks; its own by preference."""
+    """Returns the architecture with the widths of both networks, if possible the source's own."""
     checks.require(
         tuple(g["bottom_size"]) == (4, 4),
         "a run trains square images; the source's first feature map must be (4, 4)",
@@ -125,7 +125,7 @@ def _same_widths(row, variant, generator, discriminator) -> bool:
 
 
 def _check_normalized(g, description):
-    """A kernel with sigma folded in keeps its function under a spectral norm; no other does."""
+    """Checks that kernels under the spectral norm compute the same as the source's kernels."""
     family = description.get("provenance", {}).get("family")
     checks.require(
         g["spectral_norm"] or family is None or family in FOLDED,

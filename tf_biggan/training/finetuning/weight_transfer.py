@@ -1,16 +1,18 @@
-"""Variables of a new network from those of a source, and an optimiser's from a source's slots.
+"""Copies the weights and optimiser slots of a source model into a new network.
 
-What belongs to classes goes through a class map: rows of the shared embedding, of D's projection
-and of per-class gains and offsets, and the entries of D's u for them. A row is the mean of its
-source rows, or stays as initialised. Everything else is taken as it is. Under spectral norm D's
-projection is divided by the sigma of its new rows, so for other than the same classes in another
-order the projection's share in the logits changes by a factor.
+A class map selects the rows that belong to classes: rows of the shared embedding, of the
+discriminator's projection, of gains and offsets for each class, and the entries of the
+discriminator's u. A new row is the mean of its source rows; without source rows it keeps its
+initial value. All other variables are copied unchanged. The spectral norm divides the projection by
+the sigma of its new rows. The projection's part of the logits therefore changes by a factor, unless
+the new classes are the source's classes (in any order).
 
-A generator with sigma folded in gives its kernels as raw kernels, u found by power iteration, and
-the statistics of truncation 1. The new network divides by sigma again. Folded kernels have a sigma
-of 1 as far as their source's estimate had converged, and images change by no more than that. The
-RGB kernel's sigma belonged to 128 outputs of which three are left: it moves into the gain and
-offset before it, which is exact, since ReLU is homogeneous.
+Some generators have kernels that are already divided by sigma ("folded"). Their kernels become the
+raw kernels, u is found by power iteration, and the statistics are those of truncation 1. The new
+network divides by sigma again. The sigma of a folded kernel is 1 up to the error of the source's
+estimate, and images change by this error only. The kernel of the last convolution is an exception:
+its sigma was estimated over 128 outputs, of which three are left. The sigma of the three is moved
+into the gain and offset of the batch norm before it, which is exact because ReLU is homogeneous.
 """
 
 from __future__ import annotations
@@ -33,17 +35,17 @@ POWER_TOLERANCE = 1e-7
 
 
 def fill_network(network: keras.Model, source: SourceNetwork, sources: ClassSources) -> None:
-    """Overwrites the initial values of a network.
+    """Replaces the initial values of a network with the weights of a source.
 
     Args:
-      network: of the source's architecture, with spectral norm and one row of statistics.
-      source: where values come from.
-      sources: the source classes of every class; see `class_map`.
+      network: A network of the source's architecture, with spectral norm and one row of statistics.
+      source: The network whose weights are copied.
+      sources: The source classes of every class; see `class_map`.
     """
     class_axes = _class_axes(network)
     for path, variable in variables_by_path(network).items():
         if path not in source.arrays:
-            # u, where the source has its sigma folded in.
+            # u is missing if the source's kernels are already divided by sigma.
             continue
         value = source.arrays[path]
         if id(variable) in class_axes:
@@ -63,10 +65,15 @@ def fill_network(network: keras.Model, source: SourceNetwork, sources: ClassSour
 def fill_optimizer(
     optimizer: keras.optimizers.Optimizer, network: keras.Model, slots: OptimizerSlots
 ) -> None:
-    """Overwrites the state of an Adam that is built on the trained variables of a network.
+    """Replaces the state of an Adam optimiser with the slots of a source.
+
+    Args:
+      optimizer: Adam, built on the trainable variables of `network`.
+      network: The network that the optimiser updates.
+      slots: The optimiser slots of the source.
 
     Raises:
-      ValueError: the slots are not those of the network's variables.
+      ValueError: A trainable variable has no slots.
     """
     paths = {id(variable): path for path, variable in variables_by_path(network).items()}
     trained = [paths[id(variable)] for variable in network.trainable_variables]
@@ -85,7 +92,7 @@ def _is_permutation(sources, num_classes) -> bool:
 
 
 def _class_axes(network) -> dict[int, int]:
-    """The axis of the classes in every variable of a class table, by the variable's id."""
+    """Maps the id of every variable of a class table to the axis of the classes."""
     layers = network._flatten_layers(include_self=False, recursive=True)
     tables = [layer for layer in layers if isinstance(layer, Embedding)]
     axes = {id(table.kernel): 0 for table in tables}
@@ -93,7 +100,7 @@ def _class_axes(network) -> dict[int, int]:
 
 
 def _mapped(value, variable, sources, axis):
-    """Means over the source classes; for fresh ones what `variable` has."""
+    """Returns the mean over the source classes for each class, or its initial values if fresh."""
     rows, old = np.moveaxis(np.array(variable), axis, 0), np.moveaxis(value, axis, 0)
     for row, indices in zip(rows, sources, strict=True):
         if indices:
@@ -102,7 +109,7 @@ def _mapped(value, variable, sources, axis):
 
 
 def _converged(layer) -> tuple[float, np.ndarray]:
-    """(sigma, u [1, outputs]) of a kernel after power iteration from its stored u."""
+    """Returns (sigma, u [1, outputs]) of a kernel after power iteration until convergence."""
     matrix, u = np.array(layer.kernel_matrix()), np.array(layer.u)
     sigma = 0.0
     for _ in range(POWER_ITERATIONS):
@@ -120,7 +127,7 @@ def _unit(vector):
 
 
 def _keep_scale_of_image(generator) -> None:
-    """Moves the last kernel's sigma, by which it will be divided, to the norm before it."""
+    """Multiplies gain and offset of the last batch norm by the sigma of the last kernel."""
     sigma, _ = _converged(generator.to_image)
     for variable in (generator.output_norm.gain, generator.output_norm.offset):
         variable.assign(sigma * np.array(variable))
