@@ -1,4 +1,4 @@
-"""Each code base in one row: its names, its rules, its habits that no tensor shows."""
+"""Describes each supported code base: its tables, its rules and settings that no tensor shows."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ FOLDED = "sigma is folded into the kernels; the generator has no spectral norm o
 
 @dataclasses.dataclass(frozen=True)
 class Choices:
-    """What the command line says; None where the checkpoint or the family decides."""
+    """Settings of a conversion that the user gave.
+
+    Each setting is None if the checkpoint or the code base decides it.
+    """
 
     resolution: int | None = None
     num_classes: int | None = None
@@ -52,7 +55,12 @@ class Choices:
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """A network's tensors under the names of its family's tables, and what was done to them."""
+    """Tensors of a network, ready for the rules of its code base.
+
+    Attributes:
+      tensors: Tensors by the keys that the tables of the code base use.
+      changes: Sentences about what was changed.
+    """
 
     tensors: Tensors
     changes: tuple[str, ...] = ()
@@ -60,20 +68,22 @@ class Prepared:
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """One code base.
+    """One supported code base.
 
     Attributes:
-      tables: its names.
-      prepare: (source, network, choices) to that network's `Prepared`.
-      generator_rules, discriminator_rules: (model, tensors) to rules.
-      epsilons: whether there is a shared class embedding, to sn_epsilon, bn_epsilon and, where
-        it is another, output_bn_epsilon as published.
-      arguments: (source, choices) to arguments of our networks that no shape shows, by network.
-      said_epsilons: settings beside the weights to the epsilons that they say.
-      warnings: source to sentences about what differs from its code base.
-      assumptions: source to what is assumed because no tensor shows it, by name.
-      own_choices: choices that this family alone has a use for.
-      no_choices: choices that it has no use for.
+      tables: Names of its layers and tensors.
+      prepare: Function (source, network name, choices) that returns the network's `Prepared`.
+      generator_rules, discriminator_rules: Functions (network, tensors) that return the rules. None
+        if the code base has no such network.
+      epsilons: Function that returns the published epsilons by argument name. Its argument says
+        whether the generator has a shared class embedding.
+      arguments: Function (source, choices) that returns constructor arguments that no shape shows,
+        by network.
+      said_epsilons: Function that returns the epsilons in the settings next to the weights.
+      warnings: Function that returns sentences about differences from the source's code base.
+      assumptions: Function that returns what is assumed because no tensor shows it, by name.
+      own_choices: Choices that only the code bases that list them use.
+      no_choices: Choices that have no effect for this code base.
     """
 
     tables: Tables
@@ -143,7 +153,7 @@ def _prepare_mmagic(source, network, choices):
 
 
 def _channel_order(source) -> str:
-    """From the configuration in the file, else from the name that mmagic gave it."""
+    """Returns "rgb" or "bgr" from the configuration in the file, or from the file's name."""
     text = mmagic.configuration(source.settings)
     if re.search(r"rgb2bgr\s*=\s*True", text):
         return "rgb"
@@ -161,7 +171,11 @@ def _channel_order(source) -> str:
 
 
 def _mmagic_arguments(source, choices):
-    """Its discriminator's ReLUs work in place where the configuration says so."""
+    """Returns `rectified_shortcuts` of the discriminator.
+
+    It is True if mmagic's discriminator has in-place ReLUs. The choice of the user takes precedence
+    over the configuration in the file.
+    """
     said = mmagic.relu_in_place(mmagic.configuration(source.settings))
     rectified = said if choices.rectified_shortcuts is None else choices.rectified_shortcuts
     checks.require(
@@ -219,7 +233,7 @@ FAMILIES = {
             model, biggan_pytorch.is_manual_batch_norm(tensors)
         ),
         lambda model, tensors: biggan_pytorch.discriminator_rules(model),
-        # Its flag for batch norms does not reach the last one.
+        # BigGAN-PyTorch's --BN_eps does not change the epsilon of the last batch norm.
         lambda shared: {**_authors_epsilons(shared), "output_bn_epsilon": 1e-5},
         said_epsilons=biggan_pytorch_flags.epsilons,
         warnings=_authors_warnings,
@@ -264,7 +278,12 @@ FAMILIES = {
 
 
 def check_choices(name: str, choices: Choices) -> None:
-    """Raises ValueError if a choice is made that would have no effect on a family's networks."""
+    """Raises ValueError if a choice would have no effect for a code base.
+
+    Args:
+      name: Name of the code base.
+      choices: Settings that the user gave.
+    """
     own = {choice for family in FAMILIES.values() for choice in family.own_choices}
     useless = (own - set(FAMILIES[name].own_choices)) | set(FAMILIES[name].no_choices)
     given = {choice: getattr(choices, choice) for choice in sorted(useless)}

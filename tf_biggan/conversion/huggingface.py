@@ -1,8 +1,10 @@
-"""Tables of pytorch-pretrained-BigGAN: DeepMind's BigGAN-deep generators, 51 rows of statistics.
+"""Tables for pytorch-pretrained-BigGAN, which holds DeepMind's BigGAN-deep generators.
 
-Its spectral norm keeps u and v fixed in eval mode, sigma = u W v; sigma is folded into the kernels,
-so the target is a generator with `spectral_norm=False`. The RGB convolution has as many outputs as
-the block before it and only the first three are used: sigma belongs to all, so it is folded first.
+The generators have tables of batch-norm statistics with 51 rows, one for each truncation. In eval
+mode, the spectral norm uses fixed vectors u and v, with sigma = u W v. Sigma is folded into the
+kernels, so the converted generator has `spectral_norm=False`. The last convolution has as many
+output channels as its input, of which only the first three are used. Its sigma belongs to all
+channels, so it is folded before the other channels are removed.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from tf_biggan.conversion.rules import Row, Rule, SourceLayout, Tables, Tensor, 
 from tf_biggan.networks.generator import Generator
 from tf_biggan.networks.network import variables_by_path
 
-# The weights are loaded, so the initial ones are the cheapest to draw.
+# The initial weights are overwritten at once, so the initialiser that is fastest is used.
 SETTINGS = MappingProxyType(
     dict(spectral_norm=False, bn_epsilon=1e-4, num_statistics=51, initializer="n02")
 )
@@ -57,7 +59,7 @@ BLOCK = (
     *(Row(f"bn_{k}.scale", f"norm_{k + 1}/gain", "modulation") for k in range(4)),
     *(Row(f"bn_{k}.offset", f"norm_{k + 1}/offset", "modulation") for k in range(4)),
     *(Row(f"bn_{k}", f"norm_{k + 1}", "statistics") for k in range(4)),
-    # Only in DeepMind's BigGAN, which `tfhub` brings under these names.
+    # Only in DeepMind's BigGAN, whose variables `tfhub` renames to these keys.
     Row("conv_sc", "shortcut", "conv"),
 )
 ATTENTION = (
@@ -69,21 +71,24 @@ TABLES = Tables(KINDS, GENERATOR, (), BLOCK, ATTENTION, r"^(generator\.layers\.\
 
 
 def generator(architecture, num_classes: int, **overrides) -> Generator:
-    """A generator with the settings of the family, ready for `load_generator`.
+    """Returns a generator with the settings of the published models, ready for `load_generator`.
 
     Args:
-      architecture: "biggan_deep128", "biggan_deep256", "biggan_deep512" or one's own.
-      num_classes: 1000 in the published models.
-      **overrides: arguments of `Generator`.
+      architecture: "biggan_deep128", "biggan_deep256", "biggan_deep512" or an `Architecture`.
+      num_classes: Number of classes, 1000 for the published models.
+      **overrides: Arguments of `Generator` that replace these settings.
     """
     return Generator(architecture, num_classes, **{**SETTINGS, **overrides})
 
 
 def generator_rules(generator) -> list[Rule]:
-    """Rules from `pytorch_model.bin` to a generator without spectral norm.
+    """Returns the rules that make a generator from the tensors of `pytorch_model.bin`.
+
+    Args:
+      generator: Generator to fill, without spectral norm.
 
     Raises:
-      ValueError: the generator has spectral norm.
+      ValueError: The generator has spectral norm.
     """
     checks.require(
         not generator.factory.spectral_norm,
@@ -103,9 +108,9 @@ def generator_rules(generator) -> list[Rule]:
 
 
 def load_generator(generator, tensors: Mapping[str, np.ndarray]) -> None:
-    """Fills a generator from the tensors of `pytorch_model.bin`.
+    """Assigns the tensors of `pytorch_model.bin` to a generator.
 
     Raises:
-      ConversionError: they do not fit each other; the generator is as it was.
+      ConversionError: The tensors do not fit the generator. It is then unchanged.
     """
     load(generator, generator_rules(generator), tensors)

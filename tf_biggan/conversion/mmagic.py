@@ -1,10 +1,11 @@
-"""Tables of mmagic's (and mmediting's) BigGAN and BigGAN-deep.
+"""Tables for the BigGAN and BigGAN-deep of mmagic and mmediting.
 
-The keys are those of its "ajbrock" spectral norm; `spectral_norm_styles` brings its "torch" one
-under them.
+The keys are those of mmagic's "ajbrock" spectral norm. `spectral_norm_styles` renames the keys of
+its "torch" spectral norm to these.
 
-Attention layers take an index of their own among the blocks. BigGAN joins [y, z] and lays its first
-feature map out channel-major; BigGAN-deep joins [z, y] and is channel-minor.
+Attention layers are numbered together with the blocks. BigGAN concatenates [y, z] (class embedding
+and latent vector) and stores its first feature map channels first. BigGAN-deep concatenates [z, y]
+and stores it channels last.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ IGNORED = {
     r"\.num_batches_tracked$": "a counter of batches",
 }
 
-# Axes of image channels, by patterns of keys.
+# Axis of the image channels in the tensors that match a pattern, by network.
 CHANNEL_AXES = {
     "generator": {r"^output_layer\.conv\.(weight|bias)$": 0, r"^output_layer\.conv\.u0$": 1},
     "discriminator": {r"^(input_conv|conv_blocks\.0\.(conv1|shortcut))\.conv\.weight$": 1},
@@ -93,7 +94,10 @@ def _block_rows(model) -> list[Row]:
 
 
 def generator_rules(generator) -> list[Rule]:
-    """Rules from the keys below `generator.` or `generator_ema.module.` to a generator."""
+    """Returns the rules that make a generator from mmagic's tensors.
+
+    Keys are relative to `generator.` or `generator_ema.module.`.
+    """
     deep = generator.architecture.variant == "biggan_deep"
     layout = SourceLayout.of_generator(generator, embedding_first=not deep, channels_first=not deep)
     rows = [*GENERATOR, *_block_rows(generator)]
@@ -101,31 +105,35 @@ def generator_rules(generator) -> list[Rule]:
 
 
 def discriminator_rules(discriminator) -> list[Rule]:
-    """Rules from the keys below `discriminator.` to a discriminator."""
+    """Returns the rules that make a discriminator from tensors with keys below `discriminator.`."""
     rows = [*DISCRIMINATOR, *_block_rows(discriminator)]
     transforms = DISCRIMINATOR_LAYOUT.transforms()
     return expand(rows, KINDS, transforms, variables_by_path(discriminator))
 
 
 def load_generator(generator, tensors: Mapping[str, np.ndarray]) -> None:
-    """Fills a generator; `tensors` by the keys that `generator_rules` names.
+    """Assigns tensors, by the keys of `generator_rules`, to a generator.
 
     Raises:
-      ConversionError: they do not fit each other; the generator is as it was.
+      ConversionError: The tensors do not fit the generator. It is then unchanged.
     """
     load(generator, generator_rules(generator), tensors, IGNORED)
 
 
 def load_discriminator(discriminator, tensors: Mapping[str, np.ndarray]) -> None:
-    """Fills a discriminator; see `load_generator`."""
+    """Assigns tensors to a discriminator; errors as for `load_generator`."""
     load(discriminator, discriminator_rules(discriminator), tensors, IGNORED)
 
 
 def in_rgb_order(tensors: Tensors, network: str) -> Tensors:
-    """A network that was trained on BGR images, for RGB ones.
+    """Converts the tensors of a network that was trained on BGR images to RGB.
 
-    The generator's last convolution gives its channels the other way round, the discriminator's
-    convolutions of the image take them so.
+    This reverses the output channels of the generator's last convolution, and the input channels of
+    the discriminator's convolutions that see the image.
+
+    Args:
+      tensors: Tensors of the network.
+      network: "generator" or "discriminator".
     """
     patterns = CHANNEL_AXES[network]
     stem = any(key.startswith("input_conv.") for key in tensors)
@@ -142,17 +150,23 @@ def _reversed(entry: StoredTensor, axis: int) -> StoredTensor:
 
 
 def configuration(settings: Mapping[str, object]) -> str:
-    """The text of the configuration beside the weights; "" where there is none."""
+    """Returns the text of mmagic's configuration that is stored with the weights, or ""."""
     meta = settings.get("meta")
     meta = meta if isinstance(meta, Mapping) else {}
     return str(meta.get("cfg") or meta.get("config") or "")
 
 
 def relu_in_place(text: str) -> bool | None:
-    """Whether a configuration has the discriminator's ReLUs in place: shortcuts are rectified then.
+    """Returns whether a configuration's discriminator has in-place ReLUs.
 
-    The ImageNet models' configurations do; the default does not. None where the text has no
-    discriminator.
+    With in-place ReLUs, the shortcuts see features after the ReLU. The published ImageNet models
+    have them; mmagic's default does not.
+
+    Args:
+      text: Text of the configuration.
+
+    Returns:
+      Whether the ReLUs are in place, or None if the text describes no discriminator.
     """
     start = text.find("discriminator=dict(")
     if start < 0:

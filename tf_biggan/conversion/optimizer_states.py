@@ -1,7 +1,8 @@
-"""BigGAN-PyTorch's optimiser files (G_optim.pth, D_optim.pth) as slots of ours.
+"""Converts BigGAN-PyTorch's optimiser files (G_optim.pth, D_optim.pth).
 
-A PyTorch optimiser knows parameters by their number. The numbers follow the order of the network's
-tensors, buffers left out; every slot has its weight's layout and moves as it does.
+A PyTorch optimiser identifies parameters by number. The numbers follow the order of the network's
+tensors without buffers. Each part of the state has the layout of its weight and is converted by the
+same rule.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ SLOTS = {"momentum": "exp_avg", "velocity": "exp_avg_sq"}
 
 
 def optimizer_slots(plan: Plan, networks: Mapping[str, keras.Model]) -> dict[str, OptimizerSlots]:
-    """The slots of every network whose optimiser the source has.
+    """Returns the converted state of each optimiser in the source, by the name of its network.
 
     Args:
-      plan: of the conversion.
-      networks: ours, by name.
+      plan: Plan of the conversion.
+      networks: Converted networks by name.
 
     Raises:
-      ValueError: the state is not that of an Adam of the network.
+      ValueError: The state is not that of an Adam optimiser for the network.
     """
     made = {}
     for name, state in plan.source.optimizers.items():
@@ -74,7 +75,7 @@ def _states_in_order(state, count):
         f"an optimiser's file must hold the state of {count} parameters",
         parameters=len(numbers),
     )
-    # PyTorch leaves out what never had a gradient.
+    # PyTorch stores no state for a parameter that never had a gradient.
     return [kept.get(number) or {} for number in numbers]
 
 

@@ -1,9 +1,9 @@
-"""PyTorch's own spectral norm under the keys of BigGAN-PyTorch's: (weight, u0).
+"""Converts PyTorch's own spectral norm to the form of BigGAN-PyTorch: (weight, u0).
 
-`torch.nn.utils.spectral_norm` keeps weight_orig, weight_u and weight_v, and in eval mode divides by
-sigma = u W v of the stored vectors. BigGAN-PyTorch, and we, keep u alone and take one step of power
-iteration from it. So that images stay the same to rounding, u is exchanged for one whose step gives
-the stored sigma; training goes on from there.
+`torch.nn.utils.spectral_norm` stores weight_orig, weight_u and weight_v. In eval mode it divides by
+sigma = u W v, computed from the stored vectors. BigGAN-PyTorch and this package store only u and
+compute sigma with one step of power iteration. The stored u is therefore replaced by a vector whose
+step gives the same sigma, so that images stay the same except for rounding.
 """
 
 from __future__ import annotations
@@ -21,15 +21,17 @@ WEIGHT, U, V = ".weight_orig", ".weight_u", ".weight_v"
 
 
 def is_normalized(tensors: Tensors) -> bool:
-    """Whether a network under BigGAN-PyTorch's keys has the vectors of a spectral norm."""
+    """Returns whether tensors with BigGAN-PyTorch's keys include vectors of a spectral norm."""
     return any(key.endswith(".u0") for key in tensors)
 
 
 def with_authors_keys(tensors: Tensors) -> tuple[Tensors, tuple[str, ...]]:
-    """Every (weight_orig, weight_u, weight_v) as (weight, u0); all else as it is.
+    """Replaces each (weight_orig, weight_u, weight_v) by (weight, u0).
+
+    Other tensors stay as they are.
 
     Returns:
-      The tensors; and what was changed, in sentences.
+      A tuple: the tensors, and a sentence for the user about each change.
     """
     prefixes = {key.removesuffix(WEIGHT) for key in tensors if key.endswith(WEIGHT)}
     whole = {p for p in prefixes if {p + WEIGHT, p + U, p + V} <= set(tensors)}
@@ -69,19 +71,21 @@ def _read(tensors, prefix):
 
 
 def starting_vector(weight: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """A vector whose first step of power iteration gives sigma = u W v.
+    """Returns a vector whose first step of power iteration gives sigma = u W v.
 
-    sigma(x)^2 = |W W' x|^2 / |W' x|^2 is a ratio of two quadratic forms. The stored u is a step
-    ahead, so its sigma is the larger; with a second vector of a smaller one, a quadratic equation
-    gives the mixture of the two that has the wanted value. Where there is none (a kernel of one
-    output has one sigma, and after long training all differ by rounding only) u stays.
+    A step from x gives sigma(x)^2 = |W W' x|^2 / |W' x|^2, a ratio of two quadratic forms. The
+    stored u is already one step ahead, so sigma(u) is larger than the wanted value. A second vector
+    with a smaller sigma is found, and a quadratic equation gives the mixture of both that has the
+    wanted value. If there is no second vector, u is returned. This happens for a kernel with one
+    output, and after long training, when all values of sigma are equal except for rounding.
 
     Args:
-      weight: W [outputs, inputs].
-      u, v: stored vectors [outputs] and [inputs].
+      weight: Kernel W [outputs, inputs].
+      u: Stored vector [outputs].
+      v: Stored vector [inputs].
 
     Returns:
-      [outputs] in float64, a unit vector.
+      Unit vector [outputs], float64.
     """
     weight, u, v = (np.asarray(array, "float64") for array in (weight, u, v))
     target = float(u @ (weight @ v)) ** 2
@@ -100,9 +104,10 @@ def starting_vector(weight: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndar
 
 
 def _of_smaller_sigma(weight, u, target):
-    """A unit vector with sigma(x)^2 below the target; None where none is found.
+    """Returns a unit vector x with sigma(x)^2 at most `target`, or None if none is found.
 
-    It is sought across u, in the images of W, with the large singular values damped step by step.
+    The search starts orthogonally to u, within the range of W. Each step damps the directions with
+    large singular values.
     """
     image = weight @ (weight.T @ u)
     bound = MARGIN * np.linalg.norm(image)

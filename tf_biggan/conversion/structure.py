@@ -1,4 +1,4 @@
-"""The residual blocks of a checkpoint, read from the shapes of their kernels."""
+"""Finds the residual blocks of a checkpoint from the shapes of its kernels."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ class FoundBlock:
     """One residual block of a checkpoint.
 
     Attributes:
-      place: prefix of its keys.
-      in_channels, hidden_channels, out_channels: of its convolutions.
-      shortcut: whether its shortcut has a convolution.
-      attention: whether an attention layer follows.
-      resample: whether it changes the image's size; None where the checkpoint does not say.
+      place: Prefix of the block's keys.
+      in_channels: Number of input channels of the block.
+      hidden_channels: Number of output channels of its first convolution.
+      out_channels: Number of output channels of the block.
+      shortcut: Whether its shortcut has a convolution.
+      attention: Whether an attention layer follows the block.
+      resample: Whether the block changes the height and width, or None if the checkpoint does not
+        show it.
     """
 
     place: str
@@ -37,17 +40,27 @@ class FoundBlock:
 
 @dataclasses.dataclass(frozen=True)
 class Structure:
-    """The trunk of one network of a checkpoint: "biggan" or "biggan_deep", and its blocks."""
+    """Residual blocks of one network of a checkpoint.
+
+    Attributes:
+      variant: "biggan" or "biggan_deep".
+      blocks: The blocks, from the network's input to its output.
+    """
 
     variant: str
     blocks: tuple[FoundBlock, ...]
 
 
 def shape_of(shapes: Shapes, key: str, rank: int) -> tuple[int, ...]:
-    """The shape of a tensor.
+    """Returns the shape of a tensor.
+
+    Args:
+      shapes: Shape of each tensor by key.
+      key: Key of the tensor.
+      rank: Number of axes that it must have.
 
     Raises:
-      ConversionError: it is missing, or has another number of axes.
+      ConversionError: The tensor is missing, or has another number of axes.
     """
     if key not in shapes:
         raise ConversionError(f"A checkpoint must hold every tensor; missing: {key}.")
@@ -57,10 +70,15 @@ def shape_of(shapes: Shapes, key: str, rank: int) -> tuple[int, ...]:
 
 
 def find_structure(shapes: Shapes, tables: Tables) -> Structure:
-    """The blocks of a network in the order of its keys' numbers.
+    """Returns the residual blocks of a network, in the order of the numbers in their keys.
+
+    Args:
+      shapes: Shape of each tensor by key.
+      tables: Names of the code base.
 
     Raises:
-      ConversionError: there are none, or one does not take what the one before gives.
+      ConversionError: There are no blocks, or the input channels of a block differ from the output
+        channels of the block before it.
     """
     deep_key = tables.key("block", "conv_4")
     blocks, deep = [], None

@@ -1,8 +1,9 @@
-"""Tables of PyTorch-StudioGAN's BigGAN and BigGAN-deep (its `big_resnet_deep_legacy`).
+"""Tables for PyTorch-StudioGAN's BigGAN and BigGAN-deep (its `big_resnet_deep_legacy`).
 
-Attention layers take an index of their own among the blocks; [y, z] and channel-major, as
-BigGAN-PyTorch. The keys are those that `spectral_norm_styles` makes. Its discriminators' ReLUs work
-in place, so that shortcuts see rectified features.
+Attention layers are numbered together with the blocks. Like BigGAN-PyTorch, StudioGAN concatenates
+[y, z] (class embedding and latent vector) and stores the first feature map channels first. The keys
+are those after `spectral_norm_styles` renamed them. StudioGAN's discriminators have in-place ReLUs,
+so their shortcuts see features after the ReLU.
 """
 
 from __future__ import annotations
@@ -55,14 +56,14 @@ def _block_rows(model) -> list[Row]:
 
 
 def generator_rules(generator) -> list[Rule]:
-    """Rules from a generator's `state_dict`."""
+    """Returns the rules that make a generator from the tensors of its `state_dict`."""
     rows = [*GENERATOR, *_block_rows(generator)]
     transforms = generator_layout(generator).transforms()
     return expand(rows, KINDS, transforms, variables_by_path(generator))
 
 
 def discriminator_rules(discriminator) -> list[Rule]:
-    """Rules from a discriminator's `state_dict`."""
+    """Returns the rules that make a discriminator from the tensors of its `state_dict`."""
     rows = [*DISCRIMINATOR, *_block_rows(discriminator)]
     transforms = DISCRIMINATOR_LAYOUT.transforms()
     return expand(rows, KINDS, transforms, variables_by_path(discriminator))

@@ -1,8 +1,9 @@
-"""DeepMind's TF-Hub modules under the names of pytorch-pretrained-BigGAN, whose tables then hold.
+"""Renames the variables of DeepMind's TF-Hub modules to the keys of pytorch-pretrained-BigGAN.
 
-That package is a port of the BigGAN-deep modules, layer by layer, and the BigGAN modules have the
-same habits: [z, y], channel-minor. Kernels turn to PyTorch's axes, and u0 becomes the (u, v) of one
-step with the modules' arithmetic, in which a vector x is scaled by rsqrt(sum x^2 + 1e-4).
+The tables of `huggingface` then apply. pytorch-pretrained-BigGAN is a port of the BigGAN-deep
+modules, layer by layer. The BigGAN modules have the same layout: [z, y], first feature map channels
+last. Kernels are transposed to PyTorch's order of axes. Each vector u0 is replaced by the (u, v) of
+one step of power iteration, in which the modules scale a vector x by rsqrt(sum x^2 + 1e-4).
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ _K = r"(?:_(?P<k>\d+))?"
 _BLOCK = rf"^Generator/GBlock{_INDEX}/"
 _PARTS = {"gamma": "scale", "beta": "offset", "scale": "scale", "offset": "offset"}
 
-# (pattern of a variable, what the layer is called there); {layer} is the block's place.
+# (Pattern of a variable's name, key of its layer in the port). {layer} and {attention} are replaced
+# by the prefixes of the block and of the attention layer.
 LAYERS = (
     (rf"^Generator/(?:GenZ|G_Z)/G_linear/{_LAYER}", "generator.gen_z"),
     (rf"{_BLOCK}conv(?P<k>\d|_sc)/{_LAYER}", "{layer}.conv_{k}"),
@@ -40,7 +42,7 @@ LAYERS = (
     ),
     (rf"^Generator/(?:conv_to_rgb|conv_2d)/{_LAYER}", "generator.conv_to_rgb"),
 )
-# (pattern of a variable, the whole key).
+# (Pattern of a variable's name, its complete key in the port).
 SINGLE = (
     (r"^Generator/attention/gamma$", "{attention}.gamma"),
     (r"^Generator/(?:ScaledCrossReplicaBN|BatchNorm)/(?:gamma|scale)$", "generator.bn.weight"),
@@ -57,15 +59,16 @@ IGNORED = {
 }
 _STACK = re.compile(r"^(?:.*/)?stack_(\d+)$")
 MOMENTS = ("running_means", "running_vars")
-# Of ten stacks two norms own four: mean and variance of each.
+# A BigGAN-deep module has ten stack operations for every two batch norms. These four of the ten
+# hold the mean and variance of each.
 _STACKS_OF_NORMS = (1, 3, 6, 8)
 
 
 def averages(variables: Tensors) -> tuple[Tensors, int]:
-    """The moving average of every variable that has one, under the variable's own name.
+    """Replaces each variable by its moving average, if the module stores one.
 
     Returns:
-      The variables; and how many raw values the averages replaced.
+      A tuple: the variables by their own names, and the number of variables that were replaced.
     """
     entries, replaced = {}, 0
     for name, entry in variables.entries.items():
@@ -79,15 +82,15 @@ def averages(variables: Tensors) -> tuple[Tensors, int]:
 
 
 def with_port_names(variables: Tensors, attention_block: int | None = None) -> Tensors:
-    """A module's variables as the tensors of the PyTorch port.
+    """Converts a module's variables to the keys and layouts of the PyTorch port.
 
     Args:
-      variables: what `averages` returns.
-      attention_block: the block, from 0, that attention follows; by default it is found from the
-        width of the attention layer.
+      variables: Variables that `averages` returned.
+      attention_block: Index, from 0, of the block that the attention layer follows. None finds it
+        from the width of the attention layer.
 
     Raises:
-      ValueError: the width does not say it.
+      ValueError: Several blocks, or none, have the width of the attention layer.
     """
     after = _attention_block(variables) if attention_block is None else attention_block
     entries = {}
@@ -112,7 +115,7 @@ def _renamed(variables, name, entry, after) -> Mapping[str, StoredTensor]:
             moment = {"mean": "running_means", "var": "running_vars"}[match["moment"]]
             shape = (1, int(np.prod(entry.shape)))
             return {f"{_key(target, match, after)}.{moment}": _shaped(entry, shape)}
-    return {name: entry}  # left over; the conversion will name it
+    return {name: entry}  # Unknown. The conversion will report it as left over.
 
 
 def _layer_part(part, variables, name, key) -> Mapping[str, StoredTensor]:
@@ -144,7 +147,7 @@ def _attention_block(variables: Tensors) -> int | None:
     outputs = []
     while (name := f"{_scope(len(outputs))}/{last}/w") in shapes:
         outputs.append(shapes[name][3])
-    # Attention ends a resolution: in BigGAN-deep every other block.
+    # Attention follows the last block of a resolution. BigGAN-deep has two blocks per resolution.
     step = 2 if last == "conv3" else 1
     found = [i for i, out in enumerate(outputs) if out == width and (i + 1) % step == 0]
     checks.require(
@@ -165,7 +168,10 @@ def _derived(entry: StoredTensor, shape, change: Callable) -> StoredTensor:
 
 
 def _turned(entry: StoredTensor) -> StoredTensor:
-    """TensorFlow's [h, w, in, out] or [in, out] as PyTorch's [out, in, h, w] or [out, in]."""
+    """Transposes a kernel from TensorFlow's to PyTorch's order of axes.
+
+    [height, width, in, out] becomes [out, in, height, width], and [in, out] becomes [out, in].
+    """
     axes = (3, 2, 0, 1) if len(entry.shape) == 4 else (1, 0)
     shape = tuple(entry.shape[axis] for axis in axes)
     return _derived(entry, shape, lambda array: np.transpose(array, axes))
@@ -195,21 +201,21 @@ def _vectors(variables, name, key) -> Mapping[str, StoredTensor]:
 
 def _step(variables, kernel, u0, part):
     weight = variables[kernel]
-    # Rows in the order of PyTorch's axes: the vectors go with the turned kernel.
+    # Rows in the order of PyTorch's axes, so that the vectors fit the transposed kernel.
     axes = (2, 0, 1, 3) if weight.ndim == 4 else (0, 1)
     u, v = hub_step(np.transpose(weight, axes).reshape(-1, weight.shape[-1]), variables[u0])
     return {"weight_u": u, "weight_v": v}[part]
 
 
 def hub_step(matrix: np.ndarray, u0: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One step of power iteration as the modules take it.
+    """Computes one step of power iteration with the arithmetic of the TF-Hub modules.
 
     Args:
-      matrix: kernel [inputs, outputs].
-      u0: stored vector of `outputs` elements.
+      matrix: Kernel [inputs, outputs].
+      u0: Stored vector with `outputs` elements.
 
     Returns:
-      u [outputs] and v [inputs]; sigma is v matrix u.
+      Vectors u [outputs] and v [inputs]. Sigma is v @ matrix @ u.
     """
     v = _scaled(matrix @ np.ravel(u0))
     return _scaled(v @ matrix), v
@@ -220,7 +226,7 @@ def _scaled(x):
 
 
 def accumulation_counts(variables: Tensors) -> str:
-    """How many batches the statistics of a BigGAN module say that they hold, as a text."""
+    """Returns the numbers of batches in a BigGAN module's accumulation counters, as text."""
     counts = sorted(
         {float(np.ravel(variables[n])[0]) for n in variables if n.endswith("/accumulation_counter")}
     )
@@ -230,16 +236,20 @@ def accumulation_counts(variables: Tensors) -> str:
 
 
 def statistics_of_truncations(graph: Graph, tensors: Tensors) -> Tensors:
-    """The tables of statistics that a BigGAN-deep module keeps as constants of its graph.
+    """Returns the tables of batch-norm statistics of a BigGAN-deep module.
 
-    They are stacks of one row a truncation, numbered in the order of the layers.
+    The module stores them as constants of its graph: stack operations with one row for each
+    truncation, numbered in the order of the layers.
 
     Args:
-      graph: the module's.
-      tensors: what `with_port_names` returns.
+      graph: Graph of the module.
+      tensors: Tensors that `with_port_names` returned.
+
+    Returns:
+      Tables [rows, channels] by their keys in the port.
 
     Raises:
-      ValueError: the graph has too few stacks, or they are no constants.
+      ValueError: The graph has too few stack operations, or they are not constant.
     """
     norms = [key.removesuffix(".scale.weight_orig") for key in tensors]
     norms = [key for key in norms if re.fullmatch(r"generator\.layers\.\d+\.bn_\d", key)]
