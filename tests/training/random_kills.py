@@ -205,7 +205,7 @@ class Trial:
         process = forked(lambda: train(self._run, self._shared), log)
         place = self._wait_and_kill(process)
         text = log.read_text()
-        began = int((re.search(r"Going on from iteration (\d+)", text) or [0, 0])[1])
+        began = int((re.search(r"Resuming from iteration (\d+)", text) or [0, 0])[1])
         assert began == self._expected, (began, self._expected, text)
         facts = answer_of(lambda: facts_of(self._run), self._folder / "answer.json")
         self._compare(facts)

@@ -329,7 +329,7 @@ def test_five_digits_and_a_new_class_and_on_after_an_interruption(
     digits_run.rename(digits_run.with_name("moved"))
     assert train(TrainConfig.from_flat({**flat, "num_iterations": 3}), str(path))
     digits_run.with_name("moved").rename(digits_run)
-    assert "Going on from iteration 2" in capsys.readouterr().out
+    assert "Resuming from iteration 2" in capsys.readouterr().out
     check_frozen(at_two, restore_network(str(path), "discriminator"), blocks=2)
     assert [line["iteration"] for line in read_metrics(str(path))] == [1, 2, 3]
     for changed, message in (
@@ -381,10 +381,10 @@ def test_a_run_that_ended_before_its_first_checkpoint_starts_from_the_source_aga
         (dict(class_map="blot=0", freeze_d_blocks=5), r"`freeze_d_blocks`.* from 0 to 4"),
         (
             dict(class_map="*=0", init_optimizers=True),
-            r"A run.s optimisers go on in the run itself",
+            r"`init_optimizers` needs a converted model; to continue a run",
         ),
         (dict(init_from=None, init_optimizers=True), r"`init_optimizers` need `init_from`"),
-        (dict(init_from=None, freeze_d_blocks=1), r"begins with a new one.*init_from=None"),
+        (dict(init_from=None, freeze_d_blocks=1), r"starts with a new one.*init_from=None"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_written(

@@ -158,8 +158,8 @@ def test_a_stop_starts_nothing_and_the_same_command_makes_it_up(tmp_path, quick,
     assert not train(settings, str(run))
     out, err = capfd.readouterr()
     assert err.count("Stopping after this iteration.") == 1
-    assert "Scores of iteration 4 wait until the run goes on." in out
-    assert "Stopped; the same command goes on at iteration 4." in out
+    assert "Scores of iteration 4 wait until the run resumes." in out
+    assert "Stopped; the same command resumes at iteration 4." in out
     assert sorted(path.name for path in sheets.iterdir()) == ["iteration-0000004.png", "reals.png"]
     reals = (sheets / "reals.png").stat().st_mtime_ns
     (sheets / "iteration-0000004.png").unlink()  # as if it had been left out as well

@@ -91,7 +91,7 @@ def test_scores_of_a_run_and_its_best_checkpoints(finished):
 def test_a_finished_run_is_only_told_so(finished, capsys):
     before = (finished / "metrics.jsonl").read_bytes()
     assert train(config(**EVALUATED), str(finished))
-    assert "Going on from iteration 4" in capsys.readouterr().out
+    assert "Resuming from iteration 4" in capsys.readouterr().out
     assert (finished / "metrics.jsonl").read_bytes() == before
 
 

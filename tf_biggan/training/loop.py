@@ -177,7 +177,7 @@ class _Run:
         self._iteration = self._checkpoints.restore(self._say)
         require_same_iteration(strategy, self._iteration, run_dir)
         if self._iteration:
-            self._say(f"Going on from iteration {self._iteration}.")
+            self._say(f"Resuming from iteration {self._iteration}.")
         names = complete_names(source.class_names, config.model.num_classes)
         self._sheets = SampleSheets(state.average, run_dir, names, settings.seed)
         self._sampled, self._scored = self._done_before(run_dir)
@@ -262,7 +262,7 @@ class _Run:
         else:
             done = self._stop.run_unless_asked(work)
         if not done:
-            self._say(f"{name} of iteration {self._iteration} wait until the run goes on.")
+            self._say(f"{name} of iteration {self._iteration} wait until the run resumes.")
         return done
 
     def _call(self):
@@ -395,7 +395,7 @@ class _Run:
         if self._writes:
             self._log.close()
             self._events.close()
-        state = "Complete" if complete else "Stopped; the same command goes on"
+        state = "Complete" if complete else "Stopped; the same command resumes"
         self._say(f"{state} at iteration {self._iteration}. Checkpoint: {path}")
 
     def _say(self, text):

@@ -47,7 +47,7 @@ def data_of_run(
     checks.require(
         difference is None or config.data.changed_data,
         f"cannot resume {run_dir}: its data have changed: {difference}. Use the data that it began"
-        f" with, --changed_data to go on with these, {ANOTHER_RUN}",
+        f" with, --changed_data to continue with these, {ANOTHER_RUN}",
         dataset=source.name,
     )
     if difference is not None:

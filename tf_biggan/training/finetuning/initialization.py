@@ -75,7 +75,7 @@ class Initialization:
         if self.source.discriminator is None:
             lines.append("Discriminator: new, since the source has none")
         if self.source.slots:
-            lines.append("Optimisers: go on from the source's")
+            lines.append("Optimisers: continued from the source")
         if note := self.source.description.get("provenance", {}).get("licence_note"):
             lines.append(f"Licence note of the source: {note}")
         if self.by_index:
@@ -117,7 +117,7 @@ def begin(
     path, map_text = config.run.init_from, config.run.class_map
     checks.require(
         path is not None or (map_text is None and not config.run.init_optimizers),
-        "`class_map` and `init_optimizers` need `init_from`, the model that they are about",
+        "`class_map` and `init_optimizers` need `init_from`, the folder of the source model",
         class_map=map_text,
         init_optimizers=config.run.init_optimizers,
     )
@@ -135,8 +135,8 @@ def begin(
     _require_trained_blocks(config, source.discriminator)
     checks.require(
         source.raw_generator is None or config.step.ema_start == 0,
-        "the source's moving average goes on at once, for which `ema_start` must be 0; before it"
-        " the average would become a copy of the raw generator",
+        "`init_optimizers` continues the source's moving average, so `ema_start` must be 0; before"
+        " `ema_start` the average would be a copy of the raw generator",
         ema_start=config.step.ema_start,
     )
     config = dataclasses.replace(config, model=with_settings(config.model, source))
@@ -161,7 +161,7 @@ def _lookup(class_names, num_classes) -> ClassLookup:
 def _require_trained_blocks(config, discriminator):
     checks.require(
         discriminator is not None or config.step.freeze_d_blocks == 0,
-        "only a trained discriminator can be frozen, and this run begins with a new one",
+        "`freeze_d_blocks` needs a trained discriminator, and this run starts with a new one",
         freeze_d_blocks=config.step.freeze_d_blocks,
         init_from=config.run.init_from,
     )
@@ -171,6 +171,6 @@ def _require_same_classes(config, initialization):
     same = tuple((i,) for i in range(initialization.source.generator.config["num_classes"]))
     checks.require(
         not config.run.init_optimizers or initialization.sources == same,
-        "optimisers go on only with the source's classes in the source's order",
+        "`init_optimizers` needs the source's classes in the source's order",
         classes=list(initialization.class_names.items())[:MAX_SHOWN],
     )

@@ -75,7 +75,8 @@ def read_source_model(path: str, with_optimizers: bool = False) -> SourceModel:
         if is_run(path):
             checks.require(
                 not with_optimizers,
-                "a run's optimisers go on in the run itself: the same run_dir, more iterations",
+                "`init_optimizers` needs a converted model; to continue a run, train again with its"
+                " --run_dir and a larger --num_iterations",
                 init_from=path,
             )
             return _of_run(path)
@@ -119,7 +120,8 @@ def _with_optimizers(path, source) -> SourceModel:
     missing = [name for name, found in slots.items() if found is None]
     checks.require(
         not missing,
-        "optimisers go on only from a model that was converted with their files, of both networks",
+        "`init_optimizers` needs a model that was converted with the optimiser files of both"
+        " networks",
         init_from=path,
         without=missing,
     )
