@@ -1,4 +1,4 @@
-"""Our networks as BigGAN-PyTorch's state dictionaries, so that results can be checked there."""
+"""Writes networks as checkpoints of BigGAN-PyTorch, so that results can be checked with it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from tf_biggan.conversion.rules import DISCRIMINATOR_LAYOUT, Rule
 from tf_biggan.files.atomic import check_new, new_folder
 from tf_biggan.networks.network import variables_by_path
 
-# What each network's file is called there; alone, a generator is G.
+# Names of BigGAN-PyTorch's files, by network. A generator without a "raw_generator" is written as
+# both G_ema and G.
 FILES = {"generator": "G_ema", "raw_generator": "G", "discriminator": "D"}
 U, SIGMA_LOG = ".u0", ".sv0"
-# What its loader wants beside the networks: a run that has only begun.
+# BigGAN-PyTorch's loader also needs a file with the progress of the run: one that has just begun.
 PROGRESS_FILE = "state_dict.pth"
 PROGRESS = (
     ("itr", 0),
@@ -32,17 +33,18 @@ OUTPUT_VARIANCE, OUTPUT_BN_EPSILON = "output_layer.0.stored_var", 1e-5
 
 
 def state_dict(network: keras.Model, kind: str) -> dict[str, np.ndarray]:
-    """A network's variables by BigGAN-PyTorch's keys, in its layout.
+    """Returns a network's variables with the keys and layouts of BigGAN-PyTorch.
 
-    `sv0`, its log of the last training call's sigma, is 1, as before the first call.
+    `sv0`, in which BigGAN-PyTorch logs the sigma of the last training step, is 1 as in a new
+    network.
 
     Args:
-      network: one with a single row of statistics. Without spectral norm there is no "u0", as
-        with BigGAN-PyTorch's `--G_param=None`.
+      network: Network whose batch norms have one row of statistics. Without spectral norm, the
+        result has no "u0", like BigGAN-PyTorch with `--G_param=None`.
       kind: "generator", "raw_generator" or "discriminator".
 
     Raises:
-      ValueError: BigGAN-PyTorch has no such network.
+      ValueError: BigGAN-PyTorch cannot build such a network.
     """
     _check(network)
     rules = _inverse_rules(network, kind)
@@ -56,7 +58,8 @@ def state_dict(network: keras.Model, kind: str) -> dict[str, np.ndarray]:
         if key.endswith(U):
             made[key.removesuffix(U) + SIGMA_LOG] = np.ones(1, "float32")
     if kind != "discriminator":
-        # Its last batch norm has this epsilon whatever the flag says; the sum stays what it is.
+        # BigGAN-PyTorch's last batch norm always has this epsilon. The difference is added to the
+        # variance, so that variance + epsilon stays the same.
         made[OUTPUT_VARIANCE] += np.float32(network.output_bn_epsilon - OUTPUT_BN_EPSILON)
     return made
 
@@ -64,25 +67,25 @@ def state_dict(network: keras.Model, kind: str) -> dict[str, np.ndarray]:
 def write_checkpoints(
     networks: Mapping[str, keras.Model], output: str, file_format: str
 ) -> list[str]:
-    """Writes `state_dict` of every network under the names that BigGAN-PyTorch gives its files.
+    """Writes networks to a folder, with the file names of BigGAN-PyTorch.
 
     Args:
-      networks: by "generator", "raw_generator" and "discriminator".
-      output: folder; must not exist, or be empty.
+      networks: Networks by the names "generator", "raw_generator" and "discriminator".
+      output: Folder to write. It must not exist, or be empty.
       file_format: "pth" or "npz".
 
     Returns:
-      The paths of the files.
+      Paths of the networks' files.
 
     Raises:
-      ValueError: see `state_dict`; or there is something at `output`; or PyTorch is needed and not
-        installed.
+      ValueError: BigGAN-PyTorch cannot build a network, there is something at `output`, or "pth" is
+        requested and PyTorch is not installed.
     """
     check_new(output)
     save = _saver(file_format)
     dictionaries = {FILES[kind]: state_dict(network, kind) for kind, network in networks.items()}
     if "G" not in dictionaries and "G_ema" in dictionaries:
-        # Its loader wants a G beside G_ema.
+        # BigGAN-PyTorch's loader needs a G next to G_ema.
         dictionaries["G"] = dictionaries["G_ema"]
     with new_folder(output) as temporary:
         for name, tensors in dictionaries.items():

@@ -1,4 +1,4 @@
-"""The networks in a file or folder of checkpoints: which files, which code base, which tensors."""
+"""Opens a file or folder of weights and finds its networks and the code base they come from."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from tf_biggan.conversion.wrappings import (
 )
 from tf_biggan.files.json_files import read_json
 
-# Files of a folder. `role` says which network, `suffix` which of several savings.
+# File names in a folder, by code base. `role` tells the network, and `suffix` tells checkpoints
+# apart if the folder holds several.
 FOLDERS = {
     BIGGAN_PYTORCH: r"(?P<role>G_ema|G_optim|D_optim|G|D)(?:_(?P<suffix>\w+))?\.(?:pth|npz)",
     STUDIOGAN: r"model=(?P<role>G_ema|G|D)-(?P<suffix>\w+)-weights-step=(?P<step>\d+)\.pth",
@@ -33,28 +34,29 @@ PREFERRED_SUFFIXES = ("", "best")
 EXTENSIONS = (".pth", ".pt", ".ckpt", ".bin", ".npz", ".safetensors")
 MOST_FILES = 16
 RAW_GENERATOR = "raw_generator"
-# Files of optimisers, and whose they are; of a generator alone, that one's.
+# Network of each optimiser file. G_optim belongs to "generator" if there is no "raw_generator".
 OPTIMIZERS = {"G_optim": RAW_GENERATOR, "D_optim": DISCRIMINATOR}
 ALONE = {RAW_GENERATOR: GENERATOR}
 KINDS = {"G_ema": GENERATOR, "G": GENERATOR, "D": DISCRIMINATOR}
-# What may lie beside the networks in a state dictionary.
+# Tensors that may lie next to the networks in a state dictionary, with their meaning.
 BESIDE = {"data_preprocessor.*": "means and deviations of pixels"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """What an input holds.
+    """Networks that were found in a file or folder of weights.
 
     Attributes:
-      path: the input.
-      family: a name of `names.FAMILIES`.
-      networks: the tensors of "generator", "discriminator" and "raw_generator" (a generator beside
-        its moving average), those that are there.
-      files: the files that were read.
-      set_aside: sentences about what else is there and is not used.
-      settings: what lies beside the weights: a configuration, meta data.
-      optimizers: state dictionaries of optimisers by network.
-      wrappings: what was taken off a network's tensors, by network; those that were wrapped.
+      path: Path of the file or folder.
+      family: Code base, one of `rules.FAMILIES`.
+      networks: Tensors of each network found, by "generator", "discriminator" and "raw_generator".
+        If there is a "raw_generator", "generator" is its moving average.
+      files: Paths of the files that were read.
+      set_aside: Sentences about content that is not used.
+      settings: Settings stored with the weights, such as a configuration.
+      optimizers: State dictionaries of optimisers, by network.
+      wrappings: What was removed from the keys of a network's tensors, by network. Networks whose
+        keys were not changed are left out.
     """
 
     path: str
@@ -68,17 +70,19 @@ class Source:
 
 
 def open_source(path: str, family: str | None = None, suffix: str | None = None) -> Source:
-    """The networks at a path; values are not read yet.
+    """Finds the networks in a file or folder. The values of tensors are not read yet.
 
     Args:
-      path: a file, a folder of BigGAN-PyTorch's or StudioGAN's files, a folder with one generator
-        and one discriminator at most, or the folder of a TF-Hub module.
-      family: a name of `names.FAMILIES`; None to find it from the keys.
-      suffix: which of several savings in a folder, such as "best0".
+      path: A file, a folder with files of BigGAN-PyTorch or StudioGAN, a folder with at most one
+        generator and one discriminator, or the folder of a TF-Hub module.
+      family: Expected code base, one of `rules.FAMILIES`. None accepts all. The code base is always
+        detected from the keys.
+      suffix: Suffix of the checkpoint to open if a folder holds several, such as "best0".
 
     Raises:
-      ValueError: it is none of these, it is of another family, or there are several to choose from.
-      OSError: it cannot be read.
+      ValueError: The path holds no known networks, they are from another code base, or the path
+        holds several checkpoints and none is chosen.
+      OSError: A file cannot be read.
     """
     checks.require_existing("input", path, "a file or folder of weights")
     checks.require(
@@ -130,6 +134,7 @@ def _folder(path, suffix):
 
 
 def _of_one_suffix(path, matches, suffix):
+    """Returns the newest file of each network for the chosen suffix, by role."""
     suffixes = sorted({match["suffix"] or "" for match in matches})
     wanted = suffix
     if wanted is None:
@@ -152,6 +157,7 @@ def _of_one_suffix(path, matches, suffix):
 
 
 def _savings(path, by_role):
+    """Returns the source for one checkpoint of BigGAN-PyTorch or StudioGAN, given its files."""
     optimizers = {
         network: read_everything(by_role[role])
         for role, network in OPTIMIZERS.items()
@@ -180,7 +186,7 @@ def _savings(path, by_role):
 
 
 def _only(file, kind) -> Network:
-    """The network of that kind in a file that is named after it."""
+    """Returns the only network of a kind in a file, such as the generator in G.pth."""
     contents = read_everything(file)
     networks, _ = _networks(file, contents)
     of_kind = [network for network in networks if network.kind == kind]
@@ -209,7 +215,7 @@ def _file(path):
 
 
 def _several(path, names):
-    """A folder with a file for each network, of other names than the code bases give."""
+    """Returns the source for a folder with several files that have no known names."""
     files, networks, aside = {}, [], []
     for name in names:
         contents = read_everything(os.path.join(path, name))
@@ -241,7 +247,11 @@ def _networks(path, contents) -> tuple[list[Network], list[str]]:
 
 
 def _chosen(path, networks) -> tuple[dict[str, Network], list[str]]:
-    """A generator, or its moving average, and a discriminator; and what is left aside."""
+    """Chooses one generator and one discriminator, preferring moving averages.
+
+    Returns:
+      A tuple: the chosen networks by kind, and sentences about the networks that are not used.
+    """
     chosen, aside = {}, []
     for kind in (GENERATOR, DISCRIMINATOR):
         raw, averaged = (

@@ -1,9 +1,9 @@
-"""Finds the networks in a file's contents, whatever they are wrapped in.
+"""Finds the networks in the contents of a file, however they are nested or prefixed.
 
-Training code saves the same weights in many forms: a plain state dictionary, one inside other
-dictionaries ({"state_dict": {"G_ema": ...}}), keys behind an attribute ("generator.", "model.") or
-behind a wrapper of PyTorch's ("module.", "_orig_mod."). A network is recognised by the keys that
-only its code base has, so everything before such a key is wrapping.
+Training code saves the same weights in many forms. The state dictionary may be inside other
+dictionaries, such as {"state_dict": {"G_ema": ...}}. Its keys may have a prefix of an attribute
+("generator.", "model.") or of a PyTorch wrapper ("module.", "_orig_mod."). A network is recognised
+by keys that only its code base uses, and everything before such a key is removed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tf_biggan.conversion.rules import (
 )
 
 GENERATOR, DISCRIMINATOR = "generator", "discriminator"
-# Keys that only one code base has, in either network, behind any attributes.
+# Any prefix of attributes, and after it keys that only one code base uses, in both networks.
 PREFIX = r"^(?P<prefix>(?:\w+\.)*?)"
 MARKERS = {
     BIGGAN_PYTORCH: PREFIX + r"blocks\.\d+\.\d+\.conv1\.",
@@ -33,24 +33,28 @@ MARKERS = {
     STUDIOGAN: PREFIX + r"blocks\.\d+\.\d+\.conv2d1\.",
 }
 IS_GENERATOR = r"\.gain\.|^generator\."
-# Names that say that weights are moving averages.
+# Names by which weights are recognised as moving averages.
 AVERAGED = r"(?<![a-z])(ema|avg|averaged?|shadow)(?![a-z])"
-# What moving averages count in tensors beside the weights.
+# Tensors in which implementations of moving averages count their updates.
 COUNTERS = ("steps", "step", "n_averaged", "initted", "num_updates")
+# Number of nested dictionaries that are searched.
 DEEPEST = 4
+ACCEPTED = f"the weights of a generator or a discriminator of {', '.join(FAMILIES)}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """One network of a file.
+    """A network that was found in a file.
 
     Attributes:
-      family: a name of `names.FAMILIES`.
+      family: Code base, one of `rules.FAMILIES`.
       kind: "generator" or "discriminator".
-      tensors: by key, without the wrapping.
-      entry: names of the dictionaries that hold it, joined with "/"; "" for the file itself.
-      prefix: what stands before every key, such as "generator.".
-      wrappers: parts of keys that were dropped, such as "_orig_mod.".
+      tensors: Tensors by key, without prefixes.
+      entry: Names of the nested dictionaries that hold the network, joined with "/". "" for the
+        outermost dictionary.
+      prefix: Prefix that was removed from every key, such as "generator.".
+      wrappers: Parts that PyTorch wrappers had added to keys and that were removed, such as
+        "_orig_mod.".
     """
 
     family: str
@@ -62,18 +66,18 @@ class Network:
 
     @property
     def averaged(self) -> bool:
-        """Whether its place says that it is a moving average."""
+        """Whether the names around the network say that it is a moving average."""
         return bool(re.search(AVERAGED, f"{self.entry} {self.prefix}".lower().replace("_", " ")))
 
     @property
     def place(self) -> str:
-        """Where it lies in its file, for the reader; "" if it is the whole file."""
+        """Place of the network in its file, as text for the user. "" for the whole file."""
         keys = f"{self.prefix}*" if self.prefix else ""
         return "/".join(part for part in (self.entry, keys) if part)
 
     @property
     def wrapping(self) -> str:
-        """What was taken off, for the reader; "" if nothing was."""
+        """What was removed from the keys, as text for the user. "" if nothing was removed."""
         parts = [f"taken from {self.place}"] if self.place else []
         if self.wrappers:
             parts.append(f"{' and '.join(self.wrappers)} dropped from its keys")
@@ -81,14 +85,14 @@ class Network:
 
 
 def find_networks(contents: Mapping[Any, Any]) -> tuple[list[Network], list[str]]:
-    """The networks of a file, and what lies beside their tensors.
+    """Finds the networks in the contents of a file.
 
     Args:
-      contents: plain values, dictionaries and `StoredTensor`s, as a reader gives them.
+      contents: Contents of the file: plain values, dictionaries and `StoredTensor`s.
 
     Returns:
-      The networks in the order of the file; and groups of other tensors in the dictionaries that
-      hold networks, such as "data_preprocessor.*".
+      A tuple: the networks in the order of the file, and the names of other tensors that lie in the
+      same dictionaries, such as "data_preprocessor.*".
     """
     networks, beside = [], []
     for entry, tensors in _state_dictionaries(contents):
@@ -113,7 +117,7 @@ def find_networks(contents: Mapping[Any, Any]) -> tuple[list[Network], list[str]
 
 
 def _state_dictionaries(contents, entry="", depth=0) -> Iterator[tuple[str, dict]]:
-    """Every dictionary with tensors under names, and where it lies."""
+    """Yields each nested dictionary that holds named tensors, with its place in the file."""
     tensors = {
         key: value
         for key, value in contents.items()
@@ -138,7 +142,7 @@ def _families_by_prefix(keys) -> dict[str, str]:
 
 
 def _grouped(keys, prefixes) -> dict[str | None, list[str]]:
-    """The keys of every prefix, the longest that fits; those of none under None."""
+    """Groups keys by their longest matching prefix. Keys without a prefix are under None."""
     groups = {prefix: [] for prefix in (*prefixes, None)}
     longest_first = sorted(prefixes, key=len, reverse=True)
     for old, new in keys.items():
@@ -162,10 +166,10 @@ def _is_generator(tensors) -> bool:
 
 
 def describe_contents(contents: Mapping[Any, Any]) -> str:
-    """One clause for the reader: what a file without a network holds.
+    """Returns a text for error messages that says what a file without a network holds.
 
     Args:
-      contents: as for `find_networks`.
+      contents: Contents of the file, as for `find_networks`.
     """
     if _is_optimizer(contents):
         return f"the state of an optimiser of {_count_parameters(contents)} parameters"
@@ -204,6 +208,3 @@ def _count_parameters(state) -> int:
 
 def _examples(names) -> str:
     return ", ".join(map(str, list(names)[:3])) or "none"
-
-
-ACCEPTED = f"the weights of a generator or a discriminator of {', '.join(FAMILIES)}"

@@ -1,4 +1,4 @@
-"""Tensors from files of any accepted format, by key, each read when it is asked for."""
+"""Reads tensors from PyTorch, NumPy and safetensors files, each when it is first accessed."""
 
 from tf_biggan.conversion.readers.files import read_everything, read_tensors
 

@@ -1,4 +1,4 @@
-"""NumPy's archives (.npz) and safetensors files."""
+"""Reads tensors from NumPy archives (.npz) and safetensors files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tf_biggan.files import npz_files
 from tf_biggan.files.safetensors_files import open_safetensors
 
 NUMBERS = "biuf"
-# What a safetensors file calls the types that it may hold.
+# NumPy dtypes by their names in safetensors files.
 SAFETENSORS_TYPES = {
     "F64": "float64",
     "F32": "float32",
@@ -28,10 +28,10 @@ SAFETENSORS_TYPES = {
 
 
 def read_npz(path: str) -> Tensors:
-    """The arrays of an archive that `numpy.savez` wrote.
+    """Returns the arrays of an archive that `numpy.savez` wrote.
 
     Raises:
-      ValueError: it is damaged, or holds anything but arrays of numbers.
+      ValueError: The archive is damaged, or holds something other than arrays of numbers.
     """
     arrays = npz_files.open_npz(path)
     others = sorted(name for name, array in arrays.items() if array.dtype.kind not in NUMBERS)
@@ -52,10 +52,10 @@ def _npy(array):
 
 
 def read_safetensors(path: str) -> Tensors:
-    """The tensors of a safetensors file.
+    """Returns the tensors of a safetensors file.
 
     Raises:
-      ValueError: it is damaged, or holds a type that is not known here.
+      ValueError: The file is damaged, or holds a tensor of an unknown type.
     """
     with open_safetensors(path) as stored:
         slices = {key: stored.get_slice(key) for key in stored.keys()}
@@ -83,7 +83,11 @@ def _safetensor(path, key, kind):
 
 
 def _bfloat16(path, key):
-    """NumPy has no such type, so the library does not read it: a length, a JSON header, bytes."""
+    """Reads a bfloat16 tensor from a safetensors file as float32.
+
+    The safetensors library cannot read it, because NumPy has no bfloat16. A file consists of the
+    length of its header, a JSON header and the bytes of the tensors.
+    """
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
         entry = json.loads(file.read(length))[key]

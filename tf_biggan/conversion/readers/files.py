@@ -1,4 +1,4 @@
-"""One entry for every format of file; the content says which it is, not the name."""
+"""Reads files of weights in any supported format, which is detected from the file's content."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from tf_biggan.files.archives import Archive
 from tf_biggan.files.npz_files import NPY
 
 FORMATS = ".pth, .pt, .bin (PyTorch), .npz or .safetensors"
-# Where training frameworks keep the weights beside other things.
+# Keys under which training frameworks store the weights in a checkpoint.
 WEIGHTS_ENTRIES = ("state_dict", "model", "model_state_dict")
-# Parts of keys that DataParallel and torch.compile add, and no network has.
+# Parts of keys that DataParallel and torch.compile add. The networks themselves have no such keys.
 WRAPPERS = ("module", "_orig_mod")
 
 
 def read_tensors(path: str) -> Tensors:
-    """Returns the tensors of a file by key; each is read when it is asked for.
+    """Returns the tensors of a file by key. Each tensor is read when it is accessed.
 
-    A mapping below "state_dict" is taken as the weights. What DataParallel and torch.compile add
-    to the keys is dropped.
+    If the file has an entry such as "state_dict", its tensors are returned. Prefixes that
+    DataParallel and torch.compile add to keys are removed.
 
     Raises:
-      ValueError: the file is damaged, of an unknown format, or holds what is no tensor.
-      OSError: it cannot be read.
+      ValueError: The file is damaged, has an unknown format, or holds tensors without names.
+      OSError: The file cannot be read.
     """
     contents = read_everything(path)
     entries = (contents.get(name) for name in WEIGHTS_ENTRIES)
@@ -41,11 +41,11 @@ def read_tensors(path: str) -> Tensors:
 
 
 def read_everything(path: str) -> Mapping[Any, Any]:
-    """Returns what a file holds: dictionaries, lists, plain values, and `StoredTensor`s.
+    """Returns the contents of a file: dictionaries, lists, plain values and `StoredTensor`s.
 
     Raises:
-      ValueError: the file is damaged, of an unknown format, or holds no dictionary.
-      OSError: it cannot be read.
+      ValueError: The file is damaged, has an unknown format, or its content is not a dictionary.
+      OSError: The file cannot be read.
     """
     checks.require(os.path.isfile(path), f"an input must be a file: {FORMATS}", path=path)
     kind = _kind(path)
@@ -64,9 +64,13 @@ def read_everything(path: str) -> Mapping[Any, Any]:
 
 
 def without_wrappers(keys: Iterable[str]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Returns each key without what DataParallel and torch.compile add, and what was dropped.
+    """Removes the parts that DataParallel and torch.compile add to keys.
 
-    Keys that would become equal stay as they are: the wrapper then tells two networks apart.
+    If two keys would become equal, nothing is removed, because the parts then tell two networks
+    apart.
+
+    Returns:
+      A tuple: the shortened key of each key, and the parts that were removed.
     """
     parts = {key: key.split(".") for key in keys}
     found = [name for name in WRAPPERS if any(name in one for one in parts.values())]

@@ -1,7 +1,8 @@
-"""PyTorch's files (.pth, .pt, .bin), zipped and older ones, read without PyTorch.
+"""Reads PyTorch files (.pth, .pt, .bin) without PyTorch and without executing any of their code.
 
-Both forms hold a pickle that names storages, and the storages' bytes. Since PyTorch 1.6 they are
-entries of a zip archive; before, one file: four pickles, then each storage after its size.
+A file holds a pickle that refers to storages (one-dimensional arrays) and the bytes of the
+storages. Since PyTorch 1.6, these are entries of a zip archive. Older files hold four pickles in
+sequence, followed by the size and the bytes of each storage.
 """
 
 from __future__ import annotations
@@ -40,7 +41,14 @@ LONGEST_REASON = 400
 
 @dataclasses.dataclass(frozen=True)
 class Storage:
-    """A one-dimensional array in the file; `read_bytes` reads all of it."""
+    """A one-dimensional array in a PyTorch file, to which tensors refer.
+
+    Attributes:
+      dtype: Name of the NumPy dtype, or "bfloat16".
+      size: Number of elements.
+      byte_order: "<" for little-endian, ">" for big-endian.
+      read_bytes: Function that reads the bytes of the whole array.
+    """
 
     dtype: str
     size: int
@@ -49,17 +57,17 @@ class Storage:
 
     @property
     def element(self) -> np.dtype:
-        """The stored element; bfloat16 as its bits."""
+        """NumPy dtype of the stored elements. bfloat16 is read as the uint16 of its bits."""
         name = "uint16" if self.dtype == "bfloat16" else self.dtype
         return np.dtype(name).newbyteorder(self.byte_order)
 
     @property
     def num_bytes(self) -> int:
-        """Length in the file."""
+        """Number of bytes in the file."""
         return self.size * self.element.itemsize
 
     def read(self) -> np.ndarray:
-        """The array in native byte order."""
+        """Reads the array, in native byte order. float16 and bfloat16 become float32."""
         data = self.read_bytes()
         if len(data) != self.num_bytes:
             raise ValueError(
@@ -72,11 +80,14 @@ class Storage:
 
 
 class Storages:
-    """The storages that a pickle names, by their keys.
+    """Collects the storages to which a pickle refers, and makes tensors from them.
 
     Args:
-      path: of the file.
-      make: called as make(dtype, key, size) for a storage that is named for the first time.
+      path: Path of the file.
+      make: Function make(dtype, key, size) that returns the `Storage` for a new key.
+
+    Attributes:
+      by_key: The storages by key.
     """
 
     def __init__(self, path: str, make: Callable[[str, str, int], Storage]):
@@ -85,7 +96,7 @@ class Storages:
         self.by_key: dict[str, Storage] = {}
 
     def __call__(self, dtype: str, key: str, size: int) -> str:
-        """Takes note of a storage; returns its key."""
+        """Registers a storage and returns its key."""
         storage = self.by_key.get(key) or self._make(dtype, key, size)
         require(
             (storage.dtype, storage.size) == (dtype, size),
@@ -96,7 +107,11 @@ class Storages:
         return key
 
     def tensor(self, key: str, offset: int, shape, strides) -> StoredTensor:
-        """A view of a storage; it must lie inside, or reading it would read other memory."""
+        """Returns a tensor that is a view of a storage.
+
+        The view is checked to lie inside the storage. Otherwise, reading it would access other
+        memory of the process.
+        """
         storage = self.by_key[key]
         shape, strides = _integers(shape), _integers(strides)
         count = math.prod(shape)
@@ -121,7 +136,7 @@ class Storages:
         return np.lib.stride_tricks.as_strided(array[offset:], shape, steps, writeable=False)
 
     def _array(self, key):
-        """The array of a storage; one of several tensors is read once and kept for all."""
+        """Returns the array of a storage. If several tensors share it, it is read only once."""
         if self._views[key] == 1:
             return self.by_key[key].read()
         if key not in self._shared:
@@ -129,9 +144,13 @@ class Storages:
         return self._shared[key]
 
     def check(self, placed: Sequence[tuple[str, int]]) -> None:
-        """Refuses tensors, given as (key, bytes), that are far larger than their storages.
+        """Raises ValueError if the tensors together are far larger than the storages.
 
-        They may share what is stored; but not so that a few bytes stand for a large network.
+        Tensors may share a storage. Without this limit, a file of a few bytes could describe
+        tensors that fill the memory.
+
+        Args:
+          placed: Key and number of bytes of each tensor.
         """
         require_plausible([key for key, _ in placed], self._path)
         stored = sum(storage.num_bytes for storage in self.by_key.values())
@@ -145,13 +164,14 @@ class Storages:
 
 
 def read_contents(path: str) -> Any:
-    """What was given to `torch.save`: dictionaries, lists and plain values, with `StoredTensor`s.
+    """Returns the object that was given to `torch.save`.
 
-    Objects of no interest are `Inert`.
+    It consists of dictionaries, lists, plain values and `StoredTensor`s. Objects that a conversion
+    does not need are replaced by an `Inert` object.
 
     Raises:
-      ValueError: the file is damaged, or names anything but tensors and bookkeeping; or it would
-        take more memory than what is stored in it.
+      ValueError: The file is damaged, refers to anything but tensors and known bookkeeping, or
+        would take far more memory than its size.
     """
     try:
         with open(path, "rb") as file:
@@ -161,7 +181,7 @@ def read_contents(path: str) -> Any:
         raise ValueError(f"{str(error)[:LONGEST_REASON]} File: {path}.") from error
     except OSError:
         raise
-    except Exception as error:  # a damaged pickle raises anything
+    except Exception as error:  # A damaged pickle can raise any type of error.
         reason = f"{type(error).__name__}: {error}"[:LONGEST_REASON]
         raise ValueError(
             "A PyTorch file must be complete and of a form that torch.save writes."
@@ -253,7 +273,7 @@ def _span(path, places, key):
 
 
 def _integers(values) -> tuple[int, ...]:
-    """The axes of a tensor."""
+    """Returns the shape or strides of a tensor as integers, after checking them."""
     plain = isinstance(values, (tuple, list)) and len(values) <= input_bounds.TENSOR_AXES
     plain = plain and all(type(value) is int and abs(value) < 1 << 63 for value in values)
     require(

@@ -1,12 +1,13 @@
-"""Pickles of PyTorch's files without executing anything: what they may name is listed here.
+"""Reads the pickles in PyTorch files without executing or importing anything.
 
-A pickle is a program that may call whatever it names. The interpreter below knows the steps that
-build plain values, resolves names by these tables and never imports anything. Names of plain
-bookkeeping, which training frameworks store beside the weights, stand for one inert object: their
-arguments, state and items are thrown away. Every other name is refused.
+A pickle is a program that can call any function by name. The interpreter below only knows the
+operations that build plain values, and only the names in its tables. Training frameworks also store
+bookkeeping objects next to the weights. The names of known bookkeeping all stand for one inert
+object, whose arguments, state and items are discarded. Every other name is refused.
 
-Python's own unpickler cannot be used: a pickle of a few bytes makes it allocate gigabytes (a memo
-of any length, one list copied again and again) or compute for years (keys of nested tuples).
+Python's own unpickler cannot be used. A pickle of a few bytes can make it allocate gigabytes (a
+memo of any length, or a list that is copied repeatedly) or compute for years (keys of nested
+tuples).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from tf_biggan.checks import require
 from tf_biggan.conversion.readers.tensors import StoredTensor
 from tf_biggan.files import input_bounds
 
-# By the name of a storage's class without "Storage", or of a dtype: (name of the type, bytes).
+# NumPy names of dtypes, by the name of PyTorch's storage class without "Storage".
 DTYPES = {
     "Double": "float64",
     "Float": "float32",
@@ -36,7 +37,7 @@ DTYPES = {
     "Bool": "bool",
 }
 
-# Whole modules and single names whose objects mean nothing to a conversion.
+# Modules and names whose objects a conversion does not need.
 INERT_MODULES = ("mmengine", "mmcv", "numpy")
 ACTIVATIONS = ("ELU", "GELU", "LeakyReLU", "Mish", "PReLU", "ReLU", "ReLU6", "SELU", "SiLU", "Tanh")
 INERT_NAMES = frozenset(
@@ -50,7 +51,8 @@ INERT_NAMES = frozenset(
         ("datetime", "datetime"),
     }
 )
-# Types, and how mmengine's history of metrics names its methods: here it looks nothing up.
+# Built-in names that stand for the inert object. mmengine's history of metrics refers to methods
+# with `getattr`; here, it looks up nothing.
 INERT_BUILTINS = frozenset(
     ("bytearray", "bytes", "complex", "dict", "float", "frozenset", "getattr", "int", "list")
     + ("object", "set", "slice", "str", "tuple")
@@ -59,17 +61,17 @@ BUILTINS = ("builtins", "__builtin__")
 
 
 class Inert:
-    """Stands for every object of no interest."""
+    """Placeholder for every object that a conversion does not need."""
 
 
 INERT = Inert()
-# What stays what it is as a key of a dictionary, and is compared in an instant.
+# Types that are kept as dictionary keys, because they are quick to hash and to compare.
 KEYS = (str, bytes, bool, float, type(None), Inert)
 SMALL_INTEGER = 1 << 64
 
 
 class PickleFile(io.BufferedReader):
-    """A file in which no piece and no line is longer than a pickle may have it."""
+    """A file that raises ValueError for reads longer than a piece or a line of a pickle may be."""
 
     def read(self, size=-1):
         if size > input_bounds.PICKLE_PIECE_BYTES:
@@ -91,13 +93,13 @@ class RestrictedUnpickler:
     """Reads one pickle of plain values, dictionaries and tensors.
 
     Args:
-      file: where the pickle begins; is left where it ends.
-      storage: called as storage(dtype, key, size) for every storage that is named; returns what
-        `tensor` is given.
-      tensor: called as tensor(storage, offset, shape, strides); returns a `StoredTensor`.
+      file: File at the beginning of the pickle. After `load`, it is at the end of the pickle.
+      storage: Function storage(dtype, key, size) that is called for each reference to a storage.
+        Its result is passed to `tensor`.
+      tensor: Function tensor(storage, offset, shape, strides) that returns a `StoredTensor`.
 
     Attributes:
-      placed: key and bytes of every tensor that was put into a dictionary.
+      placed: Key and number of bytes of each tensor in a dictionary.
     """
 
     def __init__(self, file: PickleFile, storage: Callable, tensor: Callable):
@@ -117,11 +119,11 @@ class RestrictedUnpickler:
         }
 
     def load(self) -> Any:
-        """The value.
+        """Reads the pickle and returns its value.
 
         Raises:
-          ValueError: a name is not listed, or a bound is passed.
-          Exception: the pickle is damaged; which kind depends on where.
+          ValueError: The pickle refers to a name that is not known, or exceeds a limit.
+          Exception: The pickle is damaged. The type of error depends on the damage.
         """
         steps = {name: functools.partial(step, self) for name, step in STEPS.items()}
         for operation, argument, _ in pickletools.genops(self._file):
@@ -142,13 +144,13 @@ class RestrictedUnpickler:
                 f"A pickle may have {input_bounds.PICKLE_OPERATIONS} operations. Received: more."
             )
 
-    # Steps: what an operation does, given its argument.
+    # One method for each operation of a pickle, called with the operation's argument.
 
     def push(self, value):
         self._stack.append(value)
 
     def text(self, value):
-        """Pushes a text, bytes or an integer of any length, unless it is too long to matter."""
+        """Pushes a text, bytes or an integer. One that is too long is replaced by `INERT`."""
         size = sys.getsizeof(value)
         if size > input_bounds.PICKLE_KEPT_TEXT_BYTES:
             return self.push(INERT)
@@ -161,7 +163,7 @@ class RestrictedUnpickler:
         return self.push(value)
 
     def old_text(self, value):
-        """Python 2 wrote texts as bytes."""
+        """Pushes a text that Python 2 wrote as bytes."""
         self.text(value.encode("latin-1").decode("utf-8"))
 
     def mark(self, argument):
@@ -180,7 +182,7 @@ class RestrictedUnpickler:
             self._stack.pop()
 
     def take(self, count) -> tuple:
-        """The topmost values, which leave the stack."""
+        """Removes the topmost `count` values from the stack and returns them."""
         if count > len(self._stack):
             raise ValueError("A pickle must be complete.")
         items = tuple(self._stack[len(self._stack) - count :])
@@ -277,7 +279,7 @@ class RestrictedUnpickler:
         whole = isinstance(description, tuple) and len(description) > 1
         require(whole, "a storage must be described", by=type(description).__name__)
         if description[0] == "module":
-            # Before 1.6: the class of a layer, with its source code.
+            # Before PyTorch 1.6, this could also be the class of a layer with its source code.
             return self.push(description[1])
         kind, dtype, key, _, size, *view = (*description, *[None] * 5)[: max(5, len(description))]
         plain = isinstance(dtype, str) and isinstance(key, (str, int)) and isinstance(size, int)
@@ -289,7 +291,7 @@ class RestrictedUnpickler:
         return self.push(self._storage(DTYPES[dtype], str(key), size))
 
     def _fill(self, dictionary, pairs):
-        """Sets items; those whose keys are no plain values are of no interest."""
+        """Sets items of a dictionary and returns it. Items without a plain key are dropped."""
         if dictionary is INERT:
             return dictionary
         kind = type(dictionary)
@@ -301,7 +303,7 @@ class RestrictedUnpickler:
                     self.placed.append((str(key), value.num_bytes))
         return dictionary
 
-    # What names stand for.
+    # One method for each known name that a pickle calls.
 
     def _dictionary(self, items=()):
         self._count(len(items))
@@ -376,7 +378,7 @@ _push, _text, _put, _get = (
     RestrictedUnpickler.put,
     RestrictedUnpickler.get,
 )
-# What the operations of a pickle do, by their names in `pickletools`.
+# Function for each operation of a pickle, by the operation's name in `pickletools`.
 STEPS: dict[str, Callable[[RestrictedUnpickler, Any], None]] = {
     **dict.fromkeys(("PROTO", "FRAME"), _nothing),
     **dict.fromkeys(("BININT", "BININT1", "BININT2", "FLOAT", "BINFLOAT"), _push),
@@ -403,7 +405,7 @@ STEPS: dict[str, Callable[[RestrictedUnpickler, Any], None]] = {
     "DICT": RestrictedUnpickler.to_dictionary,
     "SETITEM": RestrictedUnpickler.set_item,
     "SETITEMS": RestrictedUnpickler.set_items,
-    # Sets are of no interest.
+    # A conversion does not need sets.
     "EMPTY_SET": _constant(lambda: INERT),
     "ADDITEMS": RestrictedUnpickler.appends,
     "FROZENSET": lambda machine, argument: (machine.pop_mark(), machine.push(INERT)),

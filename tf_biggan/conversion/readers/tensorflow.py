@@ -1,6 +1,6 @@
-"""Variables and constants of a TF1 SavedModel, such as a TF-Hub module, without TensorFlow 1.
+"""Reads variables and constants of a TensorFlow 1 SavedModel, such as a TF-Hub module.
 
-TensorFlow is imported inside the functions: nothing else of the readers needs it.
+TensorFlow is imported inside the functions, because the other readers do not need it.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from tf_biggan.files.protobuf_files import read_message
 GRAPH_FILE = "saved_model.pb"
 VARIABLES = os.path.join("variables", "variables")
 MODULE_PREFIX = "module/"
-# What reading a damaged checkpoint raises, beside TensorFlow's own errors.
+# Errors that reading a damaged checkpoint raises, besides TensorFlow's own.
 UNREADABLE = (IndexError, OSError, RuntimeError, ValueError, struct.error)
 LONGEST_REASON = 200
-# What may be computed: pure functions of constants.
+# Operations that may be run: pure functions of constants.
 PURE = frozenset({"Cast", "ConcatV2", "Const", "ExpandDims", "Identity", "Pack", "Reshape"})
 PURE |= {"Squeeze", "StridedSlice", "Transpose"}
 
 
 def is_module(path: str) -> bool:
-    """Whether a folder holds a SavedModel with variables."""
+    """Returns whether a folder holds a SavedModel with variables."""
     return os.path.isfile(os.path.join(path, f"{VARIABLES}.index"))
 
 
 def read_variables(path: str) -> Tensors:
-    """The variables of a SavedModel by name, without `module/` before it.
+    """Returns the variables of a SavedModel by name, without the prefix `module/`.
 
     Raises:
-      ValueError: they cannot be read.
+      ValueError: The variables cannot be read.
     """
     import tensorflow as tf
 
-    # Held by every tensor, since the reader opens its files when they are first needed.
+    # Every tensor keeps a reference to the folder, because the reader opens files only when needed.
     folder = PlainFolder(path)
     try:
         reader = open_checkpoint(os.path.join(folder.path, VARIABLES))
@@ -68,7 +68,7 @@ def _variable(reader, folder, path, name):
 
     try:
         return np.asarray(reader.get_tensor(name))
-    # What TensorFlow raises of a file that ends too early depends on where.
+    # The type of TensorFlow's error for a truncated file depends on where the file ends.
     except UNREADABLE + (tf.errors.OpError,) as error:
         raise _incomplete(path, "variables", error, f"{name}: ") from error
 
@@ -79,13 +79,16 @@ def _incomplete(path, what, error, name=""):
 
 
 class Graph:
-    """The inference graph of a SavedModel: names of its nodes, and the constants among them.
+    """Inference graph of a SavedModel.
 
     Args:
-      path: folder of the SavedModel.
+      path: Folder of the SavedModel.
+
+    Attributes:
+      node_names: Names of the graph's nodes.
 
     Raises:
-      ValueError: its graph cannot be read.
+      ValueError: The graph cannot be read.
     """
 
     def __init__(self, path: str):
@@ -102,16 +105,19 @@ class Graph:
         self.node_names = tuple(node.name for node in self._graph.node)
 
     def constants(self, names: Sequence[str]) -> list[np.ndarray]:
-        """The first output of nodes that depend on constants alone.
+        """Returns the first output of each of some nodes that depend only on constants.
+
+        Args:
+          names: Names of the nodes.
 
         Raises:
-          ValueError: one depends on something else; nothing is run then.
+          ValueError: A node depends on something other than constants. Nothing is run then.
         """
         import tensorflow as tf
 
         try:
             part = tf.compat.v1.graph_util.extract_sub_graph(self._graph, list(names))
-        except (AssertionError, KeyError) as error:  # an input that is no node
+        except (AssertionError, KeyError) as error:  # An input of a node does not exist.
             raise _incomplete(self._path, "graph", error) from error
         others = sorted({f"{node.name} ({node.op})" for node in part.node if node.op not in PURE})
         checks.require(
@@ -131,7 +137,11 @@ class Graph:
 
 
 def _check_sizes(sizes: Iterable[int]) -> None:
-    """One number can stand for a constant of any size, and one constant for many results."""
+    """Raises ValueError if arrays together exceed the limit on computed bytes.
+
+    Without this limit, a small file could fill the memory: a graph stores a constant of any size as
+    one number, and many results can be computed from one constant.
+    """
     limit = input_bounds.COMPUTED_BYTES
     total = sum(sizes)
     checks.require(total <= limit, f"constants of a graph may have {limit} bytes", bytes=total)
@@ -151,5 +161,5 @@ def _result_bytes(tensor) -> int:
 def _num_bytes(shape: Sequence[int], dtype: int) -> int:
     import tensorflow as tf
 
-    # A type that is not set is that of a node without a value.
+    # The dtype is 0 for a node without a value.
     return math.prod(shape) * (tf.dtypes.as_dtype(dtype).size or TEXT_BYTES) if dtype else 0

@@ -1,4 +1,4 @@
-"""Tensors that lie in a file: shapes are known at once, values are read when they are asked for."""
+"""Tensors in a file, whose shapes are known at once and whose values are read when accessed."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from tf_biggan.files import input_bounds
 
 @dataclasses.dataclass(frozen=True)
 class StoredTensor:
-    """One tensor in a file.
+    """A tensor in a file.
 
     Attributes:
-      shape: its axes.
-      dtype: as stored, by NumPy's name; or "bfloat16", which NumPy lacks.
-      read: the values from the file; what NumPy has no narrow type for, and half precision, as
-        float32.
+      shape: Shape of the tensor.
+      dtype: Dtype in the file: the name of a NumPy dtype, or "bfloat16".
+      read: Function that reads the values. float16 and bfloat16 become float32.
     """
 
     shape: tuple[int, ...]
@@ -29,22 +28,27 @@ class StoredTensor:
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of the values as stored; a tensor that lies twice in memory counts twice."""
+        """Number of bytes of the values in the stored dtype.
+
+        Tensors that share stored values each count in full.
+        """
         width = 2 if self.dtype == "bfloat16" else np.dtype(self.dtype).itemsize
         return math.prod(self.shape) * width
 
     @classmethod
     def of(cls, array: np.ndarray) -> StoredTensor:
-        """An array in memory as if it lay in a file."""
+        """Wraps an array in memory."""
         array = np.asarray(array)
         return cls(array.shape, array.dtype.name, lambda: array)
 
 
 class Tensors(Mapping[str, np.ndarray]):
-    """Arrays by key, each read from its file at every access, so that few are in memory.
+    """Mapping from keys to arrays that reads an array from its file at every access.
+
+    This keeps only the arrays in memory that are in use.
 
     Args:
-      entries: the tensors by key.
+      entries: Tensors by key.
     """
 
     def __init__(self, entries: Mapping[str, StoredTensor]):
@@ -52,7 +56,7 @@ class Tensors(Mapping[str, np.ndarray]):
 
     @classmethod
     def of(cls, arrays: Mapping[str, np.ndarray]) -> Tensors:
-        """Arrays in memory as if they lay in a file."""
+        """Wraps arrays in memory."""
         return cls({key: StoredTensor.of(array) for key, array in arrays.items()})
 
     def __getitem__(self, key: str) -> np.ndarray:
@@ -69,16 +73,16 @@ class Tensors(Mapping[str, np.ndarray]):
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of every tensor; reads nothing."""
+        """Shape of each tensor by key. No values are read."""
         return {key: entry.shape for key, entry in self.entries.items()}
 
     @property
     def dtypes(self) -> dict[str, str]:
-        """The type of every tensor as stored; reads nothing."""
+        """Dtype of each tensor in the file by key. No values are read."""
         return {key: entry.dtype for key, entry in self.entries.items()}
 
     def below(self, prefix: str) -> Tensors:
-        """The tensors whose keys begin with `prefix`, by the rest of their keys."""
+        """Returns the tensors whose keys begin with `prefix`, with the prefix removed."""
         return Tensors(
             {
                 key.removeprefix(prefix): entry
@@ -89,7 +93,12 @@ class Tensors(Mapping[str, np.ndarray]):
 
 
 def require_plausible(names: Collection[str], path: str) -> None:
-    """Raises ValueError for more tensors, or longer names of them, than any network has."""
+    """Raises ValueError if a file has more tensors, or longer names, than any network.
+
+    Args:
+      names: Names of the tensors.
+      path: Path of the file, for the error message.
+    """
     limit = input_bounds.TENSORS
     require(len(names) <= limit, f"a file may hold {limit} tensors", path=path, tensors=len(names))
     limit, longest = input_bounds.TENSOR_NAME_CHARACTERS, max(map(len, names), default=0)
@@ -98,10 +107,13 @@ def require_plausible(names: Collection[str], path: str) -> None:
 
 
 def widened(array: np.ndarray) -> np.ndarray:
-    """Half precision as float32, everything else as it is."""
+    """Converts a float16 array to float32. Other arrays stay as they are."""
     return array.astype("float32") if array.dtype == np.float16 else array
 
 
 def from_bfloat16(bits: np.ndarray) -> np.ndarray:
-    """float32 from the 16 bits of bfloat16, which are its upper half."""
+    """Converts the bits of bfloat16 numbers, as uint16, to float32.
+
+    The bits of a bfloat16 number are the upper half of the same number in float32.
+    """
     return (bits.astype("uint32") << 16).view("float32")
