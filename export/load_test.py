@@ -1,9 +1,9 @@
-"""Many clients at once against a server's REST API: images a second, waiting times, errors.
+"""Measures images per second, latency and errors of a server's REST API with parallel clients.
 
 python load_test.py --model=birds --label=207 --clients=16 --seconds=20
 
-Every client sends its next request when the last is answered, over one connection. The exit code
-is 1 where any request failed. Only Python's standard library is needed.
+Each client uses one connection and sends its next request as soon as the last one is answered. The
+exit code is 1 if a request failed. Only Python's standard library is needed.
 """
 
 from __future__ import annotations
@@ -20,16 +20,22 @@ import threading
 import time
 import urllib.parse
 
+# Percentiles of the latency to report, as fractions.
 SHARES = (0.5, 0.9, 0.99)
 CONNECTIONS = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
 
 
 class Client(threading.Thread):
-    """Sends requests until a point in time.
+    """A client that sends requests until a deadline.
+
+    Args:
+      arguments: Arguments of the command line.
+      seeds: Counter that gives each image a different seed, shared by all clients.
+      deadline: Time at which the client stops, on the clock of `time.perf_counter`.
 
     Attributes:
-      seconds: that every answered request took.
-      failures: how often each kind of failure was met.
+      seconds: Latency of each successful request, in seconds.
+      failures: Number of failures of each kind.
     """
 
     def __init__(self, arguments: argparse.Namespace, seeds: itertools.count, deadline: float):
@@ -39,7 +45,7 @@ class Client(threading.Thread):
         self.failures: collections.Counter = collections.Counter()
 
     def run(self):
-        """Sends the requests."""
+        """Sends requests until the deadline."""
         place = urllib.parse.urlsplit(self._arguments.server)
         model = urllib.parse.quote(self._arguments.model)
         address = f"{place.path.rstrip('/')}/v1/models/{model}:predict"
@@ -54,7 +60,7 @@ class Client(threading.Thread):
             except (OSError, http.client.HTTPException) as error:
                 self.failures[type(error).__name__] += 1
                 connection.close()
-                # A server that is not there would be asked without end.
+                # Without a pause, a server that is not running would be asked in a busy loop.
                 time.sleep(0.1)
                 continue
             if answer.status == 200:
@@ -71,7 +77,7 @@ class Client(threading.Thread):
 
 
 def measure(arguments: argparse.Namespace) -> dict:
-    """Runs all clients; what they saw."""
+    """Runs all clients in parallel and returns the measurements by name."""
     seeds = itertools.count()
     start = time.perf_counter()
     clients = [
@@ -96,7 +102,14 @@ def measure(arguments: argparse.Namespace) -> dict:
 
 
 def percentiles(ordered: list[float]) -> dict[str, float]:
-    """Milliseconds within which shares of the requests were answered (nearest rank)."""
+    """Returns percentiles of latencies in milliseconds, with the nearest-rank method.
+
+    Args:
+      ordered: Latencies in seconds, in ascending order.
+
+    Returns:
+      Milliseconds by "p50", "p90", "p99" and "max", or {} without latencies.
+    """
     if not ordered:
         return {}
     found = {f"p{100 * share:g}": ordered[math.ceil(share * len(ordered)) - 1] for share in SHARES}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The REST API with curl:  SERVER=http://127.0.0.1:8501 MODEL_NAME=birds clients/curl.sh
-# Models without classes take no "label".
+# Shows the REST API with curl:  SERVER=http://127.0.0.1:8501 MODEL_NAME=birds clients/curl.sh
+# For a model without classes, leave out "label" in the requests.
 set -euo pipefail
 
 server=${SERVER:-http://127.0.0.1:8501}
@@ -8,7 +8,7 @@ model=$server/v1/models/${MODEL_NAME:?is the name of the model}
 label=${LABEL:-0}
 output=${OUTPUT:-picture.png}
 
-# --retry tries again on 503 and on timeouts, not on what the server refuses.
+# --retry repeats a request after status 503 or a timeout, but not after an error of the request.
 ask() { curl --silent --show-error --fail-with-body --max-time 30 --retry 4 "$@"; }
 
 echo "Status:"

@@ -1,4 +1,4 @@
-"""Pictures over gRPC; needs `pip install tensorflow-serving-api`.
+"""Requests images over gRPC and saves them; needs `pip install tensorflow-serving-api`.
 
 python grpc_client.py --model=birds --label=207 --seeds=0-15 --truncation=0.5 --output=pictures
 """
@@ -19,14 +19,21 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 DTYPES = {"label": tf.int64, "seed": tf.int64, "class_name": tf.string, "truncation": tf.float32}
 OUTPUT = "image_bytes"
 TEMPORARY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
-# A batch of pictures is larger than gRPC's bound of 4 MB.
+# A batch of images can be larger than gRPC's default limit of 4 MB.
 OPTIONS = [("grpc.max_receive_message_length", 256 * 2**20)]
 
 
 def predict_request(
     model: str, version: int | None, signature: str, inputs: dict[str, list]
 ) -> predict_pb2.PredictRequest:
-    """The message of a request."""
+    """Builds the message of a predict request.
+
+    Args:
+      model: Name of the model.
+      version: Number of the version, or None for the newest.
+      signature: Name of the signature.
+      inputs: One value per image, by the name of the input.
+    """
     request = predict_pb2.PredictRequest()
     request.model_spec.name = model
     request.model_spec.signature_name = signature
@@ -40,11 +47,16 @@ def predict_request(
 def predict(
     channel: grpc.Channel, request: predict_pb2.PredictRequest, timeout: float
 ) -> list[bytes]:
-    """The PNG bytes of every picture.
+    """Sends a request and returns the PNG bytes of each image.
+
+    Args:
+      channel: Connection to the server.
+      request: Message of the request.
+      timeout: Maximum time for the answer, in seconds.
 
     Raises:
-      TemporaryError: no answer within `timeout` seconds, or the server is too busy.
-      FinalError: the server refuses the request.
+      TemporaryError: There was no answer within `timeout` seconds, or the server is too busy.
+      FinalError: The server refuses the request.
     """
     stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
     try:

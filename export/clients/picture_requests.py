@@ -1,4 +1,4 @@
-"""What the REST and the gRPC client share: arguments, batches, retries, and files."""
+"""Code that the REST and gRPC clients share: command line, batches, retries and output files."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ LONGEST_WAIT_SECONDS = 10.0
 
 
 class TemporaryError(Exception):
-    """The server is overloaded or too slow: the same request may succeed later.
+    """Raised if the server is overloaded or too slow, so that a retry may succeed.
 
     Attributes:
-      wait_seconds: the shortest wait that the server asks for.
+      wait_seconds: Shortest time to wait before a retry that the server asks for, in seconds.
     """
 
     def __init__(self, message: str, wait_seconds: float = 0.0):
@@ -28,11 +28,16 @@ class TemporaryError(Exception):
 
 
 class FinalError(Exception):
-    """The server refuses the request, or is not there: asking again would not help."""
+    """Raised if the server refuses the request or cannot be reached, so a retry would not help."""
 
 
 def parser(description: str, server: str) -> argparse.ArgumentParser:
-    """Arguments of both clients."""
+    """Returns the parser for the arguments of both clients.
+
+    Args:
+      description: Description of the client in its help.
+      server: Default address of the server.
+    """
     made = argparse.ArgumentParser(description=description)
     made.add_argument("--server", default=server, help="default: %(default)s")
     name = os.environ.get("MODEL_NAME")
@@ -62,7 +67,7 @@ def parser(description: str, server: str) -> argparse.ArgumentParser:
 
 
 def seeds(text: str) -> list[int]:
-    """The numbers in a list such as 0-15,20."""
+    """Returns the numbers in a list such as "0-15,20"."""
     numbers = []
     for part in text.split(","):
         first, dash, last = part.partition("-")
@@ -74,7 +79,13 @@ def seeds(text: str) -> list[int]:
 
 
 def columns(arguments: argparse.Namespace, batch: Sequence[int]) -> dict[str, list]:
-    """The inputs of one request: a value a picture. Models without classes take no label."""
+    """Returns the inputs of one request by name, each with one value per image.
+
+    Args:
+      arguments: Arguments of the command line. Without a class, the request has no label, as models
+        without classes require.
+      batch: Seeds of the images.
+    """
     made = {"seed": list(batch), "truncation": [arguments.truncation] * len(batch)}
     if arguments.class_name is not None:
         made["class_name"] = [arguments.class_name] * len(batch)
@@ -84,21 +95,29 @@ def columns(arguments: argparse.Namespace, batch: Sequence[int]) -> dict[str, li
 
 
 def signature(arguments: argparse.Namespace) -> str:
-    """The signature that takes these columns."""
+    """Returns the name of the signature that takes the inputs of `columns`."""
     return SIGNATURE if arguments.class_name is None else SIGNATURE_BY_NAME
 
 
 def batches(numbers: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    """`numbers` in parts of `size`, the last one smaller."""
+    """Yields parts of `numbers` with `size` elements. The last part may be smaller."""
     for start in range(0, len(numbers), max(1, size)):
         yield numbers[start : start + max(1, size)]
 
 
 def with_retries(call: Callable, retries: int, sleep: Callable[[float], None] = time.sleep):
-    """What `call` returns, called again after a TemporaryError.
+    """Calls a function, retrying after each TemporaryError, and returns its result.
 
-    Waits twice as long every time, with a random share so that clients that failed together do not
-    come back together.
+    The wait doubles after each attempt. Part of it is random, so that clients that failed at the
+    same time do not retry at the same time.
+
+    Args:
+      call: Function without arguments.
+      retries: Maximum number of retries.
+      sleep: Function that waits for a number of seconds.
+
+    Raises:
+      TemporaryError: The last attempt failed too.
     """
     for attempt in range(retries + 1):
         try:
@@ -111,10 +130,11 @@ def with_retries(call: Callable, retries: int, sleep: Callable[[float], None] = 
 
 
 def run(arguments: argparse.Namespace, ask: Callable[[dict[str, list]], list[bytes]]) -> int:
-    """Asks for all pictures and writes them; the exit code.
+    """Requests all images, saves them, prints their paths and returns the exit code.
 
     Args:
-      ask: the PNG bytes for the columns of one request.
+      arguments: Arguments of the command line.
+      ask: Function that takes the inputs of one request and returns the PNG bytes of its images.
     """
     try:
         os.makedirs(arguments.output, exist_ok=True)
@@ -130,7 +150,10 @@ def run(arguments: argparse.Namespace, ask: Callable[[dict[str, list]], list[byt
 
 
 def save(picture: bytes, arguments: argparse.Namespace, seed: int) -> str:
-    """Writes one picture under a name that says what it is; never half a file under that name."""
+    """Saves one image and returns its path, such as "207-seed1-truncation0.5.png".
+
+    The file is written under another name and then renamed, so that it is never incomplete.
+    """
     what = arguments.class_name if arguments.class_name is not None else arguments.label
     words = [] if what is None else ["".join(c if c.isalnum() else "_" for c in str(what))]
     name = "-".join([*words, f"seed{seed}", f"truncation{arguments.truncation:g}"])

@@ -1,4 +1,4 @@
-"""Pictures over REST, with Python's standard library alone.
+"""Requests images over REST and saves them; needs only Python's standard library.
 
 python rest_client.py --model=birds --label=207 --seeds=0-15 --truncation=0.5 --output=pictures
 """
@@ -20,11 +20,17 @@ BUSY = 503
 
 
 def predict(address: str, signature: str, inputs: dict[str, list], timeout: float) -> list[bytes]:
-    """The bytes in every row of a signature's only output.
+    """Sends a request and returns the PNG bytes of each image.
+
+    Args:
+      address: Address of the model's predict requests, see `address_of`.
+      signature: Name of a signature with a single output.
+      inputs: One value per image, by the name of the input.
+      timeout: Maximum time for the answer, in seconds.
 
     Raises:
-      TemporaryError: no answer within `timeout` seconds, or the server is too busy.
-      FinalError: anything else that is no answer.
+      TemporaryError: There was no answer within `timeout` seconds, or the server is too busy.
+      FinalError: The server refuses the request, cannot be reached or sends another answer.
     """
     body = json.dumps({"signature_name": signature, "inputs": inputs}).encode()
     headers = {"Content-Type": "application/json"}
@@ -48,7 +54,13 @@ def predict(address: str, signature: str, inputs: dict[str, list], timeout: floa
 
 
 def address_of(server: str, model: str, version: int | None) -> str:
-    """Where a model's predict requests go."""
+    """Returns the address of a model's predict requests.
+
+    Args:
+      server: Address of the server, such as http://127.0.0.1:8501.
+      model: Name of the model.
+      version: Number of the version, or None for the newest.
+    """
     place = f"/versions/{version}" if version is not None else ""
     return f"{server.rstrip('/')}/v1/models/{urllib.parse.quote(model)}{place}:predict"
 
