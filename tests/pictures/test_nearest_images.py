@@ -130,7 +130,7 @@ FAULTS = {
     "seeds backwards": (dict(seeds="9-0"), "a range of seeds must rise"),
     "truncation 5": (dict(truncation="5"), "`truncation` must be above 0"),
     "images and mode": (
-        dict(images="x", truncation_mode="resample"),
+        dict(images="x", truncation="0.5", truncation_mode="resample"),
         "have no effect on --images",
     ),
     "images and classes": (dict(images="x", classes="3"), "have no effect on --images"),
