@@ -1,4 +1,4 @@
-"""Argument checks with one form of message: the rule, what was received, what would be accepted."""
+"""Argument checks whose messages have one form: the rule, then the received values."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ MAX_LISTED = 3
 
 
 def require(condition: bool, rule: str, /, **received) -> None:
-    """Does nothing if `condition` holds.
+    """Raises a ValueError unless `condition` is true.
 
-    Raises:
-      ValueError: it does not. The message is the rule, then every received value by its name.
+    The message is the rule, followed by the name and value of everything in `received`.
     """
     if not condition:
         values = ", ".join(f"{name}={value!r}" for name, value in received.items())
@@ -26,10 +25,10 @@ def require_existing(
     """Raises ValueError naming the path unless something exists there.
 
     Args:
-      what: the role of the path, such as "model".
-      path: of a file or folder.
-      accepted: what the path must be, such as "a folder of images".
-      exists: tells whether there is something; TensorFlow's where a path may be in a bucket.
+      what: Role of the path, such as "model".
+      path: Path of a file or folder.
+      accepted: What the path must be, such as "a folder of images".
+      exists: Function that tells whether a path exists; TensorFlow's for paths in buckets.
     """
     if not exists(path):
         raise ValueError(f"The {what} does not exist: {path!r}. It must be {accepted}.")
@@ -57,7 +56,7 @@ def require_fraction(name: str, value) -> None:
 
 def require_utf8(*paths: str) -> None:
     """Raises ValueError unless names of files are UTF-8, as TensorFlow needs them."""
-    # Python reads bytes that are no UTF-8 as lone surrogates.
+    # Python represents bytes that are not UTF-8 by lone surrogates.
     others = [path for path in paths if any("\ud800" <= letter <= "\udfff" for letter in path)]
     require(
         not others,

@@ -1,4 +1,4 @@
-"""The progress bar of every command: tqdm on standard error, in 80 columns or fewer."""
+"""Progress bar of every command: tqdm on standard error in at most 80 columns."""
 
 from __future__ import annotations
 
@@ -13,23 +13,22 @@ LONGEST_TITLE = 30
 SILENT_SECONDS = 1.0
 TERMINAL_SECONDS = 0.2
 LOG_SECONDS = 30.0
-# Weight of the newest drawing in the rate, so that saving now and then does not jerk the estimate.
+# Small, so that saving a checkpoint hardly changes the estimate of the time left.
 SMOOTHING = 0.05
 
 
 class Progress:
-    """Counts towards `total`; draws nothing for work that ends within a second.
+    """A progress bar that is not shown for work that ends within a second.
 
-    On a terminal the line is redrawn in place; in a log file there is a line every half minute. The
-    first estimate of the time left counts from when the object is made.
+    On a terminal the bar is updated in place. In a log file, a line is written every half minute.
 
     Args:
-      title: what is done.
-      total: units in all.
-      done: units done before.
-      unit: what is counted.
-      rate_unit: what the rate counts, where that is not `unit`.
-      rate_scale: how many of `rate_unit` there are in a unit.
+      title: Title of the bar.
+      total: Total number of units.
+      done: Number of units that were done before.
+      unit: Name of the unit.
+      rate_unit: Unit of the rate. Default: `unit`.
+      rate_scale: Number of `rate_unit` per unit.
     """
 
     def __init__(
@@ -54,13 +53,13 @@ class Progress:
             miniters=1,
             smoothing=SMOOTHING,
             bar_format="{desc} |{bar}| {state}",
-            # A bar inside another one takes its line, so no cursor moves.
+            # A bar inside another bar replaces it, so that the cursor does not move.
             position=0,
         )
         self._bar.rate_unit, self._bar.rate_scale = rate_unit or unit, rate_scale
 
     def add(self, count: int, note: str = "") -> None:
-        """Notes that `count` more are done; `note` stands in the line until the next one."""
+        """Adds `count` units. `note` is shown until the next note."""
         bar = self._bar
         bar.note = note or bar.note
         if not self._in_place and bar.last_print_t > bar.start_t:
@@ -68,19 +67,19 @@ class Progress:
         bar.update(min(count, bar.total - bar.n))
 
     def message(self, text: str) -> None:
-        """Prints a line of its own on standard output, above the bar."""
+        """Prints a line on standard output above the bar."""
         tqdm.write(text, file=sys.stdout)
         sys.stdout.flush()
 
     def close(self) -> None:
-        """Draws the last state, where anything was drawn before."""
+        """Shows the final state if the bar was shown before."""
         self._bar.close()
 
 
 class _Bar(tqdm):
-    """tqdm with a state that leaves room for the bar: without the note or the rate if need be."""
+    """tqdm that omits the note or the rate if they leave no room for the bar."""
 
-    # No thread that watches the bar: training may end by os._exit, and tests count threads.
+    # Training may end by os._exit, so no thread may watch the bar.
     monitor_interval = 0
     note = ""
     rate_unit = "images"
@@ -100,7 +99,7 @@ class _Bar(tqdm):
         digits = ",.0f" if rate * self.rate_scale >= 10 else ".2g"
         speed = f"{rate * self.rate_scale:{digits}} {self.rate_unit}/s"
         count, note = f"{done:,}/{total:,}", self.note
-        # A number that is cut would be another number: what has no room is left out.
+        # A number that is cut off would be wrong, so parts without room are omitted.
         states = (
             f"{count} {self.unit} [{left}, {speed}] {note}",
             f"{count} [{left}, {speed}] {note}",
@@ -112,7 +111,7 @@ class _Bar(tqdm):
 
 
 class _Lines:
-    """A file in which every drawing of a bar is a line on standard error."""
+    """A file that writes every state of a bar as a line on standard error."""
 
     def write(self, text: str) -> None:
         drawn = text.strip()

@@ -1,4 +1,4 @@
-"""Seeds as users write them: "0,4-9". Imports no framework."""
+"""Parses seeds such as "0,4-9". No TensorFlow is imported."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from collections.abc import Sequence
 
 from tf_biggan import checks
 
-# The most that latents take, see `tf_biggan.generation.latents`.
+# Largest seed that `tf_biggan.generation.latents` accepts.
 MAX_SEED = 2**30 - 1
 MOST_SEEDS = 10_000_000
 _PART = re.compile(r"(\d+)(?:\s*-\s*(\d+))?")
 
 
 def parse_seeds(specification: str) -> tuple[int, ...]:
-    """Seeds of a text such as "0,4-9", both ends included, in the order named; repetitions stay.
+    """Returns the seeds in a text such as "0,4-9", in order and with repetitions.
 
     Raises:
-      ValueError: it is no such text, a range falls, a seed is too large, or there are too many.
+      ValueError: The text has another form, a range is descending, or a seed is too large, or there
+        are too many seeds.
     """
     seeds: list[int] = []
     for part in specification.split(","):
@@ -46,7 +47,7 @@ def parse_seeds(specification: str) -> tuple[int, ...]:
 
 
 def seeds_text(seeds: Sequence[int]) -> str:
-    """What `parse_seeds` reads as these seeds, as short as it can be."""
+    """Returns the shortest text that `parse_seeds` converts to these seeds."""
     runs: list[list[int]] = []
     for seed in seeds:
         if runs and seed == runs[-1][1] + 1:

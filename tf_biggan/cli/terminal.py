@@ -55,7 +55,7 @@ def import_tensorflow_quietly() -> bool:
 
 
 def one_line(message: str) -> str:
-    """The message of an error without what Keras and AutoGraph wrap around it, in one line."""
+    """Returns an error message in one line, without the additions of Keras and AutoGraph."""
     message = _AUTOGRAPH.sub("", message)
     message = _KERAS.sub(r"\1", message)
     return " ".join(_ESCAPES.sub("", message).split())

@@ -1,7 +1,7 @@
-"""From stored bytes to a model's image: decoding, central crop, antialiased resize, scaling.
+"""Decodes images, crops them centrally, resizes them with antialiasing and scales them.
 
-The published preprocessing for ImageNet (BigGAN-PyTorch, utils.py): crop the long edge centrally,
-resize with PIL's antialiased bilinear filter, round to uint8, scale to [-1, 1].
+This is the published preprocessing of ImageNet (BigGAN-PyTorch, utils.py): crop the long edge
+centrally, resize with PIL's antialiased bilinear filter, round to uint8, scale to [-1, 1].
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ READABLE = (
 
 
 def size_of(image_size: int | tuple[int, int]) -> tuple[int, int]:
-    """(height, width) in pixels of a side or of a pair.
+    """Returns (height, width) in pixels from the side of a square or from a pair.
 
     Raises:
-      ValueError: it is neither a positive integer nor a pair of them.
+      ValueError: It is neither a positive integer nor a pair of positive integers.
     """
     height, width = image_size if isinstance(image_size, tuple | list) else (image_size, image_size)
     checks.require_integer("image_size", height, minimum=1)
@@ -47,15 +47,15 @@ def size_of(image_size: int | tuple[int, int]) -> tuple[int, int]:
 
 
 def decode(contents: tf.Tensor, channels: int) -> tf.Tensor:
-    """Pixels of a JPEG, PNG, BMP or WebP file, told apart by content, not by name.
+    """Decodes a JPEG, PNG, BMP or WebP file. The format is found from the content.
 
-    Grey is repeated for colour; colour becomes ITU-R 601 luma for grey; alpha is dropped, or opaque
-    where the file has none. Rotation in EXIF is ignored, as it is by torchvision. BMP files of
-    8 bits a pixel are read as grey. Animated WebP files and other formats are refused, and so are
-    images of more than `input_bounds.IMAGE_PIXELS`, which a file of a few kilobytes can declare.
+    Grey images are repeated for RGB, and RGB images are converted to grey as ITU-R 601 luma. Alpha
+    is dropped if it is not asked for, and opaque if the file has none. Rotation in EXIF is ignored,
+    as by torchvision. BMP files with 8 bits per pixel are read as grey. Animated WebP files, other
+    formats and images with more than `input_bounds.IMAGE_PIXELS` pixels fail.
 
     Args:
-      contents: string scalar.
+      contents: Bytes of the file, a string scalar.
       channels: 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha).
 
     Returns:
@@ -79,9 +79,14 @@ def decode(contents: tf.Tensor, channels: int) -> tf.Tensor:
 
 
 def decode_named(encoded: tf.data.Dataset, name: tf.Tensor, channels: int) -> tf.Tensor:
-    """The image of a data set of one encoded image; an error carries `name` if it is unreadable.
+    """Decodes an image so that the error of an unreadable image contains the image's name.
 
-    Operations cannot catch an error, but a data set can leave the element out.
+    Graph operations cannot catch an error, but a data set can drop the element that fails.
+
+    Args:
+      encoded: Data set with one element, the bytes of the file.
+      name: Name of the image for the error, a string scalar.
+      channels: As in `decode`.
 
     Returns:
       uint8 [height, width, channels].
@@ -97,7 +102,7 @@ def decode_named(encoded: tf.data.Dataset, name: tf.Tensor, channels: int) -> tf
 
 @contextlib.contextmanager
 def naming_unreadable():
-    """Around code that draws batches: an unreadable image becomes a ValueError naming it."""
+    """Context around code that reads batches: turns unreadable images into a ValueError."""
     try:
         yield
     except tf.errors.InvalidArgumentError as error:
@@ -110,15 +115,15 @@ def naming_unreadable():
 
 
 def from_grey(grey: tf.Tensor, channels: int) -> tf.Tensor:
-    """uint8 [height, width, 1] as [height, width, channels]; alpha is opaque."""
+    """Converts grey uint8 [height, width, 1] to [height, width, channels] with opaque alpha."""
     colour = grey if channels <= 2 else tf.repeat(grey, 3, axis=-1)
     return colour if channels in (1, 3) else _with_alpha(colour)
 
 
 def crop_and_resize(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    """Central crop to the aspect ratio of height x width, then an antialiased bilinear resize.
+    """Crops an image centrally to the aspect ratio, then resizes it with antialiasing.
 
-    An image of that size already passes unchanged.
+    An image that already has the size is returned unchanged.
 
     Args:
       image: uint8 [H, W, C].
@@ -135,12 +140,12 @@ def crop_and_resize(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
 
 
 def to_model_range(images: tf.Tensor) -> tf.Tensor:
-    """uint8 0..255 to float32 [-1, 1]: x / 127.5 - 1."""
+    """Scales uint8 0..255 to float32 [-1, 1]: x / 127.5 - 1."""
     return tf.cast(images, tf.float32) / 127.5 - 1.0
 
 
 def flip_where(images: tf.Tensor, flips: tf.Tensor) -> tf.Tensor:
-    """Mirrors image i of [N, H, W, C] left to right where `flips` (bool [N]) is true."""
+    """Flips image i of [N, H, W, C] horizontally if `flips[i]` is true; flips: bool [N]."""
     return tf.where(flips[:, tf.newaxis, tf.newaxis, tf.newaxis], images[:, :, ::-1], images)
 
 
@@ -149,7 +154,7 @@ def _has(contents: tf.Tensor, signature: bytes, position: int) -> tf.Tensor:
 
 
 def _decode_bounded(contents: tf.Tensor, size_of_file, decoder, depth: int) -> tf.Tensor:
-    """The pixels, if the file's header declares no more of them than are accepted."""
+    """Decodes the file if the number of pixels in its header is accepted."""
     height, width = size_of_file(contents)
     bounded = tf.debugging.Assert(height * width <= input_bounds.IMAGE_PIXELS, ["too many pixels"])
     with tf.control_dependencies([bounded]):
@@ -178,7 +183,7 @@ def _bmp_size(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _webp_size(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The size by the first chunk: of a canvas, of lossless or of lossy pixels."""
+    """Returns (height, width) from the first chunk: canvas, lossless or lossy pixels."""
 
     def canvas():
         return _number(contents, 27, 3) + 1, _number(contents, 24, 3) + 1
@@ -198,7 +203,7 @@ def _webp_size(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _number(contents: tf.Tensor, position: int, length: int, big: bool = False) -> tf.Tensor:
-    """An unsigned number in a file's header, int64."""
+    """Returns an unsigned number in a file's header as int64."""
     digits = tf.io.decode_raw(tf.strings.substr(contents, position, length), tf.uint8)
     places = reversed(range(length)) if big else range(length)
     powers = tf.constant([256**place for place in places], tf.int64)

@@ -1,4 +1,4 @@
-"""The hand-written digits that come with the package: a data set that needs no download."""
+"""Hand-written digits that come with the package, so that nothing has to be downloaded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.data import decoding as images
+from tf_biggan.data import decoding
 from tf_biggan.data.source import Source
 
 DIGITS_FILE = pathlib.Path(__file__).with_name("digits.npz")
@@ -27,17 +27,17 @@ class DigitsSource(Source):
             self._pixels = tf.constant(levels[..., np.newaxis])
 
     def load(self, index, channels):
-        return images.from_grey(self._pixels[index], channels)
+        return decoding.from_grey(self._pixels[index], channels)
 
     def locate(self, index):
         return f"{DIGITS_FILE.name} image {index}"
 
 
 def open_digits(location: str, split: str | None) -> DigitsSource:
-    """The digits; `location` must be empty and the only split is "train".
+    """Opens the digits. `location` must be empty, and the only split is "train".
 
     Raises:
-      ValueError: something else was asked for.
+      ValueError: Another location or split was asked for.
     """
     checks.require(location == "", "the digits have no path: write `digits`", received=location)
     checks.require(split in (None, "train"), "the only split of the digits is train", split=split)

@@ -1,4 +1,4 @@
-"""Images in a folder: one sub-folder a class, or no sub-folders and no classes."""
+"""Opens a folder of images, either with one sub-folder per class or without classes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.data import decoding as images
+from tf_biggan.data import decoding
 from tf_biggan.data.source import Source
 
 MAX_KINDS = 8
@@ -19,14 +19,14 @@ SUB_FOLDERS = "sub-folders"
 
 
 class FolderSource(Source):
-    """Image files by their paths, decoded when they are read.
+    """Images in files, which are decoded when they are read.
 
     Args:
-      root: the folder.
-      class_names: one name a class; empty where there are none.
-      paths: of the image files.
-      labels: [N], the class of every image.
-      left_out: how many entries were left out, by their suffix.
+      root: The folder.
+      class_names: Name of every class; empty if there are no classes.
+      paths: Paths of the image files.
+      labels: Class of every image, [N].
+      left_out: Number of files that were left out, by their suffix.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class FolderSource(Source):
         if left_out:
             self.notes = (
                 f"Left out of {name}: {_counted(left_out)}. Images end in"
-                f" {', '.join(images.SUFFIXES)}.",
+                f" {', '.join(decoding.SUFFIXES)}.",
             )
         _require_decoder(paths)
         self._paths = paths
@@ -53,7 +53,7 @@ class FolderSource(Source):
     def load(self, index, channels):
         path = self._path_of[index]
         encoded = tf.data.Dataset.from_tensors(path).map(tf.io.read_file)
-        return images.decode_named(encoded, path, channels)
+        return decoding.decode_named(encoded, path, channels)
 
     def locate(self, index):
         return self._paths[index]
@@ -62,7 +62,7 @@ class FolderSource(Source):
         start = len(_join(self._root, ""))
         for path in self._paths:
             yield path[start:].encode() + b"\0"
-        # Sizes tell images from smaller copies of the same names; those of all would take minutes.
+        # Sizes distinguish images from smaller copies. Reading all sizes would take minutes.
         count = min(len(self._paths), MAX_SIZES)
         for number in range(count):
             path = self._paths[number * len(self._paths) // count]
@@ -70,15 +70,15 @@ class FolderSource(Source):
 
 
 def open_folder(location: str, split: str | None) -> FolderSource:
-    """The images of a folder; with `split`, those of its sub-folder of that name.
+    """Opens a folder of images, or its sub-folder `split`.
 
-    Class names are the sub-folders' names in sorted order. Hidden entries are left out. Files that
-    are no images by their suffix are left out and counted, and so are folders within class folders,
-    which are not searched, so that a folder of splits is not taken for a folder of classes.
+    Class names are the names of the sub-folders in sorted order. Hidden files are ignored. Files
+    with other suffixes are left out and counted. Folders in class folders are left out and counted
+    too, so that a folder of splits is not mistaken for a folder of classes.
 
     Raises:
-      ValueError: no such folder; no images; images beside class folders; a class without images; a
-        name that is no UTF-8.
+      ValueError: The folder does not exist or has no images, it has images beside class folders, a
+        class has no images, or a name is not UTF-8.
     """
     root = location if split is None else tf.io.gfile.join(location, split)
     checks.require_utf8(root)
@@ -99,7 +99,7 @@ def open_folder(location: str, split: str | None) -> FolderSource:
     )
     checks.require(
         bool(files or folders),
-        f"a folder must hold images ({', '.join(images.SUFFIXES)}) or sub-folders of images",
+        f"a folder must hold images ({', '.join(decoding.SUFFIXES)}) or sub-folders of images",
         path=root,
         holds=_counted(left_out) or "nothing",
     )
@@ -123,7 +123,7 @@ def _with_classes(root: str, classes: list[str], left_out: collections.Counter) 
         labels += [label] * len(files)
     checks.require(
         not empty,
-        "every class folder must hold images itself; for a folder of splits name one by `split`",
+        "every class folder must hold images itself; for a folder of splits, give `split`",
         path=root,
         without_images=empty[:3],
     )
@@ -141,7 +141,7 @@ def _require_decoder(paths: list[str]) -> None:
 
 
 def _entries(folder: str) -> tuple[list[str], list[str], collections.Counter]:
-    """(image files, sub-folders, counts of other files by suffix) of a folder, without hidden."""
+    """Returns (image files, sub-folders, number of other files by suffix) of a folder."""
     names = _visible(folder)
     files = [name for name in names if _is_image(name)]
     others = [name for name in names if not _is_image(name)]
@@ -152,7 +152,7 @@ def _entries(folder: str) -> tuple[list[str], list[str], collections.Counter]:
 
 
 def _counted(left_out: Mapping[str, int]) -> str:
-    """Counts by suffix, the most first, such as "12 .tif, 1 .txt"."""
+    """Returns counts by suffix in descending order, such as "12 .tif, 1 .txt"."""
     kinds = sorted(left_out.items(), key=lambda item: (-item[1], item[0]))
     shown = [f"{count:,} {suffix}" for suffix, count in kinds[:MAX_KINDS]]
     more = sum(count for _, count in kinds[MAX_KINDS:])
@@ -165,13 +165,13 @@ def _visible(folder: str) -> list[str]:
     except UnicodeDecodeError:
         checks.require_utf8(*(os.path.join(folder, name) for name in os.listdir(folder)))
         raise
-    # Object stores end the names of folders in a slash.
+    # In object stores, the names of folders end in a slash.
     names = (entry.rstrip("/") for entry in listed)
     return sorted(name for name in names if not name.startswith("."))
 
 
 def _is_image(name: str) -> bool:
-    return name.lower().endswith(images.SUFFIXES)
+    return name.lower().endswith(decoding.SUFFIXES)
 
 
 def _join(folder: str, entry: str) -> str:

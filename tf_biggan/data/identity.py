@@ -1,4 +1,4 @@
-"""What data are, wherever they are stored: numbers of images and a hash of their index."""
+"""Identity of a data set, which does not depend on the folder that it is stored in."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ FIELDS = {"num_images": "int", "images_per_class": "tuple[int, ...]", "index_sha
 
 @dataclasses.dataclass(frozen=True)
 class DataIdentity:
-    """What must stay the same of the data of a run, besides the names of their classes.
+    """What must not change in the data of a run, besides the names of the classes.
 
     Attributes:
-      num_images: images in all.
-      images_per_class: one number a class, up to the last class of which there are images; empty
-        where there are no classes.
-      index_sha256: SHA-256 of labels and of what tells images apart, in their order: names of files
-        within the folder and sizes of up to 1,000 of them, or places in record files.
+      num_images: Total number of images.
+      images_per_class: Number of images of every class, up to the last class that has images;
+        empty if there are no classes.
+      index_sha256: SHA-256 of the labels and, in order, of the file names relative to the folder
+        and the sizes of up to 1,000 files, or of the positions in TFRecord files.
     """
 
     num_images: int
@@ -34,7 +34,7 @@ class DataIdentity:
 
     @classmethod
     def of(cls, source: Source) -> DataIdentity:
-        """The identity of a source; independent of the folder that it lies in."""
+        """Returns the identity of a data set."""
         digest = hashlib.sha256(np.asarray(source.labels, "<i4").tobytes())
         for part in source.index_parts():
             digest.update(part)
@@ -43,16 +43,16 @@ class DataIdentity:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, object], path: str) -> DataIdentity:
-        """The inverse of `dataclasses.asdict`; `path` names the file in messages."""
+        """Returns the identity in a dict of its fields; path: path of the file, for messages."""
         values = {k: json_files.field(content, k, kind, path) for k, kind in FIELDS.items()}
         return cls(**values | {"images_per_class": tuple(values["images_per_class"])})
 
     def differences(self, now: DataIdentity, class_names: Sequence[str]) -> str | None:
-        """Says how data have changed since; None where they are the same.
+        """Returns a text about how the data have changed, or None if they are the same.
 
         Args:
-          now: identity of the data as they are.
-          class_names: one name a class, of both.
+          now: Identity of the present data.
+          class_names: Names of the classes of both.
         """
         if self == now:
             return None

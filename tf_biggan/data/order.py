@@ -1,4 +1,4 @@
-"""The order of examples: a function of (seed, epoch) alone, so a run can be resumed anywhere."""
+"""Order of the images, which depends on seed and epoch only, so that runs can be resumed."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ _PURPOSES = 2
 
 
 def epoch_order(num_images: int, seed: int, epoch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The order of one epoch.
+    """Returns the order of the images in one epoch.
 
     Args:
-      epoch: int64 scalar.
+      epoch: Number of the epoch, int64 scalar.
 
     Returns:
-      A permutation of the images, int64 [N], and for each place whether it is mirrored, bool [N].
+      A permutation of the images, int64 [N], and whether each of them is flipped, bool [N].
     """
     keys = _random_integers(num_images, seed, epoch, SHUFFLE)
     coins = _random_integers(num_images, seed, epoch, FLIP)
@@ -23,9 +23,9 @@ def epoch_order(num_images: int, seed: int, epoch: tf.Tensor) -> tuple[tf.Tensor
 
 
 def examples(num_images: int, seed: int, start: int) -> tf.data.Dataset:
-    """The endless stream of (image int64 scalar, mirrored bool scalar) from example `start` on.
+    """Returns an endless data set of (image int64, flipped bool) scalars from example `start`.
 
-    Example n stands at place n % N of epoch n // N, whatever `start` is.
+    Example n is at position n % N of epoch n // N for every `start`.
     """
     epoch, place = divmod(start, num_images)
     epochs = tf.data.Dataset.counter(epoch)

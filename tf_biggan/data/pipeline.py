@@ -1,7 +1,7 @@
-"""The input pipeline: batches as a function of (source, seed, position), for any number of shards.
+"""The input pipeline: shuffled batches that depend on the data, the seed and the position only.
 
-Example n of the global stream goes to shard n % num_shards, so a step sees the same images whatever
-the number of shards is.
+Example n of the global stream goes to shard n % num_shards, so that a training step sees the same
+images for every number of shards.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import tensorflow as tf
 
 from tf_biggan import checks
 from tf_biggan.cli.progress import Progress
-from tf_biggan.data import decoding as images
-from tf_biggan.data import order
+from tf_biggan.data import decoding, order
 from tf_biggan.data.source import Source
 
 CACHE_LIMIT_BYTES = 1 << 30
@@ -35,34 +34,39 @@ def make_dataset(
     num_shards: int = 1,
     cache: bool | None = None,
 ) -> tf.data.Dataset:
-    """An endless data set of shuffled batches in a model's range.
+    """Returns an endless data set of shuffled batches of images in [-1, 1] and labels.
 
-    Every epoch holds every image once, in an order of its own; batches may straddle epochs. Images
+    Every epoch contains every image once, in a new order. A batch may span two epochs. Images
     before `start_batch` are skipped without being read.
 
     Args:
-      image_size: side, or (height, width), in pixels.
-      image_channels: 1 to 4, see `images.decode`.
-      batch_size: images of all shards together; a multiple of `num_shards`.
-      flip: whether half of the images, drawn anew each epoch, are mirrored left to right.
-      start_batch: batches already consumed by the run that is resumed.
-      cache: keep all images in memory as uint8, at their final size. None: where they fit in 1 GiB.
+      source: The images.
+      image_size: Side of a square, or (height, width), in pixels.
+      image_channels: 1 to 4, as in `decoding.decode`.
+      batch_size: Number of images of all shards together, a multiple of `num_shards`.
+      seed: Seed of the order and of the flips.
+      flip: Whether each image is flipped horizontally with probability 1/2 in every epoch.
+      start_batch: Number of batches that a resumed run has already consumed.
+      shard_index: Index of this shard.
+      num_shards: Number of shards.
+      cache: Whether all images are kept in memory as uint8 at their final size. None: if they fit
+        into 1 GiB.
 
     Returns:
       (images float32 [B, H, W, C] in [-1, 1], labels int32 [B]), B = batch_size // num_shards.
-      Drawing from it may raise for an unreadable image: use `images.naming_unreadable` around it.
+      Reading an unreadable image raises an error: iterate within `decoding.naming_unreadable`.
 
     Raises:
-      ValueError: an argument is out of range, or an image is unreadable while the cache is filled.
+      ValueError: An argument is out of range, or an image is unreadable while the cache is filled.
     """
-    height, width = images.size_of(image_size)
-    checks.require_integer("image_channels", image_channels, 1, images.MAX_CHANNELS)
+    height, width = decoding.size_of(image_size)
+    checks.require_integer("image_channels", image_channels, 1, decoding.MAX_CHANNELS)
     checks.require_integer("seed", seed, minimum=0, maximum=MAX_SEED)
     checks.require_integer("start_batch", start_batch, minimum=0)
     _check_shards(batch_size, shard_index, num_shards)
 
     def load(index):
-        return images.crop_and_resize(source.load(index, image_channels), height, width)
+        return decoding.crop_and_resize(source.load(index, image_channels), height, width)
 
     image_bytes = height * width * image_channels
     if cache is None:
@@ -78,8 +82,8 @@ def make_dataset(
         labels = tf.constant(source.labels)
 
     def finish(pixels, indices, flips):
-        pixels = images.flip_where(pixels, flips) if flip else pixels
-        return images.to_model_range(pixels), tf.gather(labels, indices)
+        pixels = decoding.flip_where(pixels, flips) if flip else pixels
+        return decoding.to_model_range(pixels), tf.gather(labels, indices)
 
     finished = batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return finished.prefetch(tf.data.AUTOTUNE).with_options(_options())
@@ -93,18 +97,20 @@ def distribute(
     start_batch: int = 0,
     **arguments,
 ) -> tf.distribute.DistributedDataset | tf.data.Dataset:
-    """`make_dataset` for every replica of a strategy, on one host or many.
+    """Returns `make_dataset` distributed over the replicas of a strategy, on one host or several.
 
-    Each draw gives every replica its part of the same global batch that one replica would draw;
-    which replica gets which image depends on the number of replicas and hosts.
+    Every step splits the same global batch among the replicas. Which replica gets which image
+    depends on the number of replicas and hosts.
 
     Args:
-      batch_size: images of all replicas together; a multiple of their number.
-      start_batch: global batches already consumed.
-      **arguments: the remaining ones of `make_dataset`, shards excepted.
+      strategy: The strategy.
+      source: The images.
+      batch_size: Number of images of all replicas together, a multiple of their number.
+      start_batch: Number of global batches that were already consumed.
+      **arguments: Other arguments of `make_dataset`, except for shards.
 
     Returns:
-      What `strategy.distribute_datasets_from_function` gives; for `iter` and `strategy.run`.
+      A distributed data set for `iter` and `strategy.run`.
     """
     replicas = strategy.num_replicas_in_sync
     checks.require(
@@ -116,7 +122,7 @@ def distribute(
 
     def of_host(context: tf.distribute.InputContext) -> tf.data.Dataset:
         hosts = context.num_input_pipelines
-        # A host draws once for each of its replicas, so its batches are a replica's.
+        # TensorFlow reads one batch for each replica of a host.
         draws = replicas // hosts
         return make_dataset(
             source,
@@ -142,7 +148,7 @@ def _from_storage(
 
 
 def _from_memory(stream: tf.data.Dataset, batch_size: int, pixels: np.ndarray) -> tf.data.Dataset:
-    # On a machine with an accelerator a bare constant would take up its memory.
+    # Otherwise the images would occupy memory of an accelerator.
     with tf.device("CPU:0"):
         cached = tf.constant(pixels)
     batches = stream.batch(batch_size, drop_remainder=True)
@@ -154,7 +160,7 @@ def _from_memory(stream: tf.data.Dataset, batch_size: int, pixels: np.ndarray) -
 
 
 def _decode_all(source: Source, load: Callable[[tf.Tensor], tf.Tensor]) -> np.ndarray:
-    """Every image of the source at its final size, uint8 [N, H, W, C]."""
+    """Returns all images at their final size, uint8 [N, H, W, C]."""
     decoded = tf.data.Dataset.range(source.num_images).map(
         load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
@@ -162,7 +168,7 @@ def _decode_all(source: Source, load: Callable[[tf.Tensor], tf.Tensor]) -> np.nd
     pixels = np.empty([source.num_images, *decoded.element_spec.shape[1:]], np.uint8)
     progress = Progress(f"Reading {source.name}", source.num_images)
     filled = 0
-    with images.naming_unreadable():
+    with decoding.naming_unreadable():
         for block in decoded.as_numpy_iterator():
             pixels[filled : filled + len(block)] = block
             filled += len(block)
@@ -186,6 +192,6 @@ def _check_shards(batch_size: int, shard_index: int, num_shards: int) -> None:
 def _options() -> tf.data.Options:
     options = tf.data.Options()
     options.deterministic = True
-    # Sharding is done here, by example; a strategy must not do it again.
+    # The stream is already sharded by example; strategies must not shard it again.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return options

@@ -1,4 +1,4 @@
-"""Random access to images in TFRecord files: where every record starts, and how one is read."""
+"""Random access to images in TFRecord files, by an index of where every record starts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tf_biggan import checks
 from tf_biggan.cli.progress import Progress
-from tf_biggan.data import decoding as images
+from tf_biggan.data import decoding
 from tf_biggan.data.source import Source
 
 # Length (8 bytes) and its checksum (4) precede a record, the checksum of its bytes (4) follows.
@@ -22,13 +22,13 @@ SCANNED_AT_ONCE = 8
 
 @dataclasses.dataclass(frozen=True)
 class RecordIndex:
-    """Where N records lie.
+    """Positions and labels of N records.
 
     Attributes:
-      files: paths of the TFRecord files.
-      file_of: int32 [N], which of `files` holds the record.
-      offsets: int64 [N], byte at which the record's frame begins.
-      labels: int32 [N].
+      files: Paths of the TFRecord files.
+      file_of: Index in `files` of the file that holds the record, int32 [N].
+      offsets: Byte at which the record's frame begins, int64 [N].
+      labels: Class of every image, int32 [N].
     """
 
     files: tuple[str, ...]
@@ -37,7 +37,7 @@ class RecordIndex:
     labels: np.ndarray
 
     def select(self, kept: np.ndarray) -> RecordIndex:
-        """The index of some of the records: `kept` is a boolean [N] or an array of positions."""
+        """Returns the index of some records; kept: booleans [N] or an array of record numbers."""
         return dataclasses.replace(
             self,
             file_of=self.file_of[kept],
@@ -47,7 +47,7 @@ class RecordIndex:
 
 
 class RecordSource(Source):
-    """Images in TFRecord files; record i is read by seeking to where it starts.
+    """Images in TFRecord files. Record i is read by seeking to its position.
 
     `contents_of` maps a record (string scalar) to the encoded image (string scalar).
     """
@@ -71,7 +71,7 @@ class RecordSource(Source):
         file, offset = self._files[self._file_of[index]], self._offsets[index]
         name = tf.strings.join([file, " at byte ", tf.strings.as_string(offset)])
         encoded = _record_at(file, offset).map(self._contents_of)
-        return images.decode_named(encoded, name, channels)
+        return decoding.decode_named(encoded, name, channels)
 
     def locate(self, index):
         file = self._index.files[self._index.file_of[index]]
@@ -87,14 +87,14 @@ class RecordSource(Source):
 def scan(
     files: tuple[str, ...], label_of: Callable[[tf.Tensor], tf.Tensor], title: str
 ) -> RecordIndex:
-    """Reads every record once, several files at a time, for the places and labels of all.
+    """Reads every record once, several files in parallel, and returns positions and labels.
 
     Args:
-      label_of: maps a record (string scalar) to its class (integer scalar).
-      title: what the progress bar calls it.
+      label_of: Function from a record (string scalar) to its class (integer scalar).
+      title: Title of the progress bar.
 
     Raises:
-      ValueError: a file is missing, cut short or damaged; the message names it.
+      ValueError: A file is missing, truncated or damaged. The message names the file.
     """
 
     def blocks_of(file_number):
@@ -154,7 +154,7 @@ def _damaged(files: tuple[str, ...]) -> str | None:
 
 
 def _record_at(file: tf.Tensor, offset: tf.Tensor) -> tf.data.Dataset:
-    """A data set of the one record (string scalar) whose frame begins at byte `offset`."""
+    """Returns a data set with one record (string scalar), whose frame begins at `offset`."""
     # The public class takes no offsets, the operation behind it does; it seeks.
     variant = tf.raw_ops.TFRecordDatasetV2(
         filenames=[file],
@@ -166,6 +166,6 @@ def _record_at(file: tf.Tensor, offset: tf.Tensor) -> tf.data.Dataset:
 
 
 def require_files(files: tuple[str, ...], rule: str) -> None:
-    """Raises ValueError with `rule` and the first names unless all of `files` exist."""
+    """Raises a ValueError with `rule` and the first missing names unless all files exist."""
     missing = [file for file in files if not tf.io.gfile.exists(file)]
     checks.require(not missing, rule, missing=missing[:3])

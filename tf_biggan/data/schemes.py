@@ -1,4 +1,4 @@
-"""`open_source`: from a specification on the command line to a source of images."""
+"""Opens a data set by its specification: digits, tfds:NAME, folder:PATH or tfrecord:PATH."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ def open_source(
     data_dir: str | None = None,
     download: bool = False,
 ) -> Source:
-    """The source that `specification` names, with its classes and labels found in the data.
+    """Opens a data set. Its classes and labels are found from the data.
 
     Args:
       specification: `digits`, `tfds:NAME`, `folder:PATH` or `tfrecord:PATH`.
-      split: for tfds its split or slice ("train" by default); for a folder of images or records
-        the sub-folder to use instead of the folder itself.
-      data_dir: where prepared tfds data sets lie; else TensorFlow Datasets' own default.
-      download: whether a tfds data set that is not there may be downloaded.
+      split: Split or slice of a tfds data set, "train" by default; or sub-folder of PATH.
+      data_dir: Folder of prepared tfds data sets. Default: that of TensorFlow Datasets.
+      download: Whether a tfds data set that is not in `data_dir` is downloaded.
 
     Raises:
-      ValueError: nothing of that form, or nothing usable there; one line says what and why.
+      ValueError: The specification has another form, or the data cannot be used. The message is one
+        line.
     """
     kind, _, location = specification.partition(":")
     openers = {

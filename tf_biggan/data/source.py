@@ -1,4 +1,4 @@
-"""What every source of images offers, and what is told and checked about it before a run."""
+"""Base class of data sets, and checks of a data set before it is used."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ MAX_LISTED_CLASSES = 12
 
 
 class Source(abc.ABC):
-    """Labelled images with random access: image i can be read without reading those before it.
+    """A data set of labelled images with random access.
 
     Attributes:
-      name: the specification it was opened with, such as "folder:/data/birds".
-      class_names: one name a class; empty where the images have no classes.
-      labels: int32 [N], the class of every image; zeros where there are no classes.
-      notes: sentences about what was found, such as files that were left out.
+      name: Specification that it was opened with, such as "folder:/data/birds".
+      class_names: Name of every class; empty if the images have no classes.
+      labels: Class of every image, int32 [N]; zeros if there are no classes.
+      notes: Sentences about the data to print, such as the number of files left out.
     """
 
     notes: tuple[str, ...] = ()
@@ -34,26 +34,26 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def load(self, index: tf.Tensor, channels: int) -> tf.Tensor:
-        """Image `index` (int64 scalar) as uint8 [height, width, channels]; only graph operations.
+        """Returns image `index` (int64 scalar) as uint8 [height, width, channels], in a graph.
 
-        An image that cannot be read fails with an error that `images.naming_unreadable` turns into
-        one line with the image's name.
+        An unreadable image raises an error that `decoding.naming_unreadable` turns into one line
+        with the image's name.
         """
 
     @abc.abstractmethod
     def locate(self, index: int) -> str:
-        """Where image `index` is stored, for messages and fingerprints."""
+        """Returns where image `index` is stored, for messages and fingerprints."""
 
     def index_parts(self) -> Iterable[bytes]:
-        """What tells the images apart wherever they are stored, in their order; no labels."""
+        """Yields bytes that identify the images and their order, independently of the folder."""
         return (self.locate(index).encode() + b"\0" for index in range(self.num_images))
 
     def with_classes(self, class_names: Sequence[str], labels_of: Sequence[int]) -> Source:
-        """The same images with other names, or another order, of their classes.
+        """Returns the same images with renamed or reordered classes.
 
         Args:
-          class_names: one name a class.
-          labels_of: for every present class its new label.
+          class_names: New name of every class.
+          labels_of: New label of every present class.
         """
         made = copy.copy(self)
         made.class_names = tuple(class_names)
@@ -67,21 +67,21 @@ class Source(abc.ABC):
 
     @property
     def num_classes(self) -> int:
-        """Number of classes, 0 where the images have none."""
+        """Number of classes, 0 if the images have none."""
         return len(self.class_names)
 
     def label_counts(self) -> np.ndarray:
-        """Images per class, int64 [num_classes]; [1] where there are no classes.
+        """Returns the number of images per class, int64 [num_classes], or [1] without classes.
 
         Raises:
-          ValueError: a label lies outside the classes (unlabelled test sets carry -1).
+          ValueError: A label is not one of the classes, such as -1 in unlabelled test sets.
         """
         _require_labels_below(self, max(1, self.num_classes))
         return np.bincount(self.labels, minlength=max(1, self.num_classes))
 
 
 def describe(source: Source) -> tuple[str, ...]:
-    """Lines to print before a run: images, classes, images per class (shortened when many)."""
+    """Returns lines to print: number of images, of classes, and of images per class."""
     lines = [f"Data set {source.name}: {source.num_images:,} images", *source.notes]
     if source.num_classes == 0:
         return (*lines, "Classes: none (unconditional)")
@@ -104,13 +104,13 @@ def describe(source: Source) -> tuple[str, ...]:
 
 
 def check_labels(source: Source, num_classes: int) -> None:
-    """Refuses labels that a model of `num_classes` classes cannot be trained on.
+    """Checks that a model with `num_classes` classes can be trained on the labels.
 
-    A model of no classes (0) does not read the labels, so it accepts any.
+    A model without classes (0) does not read the labels, so all labels are accepted.
 
     Raises:
-      ValueError: a label is negative or not below `num_classes`; or all images have one label
-        though there are several classes, which is what a wrongly nested folder looks like.
+      ValueError: A label is negative or not below `num_classes`; or all images have the same label
+        although there are several classes, as in a folder that is nested wrongly.
     """
     checks.require_integer("num_classes", num_classes, minimum=0)
     if num_classes == 0:

@@ -1,4 +1,4 @@
-"""Data sets of TensorFlow Datasets that are prepared on this machine (or in a bucket)."""
+"""Opens data sets of TensorFlow Datasets that are prepared on this machine or in a bucket."""
 
 from __future__ import annotations
 
@@ -17,19 +17,21 @@ DEFAULT_SPLIT = "train"
 def open_tfds(
     location: str, split: str | None, data_dir: str | None, download: bool
 ) -> RecordSource:
-    """A prepared data set by its name, as `cifar10`, `imagenet_resized/64x64` or `mine:1.0.0`.
+    """Opens a prepared data set, such as `cifar10`, `imagenet_resized/64x64` or `mine:1.0.0`.
 
-    The image is the supervised input or the only image feature; the class is the supervised
-    target or the only class feature, and there may be none. Every record is read once, for the
-    labels and for where the records start; for hundreds of gigabytes `prepare` saves repeating it.
+    The image is the supervised input or the only image feature. The class is the supervised target
+    or the only class feature; a data set without classes is accepted. Every record is read once to
+    find its label and its position. For hundreds of gigabytes, run `prepare` once instead.
 
     Args:
-      split: a split of the data set, slices as `train[:50%]` included; "train" by default.
-      data_dir: where the data sets lie; the library's own default where None.
-      download: whether a data set that is not there is downloaded and prepared.
+      location: Name of the data set, with its configuration and version if needed.
+      split: Split or slice of the data set, such as `train[:50%]`. Default: "train".
+      data_dir: Folder of prepared data sets. Default: that of TensorFlow Datasets.
+      download: Whether the data set is downloaded and prepared if it is not in `data_dir`.
 
     Raises:
-      ValueError: unknown name, not prepared, no such split, no image feature to choose.
+      ValueError: The name is unknown, the data set is not prepared, the split does not exist, or
+        the image feature is not clear.
     """
     import tensorflow_datasets as tfds
 
@@ -141,8 +143,8 @@ def _instructions(builder, name: str, split: str) -> list:
 
 
 def _index(instructions: list, label_of, name: str, folder: PlainFolder) -> RecordIndex:
-    """The index of the records that the split's instructions select from its files."""
-    # TFRecord files are opened by their names as they are; the link is gone by then.
+    """Returns the index of the records that belong to the split."""
+    # Readers open the TFRecord files later, when the temporary link no longer exists.
     paths = [folder.real(str(instruction.filename)) for instruction in instructions]
     files = tuple(dict.fromkeys(paths))
     require_files(files, f"the files of `{name}` must all be there; prepare it again")

@@ -1,4 +1,4 @@
-"""The record folders that `prepare` writes: names, form of a record, and how one is opened."""
+"""Opens folders of TFRecord files that `prepare` writes, and defines their format."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ FIELDS = {"num_images": "int", "class_names": "tuple[str, ...]", "shards": "tupl
 
 
 def shard_name(shard: int, num_shards: int) -> str:
-    """File name of shard `shard` of `num_shards`."""
+    """Returns the file name of shard `shard` of `num_shards`."""
     return f"images-{shard:05d}-of-{num_shards:05d}.tfrecord"
 
 
 def serialize(contents: bytes, label: int) -> bytes:
-    """One record: a tf.train.Example of the encoded image and its class."""
+    """Returns a record: a tf.train.Example with the encoded image and its class."""
     features = {
         IMAGE_FEATURE: tf.train.Feature(bytes_list=tf.train.BytesList(value=[contents])),
         LABEL_FEATURE: tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
@@ -38,27 +38,28 @@ def serialize(contents: bytes, label: int) -> bytes:
 
 
 def contents_of(record: tf.Tensor) -> tf.Tensor:
-    """The encoded image (string scalar) of a record (string scalar)."""
+    """Returns the encoded image (string scalar) in a record (string scalar)."""
     return _parse(record, IMAGE_FEATURE, tf.string)
 
 
 def label_of(record: tf.Tensor) -> tf.Tensor:
-    """The class (int64 scalar) of a record (string scalar)."""
+    """Returns the class (int64 scalar) in a record (string scalar)."""
     return _parse(record, LABEL_FEATURE, tf.int64)
 
 
 def encode_index(index: RecordIndex) -> bytes:
-    """An index as the bytes of an npz file; the names of the files are left to dataset.json."""
+    """Returns an index as bytes of an .npz file. The names of files are in dataset.json."""
     stored = io.BytesIO()
     np.savez_compressed(stored, file_of=index.file_of, offsets=index.offsets, labels=index.labels)
     return stored.getvalue()
 
 
 def open_tfrecord(location: str, split: str | None) -> RecordSource:
-    """A folder that `prepare` finished; with `split`, its sub-folder of that name.
+    """Opens a folder that `prepare` wrote, or its sub-folder `split`.
 
     Raises:
-      ValueError: no such folder, not finished, another format, or shards are missing.
+      ValueError: The folder does not exist or is not finished, its format is another version, or
+        shards are missing.
     """
     root = location if split is None else tf.io.gfile.join(location, split)
     checks.require_utf8(root)
@@ -88,10 +89,10 @@ def open_tfrecord(location: str, split: str | None) -> RecordSource:
 
 
 def read_description(path: str) -> dict:
-    """The content of a dataset.json, or of a file that `prepare` writes before it is finished.
+    """Returns the content of dataset.json or of the unfinished.json of an interrupted `prepare`.
 
     Raises:
-      ValueError: it is damaged, or of another format version; the message names the file.
+      ValueError: The file is damaged or has another format version. The message names the file.
     """
     with tf.io.gfile.GFile(path, "rb") as file:
         description = json_files.parse_json(file.read(), path)

@@ -1,7 +1,8 @@
-"""Writes any source as sharded TFRecords at one resolution, in steps that can be interrupted.
+"""Writes a data set as TFRecord shards at one resolution. Interrupted writes can be continued.
 
-A shard is written to a temporary name and renamed, so a shard under its final name is complete.
-dataset.json comes last: a folder without it is unfinished.
+A shard is written under a temporary name and then renamed, so that a shard with its final name is
+complete. dataset.json is written last, so that a folder without it is unfinished. Names and renames
+are TensorFlow's, because the folder may be in a bucket.
 """
 
 from __future__ import annotations
@@ -15,8 +16,7 @@ import tensorflow as tf
 
 from tf_biggan import checks
 from tf_biggan.cli.progress import Progress
-from tf_biggan.data import decoding as images
-from tf_biggan.data import tfrecord
+from tf_biggan.data import decoding, tfrecord
 from tf_biggan.data.record_index import RecordIndex, scan
 from tf_biggan.data.source import Source
 
@@ -40,23 +40,26 @@ def prepare(
     num_shards: int | None = None,
     num_workers: int | None = None,
 ) -> dict:
-    """Fills the folder `output` with records that `tfrecord:OUTPUT` opens.
+    """Writes a data set to the folder `output`, which `tfrecord:OUTPUT` opens.
 
-    Called again after an interruption it keeps the shards that are finished. On a finished folder
-    it does nothing, or writes what is missing since. The content hash covers the records in their
-    order, not how they are sharded.
+    After an interruption, finished shards are kept. If the folder is finished, only missing files
+    are written. The content hash depends on the records and their order, but not on the shards.
 
     Args:
+      source: The images.
+      output: Folder to write.
+      image_size: Side of a square, or (height, width), in pixels.
+      image_channels: 1 to 4, as in `decoding.decode`.
       image_format: "png" keeps every pixel; "jpeg" is smaller (quality 95, full chroma).
-      num_shards: files to write; by default one for every 256 MiB of pixels.
-      num_workers: images processed at a time; by default what the machine bears.
+      num_shards: Number of files. Default: one for every 256 MiB of pixels.
+      num_workers: Number of images processed in parallel. Default: chosen by TensorFlow.
 
     Returns:
       The content of dataset.json.
 
     Raises:
-      ValueError: an argument is out of range; an image is unreadable (the message names it); or
-        `output` holds records of other settings (the message lists those that differ).
+      ValueError: An argument is out of range, an image is unreadable, or `output` holds records
+        with other settings. The message names the image or the settings.
     """
     settings = _settings(source, image_size, image_channels, image_format, num_shards)
     checks.require_integer("num_workers", 1 if num_workers is None else num_workers, minimum=1)
@@ -74,8 +77,8 @@ def prepare(
 def _settings(
     source: Source, image_size, image_channels: int, image_format: str, num_shards: int | None
 ) -> dict:
-    height, width = images.size_of(image_size)
-    checks.require_integer("image_channels", image_channels, 1, images.MAX_CHANNELS)
+    height, width = decoding.size_of(image_size)
+    checks.require_integer("image_channels", image_channels, 1, decoding.MAX_CHANNELS)
     checks.require_choice("image_format", image_format, tuple(ENCODERS))
     checks.require(
         image_format != "jpeg" or image_channels in JPEG_CHANNELS,
@@ -95,8 +98,8 @@ def _settings(
         "image_width": width,
         "image_channels": image_channels,
         "image_format": image_format,
-        "crop": images.CROP_METHOD,
-        "resize": images.RESIZE_METHOD,
+        "crop": decoding.CROP_METHOD,
+        "resize": decoding.RESIZE_METHOD,
         "num_classes": source.num_classes,
         "class_names": list(source.class_names),
         "label_counts": source.label_counts().tolist(),
@@ -105,7 +108,7 @@ def _settings(
 
 
 def _fingerprint(source: Source) -> str:
-    """SHA-256 of where every image lies and of its label: another list is another data set."""
+    """Returns a SHA-256 of the places and labels of all images."""
     digest = hashlib.sha256(source.labels.tobytes())
     for index in range(source.num_images):
         digest.update(source.locate(index).encode() + b"\0")
@@ -131,7 +134,7 @@ def _require_same_settings(output: str, settings: dict, existing: dict | None) -
     ]
     checks.require(
         not differing,
-        "a folder must be continued with the settings it was begun with; choose another `output`",
+        "the folder was started with other settings; use the same or choose another `output`",
         output=output,
         differing="; ".join(differing),
     )
@@ -154,10 +157,10 @@ def _write_shards(source: Source, output: str, settings: dict, workers: int) -> 
     left = sum(end - first for _, first, end in missing)
     progress = Progress("Preparing", source.num_images, done=source.num_images - left)
     if missing:
-        # One stream for all shards: the workers need not wait while a shard is closed.
+        # With one stream for all shards, the workers need not wait while a shard is closed.
         encoded = _encoded(source, missing, settings, workers).as_numpy_iterator()
         for place, first, end in missing:
-            # Labels first: where they end, zip must not have drawn the next shard's image yet.
+            # Labels come first, so that zip ends before it reads an image of the next shard.
             labelled = zip(source.labels[first:end].tolist(), encoded, strict=False)
             _write_shard(place, labelled, progress)
     progress.close()
@@ -170,7 +173,7 @@ def _places(output: str, settings: dict) -> tuple[str, ...]:
 def _write_shard(place: str, labelled: Iterable[tuple[int, bytes]], progress: Progress) -> None:
     temporary = place + TEMPORARY_SUFFIX
     try:
-        with tf.io.TFRecordWriter(temporary) as writer, images.naming_unreadable():
+        with tf.io.TFRecordWriter(temporary) as writer, decoding.naming_unreadable():
             for label, contents in labelled:
                 writer.write(tfrecord.serialize(contents, label))
                 progress.add(1)
@@ -182,13 +185,13 @@ def _write_shard(place: str, labelled: Iterable[tuple[int, bytes]], progress: Pr
 
 
 def _encoded(source: Source, missing: list, settings: dict, workers: int) -> tf.data.Dataset:
-    """The encoded images of the missing shards at their final size, in order."""
+    """Returns the encoded images of the missing shards at their final size, in order."""
     encode = ENCODERS[settings["image_format"]]
 
     def process(index):
         pixels = source.load(index, settings["image_channels"])
         height, width = settings["image_height"], settings["image_width"]
-        return encode(images.crop_and_resize(pixels, height, width))
+        return encode(decoding.crop_and_resize(pixels, height, width))
 
     ranges = tf.constant([(first, end) for _, first, end in missing], tf.int64)
     indices = tf.data.Dataset.from_tensor_slices(ranges).flat_map(
@@ -236,7 +239,7 @@ def _read_json(output: str, name: str) -> dict | None:
 
 
 def _is_whole(output: str) -> bool:
-    """Whether a finished folder still has its shards and a readable index."""
+    """Returns whether a finished folder still has its shards and a readable index."""
     try:
         tfrecord.open_tfrecord(output, None)
     except ValueError:
@@ -245,9 +248,9 @@ def _is_whole(output: str) -> bool:
 
 
 def _remove_left_behind(output: str, settings: dict, finished: dict | None) -> None:
-    """Removes the files of a command that was killed which would not be written again.
+    """Removes files that a killed command left and that are not written again.
 
-    Such a command leaves a temporary file, or, once dataset.json is there, unfinished.json.
+    These are temporary files and, if dataset.json exists, unfinished.json.
     """
     names = (*settings["shards"], SETTINGS_FILE, tfrecord.INDEX_FILE, tfrecord.DESCRIPTION_FILE)
     left = [name + TEMPORARY_SUFFIX for name in names]

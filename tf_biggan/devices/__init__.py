@@ -1,1 +1,1 @@
-"""The devices that a command runs on."""
+"""Devices, strategies and machines that a command runs on."""

@@ -1,4 +1,4 @@
-"""The processes of a run on several machines, as the environment variable TF_CONFIG lists them."""
+"""Reads TF_CONFIG, the environment variable that lists the machines of a distributed run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EVALUATOR = "evaluator"
 EXAMPLE = (
     '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
 )
-# What a message shows of a long TF_CONFIG.
+# Messages show only the beginning of a long TF_CONFIG.
 SHOWN_CHARACTERS = 200
 
 
@@ -23,8 +23,8 @@ class Cluster:
 
     Attributes:
       addresses: "host:port" of every process, by task type: "chief", "worker" or both.
-      task_type: of this process.
-      task_index: of this process, among those of its task type.
+      task_type: Task type of this process.
+      task_index: Index of this process among those of its task type.
     """
 
     addresses: Mapping[str, tuple[str, ...]]
@@ -33,11 +33,11 @@ class Cluster:
 
     @property
     def num_processes(self) -> int:
-        """How many processes train together."""
+        """Number of processes that train together."""
         return sum(map(len, self.addresses.values()))
 
     def describe(self) -> str:
-        """One line about this process."""
+        """Returns a line about this process."""
         writes = is_writer(self.addresses, self.task_type, self.task_index)
         return (
             f"{self.task_type} {self.task_index} of {self.num_processes} processes, at"
@@ -50,20 +50,20 @@ def is_writer(addresses: Mapping[str, Sequence[str]], task_type: str, task_index
     """Returns whether a process writes the files of a run: exactly one process of a cluster does.
 
     Args:
-      addresses: the addresses of all processes, by task type.
-      task_type: of the process.
-      task_index: of the process, among those of its task type.
+      addresses: Addresses of all processes by task type.
+      task_type: Task type of the process.
+      task_index: Index of the process among those of its task type.
     """
     writer = "chief" if addresses.get("chief") else "worker"
     return (task_type, task_index) == (writer, 0)
 
 
 def cluster_from_environment() -> Cluster:
-    """Reads TF_CONFIG.
+    """Returns the cluster that TF_CONFIG describes.
 
     Raises:
-      ValueError: it is not set, cannot be read, describes no cluster that can train together, or
-        this process is not one of those that train.
+      ValueError: TF_CONFIG is not set, is malformed, describes no cluster that can train together,
+        or this process is not one that trains.
     """
     text = os.environ.get(VARIABLE)
     _require(text is not None, f"training on several machines needs {VARIABLE} on each", text)
@@ -71,7 +71,7 @@ def cluster_from_environment() -> Cluster:
 
 
 def parse_cluster(text: str) -> Cluster:
-    """Reads the text of a TF_CONFIG; see `cluster_from_environment`."""
+    """Returns the cluster that the text of a TF_CONFIG describes."""
     _require(text.strip() != "", "it must not be empty; unset it to train on one machine", text)
     try:
         content = json.loads(text)

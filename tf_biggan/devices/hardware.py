@@ -1,4 +1,4 @@
-"""What this machine has: its processor, signs of a GPU, and warnings that follow. No TensorFlow."""
+"""Warnings about the processor and the GPU of this machine. No TensorFlow is imported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 
 
 def cpu_info(path: str = CPU_INFO) -> dict[str, str]:
-    """Returns what Linux tells about the first processor, by name; {} on other systems."""
+    """Returns the fields of the first processor in /proc/cpuinfo, or {} on other systems."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             first = file.read().split("\n\n")[0]
@@ -28,8 +28,8 @@ def slow_bfloat16(flag: str, info: dict[str, str] | None = None) -> tuple[str, .
     """Returns a warning if bfloat16 is slow on this CPU, else ().
 
     Args:
-      flag: what asks for bfloat16, such as "--precision=mixed_bfloat16".
-      info: of the processor, see `cpu_info`; None for this machine's.
+      flag: The flag that asks for bfloat16, such as "--precision=mixed_bfloat16".
+      info: Fields of the processor from `cpu_info`. Default: those of this machine.
     """
     info = cpu_info() if info is None else info
     found = set(info.get("flags", "").split())
@@ -46,13 +46,13 @@ def unused_gpu(
     exists: Callable[[str], bool] = os.path.exists,
     which: Callable[[str], str | None] = shutil.which,
 ) -> tuple[str, ...]:
-    """Returns a warning if there are signs of an NVIDIA GPU; called where TensorFlow finds none.
+    """Returns a warning if the machine seems to have an NVIDIA GPU. Call if TensorFlow finds none.
 
-    A GPU that CUDA_VISIBLE_DEVICES hides is not missed.
+    There is no warning if CUDA_VISIBLE_DEVICES hides the GPU.
 
     Args:
-      exists: whether there is a file.
-      which: where a command is, or None.
+      exists: Tells whether a file exists.
+      which: Returns the path of a command, or None.
     """
     if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
         return ()

@@ -1,4 +1,4 @@
-"""A function of batches, run by all replicas of a strategy, as a function of NumPy arrays."""
+"""Runs a function of batches on all replicas of a strategy, from and to NumPy arrays."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-# The strategies that name their devices; the default one, of one replica, does not.
+# Strategies that list their devices. The default strategy does not.
 NAMING_DEVICES = (
     tf.distribute.MirroredStrategy,
     tf.distribute.MultiWorkerMirroredStrategy,
@@ -16,17 +16,18 @@ NAMING_DEVICES = (
 
 
 class ReplicaMap:
-    """Maps rows to rows; every replica gets batches of exactly `batch_size`.
+    """Maps rows to rows in batches of a fixed size.
 
-    Batches that are all of one size make a row's result independent of how many rows there are.
+    Because every batch has the same size, the result of a row does not depend on other rows.
 
     Args:
-      strategy: whose replicas run it.
-      function: tensors [batch_size, ...] to a tensor, or a dict of them, with as many rows.
-      batch_size: rows of one replica at a time.
+      strategy: Strategy whose replicas run the function.
+      function: Function from tensors [batch_size, ...] to a tensor, or a dict of tensors, with the
+        same number of rows.
+      batch_size: Batch size of each replica.
 
     Attributes:
-      rows: how many rows all replicas take at a time.
+      rows: Number of rows of one call, over all replicas.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy, function: Callable, batch_size: int):
@@ -36,7 +37,7 @@ class ReplicaMap:
         self._run = tf.function(lambda inputs: strategy.run(function, args=inputs))
 
     def __call__(self, *arrays: np.ndarray):
-        """The results of up to `rows` rows, as NumPy arrays; missing ones repeat the last."""
+        """Returns the results of up to `rows` rows as NumPy arrays; shorter batches are padded."""
         count = len(arrays[0])
         missing = self.rows - count
         if missing:
@@ -47,7 +48,7 @@ class ReplicaMap:
     def _collected(self, part):
         local = self._strategy.experimental_local_results(part)
         if len(local) < self._strategy.num_replicas_in_sync:
-            # Replicas of other machines.
+            # The other replicas are on other machines.
             return self._strategy.gather(part, axis=0).numpy()
         return np.concatenate([value.numpy() for value in local])
 

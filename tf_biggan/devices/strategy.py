@@ -1,4 +1,4 @@
-"""Strategies by name: one device, several GPUs, several machines, a TPU."""
+"""Creates distribution strategies: one device, several GPUs, several machines, a TPU."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from tf_biggan.devices.replica_map import spans_processes
 def create_strategy(
     name: str, tpu: str | None = None, cpu_replicas: int | None = None
 ) -> tf.distribute.Strategy:
-    """Returns the strategy of that name, connected.
+    """Returns a distribution strategy, connected to its machines or TPU.
 
     Args:
       name: "one_device", "mirrored" (all GPUs of this machine, or all its logical CPUs),
         "multi_worker" (machines of TF_CONFIG), "tpu", or "auto": the first of TPU, several
-        machines and several GPUs that is there.
-      tpu: name or address of a TPU, or "local".
-      cpu_replicas: replicas on the CPU, in place of GPUs, for "auto" or "mirrored".
+        machines, several GPUs and one device that is available.
+      tpu: Name or address of a TPU, or "local".
+      cpu_replicas: Number of replicas on the CPU instead of GPUs, for "auto" or "mirrored".
 
     Raises:
-      ValueError: there is no TPU; TF_CONFIG is missing or describes no cluster; or `cpu_replicas`
-        does not go with the strategy.
+      ValueError: There is no TPU, TF_CONFIG is missing or describes no cluster, or `cpu_replicas`
+        cannot be combined with the strategy.
     """
     checks.require_choice("strategy", name, ("auto", *MAKERS))
     if cpu_replicas is not None:
@@ -36,17 +36,17 @@ def create_strategy(
 
 
 def require_whole_cluster(strategy: tf.distribute.Strategy) -> None:
-    """Checks that a strategy of one process is not one of several on the machines of TF_CONFIG.
+    """Checks that a strategy for one process is not used by several processes of TF_CONFIG.
 
     Raises:
-      ValueError: every one of them would train, and write, the same run.
+      ValueError: All of the processes would train and write the same run.
     """
     if spans_processes(strategy) or VARIABLE not in os.environ:
         return
     try:
         cluster = cluster_from_environment()
     except ValueError:
-        return  # another strategy than multi_worker may leave TF_CONFIG unread
+        return  # strategies other than multi_worker ignore TF_CONFIG
     checks.require(
         cluster.num_processes == 1,
         f"{VARIABLE} lists {cluster.num_processes} processes, which would all write the same run;"
@@ -71,7 +71,7 @@ def _mirrored(tpu):
 def _on_cpu(name, tpu, count):
     checks.require(
         name in ("auto", "mirrored") and tpu is None,
-        "`cpu_replicas` goes with --strategy=auto or mirrored only",
+        "`cpu_replicas` can be used with --strategy=auto or mirrored only",
         strategy=name,
         tpu=tpu,
     )
@@ -130,10 +130,10 @@ MAKERS: dict[str, Callable] = {
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Returns whether this process writes the run's files, for which every part asks here.
+    """Returns whether this process writes the files of the run.
 
-    Of the processes of TF_CONFIG exactly one does, the chief or the first worker. Every other
-    strategy, a TPU's too, has one process.
+    Of the processes of TF_CONFIG, the chief or the first worker does. All other strategies,
+    including those for TPUs, have a single process.
     """
     if not spans_processes(strategy):
         return True
@@ -147,10 +147,10 @@ def any_process(strategy: tf.distribute.Strategy, flag: bool) -> bool:
 
 
 def require_same_iteration(strategy: tf.distribute.Strategy, iteration: int, run_dir: str) -> None:
-    """Checks that all processes begin at the same iteration. All of them call it.
+    """Checks that all processes start at the same iteration. All processes must call it.
 
     Raises:
-      ValueError: they do not, since they do not see the same folder.
+      ValueError: They do not, because they do not share the folder of the run.
     """
     if not spans_processes(strategy):
         return
@@ -164,7 +164,7 @@ def require_same_iteration(strategy: tf.distribute.Strategy, iteration: int, run
 
 
 def _mean(strategy: tf.distribute.Strategy, value: float) -> float:
-    """The mean over all replicas of all processes."""
+    """Returns the mean over all replicas of all processes."""
 
     @tf.function
     def mean(number):
@@ -175,6 +175,6 @@ def _mean(strategy: tf.distribute.Strategy, value: float) -> float:
 
 
 def may_compile(strategy: tf.distribute.Strategy) -> bool:
-    """Whether XLA pays for a replica's step: on one GPU. A TPU compiles in any case."""
+    """Returns whether to compile the training step with XLA, which is faster on one GPU only."""
     gpus = tf.config.list_logical_devices("GPU")
     return strategy.num_replicas_in_sync == 1 and len(gpus) == 1

@@ -1,4 +1,4 @@
-"""Zip archives from elsewhere: what they declare is checked before anything is inflated."""
+"""Reads untrusted zip archives after checking the sizes that they declare."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ DAMAGED = (
 
 
 class Archive:
-    """A zip archive whose entries are what its table of contents says, and of bounded size.
+    """A zip archive whose entries match its table of contents and have bounded sizes.
 
-    It is open until it is collected, so that its table is read once.
+    The file stays open as long as the object, so that the table is read once.
 
     Args:
-      path: of the file, which messages name.
-      content: the file's bytes where they are in memory already.
+      path: Path of the file, also for messages.
+      content: Bytes of the file if they are in memory already.
 
     Raises:
-      ValueError: it is damaged, encrypted, of an unknown method of compression; or its entries
-        overlap, or would inflate to more than `input_bounds.inflated_bound` of its length.
-      OSError: it cannot be read.
+      ValueError: The archive is damaged, encrypted or compressed by an unknown method; or its
+        entries overlap or are larger than `input_bounds.inflated_bound` of the file's length.
+      OSError: The file cannot be read.
     """
 
     def __init__(self, path: str | os.PathLike, content: bytes | None = None):
@@ -56,18 +56,18 @@ class Archive:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the entries."""
+        """Returns the names of the entries."""
         return tuple(self._zip.namelist())
 
     def size(self, name: str) -> int:
-        """Bytes of an entry, inflated."""
+        """Returns the decompressed size of an entry in bytes."""
         return self._zip.getinfo(name).file_size
 
     def read(self, name: str) -> np.ndarray:
-        """All bytes of an entry, as uint8.
+        """Returns the decompressed bytes of an entry as uint8.
 
         Raises:
-          ValueError: it is damaged.
+          ValueError: The entry is damaged.
         """
         content = np.empty(self.size(name), np.uint8)
         with self.open(name) as file:
@@ -76,7 +76,7 @@ class Archive:
         return content
 
     def open(self, name: str, kind: type = io.BufferedReader) -> io.BufferedReader:
-        """The inflated bytes of an entry as a file of that kind; damage is a ValueError."""
+        """Opens an entry as a file of decompressed bytes. Damage raises a ValueError."""
         entry = self._safely(lambda: self._zip.open(name))
         return kind(_Entry(entry, self._safely), CHUNK_BYTES)
 
@@ -123,7 +123,7 @@ class Archive:
 
 
 class _TableFirst(io.BufferedReader):
-    """A file of which no long piece can be read while it is `bounded`."""
+    """A file that refuses to read long pieces while `bounded` is true."""
 
     def __init__(self, raw, path):
         super().__init__(raw)
@@ -140,7 +140,7 @@ class _TableFirst(io.BufferedReader):
 
 
 class _Entry(io.RawIOBase):
-    """An entry read piece by piece: zipfile would inflate all that it asks for at once."""
+    """An entry that is decompressed in small pieces, unlike by zipfile."""
 
     def __init__(self, entry, safely):
         self._entry, self._safely, self._position = entry, safely, 0

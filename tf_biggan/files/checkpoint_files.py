@@ -1,7 +1,7 @@
-"""TensorFlow's checkpoints from elsewhere: measured before TensorFlow opens them.
+"""Opens untrusted TensorFlow checkpoints after checking the sizes that they declare.
 
-TensorFlow allocates what the index declares. The index is a table of LevelDB, in which a key can
-stand as "as many characters of the key before": a few bytes make a long list of long keys.
+TensorFlow allocates what the index declares. The index is a LevelDB table whose keys can refer to
+characters of the previous key, so that a few bytes can declare a long list of long keys.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ TEXT_BYTES = 24
 
 
 def open_checkpoint(prefix: str):
-    """TensorFlow's reader of a checkpoint, which declares no more than its files hold.
+    """Returns TensorFlow's reader of a checkpoint after checking its sizes.
 
     Raises:
-      ValueError: it declares more, or its index is no complete table.
+      ValueError: The checkpoint declares more than its files hold, or its index is incomplete.
       tensorflow.errors.OpError: TensorFlow cannot read it.
-      OSError: it is not there.
+      OSError: It does not exist.
     """
     import tensorflow as tf
 
@@ -50,7 +50,7 @@ def open_checkpoint(prefix: str):
 
 
 def num_stored(prefix: str) -> int:
-    """How many numbers the tensors of a checkpoint hold; see `open_checkpoint`."""
+    """Returns the total number of values in the tensors of a checkpoint."""
     return sum(map(math.prod, open_checkpoint(prefix).get_variable_to_shape_map().values()))
 
 
@@ -70,7 +70,7 @@ def _check_keys(path: str) -> None:
 
 
 def _key_lengths(content: bytes) -> Iterator[int]:
-    """The length of every key in a table."""
+    """Yields the length of every key in a table."""
     footer = content[-FOOTER_BYTES:]
     whole = len(content) <= input_bounds.CHECKPOINT_INDEX_BYTES and len(footer) == FOOTER_BYTES
     require(whole and int.from_bytes(footer[-8:], "little") == MAGIC, "an index must be complete")

@@ -1,6 +1,6 @@
-"""Replaces `~` at the start of a path by a home folder, as a shell does.
+"""Replaces `~` at the start of a path by the home folder.
 
-A shell does it for `--run_dir ~/x` and not for `--run_dir=~/x`, nor in a flag file.
+Shells do so in `--run_dir ~/x`, but neither in `--run_dir=~/x` nor in a flag file.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from collections.abc import Callable, Mapping
 from tf_biggan import checks
 
 ONE_PATH, LISTED_PATHS = "one path", "paths with commas between"
-# What may stand before the path: folder:~/birds.
+# A path may have a prefix, as in folder:~/birds.
 _KIND_AND_PATH = re.compile(r"((?:folder|tfrecord):)?(~.*)", re.DOTALL)
 
 
 def expand_home(value: str) -> str:
-    """A path with `~` or `~user` at its start replaced; `folder:` or `tfrecord:` may precede it.
+    """Replaces `~` or `~user` at the start of a path, also after `folder:` or `tfrecord:`.
 
-    Other values, and a `~` further inside, stay as they are.
+    Other values are returned unchanged.
 
     Raises:
-      ValueError: the path starts with a user who does not exist on this machine.
+      ValueError: The user does not exist on this machine.
     """
     match = _KIND_AND_PATH.fullmatch(value)
     if match is None:
@@ -39,7 +39,7 @@ def expand_home(value: str) -> str:
 
 
 def expand_home_in_list(value: str) -> str:
-    """A text with commas between its parts, in which every part that is such a path is replaced."""
+    """Applies `expand_home` to every part of a text with commas."""
     parts = value.split(",")
     return ",".join(
         part[: len(part) - len(part.lstrip())] + expand_home(part.lstrip()) for part in parts

@@ -1,9 +1,9 @@
-"""How much a file from elsewhere may hold: every bound on input, and why it is not lower.
+"""Limits on the size of untrusted files, with the reason for each limit.
 
-A few kilobytes can declare, or inflate to, terabytes. Readers therefore compare what a file
-declares with its length, or with these bounds, before they inflate, parse or allocate anything.
-Each bound leaves real files room to grow tenfold, and what it lets through takes less than a
-gigabyte of memory and a few seconds. Tensors that are really in a file are not bounded.
+A file of a few kilobytes can declare, or decompress to, terabytes. Readers therefore compare what a
+file declares with its length or with these limits before they decompress, parse or allocate
+anything. Every limit is at least ten times what real files need, and a file within the limits takes
+less than a gigabyte of memory and a few seconds. Tensors that are stored in full are not limited.
 """
 
 from __future__ import annotations
@@ -72,5 +72,5 @@ IMAGE_PIXELS = 64 * MEBIBYTE
 
 
 def inflated_bound(length: int) -> int:
-    """Bytes that the compressed parts of a file of `length` bytes may inflate to."""
+    """Returns the decompressed size that is accepted for a file of `length` bytes."""
     return INFLATED_BYTES + INFLATED_RATIO * length

@@ -1,6 +1,6 @@
-"""JSON that is read from files: parsed and type-checked in one place.
+"""Reads JSON files and checks the types of their values.
 
-Every problem is a ValueError with one line that names the file and, where there is one, the field.
+Every problem is a ValueError with one line that names the file and, if possible, the field.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ LONGEST = 60
 
 
 class NotJson(ValueError):  # noqa: N818
-    """What a file holds is no JSON text, as after a write that was cut off."""
+    """The content of a file is not JSON, as after an interrupted write."""
 
 
-# Words for a kind of value, and whether a value is of that kind. The names are those of type
-# annotations, so that a dataclass's fields can be checked by them.
+# Name of a type, as in annotations, to its words in messages and a test for values.
 KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "bool": ("true or false", lambda value: isinstance(value, bool)),
     "int": (

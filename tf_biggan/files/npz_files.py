@@ -1,4 +1,4 @@
-"""NumPy's archives (.npz) from elsewhere: first shapes, then arrays that are asked for."""
+"""Reads untrusted .npz files: shapes first, then the arrays that are needed."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ HEADERS = {
 
 @dataclasses.dataclass(frozen=True)
 class StoredArray:
-    """One array in an archive.
+    """An array in an archive that is not read yet.
 
     Attributes:
-      shape: its axes.
-      dtype: as stored.
-      read: gives the array; raises ValueError where its bytes are damaged.
+      shape: Shape of the array.
+      dtype: Data type of the array.
+      read: Function that returns the array and raises a ValueError if its bytes are damaged.
     """
 
     shape: tuple[int, ...]
@@ -41,20 +41,20 @@ class StoredArray:
 
 
 def read_npz(path: str | os.PathLike, content: bytes | None = None) -> dict[str, np.ndarray]:
-    """All arrays of an archive by name; see `open_npz`."""
+    """Returns all arrays of an .npz file by name. See `open_npz` for arguments and errors."""
     return {name: array.read() for name, array in open_npz(path, content).items()}
 
 
 def open_npz(path: str | os.PathLike, content: bytes | None = None) -> dict[str, StoredArray]:
-    """The arrays of an archive by name; nothing in it is executed.
+    """Returns the arrays of an .npz file by name. No code in the file is executed.
 
     Args:
-      path: of the file, which messages name.
-      content: the file's bytes where they are in memory already.
+      path: Path of the file, also for messages.
+      content: Bytes of the file if they are in memory already.
 
     Raises:
-      ValueError: it is not there, damaged, or holds anything but plain arrays of the size that
-        their headers say.
+      ValueError: The file does not exist, is damaged, or contains something other than plain arrays
+        whose sizes are those in their headers.
     """
     if content is None:
         require_existing(".npz file", os.fspath(path), "a file of arrays")

@@ -1,7 +1,7 @@
-"""Folders by names in which TensorFlow sees no pattern.
+"""Paths of folders whose names TensorFlow would mistake for patterns.
 
-TensorFlow takes the prefix of a checkpoint, and so of a SavedModel's variables, for a pattern: it
-finds nothing in a folder such as `runs/lr=[2e-4,5e-5]`, though it writes there.
+TensorFlow reads the prefix of a checkpoint, also of a SavedModel's variables, as a file pattern. In
+a folder such as `runs/lr=[2e-4,5e-5]` it can write a checkpoint, but cannot find it again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ PATTERN_CHARACTERS = frozenset("[]*?\\") - {os.sep}
 
 
 def pattern_note(path: str) -> str | None:
-    """Returns one line if TensorFlow's own loaders cannot open what lies at `path`, else None."""
+    """Returns a note if TensorFlow's own loaders could not open files at `path`, or None."""
     found = [character for character in "[]\\" if character in os.path.abspath(path)]
     if not found:
         return None
@@ -27,19 +27,19 @@ def pattern_note(path: str) -> str | None:
 
 
 class PlainFolder:
-    """A folder by its own path, or through a link if the path has a character of a pattern.
+    """A folder, reached through a temporary link if its path contains pattern characters.
 
-    The link lasts until the `with` block ends, or as long as the object where it is used without
-    one, which is for readers that open their files late.
+    The link exists until the `with` block ends. Without a `with` block it exists as long as the
+    object, for readers that open their files late.
 
     Args:
-      path: a local folder, which need not exist; an address of a bucket stays as it is.
+      path: A local folder, which need not exist, or an address in a bucket, which is not changed.
 
     Attributes:
-      path: leads to the folder, and is safe in a prefix.
+      path: Path of the folder that can be used in a prefix.
 
     Raises:
-      ValueError: the folder for temporary files has such a path itself.
+      ValueError: The path of the folder for temporary files contains pattern characters too.
     """
 
     def __init__(self, path: str):
@@ -57,7 +57,7 @@ class PlainFolder:
         os.symlink(os.path.abspath(path), self.path, target_is_directory=True)
 
     def real(self, text: str) -> str:
-        """Returns a path or message with the folder's own path in place of the link's."""
+        """Returns a path or message in which the link is replaced by the path of the folder."""
         return text if self.path == self._own_path else text.replace(self.path, self._own_path)
 
     def __enter__(self) -> str:

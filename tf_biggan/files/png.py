@@ -1,4 +1,4 @@
-"""Images as bytes, and PNG files that appear whole or not at all."""
+"""Converts images to bytes and writes PNG files."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tf_biggan.files.atomic import replaced
 
 
 def to_uint8(images) -> np.ndarray:
-    """Bytes of images in [-1, 1]: floor(127.5 * (x + 1) + 0.5), clipped to 0..255.
+    """Converts images in [-1, 1] to bytes: floor(127.5 * (x + 1) + 0.5), clipped to 0..255.
 
-    A half goes up, so that every byte b comes back from b / 127.5 - 1. Codes that truncate instead
-    darken images by half a level.
+    Halves are rounded up, so that b / 127.5 - 1 gives byte b again. Code bases that truncate
+    instead darken images by half a level.
 
     Args:
-      images: floats of any shape; values outside [-1, 1] are clipped.
+      images: Floats of any shape; values outside [-1, 1] are clipped.
 
     Returns:
       uint8 of the same shape.
 
     Raises:
-      ValueError: a value is not a number.
+      ValueError: A value is not a number.
     """
     values = np.asarray(images, dtype=np.float64)
     checks.require(not np.isnan(values).any(), "images must not contain NaN", shape=values.shape)
@@ -32,12 +32,12 @@ def to_uint8(images) -> np.ndarray:
 
 
 def save_png(image: Image.Image, path: str, text: Mapping[str, str] | None = None) -> None:
-    """Writes a PNG under a temporary name, then renames it: `path` is never half a file.
+    """Writes a PNG file, completely or not at all.
 
     Args:
-      image: any mode that PNG knows.
-      path: where; its folder must exist.
-      text: keywords (Latin-1, up to 79 characters) and texts to store in the file.
+      image: Image in a mode that PNG supports.
+      path: Path of the file, whose folder must exist.
+      text: Texts to store in the file by keyword (Latin-1, up to 79 characters).
     """
     info = PngImagePlugin.PngInfo()
     for keyword, value in (text or {}).items():

@@ -1,7 +1,7 @@
-"""Protocol buffers from elsewhere: measured before they are parsed.
+"""Reads untrusted protocol buffers after counting their fields.
 
-A message of two bytes takes a hundred in memory. The fields of long files are therefore counted
-first, by walking over the bytes as the format describes them.
+A message of two bytes occupies a hundred bytes in memory. The fields of large files are therefore
+counted before they are parsed.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ VARINT_TYPES = frozenset(
 
 
 def read_message(message: MessageT, path: str | os.PathLike) -> MessageT:
-    """Fills a message from a file; returns it.
+    """Parses a file into a message and returns the message.
 
     Raises:
-      ValueError: the file is not there, damaged, or longer than any that is known.
+      ValueError: The file does not exist, is damaged or is too large.
     """
     try:
         with open(path, "rb") as file:
@@ -41,7 +41,7 @@ def read_message(message: MessageT, path: str | os.PathLike) -> MessageT:
 
 
 def parse_message(message: MessageT, content: bytes, path: str | os.PathLike) -> MessageT:
-    """Fills a message from bytes; `path` names their file. See `read_message`."""
+    """Parses bytes into a message; path: path of the file, for messages."""
     if len(content) > input_bounds.GRAPH_BYTES:
         raise _damaged(message, path, f"it may have {input_bounds.GRAPH_BYTES} bytes")
     if len(content) > input_bounds.SMALL_GRAPH_BYTES:
@@ -62,9 +62,9 @@ def _damaged(message, path, reason) -> ValueError:
 
 
 def _count_fields(content: bytes, kind: Descriptor, limit: int) -> int:
-    """Fields and packed numbers in a message and those within it; stops beyond `limit`.
+    """Counts fields and packed numbers in a message and its submessages, up to `limit`.
 
-    Counts of damaged messages are those up to the damage.
+    In a damaged message, those before the damage are counted.
     """
     count, left, tables = 0, [(0, len(content), kind)], {}
     while left and count <= limit:
@@ -99,7 +99,7 @@ def _of_lengths(kind: Descriptor) -> dict[int, Descriptor | str]:
 
 
 def varint(content: bytes, position: int, end: int) -> tuple[int, int]:
-    """A number of 7 bits a byte, and where it ends."""
+    """Returns a variable-length number and the position after it."""
     value = shift = 0
     while position < end:
         byte = content[position]

@@ -1,4 +1,4 @@
-"""Safetensors files: measured before they are opened, and written so that others may read them."""
+"""Reads and writes safetensors files, with checks of their size and usual permissions."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def write_safetensors(
     arrays: Mapping[str, np.ndarray],
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Writes arrays to a safetensors file; its permissions follow the umask, as of other files.
+    """Writes arrays to a safetensors file whose permissions follow the umask.
 
-    The library writes to a temporary file that only the owner may read, and renames it.
+    The library alone would make the file readable for its owner only.
 
     Args:
-      path: the file to write.
-      arrays: the arrays by key.
-      metadata: texts by name, for the file's header.
+      path: Path of the file.
+      arrays: Arrays by key.
+      metadata: Texts by name for the header of the file.
 
     Raises:
       OSError: the file cannot be written.
@@ -42,12 +42,12 @@ def write_safetensors(
 
 @contextlib.contextmanager
 def open_safetensors(path: str | os.PathLike) -> Iterator[safe_open]:
-    """A safetensors file, whose tensors are NumPy arrays; nothing is read at once.
+    """Opens a safetensors file, whose tensors are read as NumPy arrays on demand.
 
-    The library itself checks that the tensors fill the file and do not overlap.
+    The library checks that the tensors fill the file and do not overlap.
 
     Raises:
-      ValueError: it is not there, or damaged.
+      ValueError: The file does not exist or is damaged.
     """
     limit = input_bounds.SAFETENSORS_HEADER_BYTES
     try:

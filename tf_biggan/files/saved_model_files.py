@@ -1,4 +1,4 @@
-"""SavedModels from elsewhere: measured before TensorFlow loads them."""
+"""Loads untrusted SavedModels after checking the sizes that they declare."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ LONGEST_REASON = 200
 
 
 def read(path: str) -> saved_model_pb2.SavedModel:
-    """The description in a SavedModel's folder, whose constants are as large as what is stored.
+    """Returns the SavedModel message of a folder after checking the sizes of its constants.
 
     Raises:
-      ValueError: it is damaged, or one number in it stands for many; the message names the file.
+      ValueError: It is damaged, or a constant declares more values than it stores. The message
+        names the file.
     """
     file = os.path.join(path, SAVED_MODEL_FILE)
     model = read_message(saved_model_pb2.SavedModel(), file)
@@ -43,17 +44,17 @@ def read(path: str) -> saved_model_pb2.SavedModel:
 
 
 def _filled_bytes(node) -> int:
-    """Bytes of a constant beyond those that are stored of it."""
+    """Returns the bytes of a constant beyond those that are stored."""
     tensor = node.attr["value"].tensor
     count = math.prod(dim.size for dim in tensor.tensor_shape.dim)
     return max(0, count * tf.dtypes.as_dtype(tensor.dtype or tf.uint8).size - tensor.ByteSize())
 
 
 def load(path: str, tags: Sequence[str] | None = None):
-    """What `tf.saved_model.load` makes of a folder, once its sizes are checked.
+    """Loads a SavedModel by `tf.saved_model.load` after checking its sizes.
 
     Raises:
-      ValueError: it is damaged, or declares more than it stores.
+      ValueError: It is damaged or declares more than it stores.
     """
     read(path)
     try:

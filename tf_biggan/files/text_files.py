@@ -1,4 +1,4 @@
-"""Reads text files that people wrote: UTF-8, or an encoding that a byte order mark tells."""
+"""Reads text files in UTF-8 or, if they have a byte order mark, in UTF-16."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _MARKED = (
 
 
 def read_text(path: str, named: str) -> str:
-    """The text of a file, without a byte order mark and with "\\n" at the end of its lines.
+    """Returns the text of a file without a byte order mark and with "\\n" as line ending.
 
     Args:
-      path: of the file.
-      named: what messages call it, such as "flag file 'a.flags'".
+      path: Path of the file.
+      named: Name of the file in messages, such as "flag file 'a.flags'".
 
     Raises:
-      ValueError: the file cannot be read, or it is no text in UTF-8.
+      ValueError: The file cannot be read or is not text.
     """
     try:
         with open(path, "rb") as file:
