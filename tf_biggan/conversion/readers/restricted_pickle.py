@@ -319,12 +319,14 @@ class RestrictedUnpickler:
 
 
 def _check_written_out(value) -> None:
-    """Refuses values that hold one another so often, or so deep, that nobody can walk over them.
+    """Raises ValueError if a value is too large or too deeply nested when written out in full.
 
-    Sixty lists, each of which holds the one before twice, are short to store and endless to print.
+    A pickle can refer to the same list many times. Sixty lists, each of which holds the previous
+    list twice, take few bytes in the file, but code that visits every element never ends.
     """
+    # Number of values and depth of each container, by its id.
     sizes: dict[int, tuple[int, int]] = {}
-    # Containers that are not measured yet, and whether all that they hold is.
+    # Containers that are not measured yet, each with whether all its parts are measured.
     left, opened = [(value, False)] if _parts(value) else [], set()
     while left:
         one, parts_are_measured = left.pop()
@@ -348,7 +350,7 @@ def _check_written_out(value) -> None:
 
 
 def _parts(value):
-    """What a container holds."""
+    """Returns the values in a list, tuple or dictionary, or () for any other value."""
     if type(value) is dict:
         return value.values()
     return value if type(value) in (list, tuple) else ()
