@@ -28,7 +28,7 @@ from tf_biggan.training.finetuning.class_map import (
 )
 from tf_biggan.training.finetuning.source_model import SourceModel, read_source_model
 from tf_biggan.training.finetuning.source_settings import with_settings, with_stored_settings
-from tf_biggan.training.finetuning.weight_transfer import fill_network, fill_optimizer
+from tf_biggan.training.finetuning.weight_transfer import transfer_optimizer_slots, transfer_weights
 from tf_biggan.training.state import TrainState
 
 MAX_SHOWN = 12
@@ -53,17 +53,17 @@ class Initialization:
     def fill(self, state: TrainState) -> None:
         """Replaces the initial values of a state with the weights and slots of the source."""
         source, average = self.source, state.average
-        fill_network(state.generator, source.raw_generator or source.generator, self.sources)
+        transfer_weights(state.generator, source.raw_generator or source.generator, self.sources)
         if source.raw_generator is None:
             for target, value in zip(average.variables, state.generator.variables, strict=True):
                 target.assign(value)
         else:
-            fill_network(average, source.generator, self.sources)
+            transfer_weights(average, source.generator, self.sources)
         if source.discriminator is not None:
-            fill_network(state.discriminator, source.discriminator, self.sources)
+            transfer_weights(state.discriminator, source.discriminator, self.sources)
         for name, slots in source.slots.items():
             optimizer = {"generator": state.g_optimizer, "discriminator": state.d_optimizer}[name]
-            fill_optimizer(optimizer, getattr(state, name), slots)
+            transfer_optimizer_slots(optimizer, getattr(state, name), slots)
 
     def describe(self) -> tuple[str, ...]:
         """Returns the lines that are printed before the run."""

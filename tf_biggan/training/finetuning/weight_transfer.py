@@ -34,7 +34,7 @@ POWER_ITERATIONS = 200
 POWER_TOLERANCE = 1e-7
 
 
-def fill_network(network: keras.Model, source: SourceNetwork, sources: ClassSources) -> None:
+def transfer_weights(network: keras.Model, source: SourceNetwork, sources: ClassSources) -> None:
     """Replaces the initial values of a network with the weights of a source.
 
     Args:
@@ -62,7 +62,7 @@ def fill_network(network: keras.Model, source: SourceNetwork, sources: ClassSour
         _keep_scale_of_image(network)
 
 
-def fill_optimizer(
+def transfer_optimizer_slots(
     optimizer: keras.optimizers.Optimizer, network: keras.Model, slots: OptimizerSlots
 ) -> None:
     """Replaces the state of an Adam optimiser with the slots of a source.
