@@ -161,5 +161,5 @@ def test_replicas_on_the_cpu():
     with pytest.raises(ValueError, match="before TensorFlow starts"):
         create_strategy("mirrored", cpu_replicas=3)
     for name, tpu in (("one_device", None), ("multi_worker", None), ("auto", "local")):
-        with pytest.raises(ValueError, match="`cpu_replicas` goes with"):
+        with pytest.raises(ValueError, match="`cpu_replicas` can be used with"):
             create_strategy(name, tpu, 2)
