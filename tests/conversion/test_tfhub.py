@@ -7,6 +7,8 @@ import re
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.framework import graph_pb2
+from tensorflow.core.protobuf import saved_model_pb2
 
 from tests.conversion.command import converted, save, torch_tensors
 from tests.conversion.hub_modules import hub_sigma, statistics_graph, write_module
@@ -237,3 +239,26 @@ def test_damaged_modules_are_refused(graph, tmp_path):
     (module / "saved_model.pb").write_bytes(b"\x0a\xff")
     with pytest.raises(ValueError, match="graph must be complete"):
         Graph(str(module))
+
+
+def test_one_stored_value_does_not_stand_for_gigabytes(tmp_path):
+    """Constants are measured before they are computed: numbers, texts, and many of one."""
+    for shape, dtype, inputs in (((10**12,), 1, 1), ((1000,), 7, 1), ((1 << 20,), 1, 5000)):
+        graph = graph_pb2.GraphDef()
+        constant = graph.node.add(name="a", op="Const")
+        value = constant.attr["value"].tensor
+        constant.attr["dtype"].type = value.dtype = dtype
+        value.tensor_shape.dim.add(size=shape[0])
+        if dtype == 7:
+            value.string_val.append(b"x" * 1_000_000)
+        else:
+            value.float_val.append(1)
+        pack = graph.node.add(name="stack_1", op="Pack", input=["a"] * inputs)
+        pack.attr["N"].i, pack.attr["T"].type = inputs, dtype
+        model = saved_model_pb2.SavedModel()
+        model.meta_graphs.add().graph_def.CopyFrom(graph)
+        (tmp_path / "saved_model.pb").write_bytes(model.SerializeToString())
+        with pytest.raises(
+            ValueError, match=r"^Constants of a graph (may have \d+ bytes|must be n)"
+        ):
+            Graph(str(tmp_path)).constants(["stack_1"])

@@ -33,7 +33,10 @@ def read(path: str) -> saved_model_pb2.SavedModel:
     graphs = [meta.graph_def for meta in model.meta_graphs]
     functions = itertools.chain(*(graph.library.function for graph in graphs))
     nodes = itertools.chain(*(g.node for g in graphs), *(f.node_def for f in functions))
-    filled = sum(_filled_bytes(node) for node in nodes if node.op == "Const")
+    try:
+        filled = sum(_filled_bytes(node) for node in nodes if node.op == "Const")
+    except TypeError as error:  # a type that there is not
+        raise ValueError(f"Cannot read the SavedModel {file!r}: {error}") from error
     checks.require(
         filled <= input_bounds.FILLED_BYTES,
         f"constants of a SavedModel may have {input_bounds.FILLED_BYTES} bytes beyond the stored",
@@ -46,7 +49,10 @@ def read(path: str) -> saved_model_pb2.SavedModel:
 def _filled_bytes(node) -> int:
     """Returns the bytes of a constant beyond those that are stored."""
     tensor = node.attr["value"].tensor
-    count = math.prod(dim.size for dim in tensor.tensor_shape.dim)
+    count = math.prod(max(0, dim.size) for dim in tensor.tensor_shape.dim)
+    if tensor.string_val:
+        # The last text stands for all that are not there, and each has a copy of its own.
+        return max(0, count - len(tensor.string_val)) * len(tensor.string_val[-1])
     return max(0, count * tf.dtypes.as_dtype(tensor.dtype or tf.uint8).size - tensor.ByteSize())
 
 

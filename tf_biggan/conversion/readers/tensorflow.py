@@ -16,7 +16,7 @@ import numpy as np
 from tf_biggan import checks
 from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
 from tf_biggan.files import input_bounds
-from tf_biggan.files.checkpoint_files import TEXT_BYTES, open_checkpoint
+from tf_biggan.files.checkpoint_files import open_checkpoint
 from tf_biggan.files.plain_folder import PlainFolder
 from tf_biggan.files.protobuf_files import read_message
 
@@ -123,8 +123,8 @@ class Graph:
         checks.require(
             not others, "only what constants give is read from a graph", depends_on=others[:3]
         )
-        _check_sizes(map(_constant_bytes, part.node))
         try:
+            _check_sizes(map(_constant_bytes, part.node))
             with tf.Graph().as_default() as graph:
                 tf.import_graph_def(part, name="")
                 _check_sizes(
@@ -132,7 +132,7 @@ class Graph:
                 )
                 with tf.compat.v1.Session() as session:
                     return session.run([f"{name}:0" for name in names])
-        except (KeyError, tf.errors.OpError) as error:
+        except (KeyError, TypeError, tf.errors.OpError) as error:
             raise _incomplete(self._path, "graph", error) from error
 
 
@@ -162,4 +162,11 @@ def _num_bytes(shape: Sequence[int], dtype: int) -> int:
     import tensorflow as tf
 
     # The dtype is 0 for a node without a value.
-    return math.prod(shape) * (tf.dtypes.as_dtype(dtype).size or TEXT_BYTES) if dtype else 0
+    if not dtype:
+        return 0
+    kind = tf.dtypes.as_dtype(dtype)
+    # One text can stand for many, each with its own copy.
+    number = kind.is_floating or kind.is_integer or kind.is_bool
+    plain = number and min(shape, default=0) >= 0
+    checks.require(plain, "constants of a graph must be numbers", dtype=kind.name, shape=shape)
+    return math.prod(shape) * kind.size
