@@ -148,7 +148,7 @@ def test_a_run_its_folder_and_its_export_make_the_same_images_in_any_batch(run, 
     for path in (run, str(tmp_path / "model"), output):
         generator = open_model(path).generator
         for batch_size in (1, 7, 64):
-            maker = ImageMaker(generator, batch_size)
+            maker = ImageMaker(generator, batch_size=batch_size)
             made.append(maker.images(z, labels, 0.5))
     for images in made[1:]:
         np.testing.assert_allclose(images, made[0], atol=1e-5)
