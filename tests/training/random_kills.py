@@ -151,9 +151,10 @@ def digests(run: pathlib.Path) -> dict[str, str]:
         try:
             reader = tf.train.load_checkpoint(str(index.with_suffix("")))
             for name in sorted(reader.get_variable_to_shape_map()):
+                value = reader.get_tensor(name)  # of all, to know that all can be read
                 if "OBJECT_GRAPH" not in name and "save_counter" not in name:
                     digest.update(name.encode())
-                    digest.update(np.ascontiguousarray(reader.get_tensor(name)).tobytes())
+                    digest.update(np.ascontiguousarray(value).tobytes())
         except (tf.errors.OpError, RuntimeError, ValueError, IndexError):
             continue
         found[index.stem.rpartition("-")[2]] = digest.hexdigest()
