@@ -19,6 +19,9 @@ TOLERANCE = 1e-5
 # row. Outputs of zeros would differ by 0.19 of the largest value or more.
 BFLOAT16_MEAN_ERROR = 0.05
 
+# XLA compiles a whole generator for a minute; the deep one has every kind of layer.
+SLOW_WITH_XLA = {"Generator, split z", "Generator, class tables"}
+
 
 @pytest.fixture(params=ROWS)
 def row(request):
@@ -158,6 +161,11 @@ def test_mixed_bfloat16_keeps_variables_in_float32_and_computes_nearly_the_same(
             close(variable, original)
 
 
+@pytest.mark.parametrize(
+    "row",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW_WITH_XLA)) for name in ROWS],
+    indirect=True,
+)
 def test_xla_compiles_a_training_call_and_its_gradient(row):
     inputs = [tf.constant(array) for array in wide(example_inputs(row))]
     results = []

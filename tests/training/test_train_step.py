@@ -102,7 +102,10 @@ def endless(images, labels):
     return iter(tf.data.Dataset.from_tensor_slices((images, labels)).repeat())
 
 
-@pytest.mark.parametrize("config, iterations", [(CONFIG, 2), (ACCUMULATING, 1)])
+@pytest.mark.parametrize(
+    "config, iterations",
+    [(CONFIG, 2), pytest.param(ACCUMULATING, 1, marks=pytest.mark.slow)],
+)
 def test_two_replicas_run_like_one(mirrored_strategy, config, iterations):
     # With an augmentation, so that its seeds are shared as latents and labels are.
     config = dataclasses.replace(config, augmentation="tests.training.augmentations:shifted")
