@@ -201,6 +201,8 @@ def _frozen(state):
     return state
 
 
+# XLA compiles the whole step for minutes; test_conformance.py compiles every layer by default.
+@pytest.mark.slow
 def test_compiled_with_xla_it_is_the_same():
     images, labels = batches_of(8, 8)
     config = dataclasses.replace(ACCUMULATING, g_orthogonal=1e-3, g_sigma_clamp=0.5)
