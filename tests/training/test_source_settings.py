@@ -8,7 +8,8 @@ import json
 import pytest
 
 from tests.shapes import shapes_only
-from tf_biggan.cli.train_settings import ModelConfig, TrainConfig
+from tf_biggan.cli.network_settings import ModelConfig
+from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.networks.architectures import Trunk, get_architecture
 from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator

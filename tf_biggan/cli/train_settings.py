@@ -13,96 +13,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tf_biggan import checks
+from tf_biggan.cli.network_settings import ModelConfig
 from tf_biggan.cli.settings import Kind, Settings, require_fields, setting
 from tf_biggan.cli.shared_settings import EXTRACTORS, DeviceSettings
 from tf_biggan.files import json_files
 from tf_biggan.files.home_folder import ONE_PATH
-from tf_biggan.networks.architectures import LATENT_INJECTIONS, VARIANTS
 
-PRECISIONS = ("float32", "mixed_bfloat16", "float64")
 ORTHOGONAL_FORMS = ("relaxed", "original")
-PUBLISHED = "Default: the architecture's published value."
-
-
-@dataclass(frozen=True)
-class ModelConfig(Settings):
-    """The generator and the discriminator."""
-
-    variant: str = setting("biggan", "Kind of networks.", choices=VARIANTS)
-    resolution: int = setting(32, "Height and width of the images in pixels.", minimum=8)
-    architecture: str | None = setting(
-        None, "Name of an architecture such as biggan128, instead of variant and resolution."
-    )
-    num_classes: int | None = setting(
-        None,
-        "Number of classes; 0 for unconditional networks. Default: as many as the data have.",
-        minimum=0,
-    )
-    image_channels: int = setting(
-        3, "Channels of the images: 1 for grey, 3 for RGB.", minimum=1, maximum=4
-    )
-    g_channels: int | None = setting(
-        None, f"Width multiplier of the generator. {PUBLISHED}", minimum=1
-    )
-    d_channels: int | None = setting(
-        None, f"Width multiplier of the discriminator. {PUBLISHED}", minimum=1
-    )
-    g_depth: int | None = setting(
-        None, f"Blocks per resolution in the generator. {PUBLISHED}", minimum=1
-    )
-    d_depth: int | None = setting(
-        None, f"Blocks per resolution in the discriminator. {PUBLISHED}", minimum=1
-    )
-    latent_dim: int | None = setting(None, f"Length of the latent vector z. {PUBLISHED}", minimum=1)
-    latent_injection: str | None = setting(
-        None,
-        f"Where the latent vector enters the generator. {PUBLISHED}",
-        choices=LATENT_INJECTIONS,
-    )
-    embedding_dim: int | None = setting(
-        None,
-        "Length of the shared class embedding; 0 for a separate table in every batch norm."
-        f" {PUBLISHED}",
-        minimum=0,
-    )
-    g_attention: tuple[int, ...] | None = setting(
-        None,
-        "Stages of the generator, from 0, that are followed by self-attention, separated by commas."
-        f" {PUBLISHED}",
-    )
-    d_attention: tuple[int, ...] | None = setting(
-        None,
-        "Stages of the discriminator, from 0, that are followed by self-attention, separated by"
-        f" commas. {PUBLISHED}",
-    )
-    d_wide: bool = setting(
-        True, "Use wide blocks in the discriminator. False for the thin blocks of SN-GAN."
-    )
-    d_rectified_shortcuts: bool = setting(
-        False,
-        "Apply the ReLU before the shortcuts of the discriminator, as PyTorch-StudioGAN does.",
-    )
-    g_initializer: str = setting(
-        "ortho", "Initialisation of the generator's kernels.", choices=("ortho", "n02", "glorot")
-    )
-    d_initializer: str = setting(
-        "ortho",
-        "Initialisation of the discriminator's kernels.",
-        choices=("ortho", "n02", "glorot"),
-    )
-    sn_epsilon: float = setting(1e-8, "Epsilon of spectral normalisation.", minimum=0.0)
-    bn_epsilon: float = setting(1e-5, "Epsilon of the batch norms.", minimum=0.0)
-    output_bn_epsilon: float | None = setting(
-        None, "Epsilon of the generator's last batch norm. Default: bn_epsilon.", minimum=0.0
-    )
-    bn_momentum: float = setting(
-        0.9,
-        "Weight of the previous running statistics when batch norms update them.",
-        minimum=0.0,
-        maximum=1.0,
-    )
-    bn_synchronized: bool = setting(True, "Compute batch-norm moments over all replicas.")
-    precision: str = setting("float32", "Keras dtype policy of both networks.", choices=PRECISIONS)
 
 
 @dataclass(frozen=True)
@@ -421,10 +338,10 @@ class TrainConfig:
         "Computation": ("strategy", "tpu", "cpu_replicas", "jit", "iterations_per_call"),
     }
 
-    model: ModelConfig = ModelConfig()
-    data: DataConfig = DataConfig()
-    step: StepConfig = StepConfig()
-    run: RunConfig = RunConfig()
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    step: StepConfig = dataclasses.field(default_factory=StepConfig)
+    run: RunConfig = dataclasses.field(default_factory=RunConfig)
 
     def __post_init__(self):
         clamps = (self.step.g_sigma_clamp, self.step.g_sigma_clamp_ratio)

@@ -9,7 +9,8 @@ import keras
 import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.cli.train_settings import ModelConfig, TrainConfig
+from tf_biggan.cli.network_settings import ModelConfig
+from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.files.checkpoint_files import num_stored
 from tf_biggan.networks.architectures import Architecture, architecture_for, get_architecture
 from tf_biggan.networks.discriminator import Discriminator

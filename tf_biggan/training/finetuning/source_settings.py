@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from tf_biggan import checks
-from tf_biggan.cli.train_settings import ModelConfig
+from tf_biggan.cli.network_settings import ModelConfig
 from tf_biggan.conversion.rules import FOLDED
 from tf_biggan.networks.architectures import ARCHITECTURES, Architecture
 from tf_biggan.training.finetuning.source_model import SourceModel
