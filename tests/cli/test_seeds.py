@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tf_biggan.cli.seeds import MAX_SEED, parse_seeds, seeds_text
-from tf_biggan.generation import latents as truncation
+from tf_biggan.generation.latents import latents
 
 
 @pytest.mark.parametrize(
@@ -41,5 +41,6 @@ def test_what_are_no_seeds(text, message):
         parse_seeds(text)
 
 
-def test_the_largest_is_that_of_the_latents():
-    assert MAX_SEED == truncation.MAX_SEED
+def test_latents_of_the_largest_differ_from_those_of_the_one_below():
+    largest, below = latents([MAX_SEED, MAX_SEED - 1], [0, 0], 4).numpy()
+    assert (largest != below).all()

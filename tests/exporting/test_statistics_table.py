@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from tf_biggan.exporting.inference_generator import folded_arrays, inference_generator
-from tf_biggan.exporting.statistics_table import FIRST_INDEX, TableDrawing, statistics_table
+from tf_biggan.exporting.statistics_table import TableDrawing, statistics_table
 from tf_biggan.generation import latents as truncation
+from tf_biggan.generation.image_maker import STANDING_START
 from tf_biggan.generation.standing_statistics import is_statistic, with_standing_statistics
 from tf_biggan.networks.generator import Generator
 from tf_biggan.networks.network import variables_by_path
@@ -29,7 +30,7 @@ def _standing(generator, level, mode):
     """By the function that evaluation uses, on the unfolded generator."""
     batches = []
     for number in range(BATCHES):
-        indices = FIRST_INDEX + number * SIZE + np.arange(SIZE)
+        indices = STANDING_START + number * SIZE + np.arange(SIZE)
         z = truncation.latents(3, indices, 8, level, mode).numpy()
         batches.append((z, truncation.labels(3, indices, np.full(3, 1 / 3)).numpy()))
     return with_standing_statistics(generator, batches)

@@ -107,7 +107,7 @@ def test_graphs_draw_the_same(jit):
 @pytest.mark.parametrize(
     "truncation, mode, message",
     [
-        (0.0, "scale", "must be above 0 and, where the mode is 'scale', at most 1"),
+        (0.0, "scale", "must be above 0 and, if `truncation_mode` is 'scale', at most 1"),
         (1.5, "scale", "at most 1. Received: truncation=1.5"),
         (-1.0, "resample", "above 0"),
         (float("nan"), "scale", "above 0"),

@@ -7,11 +7,11 @@ from typing import ClassVar
 
 from tf_biggan import checks
 from tf_biggan.cli import truncations
+from tf_biggan.cli.seeds import MAX_SEED
 from tf_biggan.cli.settings import setting
 from tf_biggan.cli.shared_settings import (
     BATCH_NORM_STATISTICS,
     EXTRACTOR_FLAGS,
-    MAX_SEED,
     MODEL_FLAGS,
     REFERENCE_FLAGS,
     TRUNCATION_FLAGS,

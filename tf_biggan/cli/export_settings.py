@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tf_biggan import checks
+from tf_biggan.cli.seeds import MAX_SEED
 from tf_biggan.cli.settings import setting
 from tf_biggan.cli.shared_settings import (
-    MAX_SEED,
     MODEL_FLAGS,
     ModelSettings,
     TruncationModeSettings,

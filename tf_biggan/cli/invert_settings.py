@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tf_biggan import checks
+from tf_biggan.cli.seeds import MAX_SEED
 from tf_biggan.cli.settings import setting
 from tf_biggan.cli.shared_settings import (
     EXTRACTOR_FLAGS,
     EXTRACTORS,
-    MAX_SEED,
     MODEL_FLAGS,
     REFERENCE_FLAGS,
     TRUNCATION_FLAGS,

@@ -14,7 +14,6 @@ from tf_biggan.cli.settings import Settings, setting
 from tf_biggan.files.home_folder import ONE_PATH
 
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
-MAX_SEED = 2**30 - 1
 MODEL_FLAGS = ("model", "raw", "iteration")
 TRUNCATION_FLAGS = ("truncation", "truncation_mode")
 REFERENCE_FLAGS = ("reference", "reference_split", "data_dir", "download")

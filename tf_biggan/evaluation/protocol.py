@@ -21,6 +21,7 @@ ALL_METRICS = (
     "intra_fid",
     "accuracy",
 )
+_UNSAID = ("num_images", "metrics", "decimals")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,8 +71,6 @@ class Protocol:
         """Returns the choices as JSON values for a file of scores."""
         return {k: v for k, v in dataclasses.asdict(self).items() if k not in _UNSAID}
 
-
-_UNSAID = ("num_images", "metrics", "decimals")
 
 DEFAULT = Protocol("tf_biggan", "this package")
 PROTOCOLS = {

@@ -10,11 +10,8 @@ import numpy as np
 from tf_biggan.cli.progress import Progress
 from tf_biggan.exporting.inference_generator import inference_generator
 from tf_biggan.generation import latents as truncation
+from tf_biggan.generation.image_maker import STANDING_START
 from tf_biggan.generation.standing_statistics import StandingStatistics
-
-# First sample index used for the table. Sampled images have smaller indices, so that the table
-# never uses the latent vectors of an image that is sampled with the same seed.
-FIRST_INDEX = 1 << 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +68,7 @@ def statistics_table(
 def _batches(generator, drawing, row, progress) -> Iterator:
     """Yields latents [N, latent_dim] and labels [N] of each batch for one row of the table."""
     for number in range(drawing.batches):
-        indices = FIRST_INDEX + number * drawing.batch_size + np.arange(drawing.batch_size)
+        indices = STANDING_START + number * drawing.batch_size + np.arange(drawing.batch_size)
         level = row / (drawing.rows - 1)
         z = truncation.latents(drawing.seed, indices, generator.latent_dim, level, drawing.mode)
         yield z.numpy(), _labels(generator.num_classes, drawing.seed, indices)

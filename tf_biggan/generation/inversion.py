@@ -26,6 +26,18 @@ from tf_biggan.generation.latents import SCALED_LIMIT, latents_of_seeds
 ENDING = ".npz"
 FORMAT = "tf_biggan inverted image"
 CLASS_ARRAYS = ("class_weights", "embedding")
+# The pixel loss compares full images and images averaged over squares with these sides.
+POOLED_SIDES = (2, 4, 8)
+# Of N(0, 1), one value in sixteen thousand has a larger absolute value.
+UNTRUNCATED_LIMIT = 4.0
+# Weight of the mean square of z. For comparison: at 40 dB, the mean square error of pixels in
+# [-1, 1] is 4e-4.
+PRIOR_WEIGHT = 1e-5
+# Random candidates per start; the candidates closest to the image become the starts.
+CANDIDATES = 16
+# Initial weight of a start's class if the class is unknown.
+FIRST_CLASS_WEIGHT = 0.9
+DECIBELS_EVERY = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,18 +112,6 @@ def _description(arrays, path) -> dict[str, object]:
         return {}
 
 
-# The pixel loss compares full images and images averaged over squares with these sides.
-POOLED_SIDES = (2, 4, 8)
-# Of N(0, 1), one value in sixteen thousand has a larger absolute value.
-UNTRUNCATED_LIMIT = 4.0
-# Weight of the mean square of z. For comparison: at 40 dB, the mean square error of pixels in
-# [-1, 1] is 4e-4.
-PRIOR_WEIGHT = 1e-5
-# Random candidates per start; the candidates closest to the image become the starts.
-CANDIDATES = 16
-# Initial weight of a start's class if the class is unknown.
-FIRST_CLASS_WEIGHT = 0.9
-DECIBELS_EVERY = 10
 # Maps images [N, H, W, C] in [0, 255] to features [N, D].
 FeatureFunction = Callable[[tf.Tensor], tf.Tensor]
 

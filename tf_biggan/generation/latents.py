@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
+from tf_biggan.cli import truncations
 
 ALGORITHM = "philox"
 LATENT_STREAM, LABEL_STREAM = 0, 1
@@ -19,6 +20,8 @@ STREAMS = 2
 # Augmentation seeds use negative draws, which latents and labels never use.
 FAKE_SEEDS, REAL_SEEDS = 0, 1
 MANTISSA_BITS = 24
+SCALED_LIMIT = 2.0
+MAX_INDEX = 2**31 - 1
 
 
 def normal_latents(seed: int, draw, count: int, latent_dim: int) -> tf.Tensor:
@@ -120,28 +123,18 @@ def _key(seed: int, stream: int, draw) -> tf.Tensor:
     return tf.stack([tf.constant(seed * STREAMS + stream, tf.int32), tf.cast(draw, tf.int32)])
 
 
-MODES = ("scale", "resample")
-SCALED_LIMIT = 2.0
-MAX_SEED = 2**30 - 1
-MAX_INDEX = 2**31 - 1
-
-
 def check_truncation(truncation: float | None, mode: str) -> None:
     """Raises ValueError unless the truncation is None or above 0, and the mode is known."""
-    checks.require_choice("truncation_mode", mode, MODES)
-    limit = 1.0 if mode == "scale" else math.inf
-    checks.require(
-        truncation is None or 0 < truncation <= limit,
-        f"`truncation` must be above 0 and, where the mode is {mode!r}, at most {limit:g}",
-        truncation=truncation,
-    )
+    checks.require_choice("truncation_mode", mode, truncations.MODES)
+    if truncation is not None:
+        truncations.require_in_range((truncation,), mode)
 
 
 def latents(seeds, indices, latent_dim: int, truncation=None, mode: str = "scale") -> tf.Tensor:
     """Returns latents, float32 [N, latent_dim]. Row i depends on its seed and its index alone.
 
     Args:
-      seeds: Integers from 0 to `MAX_SEED`, [N] or one for all rows.
+      seeds: Integers from 0 to `tf_biggan.cli.seeds.MAX_SEED`, [N] or one for all rows.
       indices: Integers from 0 to `MAX_INDEX`, [N].
       latent_dim: Length of a latent vector.
       truncation: Scalar or [N]; None for N(0, I), which neither mode gives.
@@ -169,7 +162,7 @@ def latents_of_seeds(seeds, latent_dim: int, truncation=None, mode: str = "scale
     The sampling commands and exported SavedModels identify an image by its seed alone.
 
     Args:
-      seeds: Integers from 0 to `MAX_SEED`, [N].
+      seeds: Integers from 0 to `tf_biggan.cli.seeds.MAX_SEED`, [N].
       latent_dim, truncation, mode: As for `latents`.
     """
     seeds = np.asarray(seeds, np.int32)

@@ -38,6 +38,12 @@ REQUEST_FILE = "request.json"
 UNSEEN = ("software", "model")
 LONGEST = 60
 _TEMPORARY_REQUEST = re.compile(rf"{re.escape(REQUEST_FILE)}\.\d+\.tmp")
+IMAGES, LABELS, DESCRIPTION = "arr_0", "arr_1", "description"
+UNFINISHED_FILE = "images.npy"
+COPIED_BYTES = 1 << 20
+FEWEST_DIGITS = 4
+LONGEST_NAME = 60
+_UNSAFE = re.compile(r"[^\w.-]+")
 
 
 def unfinished_folder(output: str) -> str:
@@ -124,11 +130,6 @@ def require_same(there: Mapping[str, object], asked: Mapping[str, object], path:
 def _brief(value) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 2]}.."
-
-
-IMAGES, LABELS, DESCRIPTION = "arr_0", "arr_1", "description"
-UNFINISHED_FILE = "images.npy"
-COPIED_BYTES = 1 << 20
 
 
 class ImageArchive:
@@ -222,11 +223,6 @@ def _npy_bytes(array: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, array, allow_pickle=False)
     return buffer.getvalue()
-
-
-FEWEST_DIGITS = 4
-LONGEST_NAME = 60
-_UNSAFE = re.compile(r"[^\w.-]+")
 
 
 class ImageFolder:

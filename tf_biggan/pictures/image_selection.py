@@ -26,6 +26,9 @@ from tf_biggan.generation.end_points import class_name
 COLUMNS = 10
 LISTED_CLASSES = 10
 OF_CLASSES = ("classes", "class_mix", "num_per_class")
+# Names may contain commas and colons. A weight follows the last colon before a comma.
+_ENTRY = re.compile(r"\s*(.+?)\s*:\s*([^,:]+?)\s*(?:,|$)")
+FORM = "a class mix must be classes with weights above 0, such as tench:0.5,goldfish:0.5"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,11 +181,6 @@ def _check_seeds(seeds):
 
 def _described(seeds):
     return {"seeds": seeds_text([int(seed) for seed in dict.fromkeys(seeds.tolist())])}
-
-
-# Names may contain commas and colons. A weight follows the last colon before a comma.
-_ENTRY = re.compile(r"\s*(.+?)\s*:\s*([^,:]+?)\s*(?:,|$)")
-FORM = "a class mix must be classes with weights above 0, such as tench:0.5,goldfish:0.5"
 
 
 def parse_class_mix(specification: str, lookup: ClassLookup) -> dict[int, float]:

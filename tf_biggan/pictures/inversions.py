@@ -37,6 +37,9 @@ from tf_biggan.pictures.sheets import sheet
 from tf_biggan.store.opened_model import OpenedModel
 
 GREY_CHANNELS, COLOUR_CHANNELS = (1, 2), 3
+SMALLEST_CELL = 96
+SHOWN_WEIGHT = 0.01
+MOST_SHOWN = 5
 
 
 def read_target(path: str, image_size: tuple[int, int], channels: int) -> tuple[np.ndarray, str]:
@@ -78,11 +81,6 @@ def _changes(colour: np.ndarray, image_size, channels) -> str:
     if channels not in GREY_CHANNELS and was_grey:
         steps.append("grey in all channels")
     return ", ".join(steps)
-
-
-SMALLEST_CELL = 96
-SHOWN_WEIGHT = 0.01
-MOST_SHOWN = 5
 
 
 def invert_file(config: InvertConfig) -> None:

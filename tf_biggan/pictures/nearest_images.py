@@ -47,6 +47,14 @@ from tf_biggan.pictures.sheets import captioned, sheet
 from tf_biggan.store.opened_model import OpenedModel
 
 RGB = 3
+# Reference features up to this size are kept in memory and cached; larger ones are streamed.
+HELD_BYTES = 1 << 30
+# Number of real images whose distance to the nearest other real image is measured for comparison.
+PROBES = 100
+MOST_LINES = 20
+SHOWN_IN_LINE = 3
+PIXELS = "pixels"
+TABLE_ENDING = ".json"
 
 
 def made_samples(config: NeighboursConfig, opened: OpenedModel) -> tuple[ImageSet, list[str]]:
@@ -111,12 +119,6 @@ def given_images(
     if os.path.isdir(config.images):
         places = [os.path.relpath(place, config.images) for place in places]
     return kept, places
-
-
-# Reference features up to this size are kept in memory and cached; larger ones are streamed.
-HELD_BYTES = 1 << 30
-# Number of real images whose distance to the nearest other real image is measured for comparison.
-PROBES = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,10 +193,6 @@ def _feature_blocks(
         yield made[FEATURES]
 
 
-MOST_LINES = 20
-SHOWN_IN_LINE = 3
-
-
 def table_rows(
     names: Sequence[str], source: Source, reference: SourceImages, found: Neighbours
 ) -> list[dict[str, object]]:
@@ -267,9 +265,7 @@ def table_lines(report: Mapping[str, object]) -> list[str]:
     return lines
 
 
-PIXELS = "pixels"
 DISTANCES = {PIXELS: "root mean square of pixels, of 255"}
-TABLE_ENDING = ".json"
 
 
 def draw_neighbours(config: NeighboursConfig) -> None:

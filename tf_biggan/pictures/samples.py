@@ -40,6 +40,9 @@ from tf_biggan.store.checkpoints import (
 from tf_biggan.store.opened_model import OpenedModel
 from tf_biggan.store.run_directory import is_run
 
+# Many programs refuse to show larger pictures (Pillow warns above 89 million pixels).
+MOST_PIXELS = 80_000_000
+
 
 def sample(config: SampleConfig) -> None:
     """Samples images as the settings say and writes them.
@@ -151,10 +154,6 @@ def _summary(config: SampleConfig, description) -> str:
         "no truncation" if truncation is None else f"truncation {truncation}",
     ]
     return ", ".join(fact for fact in facts if fact)
-
-
-# Many programs refuse to show larger pictures (Pillow warns above 89 million pixels).
-MOST_PIXELS = 80_000_000
 
 
 def check_page(selection: ImageSelection, columns: int, image_size: tuple[int, int]) -> None:

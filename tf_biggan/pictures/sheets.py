@@ -15,6 +15,9 @@ LABEL_STRIP = 16
 BACKGROUND = 255
 INK = 0
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+LINE_HEIGHT = 13
+SMALLEST_CAPTIONED_CELL = 72
+ELLIPSIS = ".."
 
 
 def sheet(
@@ -102,11 +105,6 @@ def _draw_labels(page, labels, font, places, anchor):
     ink = {1: INK, 2: (INK, 255), 3: (INK,) * 3, 4: (INK,) * 3 + (255,)}[len(page.getbands())]
     for label, place in zip(labels or (), places, strict=False):
         draw.text(place, label, fill=ink, font=font, anchor=anchor)
-
-
-LINE_HEIGHT = 13
-SMALLEST_CAPTIONED_CELL = 72
-ELLIPSIS = ".."
 
 
 def captioned(

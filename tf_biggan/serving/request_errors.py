@@ -10,6 +10,10 @@ import tensorflow as tf
 
 from tf_biggan.cli.terminal import one_line
 
+_ESCAPE = re.compile(rb"\\([0-3][0-7]{2}|.)")
+# Start of the text that tf.debugging.assert_* appends to the given message.
+_CONDITION = "Condition x"
+
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
@@ -49,10 +53,7 @@ _ASSERTION = re.compile(r"assertion failed: (.*?)\s*(?:\[\[\{\{node|\[Op:|\Z)", 
 _PIECE = re.compile(r"\[(.*?)\](?= \[|$)", re.DOTALL)
 _WHERE = re.compile(r"^Graph execution error:.*(?:unavailable>|\n +File [^\n]*)\s*", re.DOTALL)
 _NODES = re.compile(r"\s*\[\[\{\{node.*|\s*\[Op:.*|\s*\{\{(?:function_)?node.*?\}\}", re.DOTALL)
-_ESCAPE = re.compile(rb"\\([0-3][0-7]{2}|.)")
 _ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
-# Start of the text that tf.debugging.assert_* appends to the given message.
-_CONDITION = "Condition x"
 
 
 class RequestError(Exception):

@@ -26,6 +26,11 @@ from tf_biggan.files.json_files import NotJson, field, parse_json, require_kind
 
 FOLDER = "tensorboard"
 FORMAT = "brain.Event:2"
+METRICS_FILE = "metrics.jsonl"
+# Entries of every line: the training time in seconds, without pauses between processes of the run,
+# and the number of real images that the discriminator has seen.
+SECONDS = "seconds"
+IMAGES_SEEN = "images_seen"
 
 
 class TensorBoardLog:
@@ -84,13 +89,6 @@ def _value(tag, content, plugin, data_class):
     )
     tensor = tf.make_tensor_proto(content)
     return tf.compat.v1.Summary.Value(tag=tag, tensor=tensor, metadata=metadata)
-
-
-METRICS_FILE = "metrics.jsonl"
-# Entries of every line: the training time in seconds, without pauses between processes of the run,
-# and the number of real images that the discriminator has seen.
-SECONDS = "seconds"
-IMAGES_SEEN = "images_seen"
 
 
 class MetricsLog:

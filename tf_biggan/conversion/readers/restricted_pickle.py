@@ -58,6 +58,7 @@ INERT_BUILTINS = frozenset(
     + ("object", "set", "slice", "str", "tuple")
 )
 BUILTINS = ("builtins", "__builtin__")
+SMALL_INTEGER = 1 << 64
 
 
 class Inert:
@@ -67,7 +68,6 @@ class Inert:
 INERT = Inert()
 # Types that are kept as dictionary keys, because they are quick to hash and to compare.
 KEYS = (str, bytes, bool, float, type(None), Inert)
-SMALL_INTEGER = 1 << 64
 
 
 class PickleFile(io.BufferedReader):

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
+from tf_biggan.cli.seeds import MAX_SEED
 from tf_biggan.evaluation.features.image_sets import ImageSet
 from tf_biggan.files.hashes import folder_sha256, key_of
 from tf_biggan.files.png import to_uint8
@@ -20,7 +21,7 @@ from tf_biggan.generation.image_maker import (
     STANDING_START,
     ImageMaker,
 )
-from tf_biggan.generation.latents import MAX_SEED, check_truncation
+from tf_biggan.generation.latents import check_truncation
 from tf_biggan.generation.latents import labels as sampled_labels
 from tf_biggan.networks.generator import Generator
 from tf_biggan.networks.network import variables_by_path
