@@ -7,8 +7,9 @@ from __future__ import annotations
 
 # Kinds of devices: (what is convolved, what the result is for) to rows of (smallest side, form), of
 # which the first that fits counts. The side is that of the smaller map, in pixels.
-# Measured on two CPU cores with AVX-512 and on two with AVX2, in float32. Nobody has measured GPUs
-# and TPUs, which compute every convolution as it is written.
+# The rows of the CPU were measured in float32 on two cores that other work shared, so the sizes at
+# which forms change are not exact. Nobody has measured GPUs and TPUs, which compute every
+# convolution as it is written.
 FORMS = {
     "CPU": {
         ("convolution", "forward"): ((1, "direct"),),
@@ -35,11 +36,13 @@ FORMS["TPU"] = FORMS["GPU"]
 
 
 def form_of(device: str, what: str, purpose: str, side: int) -> str:
-    """The form for a kind of device ("CPU", "GPU", "TPU") and the side of the smaller map.
+    """Returns the name of the form in which a convolution is computed.
 
     Args:
+      device: "CPU", "GPU" or "TPU".
       what: "convolution", "upsampled" or "pooled".
       purpose: "forward", "input_gradient" or "kernel_gradient".
+      side: Shorter side of the smaller map, in pixels.
     """
     rows = FORMS[device][what, purpose]
     return next(form for smallest, form in rows if side >= smallest)

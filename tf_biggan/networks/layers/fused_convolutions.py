@@ -20,7 +20,7 @@ PHASES = ((0, 0), (0, 1), (1, 0), (1, 1))
 
 
 def convolution(x, kernel, purpose="forward"):
-    """Zero-padded convolution: [N, H, W, C] and an odd kernel [k, k, C, F] to [N, H, W, F].
+    """Returns the zero-padded convolution [N, H, W, F] of x [N, H, W, C] and a kernel [k, k, C, F].
 
     Args:
       purpose: "forward" or "input_gradient": what the result is used for, which chooses its form.
@@ -42,7 +42,7 @@ def convolution(x, kernel, purpose="forward"):
 
 
 def upsampled_convolution(x, kernel, purpose="forward"):
-    """`convolution` with a kernel of 3x3 of x after nearest-neighbour doubling: [N, 2H, 2W, F]."""
+    """Doubles x by nearest neighbour, then computes a 3x3 `convolution`: [N, 2H, 2W, F]."""
     form = _form("upsampled", purpose, x.shape[1:3])
     kernel = tf.convert_to_tensor(kernel)
 
@@ -60,7 +60,7 @@ def upsampled_convolution(x, kernel, purpose="forward"):
 
 
 def pooled_convolution(x, kernel, purpose="forward"):
-    """The mean of every 2x2 pixels of a `convolution` with a kernel of 3x3: [N, H/2, W/2, F]."""
+    """Returns the means of 2x2 pixels of a 3x3 `convolution`: [N, H/2, W/2, F]."""
     form = _form("pooled", purpose, [side // 2 for side in x.shape[1:3]])
     kernel = tf.convert_to_tensor(kernel)
 
@@ -79,10 +79,12 @@ def pooled_convolution(x, kernel, purpose="forward"):
 
 
 def kernel_gradient(x, upstream, kernel):
-    """Gradient of `convolution`'s kernel from its input and the gradient of its output.
+    """Returns the gradient of the kernel of `convolution`.
 
     Args:
-      kernel: gives shape and dtype only.
+      x: Input of the convolution.
+      upstream: Gradient of its output.
+      kernel: Its kernel, of which only shape and dtype are used.
     """
 
     form = _form("convolution", "kernel_gradient", x.shape[1:3])
@@ -102,7 +104,7 @@ def kernel_gradient(x, upstream, kernel):
 
 
 def upsampled_kernel_gradient(x, upstream, kernel):
-    """`kernel_gradient` of `upsampled_convolution`."""
+    """Returns the gradient of the kernel of `upsampled_convolution`; see `kernel_gradient`."""
     form = _form("upsampled", "kernel_gradient", x.shape[1:3])
 
     @tf.custom_gradient
@@ -129,7 +131,7 @@ def _device():
 
 
 def flipped(kernel):
-    """The kernel of the input gradient: turned by half a turn, inputs and outputs swapped."""
+    """Returns the kernel of the input gradient: rotated by 180 degrees, with C and F swapped."""
     return tf.transpose(kernel[::-1, ::-1], (0, 1, 3, 2))
 
 
@@ -138,7 +140,7 @@ def _direct(x, kernel):
 
 
 def _transposed(x, kernel):
-    """The library's input gradient of the convolution with the flipped kernel."""
+    """Computes the convolution as TensorFlow's input gradient with the flipped kernel."""
     shape = tf.concat([tf.shape(x)[:3], kernel.shape[3:]], axis=0)
     return tf.nn.conv2d_transpose(x, tf.cast(flipped(kernel), x.dtype), shape, 1, "SAME")
 
@@ -148,20 +150,20 @@ def _of_doubled(x, kernel):
 
 
 def _in_phases(x, kernel):
-    """Four 2x2 convolutions, one for even and odd rows and columns each."""
+    """Computes four 2x2 convolutions, one for each combination of even and odd rows and columns."""
     kernels = [phase_kernel(kernel, *phase) for phase in PHASES]
     pairs = zip(kernels, PHASES, strict=True)
     return interleaved([phase_convolution(x, kernel, *phase) for kernel, phase in pairs])
 
 
 def phase_convolution(x, kernel, row, column):
-    """The output pixels of one phase from its 2x2 kernel: [N, H, W, C] to [N, H, W, F]."""
+    """Returns the pixels of one phase, given its 2x2 kernel: [N, H, W, C] to [N, H, W, F]."""
     padding = ((0, 0), (1 - row, row), (1 - column, column), (0, 0))
     return tf.nn.conv2d(x, tf.cast(kernel, x.dtype), 1, padding)
 
 
 def _in_joint_phases(x, kernel):
-    """One 2x2 convolution with the outputs of all four phases, which are then picked."""
+    """Computes all four phases with one 2x2 convolution, then crops each phase."""
     kernels = tf.concat([phase_kernel(kernel, *phase) for phase in PHASES], axis=-1)
     padding = ((0, 0), (1, 1), (1, 1), (0, 0))
     all_phases = tf.nn.conv2d(x, tf.cast(kernels, x.dtype), 1, padding)
@@ -189,7 +191,7 @@ def _as_strided_4x4(x, kernel):
 
 
 def _on_squares(x, kernel):
-    """A 2x2 convolution of squares of 2x2 pixels, seen as one pixel with 4C channels."""
+    """Reads 2x2 pixels as one pixel with 4C channels, then computes a 2x2 convolution."""
     channels, filters = kernel.shape[2:]
     squares = tf.nn.space_to_depth(tf.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), 2)
     spread = tf.reshape(0.25 * spread_kernel(kernel), (2, 2, 2, 2, channels, filters))
@@ -225,7 +227,10 @@ def _kernel_gradient_in_phases(x, upstream, shape, dtype):
 
 
 def _kernel_gradient_strided(x, upstream, shape, dtype):
-    """That of the 4x4 convolution of stride 2 which takes the gradient of the output to x's."""
+    """Returns the kernel gradient of the equivalent 4x4 convolution of stride 2.
+
+    That convolution maps the gradient of the output to the gradient of x.
+    """
     gradient = tf.raw_ops.Conv2DBackpropFilter(
         input=upstream,
         filter_sizes=(4, 4, shape[3], shape[2]),
@@ -245,19 +250,19 @@ def _doubled(x):
 
 
 def phase_kernel(kernel, row, column):
-    """The kernel [2, 2, C, F] of the output pixels of one phase (row, column) from a 3x3 one."""
+    """Returns the 2x2 kernel [2, 2, C, F] of the phase (row, column) of a 3x3 kernel."""
     return _taps_of_phase(_taps_of_phase(kernel, 0, row), 1, column)
 
 
 def _taps_of_phase(kernel, axis, phase):
-    """Three taps along an axis as the two of a phase: the odd one looks half a pixel further."""
+    """Merges the three taps of a kernel along an axis into the two taps of a phase."""
     first, middle, last = tf.unstack(kernel, axis=axis)
     taps = (first + middle, last) if phase else (first, middle + last)
     return tf.stack(taps, axis=axis)
 
 
 def _taps_of_phases(even, odd, axis):
-    """The adjoint of `_taps_of_phase` for both phases together."""
+    """Returns the three-tap gradient from the gradients of both phases' two taps."""
     even_first, even_second = tf.unstack(even, axis=axis)
     odd_first, odd_second = tf.unstack(odd, axis=axis)
     taps = (even_first + odd_first, even_second + odd_first, even_second + odd_second)
@@ -265,7 +270,7 @@ def _taps_of_phases(even, odd, axis):
 
 
 def spread_kernel(kernel):
-    """The kernel [4, 4, C, F] that sums a 3x3 convolution over squares of 2x2 pixels."""
+    """Returns the kernel [4, 4, C, F] that sums a 3x3 convolution over 2x2 output pixels."""
     for axis in (0, 1):
         first, middle, last = tf.unstack(kernel, axis=axis)
         kernel = tf.stack([first, first + middle, middle + last, last], axis=axis)
@@ -273,7 +278,7 @@ def spread_kernel(kernel):
 
 
 def interleaved(parts):
-    """The map [N, 2H, 2W, F] of the four phases [N, H, W, F], in the order of `PHASES`."""
+    """Interleaves four phases [N, H, W, F], in the order of `PHASES`, to [N, 2H, 2W, F]."""
     height, width, filters = parts[0].shape[1:]
     even, odd = (tf.stack(parts[2 * row : 2 * row + 2], axis=3) for row in (0, 1))
     return tf.reshape(tf.stack([even, odd], axis=2), (-1, 2 * height, 2 * width, filters))
