@@ -250,7 +250,7 @@ TABLE = {
         ),
         ("nested.pth", lambda: _pickle(b"]" * MANY + b"a" * MANY), "operations"),
         ("written_out.pth", lambda: _pickle(b")" + b"2\x86" * 60 + b"Q"), "storage must be"),
-        ("digits.pth", lambda: _pickle(b"L" + b"7" * 900_000 + b"L\n"), "digits"),
+        ("digits.pth", lambda: _pickle(b"L" + b"7" * 900_000 + b"L\n"), "may have .* digits"),
         ("configuration.pth", lambda: _configuration(), "4000000 values, written out"),
     ],
     "storages and views": [

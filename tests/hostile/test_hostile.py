@@ -96,7 +96,7 @@ def test_a_command_refuses_a_hostile_file_in_one_line(name, tmp_path, start_up):
     before_seconds, before_megabytes = start_up[case.reader]
     print(f"{case.kind}: {name}: {seconds - before_seconds:.1f} s,", end=" ")
     print(f"{megabytes - before_megabytes:.0f} MB: {line}")
-    assert code == 1
+    assert code == 1 and str(tmp_path) in line
     assert re.search(case.words, line, re.IGNORECASE), line
     assert seconds - before_seconds < SECONDS
     assert megabytes - before_megabytes < MEGABYTES

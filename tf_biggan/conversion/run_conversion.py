@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import keras
 
 from tf_biggan import checks
@@ -43,11 +46,12 @@ def convert(config: ConvertConfig) -> None:
 
 def _convert_here(config: ConvertConfig) -> None:
     check_new(config.output)
-    source = open_source(config.input, config.family, config.suffix)
     names = Choices.__dataclass_fields__
-    plan = plan_conversion(source, Choices(**{name: getattr(config, name) for name in names}))
-    print(*plan.describe(), sep="\n")
-    networks = build_networks(plan)
+    with _naming_input(config.input):
+        source = open_source(config.input, config.family, config.suffix)
+        plan = plan_conversion(source, Choices(**{name: getattr(config, name) for name in names}))
+        print(*plan.describe(), sep="\n")
+        networks = build_networks(plan)
     num_classes = next(iter(networks.values())).num_classes
     write_directory(
         config.output,
@@ -60,6 +64,17 @@ def _convert_here(config: ConvertConfig) -> None:
         print(f"Wrote {config.output}, for --model of evaluate and --init_from of train.")
     else:
         print(f"Wrote {config.output}: a discriminator; there is no generator to sample from.")
+
+
+@contextlib.contextmanager
+def _naming_input(path: str) -> Iterator[None]:
+    """Adds the path of the input to an error whose message does not contain it."""
+    try:
+        yield
+    except ValueError as error:
+        if path in str(error):
+            raise
+        raise ValueError(f"{error} Input: {path}.") from error
 
 
 def class_names(wanted: str | None, num_classes: int) -> tuple[str, ...]:

@@ -126,7 +126,7 @@ class RestrictedUnpickler:
           Exception: The pickle is damaged. The type of error depends on the damage.
         """
         steps = {name: functools.partial(step, self) for name, step in STEPS.items()}
-        for operation, argument, _ in pickletools.genops(self._file):
+        for operation, argument, _ in self._read_operations():
             if operation.name == "STOP":
                 _check_written_out(self._stack[-1])
                 return self._stack.pop()
@@ -136,6 +136,18 @@ class RestrictedUnpickler:
                 raise ValueError(f"A pickle must be one of data. Received: {operation.name}.")
             step(argument)
         raise ValueError("A pickle must be complete.")
+
+    def _read_operations(self):
+        try:
+            yield from pickletools.genops(self._file)
+        except ValueError as error:
+            # Python refuses to parse long decimal numbers, because that takes quadratic time.
+            if "set_int_max_str_digits" not in str(error):
+                raise
+            limit = sys.get_int_max_str_digits()
+            raise ValueError(
+                f"An integer of a pickle may have {limit} digits. Received: more."
+            ) from error
 
     def _count(self, operations):
         self._operations += operations
