@@ -14,6 +14,7 @@ from tf_biggan.cli.export_settings import ExportConfig
 from tf_biggan.cli.interpolate_settings import InterpolateConfig
 from tf_biggan.cli.invert_settings import InvertConfig
 from tf_biggan.cli.neighbours_settings import NeighboursConfig
+from tf_biggan.cli.report_settings import ReportConfig
 from tf_biggan.cli.sample_settings import SampleConfig
 from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.conversion.run_conversion import convert
@@ -25,6 +26,7 @@ from tf_biggan.pictures.interpolations import interpolate
 from tf_biggan.pictures.inversions import invert_file
 from tf_biggan.pictures.nearest_images import draw_neighbours
 from tf_biggan.pictures.samples import sample
+from tf_biggan.reporting.run_report import report
 from tf_biggan.serving.server import serve
 from tf_biggan.training.finetuning.class_map import read_class_map
 from tf_biggan.training.loop import train
@@ -38,6 +40,7 @@ COMMANDS = {
     "interpolate": (InterpolateConfig, interpolate),
     "invert": (InvertConfig, invert_file),
     "neighbours": (NeighboursConfig, draw_neighbours),
+    "report": (ReportConfig, report),
     "export": (ExportConfig, export),
     "serve": (ExportConfig, lambda config: serve(config.serve, config.port)),
     "describe": (ExportConfig, lambda config: description(config.describe)),
@@ -69,6 +72,7 @@ COMMANDS = {
         ("neighbours", [MODEL, "--reference=nowhere"]),
         ("neighbours", [MODEL, "--reference=nowhere.npz"]),
         ("neighbours", ["--images=nowhere", "--reference=digits"]),
+        ("report", ["--run_dir=nowhere"]),
         ("export", ["--model=nowhere", OUTPUT]),
         ("serve", ["--serve=nowhere"]),
         ("describe", ["--describe=nowhere"]),

@@ -30,6 +30,7 @@ ORDER = (
     "training",
     "serving",
     "exporting",
+    "reporting",
 )
 COMMANDS = len(ORDER)
 # Networks and losses run on every Keras backend. Only these modules of theirs know TensorFlow.

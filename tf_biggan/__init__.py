@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # What editors and type checkers see; the tables below are wh
     from tf_biggan.cli.invert_settings import InvertConfig
     from tf_biggan.cli.neighbours_settings import NeighboursConfig
     from tf_biggan.cli.prepare_settings import PrepareConfig
+    from tf_biggan.cli.report_settings import ReportConfig
     from tf_biggan.cli.sample_settings import SampleConfig
     from tf_biggan.cli.train_settings import TrainConfig
     from tf_biggan.conversion.run_conversion import convert
@@ -41,6 +42,7 @@ if TYPE_CHECKING:  # What editors and type checkers see; the tables below are wh
     from tf_biggan.pictures.inversions import invert_file as invert
     from tf_biggan.pictures.nearest_images import draw_neighbours as neighbours
     from tf_biggan.pictures.samples import sample
+    from tf_biggan.reporting.run_report import report
     from tf_biggan.store.opened_model import open_model
     from tf_biggan.training.loop import train
     from tf_biggan.training.losses import LOSSES, AdversarialLoss
@@ -59,6 +61,7 @@ _WITHOUT_TENSORFLOW = {
     "InvertConfig": "tf_biggan.cli.invert_settings:InvertConfig",
     "NeighboursConfig": "tf_biggan.cli.neighbours_settings:NeighboursConfig",
     "PrepareConfig": "tf_biggan.cli.prepare_settings:PrepareConfig",
+    "ReportConfig": "tf_biggan.cli.report_settings:ReportConfig",
     "SampleConfig": "tf_biggan.cli.sample_settings:SampleConfig",
     "TrainConfig": "tf_biggan.cli.train_settings:TrainConfig",
     "Trunk": "tf_biggan.networks.architectures:Trunk",
@@ -81,6 +84,7 @@ _WITH_TENSORFLOW = {
     "open_model": "tf_biggan.store.opened_model:open_model",
     "open_source": "tf_biggan.data.schemes:open_source",
     "prepare": "tf_biggan.data.preparation:prepare",
+    "report": "tf_biggan.reporting.run_report:report",
     "sample": "tf_biggan.pictures.samples:sample",
     "to_uint8": "tf_biggan.files.png:to_uint8",
     "train": "tf_biggan.training.loop:train",

@@ -19,10 +19,11 @@ _RUN_DIR = flags.define_path("run_dir", "Folder of the run: checkpoints, logs an
 def main(config: TrainConfig) -> int:
     """Runs the command and returns its exit code."""
     quiet_tensorflow()
+    from tf_biggan.reporting.run_report import report_after_training
     from tf_biggan.training.interruption import leave_at_once
     from tf_biggan.training.loop import train
 
-    train(config, _RUN_DIR.value, leave=leave_at_once)
+    train(config, _RUN_DIR.value, leave=leave_at_once, completed=report_after_training)
     return 0
 
 

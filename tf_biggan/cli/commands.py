@@ -12,6 +12,7 @@ from collections.abc import Sequence
 COMMANDS = {
     "prepare": "Write a data set as TFRecord files at one resolution.",
     "train": "Train a model, resume a run, or fine-tune a model.",
+    "report": "Write curves, samples and settings of a run as an HTML page.",
     "evaluate": "Score a model or a set of images: FID, IS, KID and others.",
     "sample": "Write images of a model as a sheet, as files or as an animation.",
     "interpolate": "Write a path between images of a model.",

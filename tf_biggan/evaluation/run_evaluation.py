@@ -10,7 +10,7 @@ from tf_biggan import checks
 from tf_biggan.cli.evaluate_settings import OTHER_IMAGES, EvaluateConfig
 from tf_biggan.data.source import Source
 from tf_biggan.devices.strategy import create_strategy, is_chief
-from tf_biggan.evaluation import report
+from tf_biggan.evaluation import score_files
 from tf_biggan.evaluation.class_matching import label_counts_for_model, notes_on_classes
 from tf_biggan.evaluation.comparison import Comparison, cache_of, open_real_images
 from tf_biggan.evaluation.evaluator import Evaluator, Scores
@@ -58,8 +58,10 @@ def evaluate(config: EvaluateConfig) -> Scores:
         scores = evaluation.scores(config.truncations()[0])
     if not chief:
         return scores
-    title = report.title(scores, config.model or config.images)
-    table = report.table(scores, evaluation.protocol.decimals) if curve is None else curve.table()
+    title = score_files.title(scores, config.model or config.images)
+    table = (
+        score_files.table(scores, evaluation.protocol.decimals) if curve is None else curve.table()
+    )
     print(title, *table, *(f"Note: {note}" for note in scores.notes), sep="\n")
     if output:
         how = {
@@ -68,7 +70,7 @@ def evaluate(config: EvaluateConfig) -> Scores:
             "replicas": evaluation.strategy.num_replicas_in_sync,
             "batch_size": config.batch_size,
         }
-        print(*report.write_scores(output, scores, how, title, curve), sep="\n")
+        print(*score_files.write_scores(output, scores, how, title, curve), sep="\n")
     return scores
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from tf_biggan import checks
 from tf_biggan.cli.neighbours_settings import (
@@ -305,7 +306,7 @@ def draw_neighbours(config: NeighboursConfig) -> None:
     described = settings if opened is None else describe(opened, settings)
     report = {**described, "neighbours": table_rows(names, source, reference, found)}
     print(*samples.notes, *reference.notes, *notes, *table_lines(report), sep="\n")
-    page = _page(samples, names, reference, found)
+    page = neighbours_sheet(samples, names, reference, found)
     write_text(table, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     save_png(page, config.output, as_text(described))
     print(f"Written: {config.output} (each row: a sample and its nearest real images), {table}")
@@ -361,7 +362,9 @@ def _extraction(config: NeighboursConfig, source, reference) -> FeatureExtractio
     return comparison.extraction(kind)
 
 
-def _page(samples: ImageSet, names, reference: SourceImages, found: Neighbours):
+def neighbours_sheet(
+    samples: ImageSet, names: Sequence[str], reference: SourceImages, found: Neighbours
+) -> Image.Image:
     """Returns a sheet with each sample and its neighbours in a row, with captions."""
     pixels = np.concatenate(list(samples.batches(samples.count)))
     k = found.rows.shape[1]

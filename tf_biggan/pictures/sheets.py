@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tf_biggan import checks
 
 SMALLEST_CELL = 48
+PADDING = 2
 LABEL_GAP = 6
 LABEL_STRIP = 16
 BACKGROUND = 255
@@ -26,7 +27,7 @@ def sheet(
     row_labels: Sequence[str] | None = None,
     *,
     column_labels: Sequence[str] | None = None,
-    padding: int = 2,
+    padding: int = PADDING,
     smallest_cell: int = SMALLEST_CELL,
 ) -> Image.Image:
     """Returns a picture with all images in rows, in reading order, on white.
@@ -105,6 +106,35 @@ def _draw_labels(page, labels, font, places, anchor):
     ink = {1: INK, 2: (INK, 255), 3: (INK,) * 3, 4: (INK,) * 3 + (255,)}[len(page.getbands())]
     for label, place in zip(labels or (), places, strict=False):
         draw.text(place, label, fill=ink, font=font, anchor=anchor)
+
+
+def cells(page: Image.Image, columns: int, image_size: tuple[int, int]) -> np.ndarray:
+    """Returns the images of a page that `sheet` made without column labels.
+
+    Args:
+      page: The page, with the default padding and smallest cell.
+      columns: Number of images in a row.
+      image_size: (height, width) of the images.
+
+    Returns:
+      uint8 [N, H, W, C], in reading order. Empty places of the last row are white images.
+
+    Raises:
+      ValueError: The page cannot have images of this size in so many columns.
+    """
+    padding, factor = PADDING, max(1, -(-SMALLEST_CELL // min(image_size)))
+    height, width = (side * factor + padding for side in image_size)
+    left = page.width - columns * width - padding
+    rows, rest = divmod(page.height - padding, height)
+    checks.require(
+        left >= 0 and rest == 0 and page.mode in MODES.values(),
+        f"the sheet must have {columns} columns of images of {image_size[0]}x{image_size[1]}",
+        size=page.size,
+    )
+    grid = np.asarray(page).reshape(page.height, page.width, -1)[padding:, left + padding :]
+    grid = grid.reshape(rows, height, columns, width, -1).swapaxes(1, 2)
+    inner = grid[:, :, : height - padding : factor, : width - padding : factor]
+    return inner.reshape(rows * columns, *image_size, -1)
 
 
 def captioned(

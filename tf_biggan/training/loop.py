@@ -53,7 +53,12 @@ from tf_biggan.training.state import TrainState
 from tf_biggan.training.train_step import batch_plan, compile_iterations, input_sampler
 
 
-def train(config: TrainConfig, run_dir: str, leave: Callable[[], None] | None = None) -> bool:
+def train(
+    config: TrainConfig,
+    run_dir: str,
+    leave: Callable[[], None] | None = None,
+    completed: Callable[[str], None] | None = None,
+) -> bool:
     """Trains until `num_iterations` or until SIGINT or SIGTERM, then saves a checkpoint.
 
     If the folder holds a run, training resumes from its newest checkpoint.
@@ -62,6 +67,7 @@ def train(config: TrainConfig, run_dir: str, leave: Callable[[], None] | None = 
       config: The configuration of the run.
       run_dir: Folder of the run, which is created if it does not exist.
       leave: Called in a thread at a second Ctrl-C; None to ignore a second Ctrl-C.
+      completed: Called with `run_dir` when the run is complete, in the process that writes files.
 
     Returns:
       Whether the run is complete; False if a signal ended it.
@@ -98,7 +104,10 @@ def train(config: TrainConfig, run_dir: str, leave: Callable[[], None] | None = 
             print(warning, file=sys.stderr, flush=True)
     with naming_unreadable():
         run = _Run(config, run_dir, strategy, source, state, writes, began)
-        return run.to_the_end(leave)
+        complete = run.to_the_end(leave)
+    if complete and writes and completed is not None:
+        completed(run_dir)
+    return complete
 
 
 def with_classes_of(config: TrainConfig, source: Source) -> TrainConfig:

@@ -1,0 +1,1 @@
+"""Reports of training runs: what a run logged, drawn and saved, on one HTML page."""

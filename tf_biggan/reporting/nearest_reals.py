@@ -1,0 +1,113 @@
+"""The real images that are nearest to samples of a run, by pixels, without opening its model."""
+
+from __future__ import annotations
+
+import math
+import os
+import shlex
+
+import tensorflow as tf
+from PIL import Image
+
+from tf_biggan import checks
+from tf_biggan.data.identity import DataIdentity
+from tf_biggan.data.schemes import open_source
+from tf_biggan.data.source import Source
+from tf_biggan.evaluation.features.cache import ArrayCache
+from tf_biggan.evaluation.features.extraction import FeatureExtraction
+from tf_biggan.evaluation.features.extractors import pixel_extractor
+from tf_biggan.evaluation.features.image_sets import ArrayImages, SourceImages
+from tf_biggan.pictures.nearest_images import find_neighbours, medians, neighbours_sheet
+from tf_biggan.pictures.sheets import cells
+from tf_biggan.reporting.embedded_pictures import Picture, picture_of, picture_of_file
+from tf_biggan.reporting.run_record import RunRecord
+from tf_biggan.store.run_networks import architecture_from
+from tf_biggan.training.sample_sheets import COLUMNS
+
+STORED = "neighbours.png"
+# Reading more images would take longer than the rest of the report.
+MOST_PIXELS = 64_000_000
+NEIGHBOURS = 6
+BATCH_SIZE = 256
+
+
+def nearest_reals(run: RunRecord, limit: int) -> Picture:
+    """Returns samples of the last sheet, one of each row, beside the nearest real images.
+
+    RUN/neighbours.png, which `python -m tf_biggan.neighbours --output` writes, is preferred. Small
+    data sets are searched by pixels. Otherwise the caption tells how to make the file.
+
+    Args:
+      run: The run.
+      limit: Most bytes of the encoded picture.
+    """
+    stored = os.path.join(run.path, STORED)
+    if os.path.exists(stored):
+        caption = f"{STORED} of the run: a sample, then the real images nearest to it, in every row"
+        return picture_of_file(stored, caption, limit)
+    reason = _why_not_searched(run)
+    if reason is None:
+        try:
+            return _searched(run, limit)
+        except (ValueError, OSError, tf.errors.OpError) as error:
+            reason = str(error).splitlines()[0]
+    command = shlex.join(
+        ["python", "-m", "tf_biggan.neighbours", f"--model={run.path}", f"--output={stored}"]
+    )
+    return Picture(f"Not searched: {reason} This command writes {STORED} for the report: {command}")
+
+
+def _why_not_searched(run: RunRecord) -> str | None:
+    if not run.sheets:
+        return "The run has no sheet of samples."
+    if run.identity is None:
+        return "The run did not record the identity of its data."
+    if run.identity.num_images * math.prod(_image_size(run)) > MOST_PIXELS:
+        return f"The data set has {run.identity.num_images:,} images."
+    return None
+
+
+def _searched(run: RunRecord, limit: int) -> Picture:
+    source = _source_of(run)
+    iteration, path = list(run.sheets.items())[-1]
+    with Image.open(path) as page:
+        pixels = cells(page, COLUMNS, _image_size(run))[::COLUMNS]
+    reference = SourceImages(source, pixels.shape[1:3], pixels.shape[3])
+    samples = ArrayImages("samples", pixels)
+    samples.cached = False
+    strategy = tf.distribute.get_strategy()
+    extraction = FeatureExtraction(pixel_extractor(), strategy, BATCH_SIZE, ArrayCache(None))
+    found = find_neighbours(samples, reference, extraction, NEIGHBOURS)
+    names = [""] * len(pixels)
+    from_samples, from_reals = medians(found).values()
+    page = neighbours_sheet(samples, names, reference, found)
+    caption = (
+        f"First sample of every row at iteration {iteration:,}, then the real images nearest to it"
+        " by pixels, with their distance (root mean square, of 255) and class."
+    )
+    if None not in (from_samples, from_reals):
+        caption += (
+            f" The median distance to the nearest real image is {from_samples:.3g} from these"
+            f" samples and {from_reals:.3g} from real images."
+        )
+    return picture_of(page, caption, limit)
+
+
+def _image_size(run: RunRecord) -> tuple[int, int]:
+    return (architecture_from(run.config.model).resolution,) * 2
+
+
+def _source_of(run: RunRecord) -> Source:
+    """Opens the data of a run.
+
+    Raises:
+      ValueError: The data are no longer there, or have changed.
+    """
+    data = run.config.data
+    source = open_source(data.dataset, split=data.split, data_dir=data.data_dir)
+    checks.require(
+        DataIdentity.of(source).num_images == run.identity.num_images,
+        "the data have changed since the run",
+        dataset=data.dataset,
+    )
+    return source

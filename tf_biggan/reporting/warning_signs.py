@@ -1,0 +1,154 @@
+"""Warning signs in the record of a run: what its owner should look at first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from tf_biggan.reporting.run_record import RunRecord, Series
+from tf_biggan.training.scores import BEST as LESS_IS_BETTER
+
+SIGMA = "sigma/"
+THROUGHPUT = "images_per_second"
+MOST_OF_A_KIND = 3
+# The last tenth of the log is compared with the rest.
+END = 0.1
+WORSE = 1.2
+SUDDEN = 2.0
+SLOWER = 0.5
+SATURATED = 0.05
+
+
+def warning_signs(run: RunRecord) -> list[str]:
+    """Returns a sentence for each warning sign, the gravest kinds first."""
+    return [sentence for sign in SIGNS for sentence in sign(run)]
+
+
+def _not_finite(run: RunRecord) -> Iterator[str]:
+    broken = {
+        name: int(series.iterations[np.isnan(series.values)][0])
+        for name, series in run.series.items()
+        if np.isnan(series.values).any()
+    }
+    for name, iteration in list(broken.items())[:MOST_OF_A_KIND]:
+        yield f"{name} was not finite at iteration {iteration:,}."
+
+
+def _worse_than_best(run: RunRecord) -> Iterator[str]:
+    for best in run.best:
+        less = next(
+            (less for end, less in LESS_IS_BETTER.items() if best.score.endswith(end)), False
+        )
+        last = run.last(best.score)
+        if None in (best.value, last) or min(best.value, last) <= 0:
+            continue
+        ratio = last / best.value if less else best.value / last
+        if ratio > WORSE:
+            yield (
+                f"{best.score} was {best.value:.4g} at iteration {best.iteration:,} and is"
+                f" {last:.4g} now. The better checkpoint is {best.path}."
+            )
+
+
+def _sudden_sigmas(run: RunRecord) -> Iterator[str]:
+    """Explosions of singular values come before a collapse (paper, section 4.1)."""
+    found = []
+    for name, series in run.series.items():
+        series = series.finite()
+        if not name.startswith(SIGMA) or len(series.values) < 3 or series.values.min() <= 0:
+            continue
+        # The first interval is left out, because values change fast at the start.
+        growth = series.values[2:] / series.values[1:-1]
+        if growth.max() > SUDDEN:
+            place = int(growth.argmax()) + 2
+            found.append((growth.max(), name, series, place))
+    for _, name, series, place in sorted(found, key=lambda one: -one[0])[:MOST_OF_A_KIND]:
+        yield (
+            f"The largest singular value of {name.removeprefix(SIGMA)} rose from"
+            f" {series.values[place - 1]:.3g} to {series.values[place]:.3g} between iterations"
+            f" {series.iterations[place - 1]:,} and {series.iterations[place]:,}. Training may be"
+            " about to collapse."
+        )
+
+
+def _saturated_discriminator(run: RunRecord) -> Iterator[str]:
+    names = ("d_loss_real", "d_loss_fake")
+    if run.config.step.loss != "hinge" or not all(name in run.series for name in names):
+        return
+    ends = [_end(run.series[name]) for name in names]
+    if all(len(end) for end in ends) and sum(end.mean() for end in ends) < SATURATED:
+        yield (
+            "The discriminator's loss is almost 0 in the last tenth of the log: it separates real"
+            " and generated images, and the generator learns little from it."
+        )
+
+
+def _slower(run: RunRecord) -> Iterator[str]:
+    if THROUGHPUT not in run.series:
+        return
+    rates = run.series[THROUGHPUT].finite().values
+    end = _end(run.series[THROUGHPUT])
+    if len(end) and np.median(end) < SLOWER * np.median(rates):
+        yield (
+            f"Throughput fell: {np.median(end):.3g} images/s in the last tenth of the log, and"
+            f" {np.median(rates):.3g} in the whole log (medians)."
+        )
+
+
+def _average_not_started(run: RunRecord) -> Iterator[str]:
+    start = run.config.step.ema_start
+    if start > run.iteration:
+        yield (
+            f"The moving average starts at iteration {start:,}, which the run has not reached."
+            " Samples and scores are those of the generator without averaging."
+        )
+
+
+def _scored_in_several_ways(run: RunRecord) -> Iterator[str]:
+    if run.ways_of_scoring > 1:
+        yield (
+            f"Scores were measured in {run.ways_of_scoring} ways (feature extractor, reference or"
+            " number of images), so values along a curve cannot all be compared."
+        )
+
+
+def _several_versions(run: RunRecord) -> Iterator[str]:
+    found: dict[str, list[str]] = {}
+    for start in run.starts:
+        versions = start.get("versions")
+        for package, version in versions.items() if isinstance(versions, dict) else ():
+            if str(version) not in (seen := found.setdefault(str(package), [])):
+                seen.append(str(version))
+    for package, versions in found.items():
+        if len(versions) > 1:
+            listed = ", ".join(versions)
+            yield f"The starts of the run used several versions of {package}: {listed}."
+
+
+def _unfinished(run: RunRecord) -> Iterator[str]:
+    total = run.config.run.num_iterations
+    if run.iteration < total:
+        yield (
+            f"The run is at iteration {run.iteration:,} of {total:,}. The command that started it"
+            " resumes it."
+        )
+
+
+def _end(series: Series) -> np.ndarray:
+    """Returns the finite values of the last tenth of a series."""
+    values = series.finite().values
+    return values[len(values) - int(np.ceil(END * len(values))) :]
+
+
+SIGNS: tuple[Callable[[RunRecord], Iterator[str]], ...] = (
+    _not_finite,
+    _sudden_sigmas,
+    _saturated_discriminator,
+    _worse_than_best,
+    _average_not_started,
+    _slower,
+    _scored_in_several_ways,
+    _several_versions,
+    _unfinished,
+)
