@@ -10,9 +10,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tf_biggan.cli.sample_settings import SampleConfig
 from tf_biggan.exporting.model_card import description
 from tf_biggan.exporting.serving_files import batching_parameters, models_config
 from tf_biggan.exporting.signature_table import read_signatures
+from tf_biggan.pictures.samples import sample
 from tf_biggan.store.opened_model import open_model
 from tf_biggan.store.saved_models import read_metadata
 
@@ -80,6 +82,19 @@ def test_every_warm_up_request_runs(export_path, loaded):
         for output in loaded.signatures[name](**inputs).values():
             assert output.shape[0] == 1
     assert sorted(seen) == sorted(SIGNATURES)
+
+
+def test_the_card_shows_the_images_of_the_sample_command(export_path, tmp_path):
+    """Eight of twenty classes, evenly spread, and the seeds 0 to 7."""
+    output = str(tmp_path / "sheet.png")
+    classes = ",".join(str(row * 20 // 8) for row in range(8))
+    asked = dict(classes=classes, seeds="0-7", truncation=0.5, output=output)
+    sample(SampleConfig(model=export_path, **asked))
+    with Image.open(output) as sheet, Image.open(f"{export_path}/samples.png") as shown:
+        assert shown.size == sheet.size
+        difference = np.abs(np.asarray(shown).astype(int) - np.asarray(sheet))
+    # The batches have other sizes, so that a float on the edge between two bytes may differ.
+    assert difference.max() <= 1
 
 
 def test_the_card_shows_samples_and_the_description_everything(export_path):

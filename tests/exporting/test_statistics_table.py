@@ -8,8 +8,11 @@ import pytest
 from tf_biggan.exporting.inference_generator import folded_arrays, inference_generator
 from tf_biggan.exporting.statistics_table import TableDrawing, statistics_table
 from tf_biggan.generation import latents as truncation
-from tf_biggan.generation.image_maker import STANDING_START
-from tf_biggan.generation.standing_statistics import is_statistic, with_standing_statistics
+from tf_biggan.generation.standing_statistics import (
+    STANDING_START,
+    is_statistic,
+    with_standing_statistics,
+)
 from tf_biggan.networks.generator import Generator
 from tf_biggan.networks.network import variables_by_path
 

@@ -11,7 +11,7 @@ from tf_biggan.generation import image_maker
 from tf_biggan.generation import latents as truncations
 from tf_biggan.generation.image_maker import ImageMaker, pixels_with_progress
 from tf_biggan.generation.latents import latents_of_seeds
-from tf_biggan.generation.standing_statistics import copy_generator
+from tf_biggan.generation.standing_statistics import STANDING_START, copy_generator
 from tf_biggan.networks.generator import Generator
 from tf_biggan.networks.network import variables_by_path
 from tf_biggan.store.model_directory import write_directory
@@ -120,7 +120,7 @@ def test_a_last_batch_of_batch_statistics_is_filled_with_other_images(generator,
     conditions = np.eye(3, dtype=np.float32)[LABELS] if soft else LABELS
     images = made_by(opened, bn="batch", conditions=conditions.tolist())
     # Nine images in batches of four: the last has one, and three of random latents and classes.
-    indices = image_maker.STANDING_START + np.arange(3)
+    indices = STANDING_START + np.arange(3)
     z = [
         latents_of_seeds(SEEDS[8:], 8, 0.5, "scale"),
         truncations.latents(0, indices, 8, 0.5).numpy(),
@@ -145,7 +145,7 @@ def test_standing_statistics_are_taken_once_for_every_truncation(opened, monkeyp
         list(maker.sampled_batches(SEEDS, 0, LABELS, truncation))
     assert len(drawn) == 2
     z, labels = drawn[1][0]
-    indices = image_maker.STANDING_START + np.arange(image_maker.STANDING_BATCH_SIZE)
+    indices = STANDING_START + np.arange(image_maker.STANDING_BATCH_SIZE)
     np.testing.assert_array_equal(z, truncations.latents(0, indices, 8, 0.1))
     assert set(labels) == {0, 1, 2}
 

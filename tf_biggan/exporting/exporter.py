@@ -227,7 +227,7 @@ def _write(path, parts, metadata, progress) -> list[str]:
         write_metadata(folder, metadata)
         write_warmup(folder, name, functions, parts.class_names)
         progress.add(1, "samples")
-        write_samples(folder, functions["generate"], parts.class_names, metadata["num_classes"])
+        write_samples(folder)
         write_card(folder, name, metadata, read_signatures(folder))
         write_version_file(folder, parts.max_batch)
         # Written before the version gets its final name, so that a running server never merges more

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
-import tensorflow as tf
 
 from tf_biggan.data.classes import ClassLookup
 from tf_biggan.exporting.lineage import sentences
 from tf_biggan.exporting.signature_table import Signature, read_signatures, signature_lines
 from tf_biggan.files.png import save_png
-from tf_biggan.pictures.sheets import sheet
-from tf_biggan.store.saved_models import read_metadata
+from tf_biggan.generation.image_maker import ImageMaker
+from tf_biggan.pictures.image_selection import ImageSelection, row_name
+from tf_biggan.pictures.samples import samples_page
+from tf_biggan.store.saved_models import SavedModelGenerator, read_metadata
 
 CARD_FILE, SAMPLES_FILE = "model_card.md", "samples.png"
 MOST_CELLS = 8
 LARGEST_SIDE = 1024
 TRUNCATION = 0.5
-LABEL_LENGTH = 32
 # Longest list of metadata values that `description` prints in full.
 MANY = 8
 # Metadata fields that `description` prints after the others, or shortened, or not at all.
@@ -34,48 +34,36 @@ MEANING = {
 }
 
 
-def write_samples(
-    folder: str, generate: Callable, class_names: tuple[str, ...], num_classes: int
-) -> None:
-    """Writes samples.png, a sheet with one class per row and one seed per column.
+def write_samples(folder: str) -> None:
+    """Writes samples.png, a sheet of the SavedModel's images at truncation 0.5.
 
-    The classes are spread evenly over all classes. A model without classes gets two rows with
-    different seeds.
+    Rows are classes, spread evenly over all classes, and columns are seeds. A model without classes
+    gets two rows with different seeds. The sample command makes the same images of the same model,
+    seeds and classes.
 
     Args:
       folder: Folder of the SavedModel.
-      generate: Concrete function of the signature "generate".
-      class_names: One name for each class, or empty.
-      num_classes: Number of classes, or 0 for a model without classes.
     """
-    lookup = ClassLookup(class_names, num_classes) if num_classes else None
-    height, width = generate.structured_outputs["images"].shape[1:3]
-    columns = _cells(width)
-    rows = min(_cells(height), num_classes) if num_classes else 2
-    classes = [row * num_classes // rows for row in range(rows)]
-    images = [
-        _row(generate, number, bool(lookup), row, columns) for row, number in enumerate(classes)
-    ]
-    labels = [lookup.label(number)[:LABEL_LENGTH] for number in classes] if lookup else None
-    page = sheet(np.concatenate(images), columns, labels)
+    generator = SavedModelGenerator(folder)
+    selection = _samples(generator)
+    # Images are made one by one, so that the sheet needs no more memory than a request for one.
+    maker = ImageMaker(generator, truncation_mode=generator.truncation_mode, batch_size=1)
+    page = samples_page(maker, selection, TRUNCATION)
     save_png(page, os.path.join(folder, SAMPLES_FILE))
 
 
-def _cells(side):
-    return max(2, min(MOST_CELLS, LARGEST_SIDE // side))
-
-
-def _row(generate, number, conditional, row, columns):
-    seeds = np.arange(columns) + (0 if conditional else row * columns)
-    images = []
-    for seed in seeds:
-        # Images are generated one by one, so that the sheet needs no more memory than a request for
-        # one image.
-        inputs = dict(seed=tf.constant([seed], tf.int64), truncation=tf.constant([TRUNCATION]))
-        if conditional:
-            inputs["label"] = tf.constant([number], tf.int64)
-        images.append(generate(**inputs)["images"].numpy())
-    return np.concatenate(images)
+def _samples(generator: SavedModelGenerator) -> ImageSelection:
+    """Returns the classes and seeds of the sheet."""
+    num_classes = generator.num_classes
+    rows, columns = (max(2, min(MOST_CELLS, LARGEST_SIDE // side)) for side in generator.image_size)
+    if not num_classes:
+        return ImageSelection(np.arange(2 * columns), None, None, columns, None, {})
+    rows = min(rows, num_classes)
+    classes = [row * num_classes // rows for row in range(rows)]
+    lookup = ClassLookup(generator.class_names, num_classes)
+    names = tuple(row_name(label, lookup) for label in classes)
+    seeds, labels = np.tile(np.arange(columns), rows), np.repeat(np.int32(classes), columns)
+    return ImageSelection(seeds, labels, None, columns, names, {})
 
 
 def write_card(

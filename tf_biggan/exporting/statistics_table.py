@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from tf_biggan.cli.progress import Progress
 from tf_biggan.exporting.inference_generator import inference_generator
-from tf_biggan.generation import latents as truncation
-from tf_biggan.generation.image_maker import STANDING_START
-from tf_biggan.generation.standing_statistics import StandingStatistics
+from tf_biggan.generation.standing_statistics import StandingStatistics, standing_batches
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,29 +51,16 @@ def statistics_table(
     alone = {p: a[-1:] if "/moving_" in p else a for p, a in arrays.items()}
     generator = inference_generator({**config, **settings}, alone)
     statistics = StandingStatistics(generator)
+    sizes = {"batches": drawing.batches, "batch_size": drawing.batch_size, "seed": drawing.seed}
     images = (drawing.rows - 1) * drawing.batches * drawing.batch_size
     progress = Progress("Statistics over truncation", images)
     rows = []
     for row in range(1, drawing.rows):
-        rows.append(statistics.means(_batches(generator, drawing, row, progress)))
+        level = row / (drawing.rows - 1)
+        batches = standing_batches(generator, level, drawing.mode, progress, **sizes)
+        rows.append(statistics.means(batches))
     progress.close()
     return {
         path: np.concatenate([one[path] for one in (rows[0], *rows)]).astype(np.float32)
         for path in rows[0]
     }
-
-
-def _batches(generator, drawing, row, progress) -> Iterator:
-    """Yields latents [N, latent_dim] and labels [N] of each batch for one row of the table."""
-    for number in range(drawing.batches):
-        indices = STANDING_START + number * drawing.batch_size + np.arange(drawing.batch_size)
-        level = row / (drawing.rows - 1)
-        z = truncation.latents(drawing.seed, indices, generator.latent_dim, level, drawing.mode)
-        yield z.numpy(), _labels(generator.num_classes, drawing.seed, indices)
-        progress.add(drawing.batch_size, f"truncation {level:.2f}")
-
-
-def _labels(num_classes, seed, indices):
-    if not num_classes:
-        return None
-    return truncation.labels(seed, indices, np.full(num_classes, 1.0 / num_classes)).numpy()

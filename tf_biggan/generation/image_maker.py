@@ -16,24 +16,27 @@ from tf_biggan.cli.progress import Progress
 from tf_biggan.cli.shared_settings import BATCH_NORM_STATISTICS
 from tf_biggan.devices.replica_map import ReplicaMap
 from tf_biggan.files.png import to_uint8
-from tf_biggan.generation.latents import labels as sampled_labels
 from tf_biggan.generation.latents import latents
-from tf_biggan.generation.standing_statistics import copy_generator, with_standing_statistics
+from tf_biggan.generation.standing_statistics import (
+    STANDING_BATCH_SIZE,
+    STANDING_BATCHES,
+    copy_generator,
+    standing_batches,
+    standing_inputs,
+    with_standing_statistics,
+)
 from tf_biggan.networks.generator import Generator
 
 BATCH_NORMS = tuple(BATCH_NORM_STATISTICS)
 BATCH_SIZE = 16
-STANDING_BATCHES = 100
-STANDING_BATCH_SIZE = 64
-# Standing statistics use indices from here on, so that no sampled image takes part in them.
-STANDING_START = 1 << 30
 
 
 class ImageMaker:
     """Makes images with a generator, in batches of one size.
 
     An image depends on its latent vector, its class, the truncation and `bn` alone, whatever else
-    is in its batch. The exception is `bn="batch"`, where each batch has its own statistics.
+    is in its batch. The exception is `bn="batch"`, where each batch has its own statistics; a last
+    batch that is not full is filled with images of `standing_inputs`.
 
     Args:
       generator: A `Generator` or a `SavedModelGenerator`. If the strategy has several replicas,
@@ -44,9 +47,6 @@ class ImageMaker:
       truncation_mode: Meaning of a truncation, see `tf_biggan.generation.latents`.
       batch_size: Number of images that one replica makes at a time.
       strategy: Distribution strategy whose replicas make the images; the current one if None.
-      standing_seed: Seed of the latents and classes that standing statistics are computed from.
-      standing_labels: Maps indices [N] to their classes [N] for standing statistics; None for
-        classes drawn uniformly.
       path: Folder of the model, for error messages.
 
     Attributes:
@@ -65,8 +65,6 @@ class ImageMaker:
         truncation_mode: str = "scale",
         batch_size: int = BATCH_SIZE,
         strategy: tf.distribute.Strategy | None = None,
-        standing_seed: int = 0,
-        standing_labels: Callable[[np.ndarray], np.ndarray | None] | None = None,
         path: str | None = None,
     ):
         _check_batch_norms(generator, bn, path)
@@ -74,8 +72,6 @@ class ImageMaker:
         self._strategy = strategy or tf.distribute.get_strategy()
         self._batch_size = batch_size
         self.global_batch_size = batch_size * self._strategy.num_replicas_in_sync
-        self._standing_seed = standing_seed
-        self._standing_labels = standing_labels or self._uniform_labels
         self._generators: dict[float | None, Generator] = {}
         self._functions: dict[tuple, ReplicaMap] = {}
 
@@ -143,39 +139,18 @@ class ImageMaker:
         seeds, indices = np.broadcast_arrays(seeds, indices)
         for start in range(0, len(seeds), self.global_batch_size):
             part = slice(start, start + self.global_batch_size)
-            z = self._latents(seeds[part], indices[part], truncation)
-            yield from self.batches(z, None if labels is None else labels[part], truncation)
-
-    def _latents(self, seeds, indices, truncation):
-        dim = self.generator.latent_dim
-        return latents(seeds, indices, dim, truncation, self._mode).numpy()
-
-    def _uniform_labels(self, indices):
-        classes = self.generator.num_classes
-        if not classes:
-            return None
-        probabilities = np.full(classes, 1 / classes)
-        return sampled_labels(self._standing_seed, indices, probabilities).numpy()
-
-    def _standing_inputs(self, indices, truncation):
-        """Returns (latents, classes) that belong to no sampled image."""
-        z = self._latents(self._standing_seed, STANDING_START + indices, truncation)
-        return z, self._standing_labels(STANDING_START + indices)
-
-    def _standing_batches(self, truncation):
-        progress = Progress("Standing statistics", STANDING_BATCHES * STANDING_BATCH_SIZE)
-        for number in range(STANDING_BATCHES):
-            start = number * STANDING_BATCH_SIZE
-            yield self._standing_inputs(np.arange(start, start + STANDING_BATCH_SIZE), truncation)
-            progress.add(STANDING_BATCH_SIZE)
-        progress.close()
+            z = latents(
+                seeds[part], indices[part], self.generator.latent_dim, truncation, self._mode
+            )
+            labels_of_part = None if labels is None else labels[part]
+            yield from self.batches(z.numpy(), labels_of_part, truncation)
 
     def _filled(self, batch, truncation, is_embedded):
         """Fills the last batch with other images; copies would change the batch's statistics."""
         missing = self.global_batch_size - len(batch[0])
         if not missing:
             return batch
-        more = list(self._standing_inputs(np.arange(missing), truncation))
+        more = list(standing_inputs(self.generator, np.arange(missing), truncation, self._mode))
         if len(batch) > 1 and is_embedded:
             more[1] = self.embeddings(more[1])
         elif len(batch) > 1 and batch[1].ndim == 2:
@@ -205,7 +180,12 @@ class ImageMaker:
             # Statistics of one replica, so that images do not depend on the number of replicas.
             return copy_generator(self.generator, bn_synchronized=False, num_statistics=1)
         if self._bn == "standing":
-            return with_standing_statistics(self.generator, self._standing_batches(truncation))
+            progress = Progress("Standing statistics", STANDING_BATCHES * STANDING_BATCH_SIZE)
+            sizes = {"batches": STANDING_BATCHES, "batch_size": STANDING_BATCH_SIZE}
+            batches = standing_batches(self.generator, truncation, self._mode, progress, **sizes)
+            generator = with_standing_statistics(self.generator, batches)
+            progress.close()
+            return generator
         return self.generator
 
 

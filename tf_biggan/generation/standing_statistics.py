@@ -1,21 +1,71 @@
 """Standing statistics: batch-norm statistics that are averaged over many batches.
 
 Source: the paper, appendix D. BigGAN-PyTorch (utils.py, accumulate_standing_stats) always samples
-latents without truncation. Here the caller passes the batches, so that they can be truncated.
+latents without truncation. Here they are sampled at a truncation.
+
+Every command takes its standing statistics from `standing_batches`, so that they depend on the
+model and the truncation alone, not on the seeds and classes of the images that are made with them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
+from tf_biggan.cli.progress import Progress
+from tf_biggan.generation import latents as sampling
 from tf_biggan.networks.generator import Generator
 from tf_biggan.networks.network import variables_by_path
 
 STATISTICS = ("moving_mean", "moving_variance")
+STANDING_BATCHES = 100
+STANDING_BATCH_SIZE = 64
+STANDING_SEED = 0
+# Standing statistics use indices from here on, so that no sampled image takes part in them.
+STANDING_START = 1 << 30
+
+
+def standing_inputs(
+    generator, indices, truncation: float | None, mode: str, seed: int = STANDING_SEED
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Returns latents [N, latent_dim] and classes [N] that belong to no sampled image.
+
+    Classes are drawn uniformly. They are None if the generator is unconditional.
+
+    Args:
+      generator: Generator whose `latent_dim` and `num_classes` the inputs fit.
+      indices: Integers [N] from 0. An input depends on its index and the seed alone.
+      truncation: Truncation of the latents; None for N(0, I).
+      mode: Meaning of the truncation, see `tf_biggan.generation.latents`.
+      seed: Seed of the latents and classes.
+    """
+    indices = STANDING_START + np.asarray(indices)
+    z = sampling.latents(seed, indices, generator.latent_dim, truncation, mode).numpy()
+    if not generator.num_classes:
+        return z, None
+    probabilities = np.full(generator.num_classes, 1.0 / generator.num_classes)
+    return z, sampling.labels(seed, indices, probabilities).numpy()
+
+
+def standing_batches(
+    generator,
+    truncation: float | None,
+    mode: str,
+    progress: Progress,
+    *,
+    batches: int = STANDING_BATCHES,
+    batch_size: int = STANDING_BATCH_SIZE,
+    seed: int = STANDING_SEED,
+) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    """Yields the `standing_inputs` of each batch, and counts the images in `progress`."""
+    note = "no truncation" if truncation is None else f"truncation {truncation:.2f}"
+    for start in range(0, batches * batch_size, batch_size):
+        indices = np.arange(start, start + batch_size)
+        yield standing_inputs(generator, indices, truncation, mode, seed)
+        progress.add(batch_size, note)
 
 
 def copy_generator(generator: Generator, **overrides) -> Generator:

@@ -14,15 +14,15 @@ from tf_biggan.cli.seeds import MAX_SEED
 from tf_biggan.evaluation.features.image_sets import ImageSet
 from tf_biggan.files.hashes import folder_sha256, key_of
 from tf_biggan.files.png import to_uint8
-from tf_biggan.generation.image_maker import (
-    BATCH_NORMS,
-    STANDING_BATCH_SIZE,
-    STANDING_BATCHES,
-    STANDING_START,
-    ImageMaker,
-)
+from tf_biggan.generation.image_maker import BATCH_NORMS, ImageMaker
 from tf_biggan.generation.latents import check_truncation
 from tf_biggan.generation.latents import labels as sampled_labels
+from tf_biggan.generation.standing_statistics import (
+    STANDING_BATCH_SIZE,
+    STANDING_BATCHES,
+    STANDING_SEED,
+    STANDING_START,
+)
 from tf_biggan.networks.generator import Generator
 from tf_biggan.networks.network import variables_by_path
 
@@ -99,8 +99,6 @@ class GeneratedImages(ImageSet):
             truncation_mode=sampling.truncation_mode,
             batch_size=batch_size,
             strategy=strategy,
-            standing_seed=sampling.seed,
-            standing_labels=self._labels,
             path=model.get("path"),
         )
         self.name = "generated images"
@@ -124,15 +122,11 @@ class GeneratedImages(ImageSet):
             self.description["model"]["sha256"] = sha256
 
     def batches(self, size):
-        # Whole batches of the generator, so that statistics of batches contain no repeated image.
-        made = self._maker.global_batch_size
-        indices = np.arange(-(-self.count // made) * made)
-        pending, left = np.zeros((0, *self.image_shape), np.uint8), self.count
+        pending = np.zeros((0, *self.image_shape), np.uint8)
         for images in self._maker.sampled_batches(
-            self._sampling.seed, indices, self._labels(indices), self._sampling.truncation
+            self._sampling.seed, np.arange(self.count), self.labels, self._sampling.truncation
         ):
-            pending = np.concatenate([pending, to_uint8(images)[:left]])
-            left -= len(images)
+            pending = np.concatenate([pending, to_uint8(images)])
             while len(pending) >= size:
                 yield pending[:size]
                 pending = pending[size:]
@@ -191,7 +185,9 @@ def _description(sampling: Sampling, batch_size: int) -> dict:
     }
     if sampling.bn == "batch":
         described["bn_batch_size"] = batch_size
+    if sampling.bn in ("batch", "standing"):
+        # The standing statistics, or what fills the last batch of batch statistics.
+        described["standing_start"] = [STANDING_SEED, STANDING_START]
     if sampling.bn == "standing":
         described["standing_batches"] = [STANDING_BATCHES, STANDING_BATCH_SIZE]
-        described["standing_start"] = STANDING_START
     return described
