@@ -16,6 +16,7 @@ from tf_biggan import checks
 from tf_biggan.cli.network_settings import ModelConfig
 from tf_biggan.cli.settings import Kind, Settings, require_fields, setting
 from tf_biggan.cli.shared_settings import EXTRACTORS, DeviceSettings
+from tf_biggan.cli.small_data_settings import SMALL_DATA_FLAGS, SmallDataSettings
 from tf_biggan.files import json_files
 from tf_biggan.files.home_folder import ONE_PATH
 
@@ -56,7 +57,7 @@ class DataConfig(Settings):
 
 
 @dataclass(frozen=True)
-class StepConfig(Settings):
+class StepConfig(SmallDataSettings):
     """One training step: num_d_steps discriminator updates, then one generator update."""
 
     global_batch_size: int = setting(
@@ -164,6 +165,12 @@ class StepConfig(Settings):
         "Number of discriminator blocks, counted from the image, that are not trained (FreezeD).",
         minimum=0,
     )
+
+    @property
+    def needs_image_seeds(self) -> bool:
+        """Whether the training step draws random numbers for each image."""
+        weights = (self.bcr_real_weight, self.bcr_fake_weight, self.zcr_d_weight, self.zcr_g_weight)
+        return any((self.augmentation, self.diff_augment, *weights))
 
 
 @dataclass(frozen=True)
@@ -320,6 +327,7 @@ class TrainConfig:
             "g_sigma_clamp",
             "g_sigma_clamp_ratio",
         ),
+        "Small data": SMALL_DATA_FLAGS,
         "Fine-tuning": ("init_from", "class_map", "init_optimizers", "freeze_d_blocks"),
         "Checkpoints, samples and logs": (
             "save_every",

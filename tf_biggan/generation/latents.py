@@ -37,10 +37,7 @@ def normal_latents(seed: int, draw, count: int, latent_dim: int) -> tf.Tensor:
     """
     half = -(-count * latent_dim // 2)
     uniform = _uniform(_key(seed, LATENT_STREAM, draw), 2 * half)
-    # Offset by half a step so that log(0) cannot occur.
-    radius = tf.sqrt(-2.0 * tf.math.log(uniform[:half] + 2.0 ** -(MANTISSA_BITS + 1)))
-    angle = 2.0 * math.pi * uniform[half:]
-    normal = tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], axis=0)
+    normal = _box_muller(uniform[:half], uniform[half:])
     return tf.reshape(normal[: count * latent_dim], (count, latent_dim))
 
 
@@ -82,6 +79,37 @@ def uniform_for_each(seeds: tf.Tensor, shape: tuple[int, ...] = ()) -> tf.Tensor
     columns = tf.range(math.prod(shape)) * tf.constant(0x9E3779B9 - 2**32, tf.int32)
     floats = _as_floats(_high_bits(_mixed(rows + columns)))
     return tf.reshape(floats, (-1, *shape))
+
+
+def normal_for_each(seeds: tf.Tensor, size: int) -> tf.Tensor:
+    """Returns numbers from N(0, 1), float32 [N, size]. Row i depends on `seeds[i]` alone.
+
+    Args:
+      seeds: int32 [N, 2].
+      size: Length of a row.
+    """
+    half = -(-size // 2)
+    uniform = uniform_for_each(seeds, (2, half))
+    return _box_muller(uniform[:, 0], uniform[:, 1])[:, :size]
+
+
+def seeds_for(seeds: tf.Tensor, purpose: int) -> tf.Tensor:
+    """Returns seeds for one of several purposes, so that their random numbers are unrelated.
+
+    Args:
+      seeds: Seeds of `augmentation_seeds`, int32 [N, 2].
+      purpose: From 1 to 127. Purpose 0 is `seeds` itself.
+    """
+    # The bits above the mantissa are 0 in `seeds`.
+    return seeds + tf.constant([0, purpose << MANTISSA_BITS], tf.int32)
+
+
+def _box_muller(radii: tf.Tensor, angles: tf.Tensor) -> tf.Tensor:
+    """Returns normal numbers [..., 2 n] from uniform ones in [0, 1), each [..., n]."""
+    # Offset by half a step so that log(0) cannot occur.
+    radius = tf.sqrt(-2.0 * tf.math.log(radii + 2.0 ** -(MANTISSA_BITS + 1)))
+    angle = 2.0 * math.pi * angles
+    return tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], axis=-1)
 
 
 def _mixed(bits: tf.Tensor) -> tf.Tensor:

@@ -141,6 +141,7 @@ def create_state(config: TrainConfig, initialization: Initialization | None = No
         discriminator,
         *adam_optimizers(config.step),
         follow_second=config.step.g_sigma_clamp_ratio is not None,
+        average_logits=config.step.lecam_weight > 0,
     )
     if initialization is not None:
         initialization.fill(state)

@@ -1,4 +1,4 @@
-"""Regularisers: the orthogonal penalties, the R1 penalty and the clamp of singular values.
+"""Regularisers: orthogonal penalties, R1, LeCam, consistency and the clamp of singular values.
 
 Kernel matrices are [inputs, outputs], as `KernelLayer.kernel_matrix` returns them.
 """
@@ -58,6 +58,30 @@ def r1_penalty(image_gradients):
     section 4.2.
     """
     return 0.5 * ops.sum(ops.square(image_gradients), axis=(1, 2, 3))
+
+
+def lecam_penalty(real_logits, fake_logits, real_average, fake_average):
+    """Returns the LeCam penalty, a scalar: E[(D(x) - a_F)^2] + E[(D(G(z)) - a_R)^2].
+
+    Source: Tseng et al., "Regularizing Generative Adversarial Networks under Limited Data", CVPR
+    2021.
+
+    Args:
+      real_logits, fake_logits: Logits of real and of generated images, [N] each.
+      real_average, fake_average: Moving averages a_R and a_F of these logits, scalars.
+    """
+    real = ops.mean(ops.square(real_logits - fake_average))
+    return real + ops.mean(ops.square(fake_logits - real_average))
+
+
+def consistency_penalty(first, second):
+    """Returns the mean squared difference of two tensors of one shape, a scalar.
+
+    For logits it is the penalty of bCR and of zCR on the discriminator. For images, its negative is
+    zCR's loss of the generator; the mean is over all pixel values, as in PyTorch-StudioGAN.
+    Source: Zhao et al., "Improved Consistency Regularization for GANs", AAAI 2021.
+    """
+    return ops.mean(ops.square(first - second))
 
 
 def clamp_first_singular_value(matrix, u, sigma_clamp, epsilon: float = 1e-8):

@@ -13,6 +13,8 @@ from keras import ops
 
 from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator
+from tf_biggan.networks.layers.precision import wide_dtype
+from tf_biggan.training.lecam import logit_averages
 from tf_biggan.training.sigma_clamp import second_vectors
 
 
@@ -54,6 +56,8 @@ class TrainState:
       iteration: Number of completed iterations, int64.
       second_vectors: Estimates of the second singular vector of every normalised kernel of the
         generator; empty unless the clamp is relative to the second singular value.
+      logit_averages: Moving averages of the discriminator's logits of real and of generated images;
+        empty without LeCam regularisation.
     """
 
     generator: Generator
@@ -63,6 +67,7 @@ class TrainState:
     d_optimizer: keras.optimizers.Optimizer
     iteration: tf.Variable
     second_vectors: tuple[tf.Variable, ...] = ()
+    logit_averages: tuple[tf.Variable, ...] = ()
 
     @classmethod
     def create(
@@ -72,6 +77,7 @@ class TrainState:
         g_optimizer: keras.optimizers.Optimizer,
         d_optimizer: keras.optimizers.Optimizer,
         follow_second: bool = False,
+        average_logits: bool = False,
     ) -> TrainState:
         """Returns the state at iteration 0, whose moving average is a copy of the generator.
 
@@ -79,6 +85,7 @@ class TrainState:
           generator, discriminator: New networks.
           g_optimizer, d_optimizer: New optimisers, which are built here.
           follow_second: Whether to estimate the second singular vectors of the generator's kernels.
+          average_logits: Whether to keep moving averages of the logits, for LeCam regularisation.
         """
         # The initial values are overwritten at once, and "n02" is the fastest to sample.
         config = {**generator.get_config(), "initializer": "n02", "name": "average"}
@@ -96,7 +103,8 @@ class TrainState:
         )
         networks = (generator, discriminator, average, g_optimizer, d_optimizer)
         seconds = second_vectors(generator) if follow_second else ()
-        return cls(*networks, iteration, seconds)
+        averages = logit_averages(wide_dtype(discriminator)) if average_logits else ()
+        return cls(*networks, iteration, seconds, averages)
 
     def trackables(self) -> dict:
         """Returns the parts that a checkpoint holds, by name."""

@@ -107,7 +107,7 @@ def input_sampler(
         y = None
         if probabilities is not None:
             y = own_part(class_labels(seed, draw, count, probabilities))
-        if config.augmentation is None:
+        if not config.needs_image_seeds:
             return RandomInputs(z, y)
         seeds = (augmentation_seeds(seed, draw, count, s) for s in (FAKE_SEEDS, REAL_SEEDS))
         return RandomInputs(z, y, *map(own_part, seeds))

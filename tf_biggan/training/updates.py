@@ -11,19 +11,33 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tf_biggan.cli.train_settings import StepConfig
+from tf_biggan.generation.latents import normal_for_each, seeds_for
+from tf_biggan.training import diff_augment
 from tf_biggan.training.augmentation import get_augmentation
+from tf_biggan.training.lecam import update_logit_averages
 from tf_biggan.training.losses import get_loss
 from tf_biggan.training.regularizers import (
     ORTHOGONAL_PENALTIES,
+    consistency_penalty,
     kernel_matrices,
+    lecam_penalty,
     r1_penalty,
 )
 from tf_biggan.training.sigma_clamp import clamp_to, clamp_to_second
-from tf_biggan.training.state import TrainState
+from tf_biggan.training.state import TrainState, ema_decay
 
 # The metrics of `discriminator_gradients` and `generator_gradients`, in this order.
 D_METRICS = ("d_loss_real", "d_loss_fake", "d_real", "d_fake")
 G_METRICS = ("g_loss",)
+# What the seeds of an image are used for; 0 is the user's own augmentation.
+DIFF_AUGMENT_SEEDS, BCR_SEEDS, NOISE_SEEDS = 1, 2, 3
+# Consistency penalties of the discriminator: the setting of the weight, and the two batches whose
+# logits are compared.
+CONSISTENCY = (
+    ("bcr_real_weight", "real", "real_augmented"),
+    ("bcr_fake_weight", "fake", "fake_augmented"),
+    ("zcr_d_weight", "fake", "fake_nearby"),
+)
 
 
 class RandomInputs(NamedTuple):
@@ -32,8 +46,8 @@ class RandomInputs(NamedTuple):
     Attributes:
       latents: Latent vectors [N, latent_dim].
       labels: Class indices [N] of the generated images; None if unconditional.
-      fake_seeds, real_seeds: Seeds [N, 2] of the augmentation of generated and of real images; None
-        without an augmentation.
+      fake_seeds, real_seeds: Seeds [N, 2] of the random numbers for each generated and each real
+        image; None if the settings need none.
     """
 
     latents: tf.Tensor
@@ -67,8 +81,15 @@ def discriminator_gradients(
       discriminator; and its share of the metrics `D_METRICS` [4].
     """
     fake = state.generator(inputs.latents, inputs.labels, training=True)
+    nearby = _nearby_images(state.generator, config, inputs) if config.zcr_d_weight else None
+    averages = None
+    if state.logit_averages:
+        # The decay is 0 in the first iteration, which sets the averages to the first logits.
+        averages = state.logit_averages, ema_decay(state.iteration, config.lecam_decay, start=1)
     with tf.GradientTape() as tape:
-        loss, means = _discriminator_pass(state.discriminator, config, real, fake, inputs)
+        loss, means = _discriminator_pass(
+            state.discriminator, config, real, fake, inputs, nearby, averages
+        )
         total = loss / (config.d_accumulations * replicas)
     gradients = _gradients(tape, total, state.discriminator.trainable_variables)
     return gradients, tf.stack([means[name] for name in D_METRICS]) / replicas
@@ -88,12 +109,23 @@ def apply_discriminator(
     state.d_optimizer.apply(added(gradients, penalties), variables)
 
 
-def _discriminator_pass(discriminator, config, real, fake, inputs):
-    """Returns the mean loss with the R1 penalty, and the metrics by name."""
+def _discriminator_pass(
+    discriminator, config, real, fake, inputs, nearby=None, averages=None
+) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """Returns the mean loss with its penalties, and the metrics by name.
+
+    Args:
+      discriminator, config, real, inputs: As for `discriminator_gradients`.
+      fake: Generated images.
+      nearby: Images of latent vectors near those of `fake`; None without zCR.
+      averages: The moving averages of the logits and their decay; None without LeCam.
+    """
     watched = tf.identity(real.images)
     with tf.GradientTape(watch_accessed_variables=False) as image_tape:
         image_tape.watch(watched)
-        real_logits, fake_logits = _logits(discriminator, config, watched, fake, real, inputs)
+        images = _discriminator_images(config, watched, fake, nearby, inputs)
+        logits = _logits(discriminator, config, images, real.labels, inputs.labels)
+        real_logits, fake_logits = logits["real"], logits["fake"]
         real_sum = tf.reduce_sum(real_logits)
     real_loss, fake_loss = get_loss(config.loss).discriminator(real_logits, fake_logits)
     means = {
@@ -106,24 +138,68 @@ def _discriminator_pass(discriminator, config, real, fake, inputs):
     if config.r1_gamma:
         slopes = image_tape.gradient(real_sum, watched)
         loss += config.r1_gamma * tf.reduce_mean(r1_penalty(slopes))
+    if averages is not None:
+        moved = update_logit_averages(averages[0], real_logits, fake_logits, averages[1])
+        loss += config.lecam_weight * lecam_penalty(real_logits, fake_logits, *moved)
+    for weight, first, second in CONSISTENCY:
+        if second in logits:
+            penalty = consistency_penalty(logits[first], logits[second])
+            loss += getattr(config, weight) * penalty
     return loss, means
 
 
-def _logits(discriminator, config, images, fake, real, inputs):
-    fake = _augmented(config, fake, inputs.fake_seeds)
-    images = _augmented(config, images, inputs.real_seeds)
+def _discriminator_images(config, real, fake, nearby, inputs) -> dict[str, tf.Tensor]:
+    """Returns the batches that the discriminator compares, by name; see `CONSISTENCY`."""
+    images = {
+        "fake": _augmented(config, fake, inputs.fake_seeds),
+        "real": _augmented(config, real, inputs.real_seeds),
+    }
+    seeds = {"fake": inputs.fake_seeds, "real": inputs.real_seeds}
+    for kind, weight in (("fake", config.bcr_fake_weight), ("real", config.bcr_real_weight)):
+        if weight:
+            images[f"{kind}_augmented"] = diff_augment.augment(
+                images[kind], seeds_for(seeds[kind], BCR_SEEDS), config.bcr_augment
+            )
+    if nearby is not None:
+        # With the seeds of `fake`, so that the latent vectors make the only difference.
+        images["fake_nearby"] = _augmented(config, nearby, inputs.fake_seeds)
+    return images
+
+
+def _logits(discriminator, config, images, real_labels, fake_labels) -> dict[str, tf.Tensor]:
+    """Returns the logits of all batches by name, from one pass unless `split_d`."""
+    labels = [real_labels if name.startswith("real") else fake_labels for name in images]
     if config.split_d:
-        fake_logits = discriminator(fake, inputs.labels, training=True)
-        return discriminator(images, real.labels, training=True), fake_logits
-    both = tf.concat([fake, tf.cast(images, fake.dtype)], axis=0)
-    labels = None if inputs.labels is None else tf.concat([inputs.labels, real.labels], axis=0)
-    logits = discriminator(both, labels, training=True)
-    return logits[fake.shape[0] :], logits[: fake.shape[0]]
+        pairs = zip(images, images.values(), labels, strict=True)
+        return {name: discriminator(batch, y, training=True) for name, batch, y in pairs}
+    dtype = images["fake"].dtype
+    together = tf.concat([tf.cast(batch, dtype) for batch in images.values()], axis=0)
+    labels = None if fake_labels is None else tf.concat(labels, axis=0)
+    logits = discriminator(together, labels, training=True)
+    parts, start = {}, 0
+    for name, batch in images.items():
+        parts[name] = logits[start : start + batch.shape[0]]
+        start += batch.shape[0]
+    return parts
 
 
 def _augmented(config, images, seeds):
     augment = get_augmentation(config.augmentation)
-    return images if augment is None else augment(images, seeds)
+    if augment is not None:
+        images = augment(images, seeds)
+    if config.diff_augment is not None:
+        images = diff_augment.augment(
+            images, seeds_for(seeds, DIFF_AUGMENT_SEEDS), config.diff_augment
+        )
+    return images
+
+
+def _nearby_images(generator, config, inputs):
+    """Returns images of the latent vectors plus zCR's noise."""
+    seeds = seeds_for(inputs.fake_seeds, NOISE_SEEDS)
+    noise = normal_for_each(seeds, inputs.latents.shape[1])
+    nearby = inputs.latents + config.zcr_sigma * tf.cast(noise, inputs.latents.dtype)
+    return generator(nearby, inputs.labels, training=True)
 
 
 def generator_gradients(
@@ -140,10 +216,14 @@ def generator_gradients(
     """
     with tf.GradientTape() as tape:
         images = state.generator(inputs.latents, inputs.labels, training=True)
-        images = _augmented(config, images, inputs.fake_seeds)
-        logits = state.discriminator(images, inputs.labels, training=True)
+        shown = _augmented(config, images, inputs.fake_seeds)
+        logits = state.discriminator(shown, inputs.labels, training=True)
         loss = tf.reduce_mean(get_loss(config.loss).generator(logits))
         total = loss / (config.g_accumulations * replicas)
+        if config.zcr_g_weight:
+            nearby = _nearby_images(state.generator, config, inputs)
+            reward = config.zcr_g_weight * consistency_penalty(images, nearby)
+            total -= reward / (config.g_accumulations * replicas)
     gradients = _gradients(tape, total, state.generator.trainable_variables)
     return gradients, tf.stack([loss]) / replicas
 
