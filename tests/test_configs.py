@@ -12,6 +12,7 @@ from absl import flags as absl_flags
 
 from tests.shapes import shapes_only
 from tf_biggan.cli.flags import define, expand_flagfiles, parsed
+from tf_biggan.cli.small_data_settings import SMALL_DATA_FLAGS
 from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.store.run_networks import architecture_from, discriminator_from, generator_from
 
@@ -59,6 +60,13 @@ STEPS = {
     "table1_row2": (512, 1, 2, 5e-5, 2e-4, 0, 0.999, 1e-8, 0, 0, 1_000_000),
     "table1_row7": (2048, 1, 2, 5e-5, 2e-4, 0, 0.999, 1e-8, 0, 0, 152_000),
     "table1_row8": (2048, 1, 2, 5e-5, 2e-4, 0, 0.999, 1e-8, 0, 1e-4, 165_000),
+}
+# What the authors' scripts and papers set for small data; everything else is off.
+SMALL_DATA = {
+    "cifar10_diff_augment": dict(diff_augment="translation,cutout"),
+    "cifar10_lecam": dict(diff_augment="translation,cutout", lecam_weight=0.3),
+    "cifar10_icr": dict(bcr_real_weight=10, bcr_fake_weight=10, zcr_d_weight=5, zcr_g_weight=0.5),
+    "finetune": dict(diff_augment="color,translation,cutout"),
 }
 
 
@@ -131,10 +139,18 @@ def test_steps_are_the_published(name):
     )
 
 
+def test_methods_for_small_data_are_on_where_the_source_has_them():
+    found = {name: config_of(name).step.changed(SMALL_DATA_FLAGS) for name in NAMES}
+    assert {name: changed for name, changed in found.items() if changed} == SMALL_DATA
+
+
 def test_batch_norm_is_over_replicas_where_the_source_has_it():
     per_replica = {name for name in NAMES if not config_of(name).model.bn_synchronized}
     assert per_replica == {
         "cifar10_biggan_pytorch",
+        "cifar10_diff_augment",
+        "cifar10_icr",
+        "cifar10_lecam",
         "cifar10_mmagic",
         "cifar10_studiogan",
         "imagenet128_biggan_pytorch",

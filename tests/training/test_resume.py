@@ -99,6 +99,19 @@ def losses(run_dir):
 CASES = [
     pytest.param(1, {}, id="one replica"),
     pytest.param(
+        1,
+        dict(
+            diff_augment="color,translation,cutout",
+            lecam_weight=0.3,
+            bcr_real_weight=10.0,
+            bcr_fake_weight=10.0,
+            zcr_d_weight=5.0,
+            zcr_g_weight=0.5,
+        ),
+        id="methods for small data",
+        marks=pytest.mark.slow,
+    ),
+    pytest.param(
         2,
         dict(d_accumulations=2, g_accumulations=2, strategy="mirrored"),
         id="two replicas, accumulation",

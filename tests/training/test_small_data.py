@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 from tests.training.test_train_step import (
-    CONFIG,
     LATENTS_ATOL,
+    SMALL_DATA,
     UNIFORM,
     _frozen,
     assert_same,
@@ -21,6 +21,7 @@ from tests.training.test_train_step import (
     run_eagerly,
     values_of,
 )
+from tf_biggan.cli.small_data_settings import SMALL_DATA_FLAGS
 from tf_biggan.cli.train_settings import StepConfig, TrainConfig
 from tf_biggan.generation.latents import normal_for_each, seeds_for
 from tf_biggan.networks.layers.spectral_norm import normalized_layers
@@ -36,16 +37,7 @@ from tf_biggan.training.updates import (
     generator_gradients,
 )
 
-ALL = dict(
-    diff_augment="color,translation,cutout",
-    lecam_weight=0.3,
-    bcr_real_weight=10.0,
-    bcr_fake_weight=7.0,
-    zcr_d_weight=5.0,
-    zcr_g_weight=0.5,
-    zcr_sigma=0.4,
-)
-EVERYTHING = dataclasses.replace(CONFIG, num_d_steps=1, **ALL)
+NAMES = SMALL_DATA.changed(SMALL_DATA_FLAGS)
 
 
 def test_penalties_by_hand():
@@ -76,7 +68,7 @@ def test_averages_of_logits_are_those_of_all_replicas(mirrored_strategy):
                 np.testing.assert_allclose([float(copy) for copy in local], [wanted] * 2)
 
 
-@pytest.mark.parametrize("names", [{}, *({name: ALL[name]} for name in ALL)], ids=str)
+@pytest.mark.parametrize("names", [{}, *({name: value} for name, value in NAMES.items())], ids=str)
 def test_only_settings_that_draw_numbers_for_images_need_seeds(names):
     without = not names or set(names) & {"lecam_weight", "zcr_sigma"}
     assert StepConfig(**names).needs_image_seeds is not bool(without)
@@ -135,7 +127,7 @@ class Pass:
     def generate(self, latents):
         return self.state.generator(latents, self.inputs.labels)
 
-    def shown(self, images, seeds, purpose=DIFF_AUGMENT_SEEDS, names=ALL["diff_augment"]):
+    def shown(self, images, seeds, purpose=DIFF_AUGMENT_SEEDS, names=SMALL_DATA.diff_augment):
         return diff_augment.augment(images, seeds_for(seeds, purpose), names)
 
     def logits(self, images, labels):
@@ -158,7 +150,7 @@ def assert_gradient(gradients, variables, loss):
 
 @pytest.mark.parametrize("split_d", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_discriminators_loss_has_every_term(split_d):
-    config = dataclasses.replace(EVERYTHING, loss="wasserstein", split_d=split_d)
+    config = dataclasses.replace(SMALL_DATA, loss="wasserstein", split_d=split_d)
     case = Pass(config, average_logits=True)
     state, inputs = case.state, case.inputs
     state.iteration.assign(5)
@@ -198,7 +190,7 @@ def test_the_discriminators_loss_has_every_term(split_d):
 
 
 def test_the_generators_loss_rewards_a_difference_of_images():
-    config = dataclasses.replace(EVERYTHING, zcr_g_weight=30.0)
+    config = dataclasses.replace(SMALL_DATA, zcr_g_weight=30.0)
     case = Pass(config)
     state, inputs = case.state, case.inputs
 
@@ -214,15 +206,15 @@ def test_the_generators_loss_rewards_a_difference_of_images():
 def test_a_restored_state_goes_on_bit_for_bit(tmp_path):
     images, labels = batches_of(1, 8)
     state = make_state(average_logits=True)
-    metrics = run_eagerly(state, EVERYTHING, images, labels, iterations=1)
+    metrics = run_eagerly(state, SMALL_DATA, images, labels, iterations=1)
     # The first iteration sets the averages to its logits.
     first = np.reshape([metrics["d_real"], metrics["d_fake"]], 2)
     np.testing.assert_allclose(state.logit_averages, first, rtol=1e-6)
     path = tf.train.Checkpoint(**state.trackables()).write(str(tmp_path / "state"))
-    run_eagerly(state, EVERYTHING, images, labels, iterations=1)
+    run_eagerly(state, SMALL_DATA, images, labels, iterations=1)
     other = make_state(average_logits=True)
     tf.train.Checkpoint(**other.trackables()).read(path).assert_consumed()
-    run_eagerly(other, EVERYTHING, images, labels, iterations=1)
+    run_eagerly(other, SMALL_DATA, images, labels, iterations=1)
     assert_same(values_of(other), values_of(state), atol=0)
     np.testing.assert_array_equal(other.logit_averages, state.logit_averages)
 
@@ -231,7 +223,7 @@ def test_a_restored_state_goes_on_bit_for_bit(tmp_path):
 def test_compiled_with_xla_every_method_is_the_same():
     images, labels = batches_of(8, 8)
     plain, fast = (make_state(average_logits=True) for _ in range(2))
-    config = dataclasses.replace(EVERYTHING, global_batch_size=16, d_accumulations=2)
+    config = dataclasses.replace(SMALL_DATA, global_batch_size=16, d_accumulations=2, r1_gamma=0.5)
     expected = run_eagerly(plain, config, images, labels)
     step = compiled(tf.distribute.get_strategy(), fast, config, jit_compile=True)
     actual = step(endless(images, labels), tf.constant(2))

@@ -38,6 +38,17 @@ CONFIG = StepConfig(global_batch_size=8, num_d_steps=2, ema_decay=0.5, ema_start
 ACCUMULATING = dataclasses.replace(
     CONFIG, global_batch_size=16, d_accumulations=2, g_accumulations=2
 )
+SMALL_DATA = dataclasses.replace(
+    CONFIG,
+    num_d_steps=1,
+    diff_augment="color,translation,cutout",
+    lecam_weight=0.3,
+    bcr_real_weight=10.0,
+    bcr_fake_weight=7.0,
+    zcr_d_weight=5.0,
+    zcr_g_weight=0.5,
+    zcr_sigma=0.4,
+)
 
 
 def make_state(rate=0.05, **options):
@@ -104,17 +115,22 @@ def endless(images, labels):
 
 @pytest.mark.parametrize(
     "config, iterations",
-    [(CONFIG, 2), pytest.param(ACCUMULATING, 1, marks=pytest.mark.slow)],
+    [
+        (CONFIG, 2),
+        pytest.param(ACCUMULATING, 1, marks=pytest.mark.slow),
+        pytest.param(SMALL_DATA, 2, marks=pytest.mark.slow),
+    ],
 )
 def test_two_replicas_run_like_one(mirrored_strategy, config, iterations):
     # With an augmentation, so that its seeds are shared as latents and labels are.
     config = dataclasses.replace(config, augmentation="tests.training.augmentations:shifted")
     count = 4
     images, labels = batches_of(count, 8)
-    alone = make_state()
+    options = dict(average_logits=config.lecam_weight > 0)
+    alone = make_state(**options)
     metrics = run_eagerly(alone, config, images, labels, iterations)
     with mirrored_strategy.scope():
-        together = make_state()
+        together = make_state(**options)
     halves = mirrored_strategy.distribute_datasets_from_function(
         lambda context: tf.data.Dataset.from_tensor_slices(
             (images.reshape(2 * count, 4, 32, 32, 3), labels.reshape(2 * count, 4))
@@ -124,6 +140,8 @@ def test_two_replicas_run_like_one(mirrored_strategy, config, iterations):
     for name, value in metrics.items():
         np.testing.assert_allclose(shared[name], value, atol=1e-9, err_msg=name)
     assert_same(values_of(together), values_of(alone))
+    averages = [[float(value) for value in state.logit_averages] for state in (together, alone)]
+    np.testing.assert_allclose(*averages, atol=1e-9)
     for path, variable in variables_of(together).items():
         copies = mirrored_strategy.experimental_local_results(variable.value)
         np.testing.assert_array_equal(copies[0], copies[1], err_msg=path)
