@@ -222,8 +222,8 @@ def test_a_restored_state_goes_on_bit_for_bit(tmp_path):
 @pytest.mark.slow
 def test_compiled_with_xla_every_method_is_the_same():
     images, labels = batches_of(8, 8)
-    plain, fast = (make_state(average_logits=True) for _ in range(2))
-    config = dataclasses.replace(SMALL_DATA, global_batch_size=16, d_accumulations=2, r1_gamma=0.5)
+    plain, fast = (make_state(rate=1e-3, average_logits=True) for _ in range(2))
+    config = dataclasses.replace(SMALL_DATA, global_batch_size=16, d_accumulations=2)
     expected = run_eagerly(plain, config, images, labels)
     step = compiled(tf.distribute.get_strategy(), fast, config, jit_compile=True)
     actual = step(endless(images, labels), tf.constant(2))

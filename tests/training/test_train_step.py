@@ -140,7 +140,7 @@ def test_two_replicas_run_like_one(mirrored_strategy, config, iterations):
     for name, value in metrics.items():
         np.testing.assert_allclose(shared[name], value, atol=1e-9, err_msg=name)
     assert_same(values_of(together), values_of(alone))
-    averages = [[float(value) for value in state.logit_averages] for state in (together, alone)]
+    averages = [[value.numpy() for value in state.logit_averages] for state in (together, alone)]
     np.testing.assert_allclose(*averages, atol=1e-9)
     for path, variable in variables_of(together).items():
         copies = mirrored_strategy.experimental_local_results(variable.value)
