@@ -43,7 +43,7 @@ def compiled_step(config, jit_compile: bool = False):
     import numpy as np
     import tensorflow as tf
 
-    from tf_biggan.training.loop import create_state
+    from tf_biggan.training.start import create_state
     from tf_biggan.training.train_step import batch_plan, compile_iterations, input_sampler
 
     state, step = create_state(config), config.step

@@ -13,6 +13,7 @@ def flags_of_commands() -> dict[str, set[str]]:
     for command in COMMANDS:
         settings = getattr(tf_biggan, f"{command.capitalize()}Config")
         fields = {flag_name(field) for field in settings.settings()}
-        # A required flag may be no field, such as --run_dir of train.
-        found[command] = fields | set(settings.aliases) | set(settings.required)
+        # Some flags are no fields, such as --run_dir of train.
+        grouped = {name for names in settings.help_groups.values() for name in names}
+        found[command] = fields | set(settings.aliases) | grouped
     return found

@@ -2,6 +2,7 @@
 
 Examples:
   python -m tf_biggan.train --flagfile=configs/quickstart.flags --run_dir=runs/digits
+  python -m tf_biggan.train --flagfile=configs/quickstart.flags --run_dir=runs/digits --dry_run
   python -m tf_biggan.train --dataset=folder:/data/birds --resolution=64 --run_dir=runs/birds
 
 The files in configs/ hold published settings. Flags after --flagfile override them.
@@ -14,11 +15,23 @@ from tf_biggan.cli.terminal import quiet_tensorflow
 from tf_biggan.cli.train_settings import TrainConfig
 
 _RUN_DIR = flags.define_path("run_dir", "Folder of the run: checkpoints, logs and samples.")
+_DRY_RUN = flags.define_switch(
+    "dry_run",
+    "Check the data and the settings, measure three iterations, print what the run needs and when"
+    " it would end, and write nothing. (default: false)",
+)
 
 
 def main(config: TrainConfig) -> int:
     """Runs the command and returns its exit code."""
     quiet_tensorflow()
+
+    if _DRY_RUN.value:
+        from tf_biggan.training.preflight.dry_run import dry_run
+
+        for line in dry_run(config, _RUN_DIR.value):
+            print(line, flush=True)
+        return 0
     from tf_biggan.reporting.run_report import report_after_training
     from tf_biggan.training.interruption import leave_at_once
     from tf_biggan.training.loop import train

@@ -18,12 +18,13 @@ from tf_biggan.cli.commands import COMMANDS
 from tf_biggan.cli.convert_settings import ConvertConfig
 from tf_biggan.cli.evaluate_settings import EvaluateConfig
 from tf_biggan.cli.export_settings import ExportConfig
-from tf_biggan.cli.flags import define, parsed
+from tf_biggan.cli.flags import define, define_switch, parsed
 from tf_biggan.cli.help_text import command_help
 from tf_biggan.cli.interpolate_settings import InterpolateConfig
 from tf_biggan.cli.invert_settings import InvertConfig
 from tf_biggan.cli.neighbours_settings import NeighboursConfig
 from tf_biggan.cli.prepare_settings import PrepareConfig
+from tf_biggan.cli.report_settings import ReportConfig
 from tf_biggan.cli.sample_settings import SampleConfig
 from tf_biggan.cli.settings import Kind, flag_name
 from tf_biggan.cli.train_settings import TrainConfig
@@ -38,6 +39,7 @@ ACCEPTED = {
     "interpolate": (InterpolateConfig, dict(model="m")),
     "invert": (InvertConfig, dict(model="m", image="i.png")),
     "neighbours": (NeighboursConfig, dict(model="m")),
+    "report": (ReportConfig, dict(run_dir="r")),
     "convert": (ConvertConfig, dict(input="i", output="o")),
     "export": (ExportConfig, dict(model="m", output="o")),
 }
@@ -133,8 +135,8 @@ def test_every_flag_stands_in_one_group_of_help(command):
     config_class = ACCEPTED[command][0]
     grouped = [name for names in config_class.help_groups.values() for name in names]
     flags = {flag_name(field) for field in config_class.settings()} | set(config_class.aliases)
-    # run_dir is not part of a run's settings, which stay the same if the folder is moved.
-    extra = {"run_dir"} if command == "train" else set()
+    # Neither is part of a run's settings, which stay the same if the folder is moved.
+    extra = {"run_dir", "dry_run"} if command == "train" else set()
     assert sorted(grouped) == sorted(flags | extra)
     assert set(config_class.required) <= set(grouped)
 
@@ -176,10 +178,15 @@ def test_helps_are_sentences_that_name_their_default(command):
 def test_help_shows_values_defaults_and_bounds():
     values = absl_flags.FlagValues()
     absl_flags.DEFINE_string("run_dir", None, "Folder of the run.", values)
+    define_switch("dry_run", "Only check.", values)
     define(TrainConfig, values)
     shown = command_help(TrainConfig, values, "Trains.")
     assert shown.startswith("Trains.\n\nRun:\n  --run_dir=PATH\n      Folder of the run. Required.")
-    assert "  --[no]split_d\n" in shown and "(default: false)" in shown
+    assert (
+        "  --[no]split_d\n" in shown
+        and "  --[no]dry_run\n      Only check.\n" in shown
+        and "(default: false)" in shown
+    )
     assert "  --loss=hinge|nonsaturating|wasserstein|MODULE:ATTRIBUTE\n" in shown
     words = " ".join(shown.split())
     assert "Epsilon of both Adam optimisers. (default: 1e-08; at least 0.0)" in words

@@ -21,7 +21,7 @@ from tf_biggan.evaluation.inception import extractor as inception_weights
 from tf_biggan.evaluation.run_evaluation import evaluate
 from tf_biggan.store.checkpoints import Checkpoints
 from tf_biggan.store.run_directory import write_config
-from tf_biggan.training.loop import create_state
+from tf_biggan.training.start import create_state
 
 QUICK = functools.partial(classifier.ClassifierSettings, channels=(8, 8), updates=(30, 30))
 

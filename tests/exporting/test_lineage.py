@@ -21,7 +21,7 @@ from tf_biggan.store.checkpoints import Checkpoints
 from tf_biggan.store.model_directory import write_directory
 from tf_biggan.store.run_directory import write_config, write_initialization
 from tf_biggan.training.finetuning.initialization import begin
-from tf_biggan.training.loop import create_state
+from tf_biggan.training.start import create_state
 
 NOTE = "Weights for research only."
 SMALL = dict(architecture="biggan32", num_classes=3, base_channels=2, seed=3)

@@ -17,7 +17,7 @@ from tf_biggan.pictures.sheets import sheet
 from tf_biggan.store.checkpoints import Checkpoints
 from tf_biggan.store.opened_model import open_model
 from tf_biggan.store.run_directory import write_config
-from tf_biggan.training.loop import create_state
+from tf_biggan.training.start import create_state
 
 
 @pytest.fixture(scope="module")

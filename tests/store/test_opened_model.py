@@ -18,7 +18,8 @@ from tf_biggan.store.model_directory import write_directory
 from tf_biggan.store.opened_model import open_model
 from tf_biggan.store.run_directory import read_config
 from tf_biggan.store.run_networks import checkpoint_iterations, restore_network
-from tf_biggan.training.loop import create_state, train
+from tf_biggan.training.loop import train
+from tf_biggan.training.start import create_state
 
 
 @pytest.fixture(scope="module")

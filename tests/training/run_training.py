@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from tf_biggan.cli.train_settings import TrainConfig
-from tf_biggan.training import loop
+from tf_biggan.training import loop, start
 
 LEARNING_RATE = 0.01
 
@@ -23,7 +23,7 @@ def main():
     devices = [tf.config.LogicalDeviceConfiguration()] * int(replicas)
     tf.config.set_logical_device_configuration(cpu, devices)
     if settings.pop("sgd", False):
-        loop.adam_optimizers = lambda config: [keras.optimizers.SGD(LEARNING_RATE) for _ in "gd"]
+        start.adam_optimizers = lambda config: [keras.optimizers.SGD(LEARNING_RATE) for _ in "gd"]
     loop.train(TrainConfig.from_flat(settings), run_dir)
 
 

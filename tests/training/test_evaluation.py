@@ -14,8 +14,9 @@ from tf_biggan.data.schemes import open_source
 from tf_biggan.evaluation.evaluator import Scores
 from tf_biggan.evaluation.features import classifier
 from tf_biggan.store.run_directory import read_initialization, write_initialization
-from tf_biggan.training.loop import create_state, train
+from tf_biggan.training.loop import train
 from tf_biggan.training.scores import RunEvaluation
+from tf_biggan.training.start import create_state
 
 QUICK = functools.partial(classifier.ClassifierSettings, channels=(8, 8), updates=(30, 30))
 SETTINGS = dict(save_every=2, sample_every=0, sigma_every=0, log_every=1, eval_images=70)

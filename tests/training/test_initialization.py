@@ -29,7 +29,8 @@ from tf_biggan.store.run_directory import read_config, write_config
 from tf_biggan.store.run_networks import restore_network
 from tf_biggan.training.finetuning.initialization import begin
 from tf_biggan.training.logs import read_metrics
-from tf_biggan.training.loop import create_state, train
+from tf_biggan.training.loop import train
+from tf_biggan.training.start import create_state
 from tf_biggan.training.train_step import replica_iteration
 from tf_biggan.training.updates import RandomInputs, RealBatch
 

@@ -17,7 +17,7 @@ import pytest
 from tests.training.test_killed_start import FakeState, compile_iterations
 from tests.training.test_loop import config
 from tests.training.test_resume import ROOT, SETTINGS
-from tf_biggan.training import interruption, loop
+from tf_biggan.training import interruption, loop, start
 from tf_biggan.training.interruption import StopRequest
 from tf_biggan.training.logs import read_metrics
 from tf_biggan.training.loop import train
@@ -143,9 +143,9 @@ def quick(monkeypatch):
     """The loop without networks, data, steps and scores that cost anything."""
     FakeEvaluation.calls.clear()
     monkeypatch.setattr(loop, "create_state", lambda *_: FakeState())
-    monkeypatch.setattr(loop, "compile_iterations", compile_iterations)
-    monkeypatch.setattr(loop, "input_sampler", lambda *_: None)
-    monkeypatch.setattr(loop, "distribute", lambda *_, **__: ())
+    monkeypatch.setattr(start, "compile_iterations", compile_iterations)
+    monkeypatch.setattr(start, "input_sampler", lambda *_: None)
+    monkeypatch.setattr(start, "distribute", lambda *_, **__: ())
     monkeypatch.setattr(loop, "RunEvaluation", FakeEvaluation)
 
 

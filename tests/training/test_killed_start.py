@@ -13,7 +13,7 @@ import tensorflow as tf
 from tests.killed_files import every_moment
 from tests.training.test_checkpoints import State
 from tf_biggan.cli.train_settings import TrainConfig
-from tf_biggan.training import loop
+from tf_biggan.training import loop, start
 from tf_biggan.training import scores as evaluation
 from tf_biggan.training.logs import read_metrics
 
@@ -85,13 +85,13 @@ class FakeEvaluation(evaluation.RunEvaluation):
 def train(monkeypatch):
     """The loop without networks, data and steps: what is left is what it does to files."""
     monkeypatch.setattr(loop, "create_state", lambda *_: FakeState())
-    monkeypatch.setattr(loop, "compile_iterations", compile_iterations)
-    monkeypatch.setattr(loop, "input_sampler", lambda *_: None)
-    monkeypatch.setattr(loop, "distribute", lambda *_, **__: ())
-    monkeypatch.setattr(loop, "begin", lambda config, *_: (config, FakeInitialization()))
+    monkeypatch.setattr(start, "compile_iterations", compile_iterations)
+    monkeypatch.setattr(start, "input_sampler", lambda *_: None)
+    monkeypatch.setattr(start, "distribute", lambda *_, **__: ())
+    monkeypatch.setattr(start, "begin", lambda config, *_: (config, FakeInitialization()))
     monkeypatch.setattr(loop, "RunEvaluation", FakeEvaluation)
-    digits = loop.open_source("digits")
-    monkeypatch.setattr(loop, "open_source", lambda *_, **__: digits)
+    digits = start.open_source("digits")
+    monkeypatch.setattr(start, "open_source", lambda *_, **__: digits)
 
     def train(run, **settings):
         return loop.train(TrainConfig.from_flat({**SETTINGS, **settings}), str(run))

@@ -18,9 +18,10 @@ from tf_biggan.store.checkpoints import Checkpoints
 from tf_biggan.store.opened_model import open_model
 from tf_biggan.store.run_directory import read_config
 from tf_biggan.store.run_networks import checkpoint_iterations
-from tf_biggan.training import loop
+from tf_biggan.training import start
 from tf_biggan.training.logs import read_metrics
-from tf_biggan.training.loop import create_state, label_probabilities, train, with_classes_of
+from tf_biggan.training.loop import train
+from tf_biggan.training.start import create_state, label_probabilities, with_classes_of
 
 SETTINGS = dict(
     dataset="digits",
@@ -127,7 +128,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_it_is_saved(tmp_path, mon
 
         return step
 
-    monkeypatch.setattr(loop, "compile_iterations", poisoned)
+    monkeypatch.setattr(start, "compile_iterations", poisoned)
     message = r"must stay finite, and at iteration 3 it is not.*Received: g_loss=nan"
     with pytest.raises(ValueError, match=message):
         train(config(num_iterations=end, **settings), run)

@@ -15,7 +15,8 @@ from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.data.schemes import open_source
 from tf_biggan.store.checkpoints import Checkpoints
 from tf_biggan.store.run_directory import read_config
-from tf_biggan.training.loop import create_state, train
+from tf_biggan.training.loop import train
+from tf_biggan.training.start import create_state
 
 FLAGS = pathlib.Path(__file__).parents[2] / "configs" / "quickstart.flags"
 # More than the quickstart has, to see whether memory grows.

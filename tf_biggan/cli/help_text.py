@@ -47,7 +47,8 @@ def command_help(
             elif name in described:
                 entry = described[name]
             else:
-                entry = f"--{name}=PATH", flag_values[name].help
+                flag = flag_values[name]
+                entry = f"--[no]{name}" if flag.boolean else f"--{name}=PATH", flag.help
             lines += _entry(*entry, is_required=name in config_class.required)
         lines.append("")
     lines.append("Other:")

@@ -264,7 +264,7 @@ class TrainConfig:
     required: ClassVar[tuple[str, ...]] = ("run_dir",)
     aliases: ClassVar[Mapping[str, str]] = {}
     help_groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "Run": ("run_dir", "num_iterations", "seed"),
+        "Run": ("run_dir", "dry_run", "num_iterations", "seed"),
         "Data": ("dataset", "split", "data_dir", "download", "flip", "changed_data"),
         "Model": (
             "variant",

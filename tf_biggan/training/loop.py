@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -15,27 +14,17 @@ from tf_biggan import checks
 from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.data.classes import complete_names
 from tf_biggan.data.decoding import naming_unreadable
-from tf_biggan.data.pipeline import distribute
-from tf_biggan.data.schemes import open_source
-from tf_biggan.data.source import Source, check_labels, describe
+from tf_biggan.data.source import describe
 from tf_biggan.devices.replica_map import spans_processes
 from tf_biggan.devices.strategy import (
     any_process,
-    create_strategy,
     is_chief,
-    may_compile,
     require_same_iteration,
-    require_whole_cluster,
 )
 from tf_biggan.networks.layers.spectral_norm import normalized_layers
 from tf_biggan.store.checkpoints import Checkpoints
-from tf_biggan.store.run_directory import check_run, write_config, write_initialization
-from tf_biggan.store.run_networks import discriminator_from, generator_from
-from tf_biggan.training.adam import adam_optimizers
-from tf_biggan.training.custom_functions import check_custom_functions
+from tf_biggan.store.run_directory import write_config, write_initialization
 from tf_biggan.training.environment import describe_start, record_environment, warnings_at_start
-from tf_biggan.training.finetuning.freezing import freeze_blocks
-from tf_biggan.training.finetuning.initialization import Initialization, begin
 from tf_biggan.training.interruption import StopRequest
 from tf_biggan.training.logs import (
     IMAGES_SEEN,
@@ -46,11 +35,15 @@ from tf_biggan.training.logs import (
     read_metrics,
     seconds_until,
 )
-from tf_biggan.training.run_data import data_of_run
 from tf_biggan.training.sample_sheets import SampleSheets
 from tf_biggan.training.scores import SCORED_AS, RunEvaluation
-from tf_biggan.training.state import TrainState
-from tf_biggan.training.train_step import batch_plan, compile_iterations, input_sampler
+from tf_biggan.training.start import (
+    compiled_step,
+    create_state,
+    open_batches,
+    plan_lines,
+    prepare,
+)
 
 
 def train(
@@ -77,29 +70,19 @@ def train(
         loss is no longer finite.
     """
     began = time.monotonic()
-    strategy = create_strategy(config.run.strategy, config.run.tpu, config.run.cpu_replicas)
-    require_whole_cluster(strategy)
-    writes = is_chief(strategy)
-    data = config.data
-    source = open_source(
-        data.dataset, split=data.split, data_dir=data.data_dir, download=data.download
-    )
-    source, identity = data_of_run(run_dir, source, config, print if writes else _silent)
-    config = with_classes_of(config, source)
-    config, initialization = begin(config, run_dir, source.class_names)
-    check_custom_functions(config)
-    plan = batch_plan(config.step, strategy.num_replicas_in_sync)
-    check_run(run_dir, config)
+    start = prepare(config, run_dir)
+    config, strategy, source = start.config, start.strategy, start.source
+    initialization, writes = start.initialization, is_chief(strategy)
     with strategy.scope():
         state = create_state(config, initialization)
     if writes:
         names = complete_names(source.class_names, config.model.num_classes)
-        write_config(run_dir, config, names, identity)
+        write_config(run_dir, config, names, start.identity)
         if initialization is not None:
             write_initialization(run_dir, initialization.record())
             print(*initialization.describe(), sep="\n")
         print(*describe(source), *describe_start(config, run_dir, strategy, state), sep="\n")
-        print(*_plan_lines(config, strategy, plan), sep="\n", flush=True)
+        print(*plan_lines(start), sep="\n", flush=True)
         for warning in warnings_at_start(config, strategy):
             print(warning, file=sys.stderr, flush=True)
     with naming_unreadable():
@@ -108,71 +91,6 @@ def train(
     if complete and writes and completed is not None:
         completed(run_dir)
     return complete
-
-
-def with_classes_of(config: TrainConfig, source: Source) -> TrainConfig:
-    """Returns the configuration with a number of classes: its own, or that of the data.
-
-    Raises:
-      ValueError: The labels do not fit the number of classes.
-    """
-    found = config.model.num_classes
-    num_classes = source.num_classes if found is None else found
-    check_labels(source, num_classes)
-    model = dataclasses.replace(config.model, num_classes=num_classes)
-    return dataclasses.replace(config, model=model)
-
-
-def create_state(config: TrainConfig, initialization: Initialization | None = None) -> TrainState:
-    """Returns networks and optimisers at iteration 0. Call it in the scope of the strategy.
-
-    Args:
-      config: The configuration of the run.
-      initialization: Gives the weights, if the run starts from a model (fine-tuning).
-
-    Raises:
-      ValueError: The discriminator has fewer blocks than `freeze_d_blocks`.
-    """
-    seed, num_classes = config.run.seed, config.model.num_classes
-    discriminator = discriminator_from(config.model, num_classes, seed)
-    freeze_blocks(discriminator, config.step.freeze_d_blocks)
-    state = TrainState.create(
-        generator_from(config.model, num_classes, seed),
-        discriminator,
-        *adam_optimizers(config.step),
-        follow_second=config.step.g_sigma_clamp_ratio is not None,
-        average_logits=config.step.lecam_weight > 0,
-    )
-    if initialization is not None:
-        initialization.fill(state)
-    return state
-
-
-def label_probabilities(config: TrainConfig, source: Source) -> np.ndarray | None:
-    """Returns class probabilities [num_classes] for generated images; None if unconditional."""
-    num_classes = config.model.num_classes
-    if num_classes == 0:
-        return None
-    if config.step.label_sampling == "uniform":
-        return np.full(num_classes, 1.0 / num_classes)
-    counts = np.bincount(source.labels, minlength=num_classes)
-    return counts / counts.sum()
-
-
-def _silent(text: str) -> None:
-    """Prints nothing; of several processes only one prints."""
-
-
-def _plan_lines(config, strategy, plan):
-    step, replicas = config.step, strategy.num_replicas_in_sync
-    yield (
-        f"Batch of D: {step.global_batch_size} = {replicas} replicas x {plan['d']} images"
-        f" x {step.d_accumulations} accumulations; {step.num_d_steps} D steps an iteration"
-    )
-    yield (
-        f"Batch of G: {step.g_batch_size or step.global_batch_size} = {replicas} replicas"
-        f" x {plan['g']} images x {step.g_accumulations} accumulations"
-    )
 
 
 class _Run:
@@ -191,19 +109,7 @@ class _Run:
         names = complete_names(source.class_names, config.model.num_classes)
         self._sheets = SampleSheets(state.average, run_dir, names, settings.seed)
         self._sampled, self._scored = self._done_before(run_dir)
-        self._step = compile_iterations(
-            strategy,
-            state,
-            config.step,
-            input_sampler(
-                state,
-                config.step,
-                settings.seed,
-                label_probabilities(config, source),
-                strategy.num_replicas_in_sync,
-            ),
-            may_compile(strategy) if settings.jit is None else settings.jit,
-        )
+        self._step = compiled_step(config, strategy, source, state)
         scores = self._wants(settings.eval_every, self._scored)
         self._evaluation = (
             RunEvaluation(config, run_dir, strategy, source, state, self._iteration, writes)
@@ -212,7 +118,7 @@ class _Run:
         )
         for note in self._evaluation.notes if self._evaluation else ():
             self._say(note)
-        self._batches = self._open_data(strategy, source)
+        self._batches = open_batches(config, strategy, source, state, self._iteration)
         self._began = began - seconds_until(run_dir, self._iteration)
         if writes:
             record_environment(run_dir, self._iteration, strategy)
@@ -294,22 +200,6 @@ class _Run:
 
     def _images_per_iteration(self):
         return self._config.step.global_batch_size * self._config.step.num_d_steps
-
-    def _open_data(self, strategy, source) -> Iterator:
-        config, step = self._config, self._config.step
-        size = self._state.generator.image_size
-        return iter(
-            distribute(
-                strategy,
-                source,
-                image_size=size,
-                image_channels=config.model.image_channels,
-                batch_size=step.global_batch_size // step.d_accumulations,
-                seed=config.run.seed,
-                flip=config.data.flip,
-                start_batch=self._iteration * step.num_d_steps * step.d_accumulations,
-            )
-        )
 
     def _periods(self):
         settings = self._config.run

@@ -1,0 +1,227 @@
+"""Ten classic mistakes of GAN training, each looked for in numbers that are known before a run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+from tf_biggan.cli.train_settings import TrainConfig
+from tf_biggan.training.preflight.image_survey import ImageSurvey
+
+# Bounds from experience; BigGAN's own settings stay far from them.
+FEW_OF_A_CLASS = 50
+MOST_OF_ONE_CLASS = 0.9
+SMALL_BATCH = 8
+FEW_EVALUATION_IMAGES = 1000
+NAMED = 3
+# The newest and the best by each of two scores are kept; one more exists while it is written.
+MORE_CHECKPOINTS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What the checks look at.
+
+    Attributes:
+      config: The configuration, with its number of classes.
+      class_names: Names of the data's classes; empty if there are none.
+      images_per_class: Images of each of the model's classes; empty for an unconditional model.
+      num_images: Number of images of the data.
+      survey: What was found in some of the images.
+      resolution: Side of the model's images in pixels.
+      replicas: Number of replicas.
+      plan: Batch size of one accumulation step on one replica, under "d" and "g".
+      checkpoint_bytes: Size of one checkpoint.
+      free_bytes: Free space of the disk that the run is written to.
+      features: Number of features of the extractor of scores; None if it is not known.
+      missing_scores: Reason why a score cannot be computed, by its name.
+    """
+
+    config: TrainConfig
+    class_names: tuple[str, ...]
+    images_per_class: tuple[int, ...]
+    num_images: int
+    survey: ImageSurvey
+    resolution: int
+    replicas: int
+    plan: Mapping[str, int]
+    checkpoint_bytes: int
+    free_bytes: int
+    features: int | None = None
+    missing_scores: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def checked(facts: Facts) -> Iterator[tuple[str, str | None]]:
+    """Yields (what was checked, warning) for every check; the warning is None if all is well."""
+    for name, check in CHECKS.items():
+        yield name, check(facts)
+
+
+def _labels(facts: Facts) -> str | None:
+    counts = np.array(facts.images_per_class)
+    if not len(counts):
+        return None
+    share = counts.max() / counts.sum()
+    if len(counts) > 1 and share > MOST_OF_ONE_CLASS:
+        return (
+            f"{share:.0%} of the images have the label {_name(facts, int(counts.argmax()))}. Check"
+            " the folders or the labels; an error while labelling often gives one class to all."
+        )
+    empty = np.flatnonzero(counts == 0)
+    if len(empty):
+        return (
+            f"{len(empty):,} of {len(counts):,} classes have no images ({_names(facts, empty)})."
+            " Remove them, or lower --num_classes."
+        )
+    return None
+
+
+def _channels(facts: Facts) -> str | None:
+    survey, channels = facts.survey, facts.config.model.image_channels
+    if channels >= 3 and survey.grey == survey.count:
+        return (
+            f"all {survey.count:,} images looked at are grey, and the networks have {channels}"
+            " channels. Use --image_channels=1."
+        )
+    if channels <= 2 and survey.grey < survey.count:
+        return (
+            f"{survey.count - survey.grey:,} of {survey.count:,} images looked at have colours,"
+            f" which --image_channels={channels} drops. Use --image_channels=3 to keep them."
+        )
+    return None
+
+
+def _single_class(facts: Facts) -> str | None:
+    classes, found = facts.config.model.num_classes, len(facts.class_names)
+    if classes == 1:
+        return "there is a single class. Use --num_classes=0 for a model without classes."
+    if classes == 0 and found > 1:
+        return (
+            f"--num_classes=0 ignores the {found:,} classes of the data. Leave the flag out to"
+            " train with them."
+        )
+    return None
+
+
+def _small_classes(facts: Facts) -> str | None:
+    counts = np.array(facts.images_per_class)
+    small = np.flatnonzero((counts > 0) & (counts < FEW_OF_A_CLASS))
+    if not len(small):
+        return None
+    return (
+        f"{len(small):,} classes have fewer than {FEW_OF_A_CLASS} images ({_names(facts, small)})."
+        " They will be memorised. Add images, merge classes, or fine-tune a model (--init_from)."
+    )
+
+
+def _duplicates(facts: Facts) -> str | None:
+    survey = facts.survey
+    if not survey.copies:
+        return None
+    return (
+        f"{survey.copies:,} of {survey.count:,} images looked at are copies of others, such as"
+        f" {' and '.join(survey.example)}. Remove the copies, which the model would prefer."
+    )
+
+
+def _resolution(facts: Facts) -> str | None:
+    side, smallest, _ = facts.survey.shortest_sides
+    if side < facts.resolution:
+        return (
+            f"the shorter sides of the images have a median of {side:,} pixels (smallest"
+            f" {smallest:,}), so most images are enlarged to {facts.resolution}. Use a lower"
+            " --resolution if there is one, or larger images."
+        )
+    return None
+
+
+def _batch(facts: Facts) -> str | None:
+    step = facts.config.step
+    used = step.global_batch_size * step.num_d_steps
+    if used > facts.num_images:
+        return (
+            f"one iteration uses {used:,} real images ({step.num_d_steps} D steps of"
+            f" {step.global_batch_size:,}), and the data have {facts.num_images:,}. Use a smaller"
+            " --global_batch_size or fewer --num_d_steps."
+        )
+    together = facts.replicas if facts.config.model.bn_synchronized else 1
+    seen = facts.plan["g"] * together
+    if seen < SMALL_BATCH:
+        return (
+            f"batch norm sees {seen} images at a time, which makes its statistics noisy. Use a"
+            " larger batch, or fewer --g_accumulations."
+        )
+    return None
+
+
+def _moving_average(facts: Facts) -> str | None:
+    step, total = facts.config.step, facts.config.run.num_iterations
+    if step.ema_start >= total:
+        return (
+            f"it starts at iteration {step.ema_start:,}, and the run ends at {total:,}. Use a lower"
+            " --ema_start or a longer run."
+        )
+    span = 1 / (1 - step.ema_decay) if step.ema_decay < 1 else np.inf
+    left = total - step.ema_start
+    if span > left:
+        return (
+            f"--ema_decay={step.ema_decay:g} averages over about {span:,.0f} iterations, and"
+            f" {left:,} are left after its start, so samples lag behind the generator. Use a lower"
+            " --ema_decay."
+        )
+    return None
+
+
+def _disk_space(facts: Facts) -> str | None:
+    run = facts.config.run
+    count = run.keep_checkpoints + (MORE_CHECKPOINTS if run.eval_every else 1)
+    needed = facts.checkpoint_bytes * count
+    if needed <= facts.free_bytes:
+        return None
+    return (
+        f"{count} checkpoints of {facts.checkpoint_bytes / 1e9:.2f} GB need {needed / 1e9:.2f} GB,"
+        f" and {facts.free_bytes / 1e9:.2f} GB are free. Use fewer --keep_checkpoints or another"
+        " --run_dir."
+    )
+
+
+def _evaluation_images(facts: Facts) -> str | None:
+    run = facts.config.run
+    if not run.eval_every:
+        return None
+    if facts.missing_scores:
+        listed = "; ".join(f"no {name}: {why}" for name, why in facts.missing_scores.items())
+        return f"{listed}."
+    needed = max(FEW_EVALUATION_IMAGES, (facts.features or 0) + 1)
+    for flag, count in (("--eval_images", run.eval_images), ("the data", facts.num_images)):
+        if count < needed:
+            return (
+                f"{flag} gives {count:,} images, and distances of fewer than {needed:,} images are"
+                " noisy and too large. Use more images, or compare runs only at equal numbers."
+            )
+    return None
+
+
+def _name(facts: Facts, label: int) -> str:
+    return facts.class_names[label] if label < len(facts.class_names) else str(label)
+
+
+def _names(facts: Facts, labels: np.ndarray) -> str:
+    shown = [_name(facts, int(label)) for label in labels[:NAMED]]
+    return ", ".join([*shown, *(["..."] if len(labels) > NAMED else [])])
+
+
+CHECKS: Mapping[str, Callable[[Facts], str | None]] = {
+    "labels": _labels,
+    "channels": _channels,
+    "number of classes": _single_class,
+    "images per class": _small_classes,
+    "duplicate images": _duplicates,
+    "resolution": _resolution,
+    "batch size": _batch,
+    "moving average": _moving_average,
+    "disk space": _disk_space,
+    "evaluation images": _evaluation_images,
+}
