@@ -8,9 +8,10 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
+from tests.reporting.made_up_runs import write_run
 from tf_biggan.reporting.charts import COLOURS, UNNAMED, svg
-from tf_biggan.reporting.curves import Chart, Line, bin_means, thinned
-from tf_biggan.reporting.run_record import Series
+from tf_biggan.reporting.curves import Chart, Line, bin_means, charts_of, thinned
+from tf_biggan.reporting.run_record import Series, read_run
 
 
 def noise(count: int) -> Series:
@@ -70,6 +71,19 @@ def test_a_chart_is_one_element_with_the_colour_of_the_text():
     texts = [element.text.strip() for element in root.iter() if element.tag.endswith("}text")]
     assert texts.count(hostile) == 2 and "_hidden" in texts
     assert "currentColor" in text and "#000000" not in text and "#ffffff" not in text
+
+
+def test_a_run_has_one_colour_in_all_charts(tmp_path):
+    """The second run alone logged the second quantity."""
+    entries = {"a": {"g_loss": 1.0}, "b": {"g_loss": 2.0, "fid": 3.0}}
+    runs = [
+        read_run(write_run(tmp_path / name, [{"iteration": 1, **values}]))
+        for name, values in entries.items()
+    ]
+    charts, left_out = charts_of(runs)
+    found = [(chart.title, [(line.name, line.run) for line in chart.lines]) for chart in charts]
+    assert found == [("g_loss", [("a", 0), ("b", 1)]), ("fid", [("b", 1)])] and left_out == 0
+    assert COLOURS[1] in svg(charts[1]) and COLOURS[0] not in svg(charts[1])
 
 
 def test_a_spike_stays_and_does_not_flatten_the_rest():

@@ -19,7 +19,8 @@ UNNAMED = "#8a8a8a"
 INK = "#010203"
 FONT = "DejaVu Sans"
 # The axis becomes logarithmic beyond the usual values, if a spike is that many times as large.
-SPIKE = 20.0
+SPIKE = 10.0
+USUAL_PERCENT = 98
 SETTINGS = {
     "svg.fonttype": "none",
     "svg.hashsalt": "tf_biggan",
@@ -66,7 +67,11 @@ def _draw(axes, chart: Chart) -> None:
     axes.patch.set_visible(False)
     axes.spines[["top", "right"]].set_visible(False)
     named = [line for line in chart.lines if line.name]
-    colours = {id(line): COLOURS[number % len(COLOURS)] for number, line in enumerate(named)}
+    numbers = [number if line.run is None else line.run for number, line in enumerate(named)]
+    colours = {
+        id(line): COLOURS[number % len(COLOURS)]
+        for line, number in zip(named, numbers, strict=True)
+    }
     alone = COLOURS[0] if len(chart.lines) == 1 else UNNAMED
     for line in chart.lines:
         _draw_line(axes, line, colours.get(id(line), alone))
@@ -118,11 +123,9 @@ def _short(iteration: float) -> str:
 
 def _spike_limit(chart: Chart) -> float | None:
     """Returns the largest usual value if others are many times as large, else None."""
-    values = np.concatenate([line.series.values for line in chart.lines])
-    low, high = np.percentile(values, (2, 98))
-    if np.ptp(values) <= SPIKE * max(high - low, 1e-12) or high == low:
-        return None
-    return float(max(abs(low), abs(high)))
+    values = np.abs(np.concatenate([line.series.values for line in chart.lines]))
+    usual = float(np.percentile(values, USUAL_PERCENT))
+    return usual if usual > 0 and values.max() > SPIKE * usual else None
 
 
 def _inline(text: str) -> str:

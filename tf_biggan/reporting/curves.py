@@ -35,12 +35,14 @@ class Line:
       series: The curve, thinned and finite.
       means: Means over wider bins, if the curve was thinned; else None.
       best: (iteration, value) to mark, or None.
+      run: Number of the run, which has one colour in all charts; None if the chart is of one run.
     """
 
     name: str
     series: Series
     means: Series | None = None
     best: tuple[int, float] | None = None
+    run: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,8 +132,16 @@ def _of_several(runs: Sequence[RunRecord]) -> list[Chart]:
             for run, name in zip(runs, names, strict=True)
             if (largest := _largest_sigmas(run, network)) is not None
         ]
-        charts.append(Chart(f"{_sigma_title(network)}, largest layer", lines))
-    return [*charts, *_throughput(runs, names)]
+        charts.append(Chart(f"Largest singular value of the {network}", lines))
+    charts += _throughput(runs, names)
+    number_of = {name: number for number, name in enumerate(names)}
+    return [
+        Chart(
+            chart.title,
+            [dataclasses.replace(line, run=number_of[line.name]) for line in chart.lines],
+        )
+        for chart in charts
+    ]
 
 
 def _with(quantity, runs, names):
