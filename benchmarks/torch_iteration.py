@@ -13,8 +13,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from tf_biggan.networks.architectures import architecture_for
-from tf_biggan.networks.block_specs import discriminator_blocks, generator_blocks
+from tf_biggan.networks.architectures import (
+    architecture_for,
+    discriminator_blocks,
+    generator_blocks,
+)
 
 
 def _default(value, published):

@@ -7,8 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tf_biggan.networks.architectures import ARCHITECTURES
-from tf_biggan.networks.block_specs import BlockSpec
+from tf_biggan.networks.architectures import ARCHITECTURES, BlockSpec
 from tf_biggan.networks.blocks import (
     DeepDiscriminatorBlock,
     DeepGeneratorBlock,

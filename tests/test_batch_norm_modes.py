@@ -14,7 +14,7 @@ from tf_biggan.generation import image_maker
 from tf_biggan.generation.latents import latents
 from tf_biggan.networks.generator import Generator
 from tf_biggan.networks.network import variables_by_path
-from tf_biggan.pictures import models
+from tf_biggan.pictures import model_and_output
 from tf_biggan.pictures.samples import sample
 from tf_biggan.store.opened_model import OpenedModel
 
@@ -62,7 +62,7 @@ def quick(monkeypatch, opened):
     monkeypatch.setattr(image_maker, "latents", of_sum)
     monkeypatch.setattr(image_maker, "STANDING_BATCHES", 2)
     monkeypatch.setattr(image_maker, "STANDING_BATCH_SIZE", 8)
-    for module in (models, run_evaluation):
+    for module in (model_and_output, run_evaluation):
         monkeypatch.setattr(module, "open_model", lambda path, **which: opened)
     tf.config.run_functions_eagerly(True)
     yield

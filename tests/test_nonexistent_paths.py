@@ -21,7 +21,7 @@ from tf_biggan.conversion.run_conversion import convert
 from tf_biggan.data.schemes import open_source
 from tf_biggan.evaluation.run_evaluation import evaluate
 from tf_biggan.exporting.exporter import export
-from tf_biggan.exporting.model_card import description
+from tf_biggan.exporting.saved_model_description import description
 from tf_biggan.pictures.interpolations import interpolate
 from tf_biggan.pictures.inversions import invert_file
 from tf_biggan.pictures.nearest_images import draw_neighbours

@@ -20,7 +20,7 @@ def main(config: ExportConfig) -> int:
     """Runs the command and returns its exit code."""
     quiet_tensorflow()
     if config.describe is not None:
-        from tf_biggan.exporting.model_card import description
+        from tf_biggan.exporting.saved_model_description import description
 
         print(description(config.describe))
     elif config.serve is not None:

@@ -13,7 +13,7 @@ from tests.conversion.command import converted, run, save, torch_tensors
 from tests.golden import rule
 from tests.golden_files import FOLDER, golden
 from tf_biggan.networks.network import variables_by_path
-from tf_biggan.store.optimizer_slots import load_optimizer_slots
+from tf_biggan.store.model_directory import load_optimizer_slots
 
 STEPS = 3
 

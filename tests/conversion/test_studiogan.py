@@ -107,7 +107,7 @@ def test_the_same_weights_give_the_images_of_biggan_pytorch(name, tmp_path):
 
 def test_its_relu_in_place_rectifies_the_shortcut():
     """A block written in PyTorch with an in-place ReLU, as StudioGAN's, is the oracle."""
-    from tf_biggan.networks.block_specs import BlockSpec
+    from tf_biggan.networks.architectures import BlockSpec
     from tf_biggan.networks.blocks import RectifiedDiscriminatorBlock
     from tf_biggan.networks.layers.factory import LayerFactory
 

@@ -12,9 +12,13 @@ from tests.conversion.command import converted, run
 from tests.golden_files import golden
 from tests.networks.golden_models import AUTHORS, authors_discriminator, authors_generator
 from tf_biggan.conversion import biggan_pytorch
-from tf_biggan.conversion.biggan_pytorch_arguments import argument_lines, constructor_arguments
 from tf_biggan.conversion.readers import read_tensors
-from tf_biggan.conversion.to_biggan_pytorch import state_dict, write_checkpoints
+from tf_biggan.conversion.to_biggan_pytorch import (
+    argument_lines,
+    constructor_arguments,
+    state_dict,
+    write_checkpoints,
+)
 from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator
 from tf_biggan.networks.network import variables_by_path

@@ -6,7 +6,7 @@ import pytest
 
 from tf_biggan.cli.evaluate_settings import EvaluateConfig
 from tf_biggan.evaluation.protocol import ALL_METRICS, PROTOCOLS, get_protocol
-from tf_biggan.evaluation.selection import select
+from tf_biggan.evaluation.requirements import select
 
 CASES = {
     "nothing": ({}, "classifier", {"classifier": ("fid", "accuracy")}),

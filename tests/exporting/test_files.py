@@ -11,9 +11,8 @@ import tensorflow as tf
 from PIL import Image
 
 from tf_biggan.cli.sample_settings import SampleConfig
-from tf_biggan.exporting.model_card import description
+from tf_biggan.exporting.saved_model_description import description, read_signatures
 from tf_biggan.exporting.serving_files import batching_parameters, models_config
-from tf_biggan.exporting.signature_table import read_signatures
 from tf_biggan.pictures.samples import sample
 from tf_biggan.store.opened_model import open_model
 from tf_biggan.store.saved_models import read_metadata

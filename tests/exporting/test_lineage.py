@@ -13,8 +13,7 @@ from tests.conversion.command import run as convert
 from tf_biggan.cli.export_settings import ExportConfig
 from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.exporting import exporter
-from tf_biggan.exporting.lineage import licence_note, sentences
-from tf_biggan.exporting.model_card import write_card
+from tf_biggan.exporting.model_card import licence_note, sentences, write_card
 from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator
 from tf_biggan.store.checkpoints import Checkpoints

@@ -5,8 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tf_biggan.exporting.inference_generator import folded_arrays, inference_generator
-from tf_biggan.exporting.statistics_table import TableDrawing, statistics_table
+from tf_biggan.exporting.inference_generator import (
+    TableDrawing,
+    folded_arrays,
+    inference_generator,
+    statistics_table,
+)
 from tf_biggan.generation import latents as truncation
 from tf_biggan.generation.standing_statistics import (
     STANDING_START,

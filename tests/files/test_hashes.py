@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from tf_biggan.files.hashes import file_sha256, folder_sha256, key_of
+from tf_biggan.files.json_files import file_sha256, folder_sha256, key_of
 
 
 def test_a_file_is_hashed_by_its_bytes(tmp_path):

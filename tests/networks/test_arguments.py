@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tf_biggan.networks.block_specs import BlockSpec
+from tf_biggan.networks.architectures import BlockSpec
 from tf_biggan.networks.blocks import DeepDiscriminatorBlock, DeepGeneratorBlock
 from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator

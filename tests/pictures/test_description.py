@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 
 import tf_biggan
-from tf_biggan.pictures.models import as_text, describe, describe_latents
+from tf_biggan.pictures.model_and_output import as_text, describe, describe_latents
 from tf_biggan.store.opened_model import open_model
 
 DIGITS = str(pathlib.Path(__file__).parents[1] / "trained_digits")

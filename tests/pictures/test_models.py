@@ -7,15 +7,15 @@ import types
 import pytest
 
 from tf_biggan.cli.shared_settings import GenerationSettings
-from tf_biggan.pictures import models
-from tf_biggan.pictures.models import open_model_of
+from tf_biggan.pictures import model_and_output
+from tf_biggan.pictures.model_and_output import open_model_of
 
 
 @pytest.fixture
 def exported(monkeypatch):
     generator = types.SimpleNamespace(metadata={"truncation_mode": "resample"})
     opened = types.SimpleNamespace(generator=generator)
-    monkeypatch.setattr(models, "open_model", lambda *args, **which: opened)
+    monkeypatch.setattr(model_and_output, "open_model", lambda *args, **which: opened)
     return opened
 
 
@@ -39,7 +39,7 @@ def test_the_checkpoint_is_the_settings_or_the_callers(monkeypatch):
         asked.append((path, raw, iteration))
         return types.SimpleNamespace(generator=None)
 
-    monkeypatch.setattr(models, "open_model", opened)
+    monkeypatch.setattr(model_and_output, "open_model", opened)
     settings = GenerationSettings(model="m", raw=True, iteration=7)
     open_model_of(settings)
     open_model_of(settings, iteration=3)

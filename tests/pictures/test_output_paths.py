@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tf_biggan.pictures.output_paths import check_output_file
+from tf_biggan.pictures.model_and_output import check_output_file
 
 
 def test_what_can_be_written_passes_and_leaves_nothing(tmp_path, monkeypatch):

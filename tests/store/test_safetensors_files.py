@@ -14,8 +14,7 @@ from safetensors.numpy import load_file
 import tf_biggan
 from tf_biggan.files.safetensors_files import write_safetensors
 from tf_biggan.networks.generator import Generator
-from tf_biggan.store.model_directory import write_directory
-from tf_biggan.store.optimizer_slots import OptimizerSlots
+from tf_biggan.store.model_directory import OptimizerSlots, write_directory
 
 ARRAYS = {"a/kernel": np.arange(6.0).reshape(2, 3), "b": np.float32([1])}
 WRITES_ITSELF = r"from safetensors\S* import [^\n]*\bsave_file\b"

@@ -7,7 +7,7 @@ import pytest
 from tests.shapes import shapes_only
 from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.network import variables_by_path
-from tf_biggan.training.finetuning.freezing import freeze_blocks
+from tf_biggan.training.finetuning.weight_transfer import freeze_blocks
 
 
 def trained(discriminator):

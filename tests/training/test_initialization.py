@@ -23,8 +23,12 @@ from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator
 from tf_biggan.networks.network import variables_by_path
 from tf_biggan.store.checkpoints import Checkpoints
-from tf_biggan.store.model_directory import load_network, read_directory, write_directory
-from tf_biggan.store.optimizer_slots import OptimizerSlots
+from tf_biggan.store.model_directory import (
+    OptimizerSlots,
+    load_network,
+    read_directory,
+    write_directory,
+)
 from tf_biggan.store.run_directory import read_config, write_config
 from tf_biggan.store.run_networks import restore_network
 from tf_biggan.training.finetuning.initialization import begin

@@ -14,8 +14,12 @@ from tf_biggan.networks.architectures import Trunk, get_architecture
 from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator
 from tf_biggan.store.run_networks import discriminator_from, generator_from
-from tf_biggan.training.finetuning.source_model import SourceModel, SourceNetwork
-from tf_biggan.training.finetuning.source_settings import with_settings, with_stored_settings
+from tf_biggan.training.finetuning.source_model import (
+    SourceModel,
+    SourceNetwork,
+    with_settings,
+    with_stored_settings,
+)
 
 OF_G = dict(base_channels=8, depth=1, attention_stages=(1,), bn_epsilon=1e-4, sn_epsilon=1e-6)
 OF_D = dict(base_channels=12, depth=3, attention_stages=(0,), wide=False, sn_epsilon=1e-6)

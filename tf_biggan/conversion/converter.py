@@ -1,4 +1,4 @@
-"""Converts the networks of a source: finds their arguments, builds them and fills their weights."""
+"""Converts the networks of a source: arguments, weights and optimiser slots."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 
 import keras
+import numpy as np
 
 from tf_biggan import checks
 from tf_biggan.cli.progress import Progress
@@ -21,19 +22,24 @@ from tf_biggan.conversion.detection import (
     match_architecture,
 )
 from tf_biggan.conversion.families import FAMILIES, Choices, Prepared, check_choices
-from tf_biggan.conversion.rules import FOLDED, Rule, load
+from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
+from tf_biggan.conversion.rules import FOLDED, Rule, convert, load
 from tf_biggan.conversion.spectral_norm_styles import is_normalized
 from tf_biggan.conversion.structure import Structure, find_structure
 from tf_biggan.conversion.weight_sources import DISCRIMINATOR, GENERATOR, RAW_GENERATOR, Source
-from tf_biggan.files.hashes import file_sha256
+from tf_biggan.files.json_files import file_sha256
 from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator
+from tf_biggan.networks.network import variables_by_path
 from tf_biggan.networks.num_values import discriminator_values, generator_values, require_stored
+from tf_biggan.store.model_directory import OptimizerSlots
 
 EPSILONS = ("sn_epsilon", "bn_epsilon", "output_bn_epsilon")
 NARROW = ("float16", "bfloat16")
 # The initial weights are overwritten at once, so the initialiser that is fastest is used.
 INITIALIZER = {"initializer": "n02"}
+BUFFERS = r"\.(u\d+|sv\d+|stored_mean|stored_var|accumulation_counter)$"
+SLOTS = {"momentum": "exp_avg", "velocity": "exp_avg_sq"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -310,3 +316,70 @@ def _ignored(tensors, patterns) -> dict[str, str]:
         if count:
             found[pattern] = f"{count} tensors: {reason}"
     return found
+
+
+def optimizer_slots(plan: Plan, networks: Mapping[str, keras.Model]) -> dict[str, OptimizerSlots]:
+    """Returns the converted state of each optimiser in the source, by the name of its network.
+
+    Args:
+      plan: Plan of the conversion.
+      networks: Converted networks by name.
+
+    Raises:
+      ValueError: The state is not that of an Adam optimiser for the network.
+    """
+    made = {}
+    for name, state in plan.source.optimizers.items():
+        rules = rules_for(plan, name, networks[name])
+        made[name] = _slots(state, plan.prepared[name].tensors, networks[name], rules)
+    return made
+
+
+def _slots(state, tensors, network, rules) -> OptimizerSlots:
+    keys = [key for key in tensors if not re.search(BUFFERS, key)]
+    states = _states_in_order(state, len(keys))
+    trainable = {variable.path for variable in network.trainable_variables}
+    shapes = {
+        path: tuple(variable.shape)
+        for path, variable in variables_by_path(network).items()
+        if variable.path in trainable
+    }
+    rules = [rule for rule in rules if rule.target in shapes]
+    made = {}
+    for slot, name in SLOTS.items():
+        entries = {
+            key: one.get(name) or _zeros(tensors.shapes[key])
+            for key, one in zip(keys, states, strict=True)
+        }
+        of_shape = {key: getattr(entry, "shape", None) for key, entry in entries.items()}
+        wrong = [key for key, shape in of_shape.items() if shape != tensors.shapes[key]]
+        checks.require(not wrong, "a slot must have its weight's shape", other_shapes=wrong[:5])
+        made[slot] = convert(rules, Tensors(entries), shapes)
+    return OptimizerSlots(_steps(states), **made)
+
+
+def _states_in_order(state, count):
+    groups, kept = state.get("param_groups"), state.get("state")
+    fits = isinstance(groups, (list, tuple)) and isinstance(kept, Mapping)
+    fits = fits and all(isinstance(group, Mapping) and "params" in group for group in groups)
+    numbers = [number for group in groups for number in group["params"]] if fits else []
+    fits = fits and all(isinstance(one, Mapping) for one in kept.values())
+    checks.require(
+        fits and len(numbers) == count,
+        f"an optimiser's file must hold the state of {count} parameters",
+        parameters=len(numbers),
+    )
+    # PyTorch stores no state for a parameter that never had a gradient.
+    return [kept.get(number) or {} for number in numbers]
+
+
+def _steps(states) -> int:
+    steps = [one["step"] for one in states if "step" in one]
+    numbers = [step.read() if isinstance(step, StoredTensor) else step for step in steps]
+    plain = all(isinstance(n, (int, float)) or getattr(n, "shape", None) == () for n in numbers)
+    checks.require(plain, "an optimiser's steps must be numbers", steps=len(numbers))
+    return max(map(int, numbers), default=0)
+
+
+def _zeros(shape) -> StoredTensor:
+    return StoredTensor(shape, "float32", lambda: np.zeros(shape, "float32"))

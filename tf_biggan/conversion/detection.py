@@ -9,8 +9,13 @@ from collections.abc import Mapping
 from tf_biggan import checks
 from tf_biggan.conversion.rules import ConversionError, Tables
 from tf_biggan.conversion.structure import Shapes, Structure, shape_of
-from tf_biggan.networks.architectures import ARCHITECTURES, Architecture, Trunk
-from tf_biggan.networks.block_specs import discriminator_blocks, generator_blocks
+from tf_biggan.networks.architectures import (
+    ARCHITECTURES,
+    Architecture,
+    Trunk,
+    discriminator_blocks,
+    generator_blocks,
+)
 
 SIDES = ("generator", "discriminator")
 DEEP_DEPTH = 2

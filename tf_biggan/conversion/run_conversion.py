@@ -9,11 +9,14 @@ import keras
 
 from tf_biggan import checks
 from tf_biggan.cli.convert_settings import IMAGENET, NO_NAMES, ConvertConfig
-from tf_biggan.conversion.biggan_pytorch_arguments import argument_lines
-from tf_biggan.conversion.converter import build_networks, plan_conversion, provenance
+from tf_biggan.conversion.converter import (
+    build_networks,
+    optimizer_slots,
+    plan_conversion,
+    provenance,
+)
 from tf_biggan.conversion.families import Choices
-from tf_biggan.conversion.optimizer_states import optimizer_slots
-from tf_biggan.conversion.to_biggan_pytorch import write_checkpoints
+from tf_biggan.conversion.to_biggan_pytorch import argument_lines, write_checkpoints
 from tf_biggan.conversion.weight_sources import open_source
 from tf_biggan.data.classes import imagenet_classes
 from tf_biggan.files.atomic import check_new

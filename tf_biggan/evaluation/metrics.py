@@ -18,8 +18,9 @@ from tf_biggan.evaluation.scores.frechet import (
     FeatureStatistics,
     feature_statistics,
     frechet_distance,
+    frechet_infinity,
+    intra_class_distance,
 )
-from tf_biggan.evaluation.scores.frechet_variants import frechet_infinity, intra_class_distance
 from tf_biggan.evaluation.scores.inception_score import inception_score
 from tf_biggan.evaluation.scores.intervals import (
     frechet_interval,

@@ -25,10 +25,10 @@ from tf_biggan.evaluation.requirements import (
     ImagesSummary,
     computable,
     expected_extractor,
+    select,
     summarize_images,
 )
 from tf_biggan.evaluation.scores.statistics_files import read_statistics
-from tf_biggan.evaluation.selection import select
 from tf_biggan.evaluation.truncation_curve import Curve, Point
 from tf_biggan.store.opened_model import open_model
 from tf_biggan.store.run_directory import is_run

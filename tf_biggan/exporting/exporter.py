@@ -19,18 +19,17 @@ from tf_biggan.cli.progress import Progress
 from tf_biggan.data.classes import parse_classes
 from tf_biggan.evaluation.features.generated_images import weights_sha256
 from tf_biggan.exporting.inference_generator import (
+    TableDrawing,
     classes_cut,
     folded_arrays,
     inference_discriminator,
     inference_generator,
+    statistics_table,
 )
-from tf_biggan.exporting.lineage import licence_note
-from tf_biggan.exporting.model_card import write_card, write_samples
-from tf_biggan.exporting.serving_files import write_model_files, write_version_file
-from tf_biggan.exporting.signature_table import read_signatures
+from tf_biggan.exporting.model_card import licence_note, write_card, write_samples
+from tf_biggan.exporting.saved_model_description import read_signatures
+from tf_biggan.exporting.serving_files import write_model_files, write_version_file, write_warmup
 from tf_biggan.exporting.signatures import Endpoints, ExportedModule, ExportedParts
-from tf_biggan.exporting.statistics_table import TableDrawing, statistics_table
-from tf_biggan.exporting.warmup import write_warmup
 from tf_biggan.files import atomic as replaced_file
 from tf_biggan.files.atomic import check_new
 from tf_biggan.serving.served_model import model_name

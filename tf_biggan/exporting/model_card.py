@@ -1,30 +1,29 @@
-"""Writes the model card and its sheet of samples, and describes a SavedModel as text."""
+"""Writes the model card of an export: its sheet of samples, and where its weights come from.
+
+The origin is read from the provenance in the export's metadata. Fields may be missing, because
+older versions recorded less.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from tf_biggan.data.classes import ClassLookup
-from tf_biggan.exporting.lineage import sentences
-from tf_biggan.exporting.signature_table import Signature, read_signatures, signature_lines
+from tf_biggan.exporting.saved_model_description import Signature, signature_lines
 from tf_biggan.files.png import save_png
 from tf_biggan.generation.image_maker import ImageMaker
 from tf_biggan.pictures.image_selection import ImageSelection, row_name
 from tf_biggan.pictures.samples import samples_page
-from tf_biggan.store.saved_models import SavedModelGenerator, read_metadata
+from tf_biggan.store.saved_models import SavedModelGenerator
 
 CARD_FILE, SAMPLES_FILE = "model_card.md", "samples.png"
 MOST_CELLS = 8
 LARGEST_SIDE = 1024
 TRUNCATION = 0.5
-# Longest list of metadata values that `description` prints in full.
-MANY = 8
-# Metadata fields that `description` prints after the others, or shortened, or not at all.
-LATER = ("format", "format_version", "config", "provenance", "class_names", "truncation_grid")
 NO_NOTE = "No note was given. Weights and data have licences of their own."
 MEANING = {
     "scale": "Latents are `truncation` times a normal distribution cut off at 2, as of DeepMind's"
@@ -32,6 +31,7 @@ MEANING = {
     "resample": "Latents are a normal distribution cut off at `truncation` (the paper's); above 0."
     " Lower is less varied and, by its scores, better looking.",
 }
+MOST_CLASSES = 12
 
 
 def write_samples(folder: str) -> None:
@@ -132,38 +132,67 @@ def _example(metadata):
     )
 
 
-def description(folder: str) -> str:
-    """Returns a description of a SavedModel as text: its metadata and its signatures.
+def sentences(provenance: Mapping[str, object]) -> list[str]:
+    """Returns one sentence for each step from the exported model back to the first weights."""
+    made = []
+    for model in _models(provenance):
+        path, source = model.get("path"), _object(_object(model, "initialization"), "source")
+        if source:
+            made.append(f"{path} was fine-tuned from {source.get('path')}{_weights(source)}.")
+            made += _classes(_object(model, "initialization"))
+        files = _object(model, "provenance").get("files")
+        if isinstance(files, list) and files:
+            listed = ", ".join(_file(file) for file in files if isinstance(file, dict))
+            family = _object(model, "provenance").get("family", "another code base")
+            made.append(f"{path} was converted from weights of {family}: {listed}.")
+    return made
 
-    Raises:
-      ValueError: The folder holds no SavedModel.
+
+def licence_note(own: str | None, provenance: Mapping[str, object]) -> str:
+    """Returns the licence note of an export.
+
+    Args:
+      own: Note that was given for the export, or None.
+      provenance: Provenance of the export.
+
+    Returns:
+      The given note, followed by the notes of the models from which the weights were fine-tuned.
     """
-    signatures, metadata = read_signatures(folder), read_metadata(folder)
-    lines = [folder, ""]
-    if metadata:
-        lines += _metadata_lines(metadata)
-    else:
-        lines.append("not exported by tf_biggan: there is no metadata")
-    return "\n".join([*lines, "", "signatures", *signature_lines(signatures)])
+    notes = [own] if own else []
+    for step, model in enumerate(_models(provenance)):
+        note = _object(model, "provenance").get("licence_note")
+        if isinstance(note, str) and note and note != own:
+            before = f"It started from the weights of {model.get('path')}, whose note is: "
+            notes.append(before + note if step else note)
+    return " ".join(notes)
 
 
-def _metadata_lines(metadata):
-    facts = {k: v for k, v in metadata.items() if k not in LATER}
-    facts |= {k: _shortened(metadata[k]) for k in ("class_names", "truncation_grid")}
-    width = max(map(len, facts))
-    lines = [f"{name:<{width}}  {_plain(value)}" for name, value in facts.items()]
-    for name in ("provenance", "config"):
-        lines += ["", name]
-        lines += [f"  {key}: {_plain(value)}" for key, value in metadata[name].items()]
-    return lines
+def _models(provenance) -> Iterator[Mapping[str, object]]:
+    """Yields the exported model, the one that it was fine-tuned from, and so on."""
+    model = _object(provenance, "model")
+    while model:
+        yield model
+        model = _object(_object(model, "initialization"), "source")
 
 
-def _shortened(values):
-    if len(values) <= MANY:
-        return "; ".join(map(_plain, values)) or "none"
-    ends = "; ".join(map(_plain, values[:3])), "; ".join(map(_plain, values[-1:]))
-    return f"{len(values)}: {ends[0]}; ... {ends[1]}"
+def _classes(initialization) -> Iterator[str]:
+    classes = _object(initialization, "classes")
+    if classes:
+        shown = [f"{name} from {source}" for name, source in classes.items()][:MOST_CLASSES]
+        more = len(classes) - len(shown)
+        rest = f"; and {more} more classes, listed below" if more else ""
+        yield f"Its classes start as follows: {'; '.join(shown)}{rest}."
 
 
-def _plain(value):
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _weights(source) -> str:
+    sha256 = source.get("weights_sha256")
+    return f" (sha256 of its generator's weights: {sha256})" if sha256 else ""
+
+
+def _file(file) -> str:
+    return f"{file.get('name')} (sha256 {file.get('sha256')})"
+
+
+def _object(content: Mapping[str, object], name: str) -> Mapping[str, object]:
+    value = content.get(name)
+    return value if isinstance(value, dict) else {}

@@ -9,10 +9,9 @@ import tensorflow as tf
 
 from tf_biggan.data.classes import ClassLookup
 from tf_biggan.exporting.inference_generator import StoredWeights
-from tf_biggan.exporting.paths_in_graph import slerp
 from tf_biggan.exporting.request_checks import MAX_STEPS, checked, checked_inputs
 from tf_biggan.generation.latents import latents
-from tf_biggan.generation.paths import lerp
+from tf_biggan.generation.paths import lerp, slerp_in_graph
 from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator
 
@@ -224,7 +223,9 @@ class Endpoints:
             embeddings = None
             if ends:
                 embeddings = lerp(*ends, tf.cast(fraction, tf.float32)[:, None])
-            return _bytes(self._images(slerp(start, end, fraction), embeddings, truncation))
+            return _bytes(
+                self._images(slerp_in_graph(start, end, fraction), embeddings, truncation)
+            )
 
         count = tf.reduce_max(tf.concat([steps, [1]], axis=0))
         # One frame of all rows at a time, so that the memory needed is that of one batch.

@@ -1,14 +1,16 @@
-"""Reads JSON files and checks the types of their values.
+"""Reads JSON files and checks the types of their values; hashes JSON values, files and folders.
 
 Every problem is a ValueError with one line that names the file and, if possible, the field.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import numbers
 import os
+import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -41,6 +43,8 @@ KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "tuple[float, ...]": ("a list of finite numbers", lambda value: _all_are("float", value)),
     "tuple[str, ...]": ("a list of texts", lambda value: _all_are("str", value)),
 }
+
+
 OPTIONAL = " | None"
 
 
@@ -159,3 +163,21 @@ def _is_finite(value: numbers.Real) -> bool:
         return math.isfinite(value)
     except OverflowError:
         return False
+
+
+def file_sha256(path: str | os.PathLike) -> str:
+    """Returns the SHA-256 of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_sha256(path: str | os.PathLike) -> str:
+    """Returns a SHA-256 of all files below a folder and of their relative paths."""
+    root = pathlib.Path(path)
+    files = sorted(found for found in root.rglob("*") if found.is_file())
+    return key_of([(file.relative_to(root).as_posix(), file_sha256(file)) for file in files])
+
+
+def key_of(*parts: Any) -> str:
+    """Returns a SHA-256 of JSON values, which does not depend on the order of names in objects."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

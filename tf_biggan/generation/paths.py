@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
+import tensorflow as tf
 
 from tf_biggan.generation.end_points import EndPoint
 
@@ -33,6 +34,27 @@ def slerp(start, end, fraction):
     sine = np.where(parallel, 1.0, np.sin(angle))
     mixed = np.sin((1.0 - fraction) * angle) * start + np.sin(fraction * angle) * end
     return np.where(parallel, lerp(start, end, fraction), mixed / sine)
+
+
+def slerp_in_graph(start: tf.Tensor, end: tf.Tensor, fraction: tf.Tensor) -> tf.Tensor:
+    """Returns the same as `slerp`, computed by TensorFlow for the rows of two tensors.
+
+    Args:
+      start, end: Latent vectors [N, D].
+      fraction: Position on each path [N], from 0 (start) to 1 (end).
+
+    Returns:
+      Interpolated vectors [N, D], float32. The interpolation is linear for parallel rows.
+    """
+    start, end = tf.cast(start, tf.float64), tf.cast(end, tf.float64)
+    fraction = tf.cast(fraction, tf.float64)[:, None]
+    lengths = tf.norm(start, axis=-1) * tf.norm(end, axis=-1)
+    cosine = tf.math.divide_no_nan(tf.reduce_sum(start * end, axis=-1), lengths)
+    angle = tf.acos(tf.clip_by_value(cosine, -1.0, 1.0))[:, None]
+    parallel = tf.sin(angle) < PARALLEL_TOLERANCE
+    sine = tf.where(parallel, tf.ones_like(angle), tf.sin(angle))
+    mixed = tf.sin((1.0 - fraction) * angle) * start + tf.sin(fraction * angle) * end
+    return tf.cast(tf.where(parallel, lerp(start, end, fraction), mixed / sine), tf.float32)
 
 
 PATHS = {"lerp": lerp, "slerp": slerp}

@@ -12,7 +12,7 @@ import keras
 from keras import ops
 
 from tf_biggan import checks
-from tf_biggan.networks.block_specs import BlockSpec
+from tf_biggan.networks.architectures import BlockSpec
 from tf_biggan.networks.layers.convolutions import downsample, upsample
 from tf_biggan.networks.layers.factory import FactoryLayer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from tf_biggan.networks.block_specs import discriminator_blocks
+from tf_biggan.networks.architectures import discriminator_blocks
 from tf_biggan.networks.blocks import (
     DeepDiscriminatorBlock,
     DiscriminatorBlock,

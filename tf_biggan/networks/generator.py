@@ -6,8 +6,7 @@ import keras
 from keras import ops
 
 from tf_biggan import checks
-from tf_biggan.networks.architectures import LATENT_INJECTIONS
-from tf_biggan.networks.block_specs import generator_blocks
+from tf_biggan.networks.architectures import LATENT_INJECTIONS, generator_blocks
 from tf_biggan.networks.blocks import DeepGeneratorBlock, GeneratorBlock
 from tf_biggan.networks.conditioning import LatentPlan
 from tf_biggan.networks.inputs import check_float, check_labels, check_truncation, from_list

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import keras
 
 from tf_biggan import checks
-from tf_biggan.networks.architectures import get_architecture
-from tf_biggan.networks.block_specs import BlockSpec
+from tf_biggan.networks.architectures import BlockSpec, get_architecture
 from tf_biggan.networks.layers.attention import SelfAttention
 from tf_biggan.networks.layers.factory import LayerFactory
 from tf_biggan.networks.layers.initializers import child_seed

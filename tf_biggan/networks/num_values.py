@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from tf_biggan.checks import require
 from tf_biggan.files import input_bounds
-from tf_biggan.networks.block_specs import BlockSpec, discriminator_blocks, generator_blocks
+from tf_biggan.networks.architectures import BlockSpec, discriminator_blocks, generator_blocks
 from tf_biggan.networks.conditioning import LatentPlan
 from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator

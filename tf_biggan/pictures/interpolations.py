@@ -30,8 +30,13 @@ from tf_biggan.generation.end_points import (
 from tf_biggan.generation.image_maker import ImageMaker, pixels_with_progress
 from tf_biggan.generation.paths import Frames, PathPlan
 from tf_biggan.pictures.animations import ENDINGS, check_animation_path, save_animation
-from tf_biggan.pictures.models import as_text, describe, image_maker_of, open_model_of
-from tf_biggan.pictures.output_paths import check_output_file
+from tf_biggan.pictures.model_and_output import (
+    as_text,
+    check_output_file,
+    describe,
+    image_maker_of,
+    open_model_of,
+)
 from tf_biggan.pictures.sheets import SMALLEST_CELL, captioned, sheet
 from tf_biggan.store.opened_model import OpenedModel
 

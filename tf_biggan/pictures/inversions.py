@@ -25,14 +25,14 @@ from tf_biggan.generation.inversion import (
     invert,
     write_inverted,
 )
-from tf_biggan.pictures.models import (
+from tf_biggan.pictures.model_and_output import (
     as_text,
+    check_output_file,
     describe,
     describe_latents,
     image_maker_of,
     open_model_of,
 )
-from tf_biggan.pictures.output_paths import check_output_file
 from tf_biggan.pictures.sheets import sheet
 from tf_biggan.store.opened_model import OpenedModel
 

@@ -36,14 +36,14 @@ from tf_biggan.evaluation.scores.precision_recall import NearestRows
 from tf_biggan.files.atomic import write_text
 from tf_biggan.files.png import save_png, to_uint8
 from tf_biggan.generation.end_points import EndPoint, point_name
-from tf_biggan.pictures.models import (
+from tf_biggan.pictures.model_and_output import (
     as_text,
+    check_output_file,
     describe,
     describe_latents,
     image_maker_of,
     open_model_of,
 )
-from tf_biggan.pictures.output_paths import check_output_file
 from tf_biggan.pictures.sheets import captioned, sheet
 from tf_biggan.store.opened_model import OpenedModel
 

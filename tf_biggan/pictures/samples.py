@@ -23,14 +23,15 @@ from tf_biggan.generation.image_maker import ImageMaker, pixels_with_progress
 from tf_biggan.pictures.animations import check_animation_path, save_animation
 from tf_biggan.pictures.image_output import ImageArchive, ImageFolder, stream
 from tf_biggan.pictures.image_selection import ImageSelection, selected_images
-from tf_biggan.pictures.models import (
+from tf_biggan.pictures.model_and_output import (
     as_text,
+    check_output_place,
     describe,
     describe_latents,
     image_maker_of,
     open_model_of,
+    output_folder,
 )
-from tf_biggan.pictures.output_paths import check_output_place, output_folder
 from tf_biggan.pictures.sheets import MODES, SMALLEST_CELL, captioned, sheet
 from tf_biggan.store.checkpoints import (
     UnreadableCheckpoint,

@@ -28,8 +28,7 @@ from tf_biggan.evaluation.requirements import (
     summarize_images,
 )
 from tf_biggan.evaluation.scores.statistics_files import read_statistics
-from tf_biggan.files.hashes import key_of
-from tf_biggan.files.json_files import field
+from tf_biggan.files.json_files import field, key_of
 from tf_biggan.store.checkpoints import Checkpoints
 from tf_biggan.store.run_directory import (
     read_data_identity,

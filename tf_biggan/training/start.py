@@ -23,8 +23,8 @@ from tf_biggan.store.run_directory import check_run
 from tf_biggan.store.run_networks import discriminator_from, generator_from
 from tf_biggan.training.adam import adam_optimizers
 from tf_biggan.training.custom_functions import check_custom_functions
-from tf_biggan.training.finetuning.freezing import freeze_blocks
 from tf_biggan.training.finetuning.initialization import Initialization, begin
+from tf_biggan.training.finetuning.weight_transfer import freeze_blocks
 from tf_biggan.training.run_data import data_of_run
 from tf_biggan.training.state import TrainState
 from tf_biggan.training.train_step import batch_plan, compile_iterations, input_sampler

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tf_biggan.evaluation.features.generated_images import GeneratedImages, Sampling
-from tf_biggan.files.hashes import folder_sha256
+from tf_biggan.files.json_files import folder_sha256
 from tf_biggan.files.png import to_uint8
 from tf_biggan.generation import image_maker
 from tf_biggan.generation import latents as truncation

@@ -9,8 +9,9 @@ from tf_biggan.evaluation.scores.frechet import (
     FeatureStatistics,
     feature_statistics,
     frechet_distance,
+    frechet_infinity,
+    intra_class_distance,
 )
-from tf_biggan.evaluation.scores.frechet_variants import frechet_infinity, intra_class_distance
 
 DIM = 30
 REFERENCE = FeatureStatistics(np.zeros(DIM), np.eye(DIM), 10**6)

@@ -25,8 +25,7 @@ from tf_biggan.evaluation.features.extraction import content_sha256
 from tf_biggan.evaluation.features.extractors import FEATURES, LOGITS, Extractor
 from tf_biggan.evaluation.features.image_sets import KEPT_BYTES, ImageSet, SourceImages
 from tf_biggan.files.atomic import replaced
-from tf_biggan.files.hashes import key_of
-from tf_biggan.files.json_files import field, read_json
+from tf_biggan.files.json_files import field, key_of, read_json
 from tf_biggan.files.safetensors_files import write_safetensors
 
 FOLDER = "classifiers"

@@ -17,7 +17,7 @@ from tf_biggan.devices.replica_map import ReplicaMap, spans_processes
 from tf_biggan.evaluation.features.cache import ArrayCache
 from tf_biggan.evaluation.features.extractors import FEATURES, LOGITS, Extractor
 from tf_biggan.evaluation.features.image_sets import ImageSet
-from tf_biggan.files.hashes import key_of
+from tf_biggan.files.json_files import key_of
 
 DIGESTS = "digests"
 DIGEST_BYTES = 8

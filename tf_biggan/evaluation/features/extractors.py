@@ -14,7 +14,7 @@ import tensorflow as tf
 from tf_biggan import checks
 from tf_biggan.files import input_bounds, saved_model_files
 from tf_biggan.files.archives import Archive
-from tf_biggan.files.hashes import file_sha256, folder_sha256
+from tf_biggan.files.json_files import file_sha256, folder_sha256
 from tf_biggan.store.saved_models import is_saved_model
 
 FEATURES, LOGITS = "features", "logits"

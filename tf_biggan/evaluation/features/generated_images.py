@@ -12,7 +12,7 @@ import tensorflow as tf
 from tf_biggan import checks
 from tf_biggan.cli.seeds import MAX_SEED
 from tf_biggan.evaluation.features.image_sets import ImageSet
-from tf_biggan.files.hashes import folder_sha256, key_of
+from tf_biggan.files.json_files import folder_sha256, key_of
 from tf_biggan.files.png import to_uint8
 from tf_biggan.generation.image_maker import BATCH_NORMS, ImageMaker
 from tf_biggan.generation.latents import check_truncation

@@ -32,7 +32,7 @@ from tf_biggan.evaluation.inception.architecture import (
     convolutions,
 )
 from tf_biggan.files import input_bounds
-from tf_biggan.files.hashes import file_sha256
+from tf_biggan.files.json_files import file_sha256
 from tf_biggan.files.protobuf_files import parse_message
 
 GRAPH_FILE = "classify_image_graph_def.pb"

@@ -26,8 +26,12 @@ from tf_biggan.training.finetuning.class_map import (
     describe_sources,
     read_class_map,
 )
-from tf_biggan.training.finetuning.source_model import SourceModel, read_source_model
-from tf_biggan.training.finetuning.source_settings import with_settings, with_stored_settings
+from tf_biggan.training.finetuning.source_model import (
+    SourceModel,
+    read_source_model,
+    with_settings,
+    with_stored_settings,
+)
 from tf_biggan.training.finetuning.weight_transfer import transfer_optimizer_slots, transfer_weights
 from tf_biggan.training.state import TrainState
 

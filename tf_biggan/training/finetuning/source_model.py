@@ -1,4 +1,4 @@
-"""Reads the source model of a fine-tuning run: weights, arguments and class names."""
+"""Reads the source model of a fine-tuning run: weights, arguments, class names and settings."""
 
 from __future__ import annotations
 
@@ -9,15 +9,46 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
+from tf_biggan.cli.network_settings import ModelConfig
+from tf_biggan.conversion.rules import FOLDED
 from tf_biggan.evaluation.features.generated_images import weights_sha256
-from tf_biggan.networks.architectures import Architecture
+from tf_biggan.networks.architectures import ARCHITECTURES, Architecture
 from tf_biggan.networks.network import variables_by_path
-from tf_biggan.store.model_directory import is_model_directory, load_network, read_directory
-from tf_biggan.store.optimizer_slots import OptimizerSlots, load_optimizer_slots
+from tf_biggan.store.model_directory import (
+    OptimizerSlots,
+    is_model_directory,
+    load_network,
+    load_optimizer_slots,
+    read_directory,
+)
 from tf_biggan.store.run_directory import is_run, read_class_names, read_initialization
 from tf_biggan.store.run_networks import restore_networks
 
 RAW = "raw_generator"
+# Maps an argument of a network to the setting of a run.
+GENERATOR = {
+    "image_channels": "image_channels",
+    "base_channels": "g_channels",
+    "depth": "g_depth",
+    "latent_dim": "latent_dim",
+    "latent_injection": "latent_injection",
+    "embedding_dim": "embedding_dim",
+    "attention_stages": "g_attention",
+    "bn_epsilon": "bn_epsilon",
+    "output_bn_epsilon": "output_bn_epsilon",
+}
+DISCRIMINATOR = {
+    "base_channels": "d_channels",
+    "depth": "d_depth",
+    "attention_stages": "d_attention",
+    "wide": "d_wide",
+    "rectified_shortcuts": "d_rectified_shortcuts",
+}
+# A new discriminator takes these from the generator; they are equal in every published pair.
+FRESH_DISCRIMINATOR = {"base_channels": "d_channels", "depth": "d_depth"}
+ROW = ("variant", "resolution", "architecture")
+SETTINGS = {*ROW, *GENERATOR.values(), *DISCRIMINATOR.values(), "sn_epsilon"}
+DEFAULTS = {field.name: field.default for field in dataclasses.fields(ModelConfig)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,3 +162,118 @@ def _with_optimizers(path, source) -> SourceModel:
 def _taken(network) -> SourceNetwork:
     arrays = {path: np.array(variable) for path, variable in variables_by_path(network).items()}
     return SourceNetwork(network.get_config(), arrays)
+
+
+def settings_of_source(source: SourceModel) -> Mapping[str, object]:
+    """Returns the settings of a run whose networks are the source's.
+
+    If the source has no discriminator, `with_settings` decides its width and depth.
+
+    Raises:
+      ValueError: No settings of a run describe the source's networks, or the two networks do not
+        belong together.
+    """
+    g, d = source.generator.config, source.discriminator and source.discriminator.config
+    _check_normalized(g, source.description)
+    row = _row_of(g, d)
+    settings = dict(zip(ROW, (row.variant, row.resolution, row.name), strict=True))
+    settings |= {name: g[argument] for argument, name in GENERATOR.items()}
+    normalised = [network for network in (g, d) if network and network["spectral_norm"]]
+    if normalised:
+        settings["sn_epsilon"] = normalised[-1]["sn_epsilon"]
+    if d:
+        settings |= {name: d[argument] for argument, name in DISCRIMINATOR.items()}
+        _check_pair(g, d)
+    return {name: _frozen(value) for name, value in settings.items()}
+
+
+def with_settings(model: ModelConfig, source: SourceModel) -> ModelConfig:
+    """Returns the settings, with those of the source's networks in place of default values.
+
+    A setting with its default value counts as not given.
+
+    Raises:
+      ValueError: A given setting differs from the source's; or see `settings_of_source`.
+    """
+    settings = settings_of_source(source)
+    given = {name: value for name in settings if (value := getattr(model, name)) != DEFAULTS[name]}
+    contrary = [name for name, value in given.items() if _frozen(value) != settings[name]]
+    listed = ", ".join(f"--{name}={given[name]} where it has {settings[name]}" for name in contrary)
+    checks.require(
+        not contrary,
+        f"networks that start from a model are the model's; leave out what differs: {listed}",
+        init_from=source.description["path"],
+    )
+    model = dataclasses.replace(model, **settings)
+    if source.discriminator is None:
+        g = source.generator.config
+        followed = {name: g[argument] for argument, name in FRESH_DISCRIMINATOR.items()}
+        unset = {name: v for name, v in followed.items() if getattr(model, name) is None}
+        model = dataclasses.replace(model, **unset)
+    return model
+
+
+def with_stored_settings(model: ModelConfig, stored: ModelConfig) -> ModelConfig:
+    """Returns the settings of a resumed run, with those that its source gave at the start."""
+    unset = [name for name in SETTINGS if getattr(model, name) == DEFAULTS[name]]
+    return dataclasses.replace(model, **{name: getattr(stored, name) for name in unset})
+
+
+def _row_of(g, d) -> Architecture:
+    """Returns the architecture with the widths of both networks, if possible the source's own."""
+    checks.require(
+        tuple(g["bottom_size"]) == (4, 4),
+        "a run trains square images; the source's first feature map must be (4, 4)",
+        bottom_size=g["bottom_size"],
+    )
+    own = Architecture.from_dict(g["architecture"])
+    wanted = (own.variant, own.generator, own.discriminator)
+    if d:
+        wanted = (
+            own.variant,
+            own.generator,
+            Architecture.from_dict(d["architecture"]).discriminator,
+        )
+    rows = [row for row in ARCHITECTURES.values() if _same_widths(row, *wanted)]
+    checks.require(
+        bool(rows),
+        "the source's widths must be those of a row of the architecture table",
+        architecture=own.name,
+        rows=sorted(ARCHITECTURES),
+    )
+    return next((row for row in rows if row.name == own.name), rows[0])
+
+
+def _same_widths(row, variant, generator, discriminator) -> bool:
+    pairs = ((row.generator, generator), (row.discriminator, discriminator))
+    return row.variant == variant and all(
+        (mine.widths, mine.resample) == (other.widths, other.resample) for mine, other in pairs
+    )
+
+
+def _check_normalized(g, description):
+    """Checks that kernels under the spectral norm compute the same as the source's kernels."""
+    family = description.get("provenance", {}).get("family")
+    checks.require(
+        g["spectral_norm"] or family is None or family in FOLDED,
+        "a run's networks have spectral norm; a generator that was trained without it (--G_param of"
+        " BigGAN-PyTorch) can be sampled, evaluated and exported, but not trained further",
+        init_from=description["path"],
+    )
+
+
+def _check_pair(g, d):
+    shared = ["num_classes", "image_channels", "bottom_size"]
+    if g["spectral_norm"]:
+        shared.append("sn_epsilon")
+    different = [name for name in shared if _frozen(g[name]) != _frozen(d[name])]
+    checks.require(
+        not different and d["spectral_norm"],
+        "the source's networks must belong together: equal classes, image channels and epsilon of"
+        " the spectral norm, which the discriminator must have",
+        different=different,
+    )
+
+
+def _frozen(value):
+    return tuple(value) if isinstance(value, list) else value

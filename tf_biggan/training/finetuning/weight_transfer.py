@@ -1,4 +1,4 @@
-"""Copies the weights and optimiser slots of a source model into a new network.
+"""Copies weights and optimiser slots of a source model into a new network, and freezes blocks.
 
 A class map selects the rows that belong to classes: rows of the shared embedding, of the
 discriminator's projection, of gains and offsets for each class, and the entries of the
@@ -21,11 +21,12 @@ import keras
 import numpy as np
 
 from tf_biggan import checks
+from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator
 from tf_biggan.networks.layers.linear import Embedding
 from tf_biggan.networks.layers.spectral_norm import SpectralNorm, normalized_layers
 from tf_biggan.networks.network import variables_by_path
-from tf_biggan.store.optimizer_slots import OptimizerSlots
+from tf_biggan.store.model_directory import OptimizerSlots
 from tf_biggan.training.finetuning.class_map import ClassSources
 from tf_biggan.training.finetuning.source_model import SourceNetwork
 
@@ -131,3 +132,27 @@ def _keep_scale_of_image(generator) -> None:
     sigma, _ = _converged(generator.to_image)
     for variable in (generator.output_norm.gain, generator.output_norm.offset):
         variable.assign(sigma * np.array(variable))
+
+
+def freeze_blocks(discriminator: Discriminator, count: int) -> None:
+    """Excludes the first `count` blocks, with the stem and their attention layers, from training.
+
+    Their kernels and biases are no longer trainable variables, so they have no gradients and no
+    optimiser slots. The vectors u of their spectral norm are still updated in every forward pass in
+    training; the kernels stay fixed, so u only becomes more exact.
+
+    Args:
+      discriminator: Changed in place. Its optimiser must not be built yet.
+      count: Number of residual blocks, counted from the image; 0 for none. BigGAN-deep has `depth`
+        blocks per resolution.
+
+    Raises:
+      ValueError: The discriminator has fewer blocks.
+    """
+    checks.require_integer("freeze_d_blocks", count, 0, len(discriminator.blocks))
+    if count and discriminator.stem is not None:
+        discriminator.stem.trainable = False
+    for block, attention in list(discriminator.blocks_with_attention())[:count]:
+        block.trainable = False
+        if attention is not None:
+            attention.trainable = False

@@ -1,18 +1,23 @@
-"""Reads the signatures of a SavedModel without loading its weights, and formats them as text."""
+"""Describes a SavedModel as text: its metadata and its signatures. No weights are loaded."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 
 import tensorflow as tf
 
 from tf_biggan import checks
 from tf_biggan.files import saved_model_files
-from tf_biggan.store.saved_models import is_saved_model
+from tf_biggan.store.saved_models import is_saved_model, read_metadata
 
 SERVE_TAG = "serve"
 INTERNAL = "__saved_model"
+# Longest list of metadata values that `description` prints in full.
+MANY = 8
+# Metadata fields that `description` prints after the others, or shortened, or not at all.
+LATER = ("format", "format_version", "config", "provenance", "class_names", "truncation_grid")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,3 +81,40 @@ def _described(info):
         "N" if place == 0 else str(dim.size) for place, dim in enumerate(info.tensor_shape.dim)
     ]
     return f"{dtype} [{', '.join('?' if size == '-1' else size for size in sizes)}]"
+
+
+def description(folder: str) -> str:
+    """Returns a description of a SavedModel as text: its metadata and its signatures.
+
+    Raises:
+      ValueError: The folder holds no SavedModel.
+    """
+    signatures, metadata = read_signatures(folder), read_metadata(folder)
+    lines = [folder, ""]
+    if metadata:
+        lines += _metadata_lines(metadata)
+    else:
+        lines.append("not exported by tf_biggan: there is no metadata")
+    return "\n".join([*lines, "", "signatures", *signature_lines(signatures)])
+
+
+def _metadata_lines(metadata):
+    facts = {k: v for k, v in metadata.items() if k not in LATER}
+    facts |= {k: _shortened(metadata[k]) for k in ("class_names", "truncation_grid")}
+    width = max(map(len, facts))
+    lines = [f"{name:<{width}}  {_plain(value)}" for name, value in facts.items()]
+    for name in ("provenance", "config"):
+        lines += ["", name]
+        lines += [f"  {key}: {_plain(value)}" for key, value in metadata[name].items()]
+    return lines
+
+
+def _shortened(values):
+    if len(values) <= MANY:
+        return "; ".join(map(_plain, values)) or "none"
+    ends = "; ".join(map(_plain, values[:3])), "; ".join(map(_plain, values[-1:]))
+    return f"{len(values)}: {ends[0]}; ... {ends[1]}"
+
+
+def _plain(value):
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
