@@ -18,6 +18,8 @@ from tf_biggan.evaluation import run_evaluation as scoring
 from tf_biggan.evaluation.features import classifier
 from tf_biggan.evaluation.features.generated_images import GeneratedImages
 from tf_biggan.evaluation.inception import extractor as inception_weights
+from tf_biggan.evaluation.protocol import get_protocol
+from tf_biggan.evaluation.requirements import select
 from tf_biggan.evaluation.run_evaluation import evaluate
 from tf_biggan.store.checkpoints import Checkpoints
 from tf_biggan.store.run_directory import write_config
@@ -151,11 +153,13 @@ def some_digits(folders, pixels):
 
 
 def test_labels_as_in_the_data_are_matched_by_name(run, some_digits, tmp_path):
-    settings = dict(model=run, label_sampling="data", num_images=40)
-    found = scoring._Evaluation(EvaluateConfig(**settings, reference=str(some_digits)))
-    labels = found._generated(None).labels
-    assert np.bincount(labels).argmax() == 1 and set(labels) == {1, 7}
-    left_out, note = found._notes_on_images()
+    settings = dict(model=run, label_sampling="data", num_images=40, metrics="fid")
+    config = EvaluateConfig(**settings, reference=str(some_digits))
+    protocol = get_protocol(config.protocol)
+    compared = scoring._open(config, protocol)
+    images = scoring._images(config, protocol, select(config, protocol), compared, None)
+    assert np.bincount(images.labels).argmax() == 1 and set(images.labels) == {1, 7}
+    left_out, note = scoring._notes_on_images(config, protocol, compared)
     assert "Left out of" in left_out and "1 .gif" in left_out
     assert "only in the model: '0', '2', '3', '4', '5' and 3 more" in note
     strange = tmp_path / "strange"
@@ -164,7 +168,7 @@ def test_labels_as_in_the_data_are_matched_by_name(run, some_digits, tmp_path):
     with pytest.raises(
         ValueError, match=r"the model must have all of them; .*in the reference: 'ant'"
     ):
-        scoring._Evaluation(EvaluateConfig(**settings, reference=str(strange)))
+        evaluate(EvaluateConfig(**settings, reference=str(strange)))
 
 
 def test_one_image_has_a_kernel_distance_of_nothing_and_says_so(tmp_path, network, pixels):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tf_biggan.cli.sample_settings import SampleConfig
+from tf_biggan.cli.sample_settings import ANIMATION, SHEET, SampleConfig
 from tf_biggan.data.classes import ClassLookup
 from tf_biggan.pictures.image_selection import mix_weights, parse_class_mix, selected_images
 
@@ -14,7 +14,8 @@ MANY, NONE = ClassLookup((), 1000), ClassLookup((), 0)
 
 
 def selected(lookup=THREE, **values):
-    return selected_images(SampleConfig(model="m", **values), lookup)
+    config = SampleConfig(model="m", **values)
+    return selected_images(config, lookup, config.output_kind() in (SHEET, ANIMATION))
 
 
 def test_rows_of_a_sheet_share_their_seeds():

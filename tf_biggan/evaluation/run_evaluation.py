@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+
+import tensorflow as tf
 
 from tf_biggan import checks
 from tf_biggan.cli.evaluate_settings import OTHER_IMAGES, EvaluateConfig
@@ -19,10 +20,11 @@ from tf_biggan.evaluation.features.image_sets import ImageSet, PilResized, Sourc
 from tf_biggan.evaluation.inception.architecture import INPUT_SIZE
 from tf_biggan.evaluation.inception.extractor import NoWeightsError
 from tf_biggan.evaluation.metrics import ReferenceFeatures, score_name
-from tf_biggan.evaluation.protocol import get_protocol
+from tf_biggan.evaluation.protocol import Protocol, get_protocol
 from tf_biggan.evaluation.requirements import (
     EvaluationPlan,
     ImagesSummary,
+    Selection,
     computable,
     expected_extractor,
     select,
@@ -30,10 +32,27 @@ from tf_biggan.evaluation.requirements import (
 )
 from tf_biggan.evaluation.scores.statistics_files import read_statistics
 from tf_biggan.evaluation.truncation_curve import Curve, Point
-from tf_biggan.store.opened_model import open_model
+from tf_biggan.store.opened_model import OpenedModel, open_model
 from tf_biggan.store.run_directory import is_run
 
 SCORES_FILE = "scores.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Compared:
+    """What is compared: the images of a model or a given set, and the reference.
+
+    Attributes:
+      strategy: Distribution strategy of the model and the extractors.
+      opened: The model; None if the images are given.
+      given: The given images; None if a model generates them.
+      comparison: The reference and its extractors.
+    """
+
+    strategy: tf.distribute.Strategy
+    opened: OpenedModel | None
+    given: ImageSet | None
+    comparison: Comparison
 
 
 def evaluate(config: EvaluateConfig) -> Scores:
@@ -47,27 +66,57 @@ def evaluate(config: EvaluateConfig) -> Scores:
         file is written then.
     """
     output = _output(config)
-    evaluation = _Evaluation(config)
-    chief = is_chief(evaluation.strategy)
-    for note in evaluation.notes if chief else ():
+    protocol = get_protocol(config.protocol)
+    selected = select(config, protocol)
+    compared = _open(config, protocol)
+    chief = is_chief(compared.strategy)
+    truncations = config.truncations()
+    images = _images(config, protocol, selected, compared, truncations[0])
+
+    evaluators, left_out = _evaluators(config, protocol, selected, compared.comparison, images)
+    notes = [f"No {', '.join(names)}: {why}." for why, names in left_out.items()]
+    saves = config.save_statistics is not None and chief
+    if not evaluators or (saves and selected.primary not in evaluators):
+        raise ValueError(" ".join(notes))
+    is_curve = len(truncations) > 1
+    names = _names_of_curve(config, evaluators.get(selected.primary)) if is_curve else None
+    for note in notes if chief else ():
         print(f"Note: {note}", flush=True)
-    curve = None
-    if len(config.truncations()) > 1:
-        curve, scores = evaluation.curve()
-    else:
-        scores = evaluation.scores(config.truncations()[0])
+
+    references = {
+        kind: _reference(config, evaluator, compared.comparison, images)
+        for kind, (evaluator, _) in evaluators.items()
+    }
+    points = []
+    for truncation in (*truncations, None) if is_curve else truncations:
+        images = _images(config, protocol, selected, compared, truncation)
+        scores = Scores(notes=list(notes))
+        for kind, (evaluator, metrics) in evaluators.items():
+            for variant, some in _resized_for(protocol, images, metrics):
+                scores.join(evaluator.scores(variant, references[kind], some))
+        scores.notes += _notes_on_images(config, protocol, compared)
+        points.append(Point(truncation, scores.values))
     if not chief:
         return scores
+
+    if saves:
+        evaluator, _ = evaluators[selected.primary]
+        evaluator.save_statistics(config.save_statistics, references[selected.primary])
+    curve = None
+    if is_curve:
+        valid = config.valid_score
+        if names and valid is None and references[selected.primary].features is not None:
+            evaluator, _ = evaluators[selected.primary]
+            valid = evaluator.inception_score_of(references[selected.primary])
+        curve = Curve(points, names, valid, config.truncation_mode)
     title = score_files.title(scores, config.model or config.images)
-    table = (
-        score_files.table(scores, evaluation.protocol.decimals) if curve is None else curve.table()
-    )
+    table = score_files.table(scores, protocol.decimals) if curve is None else curve.table()
     print(title, *table, *(f"Note: {note}" for note in scores.notes), sep="\n")
     if output:
         how = {
-            "name": evaluation.protocol.name,
-            "choices": evaluation.protocol.description(),
-            "replicas": evaluation.strategy.num_replicas_in_sync,
+            "name": protocol.name,
+            "choices": protocol.description(),
+            "replicas": compared.strategy.num_replicas_in_sync,
             "batch_size": config.batch_size,
         }
         print(*score_files.write_scores(output, scores, how, title, curve), sep="\n")
@@ -87,188 +136,155 @@ def _output(config: EvaluateConfig) -> str | None:
     return output
 
 
-class _Evaluation:
-    """Everything that one evaluation opens; extractors and references are opened only once."""
+def _open(config: EvaluateConfig, protocol: Protocol) -> _Compared:
+    """Opens the model or the images, and the reference at their size."""
+    strategy = create_strategy(config.strategy, config.tpu, config.cpu_replicas)
+    opened = given = None
+    if config.model is not None:
+        with strategy.scope():
+            opened = open_model(config.model, raw=config.raw, iteration=config.iteration)
+        image_shape = (*opened.generator.image_size, opened.generator.image_channels)
+    else:
+        size = None if config.resolution is None else (config.resolution, config.resolution)
+        given = open_images(config.images, size, config.image_channels, config.num_images)
+        image_shape = given.image_shape
+    comparison = _open_comparison(
+        config, strategy, image_shape, protocol.reference_split, protocol.bias
+    )
+    return _Compared(strategy, opened, given, comparison)
 
-    def __init__(self, config: EvaluateConfig):
-        self._config = config
-        self.protocol = get_protocol(config.protocol)
-        self._selected = select(config, self.protocol)
-        self.strategy = create_strategy(config.strategy, config.tpu, config.cpu_replicas)
-        self._saves_statistics = config.save_statistics is not None and is_chief(self.strategy)
-        self._opened = self._images = None
-        if config.model is not None:
-            with self.strategy.scope():
-                self._opened = open_model(config.model, raw=config.raw, iteration=config.iteration)
-            generator = self._opened.generator
-            image_shape = (*generator.image_size, generator.image_channels)
-        else:
-            size = None if config.resolution is None else (config.resolution, config.resolution)
-            self._images = open_images(
-                config.images, size, config.image_channels, config.num_images
-            )
-            image_shape = self._images.image_shape
-        self._comparison = _open_comparison(
-            config, self.strategy, image_shape, self.protocol.reference_split, self.protocol.bias
+
+def _images(
+    config: EvaluateConfig,
+    protocol: Protocol,
+    selected: Selection,
+    compared: _Compared,
+    truncation: float | None,
+) -> ImageSet:
+    """Returns the given images, or those that the model generates at a truncation."""
+    if compared.opened is None:
+        return compared.given
+    opened, label_counts = compared.opened, None
+    label_sampling = config.label_sampling or protocol.label_sampling
+    if label_sampling == "data":
+        label_counts = label_counts_for_model(
+            compared.comparison.source, opened.class_names, opened.generator.num_classes
         )
-        self._evaluators: dict[str, Evaluator] = {}
-        self._references: dict[str, ReferenceFeatures] = {}
-        self.notes: list[str] = []
-        self._metrics = self._computable()
+    sampling = Sampling(
+        config.num_images or (protocol.num_images if selected.has_inception else OTHER_IMAGES),
+        config.seed,
+        truncation,
+        config.truncation_mode,
+        config.bn,
+        label_sampling,
+    )
+    return GeneratedImages(
+        opened.generator,
+        sampling,
+        compared.strategy,
+        config.batch_size,
+        opened.description,
+        opened.class_names,
+        label_counts,
+    )
 
-    def scores(self, truncation: float | None) -> Scores:
-        """Computes all scores of all extractors at one truncation."""
-        scores = Scores(notes=list(self.notes))
-        images = self._images or self._generated(truncation)
-        for kind, names in self._metrics.items():
-            evaluator = self._evaluator(kind)
-            reference = self._reference(kind, images)
-            for variant, some in self._resized_for(images, names):
-                scores.join(evaluator.scores(variant, reference, some))
-            if self._saves_statistics and kind == self._selected.primary:
-                evaluator.save_statistics(self._config.save_statistics, reference)
-        scores.notes += self._notes_on_images()
-        return scores
 
-    def curve(self) -> tuple[Curve, Scores]:
-        """Returns the scores along all truncations, and the scores without truncation."""
-        config, primary = self._config, self._selected.primary
-        names = None
-        if {"fid", "is"} <= set(self._metrics.get(primary, ())):
-            prefix = self._evaluator(primary).extractor.prefix
-            names = score_name(prefix, "fid"), score_name(prefix, "is")
-        checks.require(
-            names is not None or config.valid_score is None,
-            "`valid_score` needs the metrics fid and is",
-            valid_score=config.valid_score,
-            metrics=config.metrics,
-        )
-        points = []
-        for truncation in (*config.truncations(), None):
-            scores = self.scores(truncation)
-            points.append(Point(truncation, scores.values))
-        valid = config.valid_score
-        if names and valid is None and self._references[primary].features is not None:
-            valid = self._evaluator(primary).inception_score_of(self._references[primary])
-        return Curve(points, names, valid, config.truncation_mode), scores
+def _evaluators(
+    config: EvaluateConfig,
+    protocol: Protocol,
+    selected: Selection,
+    comparison: Comparison,
+    images: ImageSet,
+) -> tuple[dict[str, tuple[Evaluator, tuple[str, ...]]], dict[str, list[str]]]:
+    """Opens the extractors that compute metrics.
 
-    def _computable(self) -> dict[str, tuple[str, ...]]:
-        """Returns the metrics that can be computed, by extractor; adds notes about the others.
-
-        Raises:
-          ValueError: no metric can be computed, or statistics are to be saved of an extractor that
-            cannot be used.
-        """
-        images = self._images or self._generated(self._config.truncations()[0])
-        found: dict[str, tuple[str, ...]] = {}
-        names_of: dict[str, list[str]] = {}
-        for kind, names in self._selected.by_extractor.items():
-            kept, reasons = self._computable_by(kind, names, images)
-            if kept:
-                found[kind] = kept
-            for name, reason in reasons.items():
-                names_of.setdefault(reason, []).append(self._selected.asked_as(kind, name))
-        self.notes = [f"No {', '.join(names)}: {why}." for why, names in names_of.items()]
-        if not found or (self._saves_statistics and self._selected.primary not in found):
-            raise ValueError(" ".join(self.notes))
-        return found
-
-    def _computable_by(
-        self, kind: str, names: Sequence[str], images: ImageSet
-    ) -> tuple[tuple[str, ...], dict[str, str]]:
-        """Returns the metrics that an extractor can compute, and why it cannot compute others."""
-        count_flag = "--num_images" if self._config.images is None else "--images"
+    Returns:
+      The evaluator and its metrics by extractor, and the names of the metrics that cannot be
+      computed by the reason.
+    """
+    count_flag = "--num_images" if config.images is None else "--images"
+    found, left_out = {}, {}
+    for kind, asked in selected.by_extractor.items():
         plan = EvaluationPlan(
             summarize_images(images, count_flag),
-            self._reference_summary(),
-            expected_extractor(kind, self._comparison.classifier_images()),
-            self.protocol,
+            _reference_summary(config, comparison),
+            expected_extractor(kind, comparison.classifier_images()),
+            protocol,
         )
-        names, left_out = computable(plan, names)
-        if not names:
-            return (), left_out
-        try:
-            extractor = self._evaluator(kind).extractor_summary(images.image_shape)
-        except NoWeightsError as error:
-            return (), left_out | dict.fromkeys(names, str(error).removesuffix("."))
-        # The number of features is known now.
-        names, more = computable(dataclasses.replace(plan, extractor=extractor), names)
-        return names, left_out | more
+        names, reasons = computable(plan, asked)
+        if names:
+            try:
+                evaluator = Evaluator(comparison.extraction(kind), protocol, config.bootstrap)
+                summary = evaluator.extractor_summary(images.image_shape)
+                # The number of features is known now.
+                names, more = computable(dataclasses.replace(plan, extractor=summary), names)
+            except NoWeightsError as error:
+                names, more = (), dict.fromkeys(names, str(error).removesuffix("."))
+            reasons = reasons | more
+        if names:
+            found[kind] = evaluator, names
+        for name, reason in reasons.items():
+            left_out.setdefault(reason, []).append(selected.asked_as(kind, name))
+    return found, left_out
 
-    def _reference_summary(self) -> ImagesSummary:
-        config, real_images = self._config, self._comparison.real_images
-        if real_images is not None:
-            flag = "--reference" if config.reference_images is None else "--reference_images"
-            return summarize_images(real_images, flag)
-        _, stored = read_statistics(config.reference)
-        return ImagesSummary(stored.get("count"), None, (), False, "--reference")
 
-    def _notes_on_images(self) -> list[str]:
-        """Returns notes on files that were left out and on classes that differ."""
-        sets = (self._images, self._comparison.real_images)
-        notes = list(dict.fromkeys(note for images in sets if images for note in images.notes))
-        if self._opened is not None:
-            notes += notes_on_classes(
-                self._comparison.source,
-                self._opened.class_names,
-                self._opened.generator.num_classes,
-                self._config.label_sampling or self.protocol.label_sampling,
-            )
-        return notes
+def _reference_summary(config: EvaluateConfig, comparison: Comparison) -> ImagesSummary:
+    if comparison.real_images is not None:
+        flag = "--reference" if config.reference_images is None else "--reference_images"
+        return summarize_images(comparison.real_images, flag)
+    _, stored = read_statistics(config.reference)
+    return ImagesSummary(stored.get("count"), None, (), False, "--reference")
 
-    def _resized_for(
-        self, images: ImageSet, names: tuple[str, ...]
-    ) -> list[tuple[ImageSet, tuple[str, ...]]]:
-        """Returns which metrics are computed from which images, resized as the protocol says."""
-        if self.protocol.is_resize == "tf1" or "is" not in names:
-            return [(images, names)]
-        others = tuple(name for name in names if name != "is")
-        resized = (PilResized(images, INPUT_SIZE), ("is",))
-        return [resized, (images, others)] if others else [resized]
 
-    def _generated(self, truncation: float | None) -> ImageSet:
-        config, opened = self._config, self._opened
-        default = self.protocol.num_images if self._selected.has_inception else OTHER_IMAGES
-        label_sampling = config.label_sampling or self.protocol.label_sampling
-        label_counts = None
-        if label_sampling == "data":
-            label_counts = label_counts_for_model(
-                self._comparison.source, opened.class_names, opened.generator.num_classes
-            )
-        sampling = Sampling(
-            config.num_images or default,
-            config.seed,
-            truncation,
-            config.truncation_mode,
-            config.bn,
-            label_sampling,
-        )
-        return GeneratedImages(
-            opened.generator,
-            sampling,
-            self.strategy,
-            config.batch_size,
-            opened.description,
+def _reference(
+    config: EvaluateConfig, evaluator: Evaluator, comparison: Comparison, images: ImageSet
+) -> ReferenceFeatures:
+    """Returns the reference's features by one extractor."""
+    if comparison.real_images is None:
+        return evaluator.reference_from_file(config.reference, images)
+    return evaluator.reference(comparison.real_images)
+
+
+def _names_of_curve(
+    config: EvaluateConfig, primary: tuple[Evaluator, tuple[str, ...]] | None
+) -> tuple[str, str] | None:
+    """Returns the names of FID and IS, the axes of a truncation curve; None without both."""
+    names = None
+    if primary is not None and {"fid", "is"} <= set(primary[1]):
+        prefix = primary[0].extractor.prefix
+        names = score_name(prefix, "fid"), score_name(prefix, "is")
+    checks.require(
+        names is not None or config.valid_score is None,
+        "`valid_score` needs the metrics fid and is",
+        valid_score=config.valid_score,
+        metrics=config.metrics,
+    )
+    return names
+
+
+def _notes_on_images(config: EvaluateConfig, protocol: Protocol, compared: _Compared) -> list[str]:
+    """Returns notes on files that were left out and on classes that differ."""
+    sets, opened = (compared.given, compared.comparison.real_images), compared.opened
+    notes = list(dict.fromkeys(note for images in sets if images for note in images.notes))
+    if opened is not None:
+        notes += notes_on_classes(
+            compared.comparison.source,
             opened.class_names,
-            label_counts,
+            opened.generator.num_classes,
+            config.label_sampling or protocol.label_sampling,
         )
+    return notes
 
-    def _reference(self, kind: str, images: ImageSet) -> ReferenceFeatures:
-        """Returns the reference's features by one extractor."""
-        if kind not in self._references:
-            evaluator, real_images = self._evaluator(kind), self._comparison.real_images
-            self._references[kind] = (
-                evaluator.reference_from_file(self._config.reference, images)
-                if real_images is None
-                else evaluator.reference(real_images)
-            )
-        return self._references[kind]
 
-    def _evaluator(self, kind: str) -> Evaluator:
-        if kind not in self._evaluators:
-            extraction = self._comparison.extraction(kind)
-            self._evaluators[kind] = Evaluator(extraction, self.protocol, self._config.bootstrap)
-        return self._evaluators[kind]
+def _resized_for(
+    protocol: Protocol, images: ImageSet, names: tuple[str, ...]
+) -> list[tuple[ImageSet, tuple[str, ...]]]:
+    """Returns which metrics are computed from which images, resized as the protocol says."""
+    if protocol.is_resize == "tf1" or "is" not in names:
+        return [(images, names)]
+    others = tuple(name for name in names if name != "is")
+    resized = (PilResized(images, INPUT_SIZE), ("is",))
+    return [resized, (images, others)] if others else [resized]
 
 
 def _open_comparison(

@@ -12,10 +12,8 @@ import numpy as np
 
 from tf_biggan import checks
 from tf_biggan.cli.sample_settings import (
-    ANIMATION,
     MOST_ROWS,
     NUM_PER_CLASS,
-    SHEET,
     UNCONDITIONAL_IMAGES,
     SampleConfig,
 )
@@ -64,12 +62,16 @@ class ImageSelection:
         return hashlib.sha256(b"/".join(rows)).hexdigest()
 
 
-def selected_images(config: SampleConfig, lookup: ClassLookup) -> ImageSelection:
+def selected_images(
+    config: SampleConfig, lookup: ClassLookup, in_picture: bool = True
+) -> ImageSelection:
     """Returns the images that the settings of the sample command select.
 
     Args:
       config: Settings of the command.
       lookup: Classes of the model.
+      in_picture: Whether the images are shown side by side. Rows of a picture share their seeds for
+        comparison, and there are few of them. In a set, all classes occur and all images differ.
 
     Raises:
       ValueError: A class is unknown, the model has no classes, or a seed is too large.
@@ -80,30 +82,38 @@ def selected_images(config: SampleConfig, lookup: ClassLookup) -> ImageSelection
         "this model has no classes; leave out these flags and use --num_images and --seeds",
         **given,
     )
-    in_picture = config.output_kind() in (SHEET, ANIMATION)
+    named = config.seed_list()
+    labels = mix = rows = None
     if config.class_mix is not None:
-        return _mixed(config, lookup)
-    if lookup.num_classes == 0 or config.num_images is not None:
-        return _each_once(config, _classes(config, lookup, lookup.num_classes), lookup)
-    most = MOST_ROWS if in_picture else lookup.num_classes
-    return _by_class(config, _classes(config, lookup, most), lookup, in_picture)
-
-
-def _by_class(config, classes, lookup, in_picture):
-    """Returns the same number of images for each class, class by class."""
-    seeds = _seeds(config, NUM_PER_CLASS)
-    named = config.seeds is not None and config.num_per_class is None
-    each = len(seeds)
-    if in_picture or named or config.truncations is not None:
-        all_seeds = np.tile(seeds, len(classes))
+        weights = parse_class_mix(config.class_mix, lookup)
+        by_name = {row_name(label, lookup): weight for label, weight in weights.items()}
+        seeds = _seeds(config, named, config.num_images or NUM_PER_CLASS)
+        columns = min(COLUMNS, len(seeds)) if config.num_images else len(seeds)
+        mix = mix_weights(weights, lookup.num_classes)
+        if columns == len(seeds):
+            rows = (" + ".join(f"{name} {weight:.0%}" for name, weight in by_name.items()),)
+        described = {"class_mix": by_name}
+    elif lookup.num_classes == 0 or config.num_images is not None:
+        classes = _classes(config, lookup, lookup.num_classes)
+        seeds = _seeds(config, named, config.num_images or UNCONDITIONAL_IMAGES)
+        columns = min(COLUMNS, len(seeds))
+        labels = _balanced(classes, len(seeds)) if classes else None
+        described = describe_classes(classes, lookup) if classes else {}
     else:
-        # Rows of a picture share their seeds for comparison. In a set, all images should differ.
-        all_seeds = seeds[0] + np.arange(each * len(classes), dtype=np.int64)
-    _check_seeds(all_seeds)
-    rows = tuple(row_name(label, lookup) for label in classes)
-    labels = np.repeat(np.array(classes, np.int32), each)
-    described = describe_classes(classes, lookup)
-    return ImageSelection(all_seeds, labels, None, each, rows, described | _described(all_seeds))
+        classes = _classes(config, lookup, MOST_ROWS if in_picture else lookup.num_classes)
+        of_class = _seeds(config, named, NUM_PER_CLASS)
+        columns = len(of_class)
+        for_every_class = named is not None and config.num_per_class is None
+        if in_picture or for_every_class:
+            seeds = np.tile(of_class, len(classes))
+        else:
+            seeds = of_class[0] + np.arange(columns * len(classes), dtype=np.int64)
+        labels = np.repeat(np.array(classes, np.int32), columns)
+        rows = tuple(row_name(label, lookup) for label in classes)
+        described = describe_classes(classes, lookup)
+    _check_seeds(seeds)
+    described["seeds"] = seeds_text([int(seed) for seed in dict.fromkeys(seeds.tolist())])
+    return ImageSelection(seeds, labels, mix, columns, rows, described)
 
 
 def _balanced(classes, count):
@@ -114,27 +124,6 @@ def _balanced(classes, count):
     rounds = -(-count // len(classes))
     order = np.random.RandomState(0).random_sample((rounds, len(classes))).argsort(axis=1)
     return np.array(classes, np.int32)[order].ravel()[:count]
-
-
-def _each_once(config, classes, lookup):
-    """Returns images that all have different seeds."""
-    seeds = _seeds(config, config.num_images or UNCONDITIONAL_IMAGES)
-    labels = _balanced(classes, len(seeds)) if classes else None
-    described = describe_classes(classes, lookup) if classes else {}
-    columns = min(COLUMNS, len(seeds))
-    return ImageSelection(seeds, labels, None, columns, None, described | _described(seeds))
-
-
-def _mixed(config, lookup):
-    mix = parse_class_mix(config.class_mix, lookup)
-    named = {row_name(label, lookup): weight for label, weight in mix.items()}
-    seeds = _seeds(config, config.num_images or NUM_PER_CLASS)
-    title = " + ".join(f"{name} {weight:.0%}" for name, weight in named.items())
-    columns = min(COLUMNS, len(seeds)) if config.num_images else len(seeds)
-    weights = mix_weights(mix, lookup.num_classes)
-    described = {"class_mix": named} | _described(seeds)
-    rows = None if columns < len(seeds) else (title,)
-    return ImageSelection(seeds, None, weights, columns, rows, described)
 
 
 def row_name(label: int, lookup: ClassLookup) -> str:
@@ -158,17 +147,14 @@ def _classes(config, lookup, most):
     return tuple(int(label) for label in spread)
 
 
-def _seeds(config, usual_count):
-    """Returns the seeds of the settings, or consecutive seeds from the first one."""
-    named = config.seed_list()
+def _seeds(config, named, usual_count):
+    """Returns the named seeds, or consecutive seeds from the first of them or from 0."""
     count = config.num_images or config.num_per_class
     if config.truncations is not None:
         return np.array(named or (0,), np.int64)
     if named is not None and count is None:
         return np.array(named, np.int64)
-    seeds = (named[0] if named else 0) + np.arange(count or usual_count, dtype=np.int64)
-    _check_seeds(seeds)
-    return seeds
+    return (named[0] if named else 0) + np.arange(count or usual_count, dtype=np.int64)
 
 
 def _check_seeds(seeds):
@@ -177,10 +163,6 @@ def _check_seeds(seeds):
         f"seeds must lie from 0 to {MAX_SEED}; use a smaller first seed or fewer images",
         last=int(seeds.max()),
     )
-
-
-def _described(seeds):
-    return {"seeds": seeds_text([int(seed) for seed in dict.fromkeys(seeds.tolist())])}
 
 
 def parse_class_mix(specification: str, lookup: ClassLookup) -> dict[int, float]:

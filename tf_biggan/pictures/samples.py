@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image
@@ -60,23 +60,17 @@ def sample(config: SampleConfig) -> None:
         _animate(config, path)
         return
     opened = open_model_of(config)
-    selection = _selection(config, opened)
+    selection = _selection(config, opened, in_picture=kind == SHEET)
     maker = image_maker_of(config, opened)
-    description = describe(opened, _settings(config, selection))
-    truncation = config.truncation
-    if kind != SHEET:
+    description = describe(opened, _settings(config, selection.description))
+    if kind == SHEET:
+        page = _page(config, selection, maker)
+        save_png(page, path, as_text(description))
+        print(f"Written: {path} ({_summary(config, description)})")
+    else:
         opener = ImageArchive if kind == ARCHIVE else ImageFolder
         target = opener(path, selection, opened, description)
-        print(stream(target, selection, maker, truncation))
-        return
-    columns = config.truncations
-    check_page(selection, len(columns or range(selection.columns)), opened.generator.image_size)
-    if columns is None:
-        page = samples_page(maker, selection, truncation)
-    else:
-        page = truncations_page(maker, selection, columns)
-    save_png(page, path, as_text(description))
-    print(f"Written: {path} ({_summary(config, description)})")
+        print(stream(target, selection, maker, config.truncation))
 
 
 def _animate(config: SampleConfig, path: str) -> None:
@@ -94,7 +88,7 @@ def _animate(config: SampleConfig, path: str) -> None:
         model=config.model,
         iterations=iterations,
     )
-    frames, description, unreadable = [], {}, []
+    frames, description, unreadable = {}, {}, []
     progress = Progress("Progress", len(iterations), unit="checkpoints")
     for iteration in iterations:
         try:
@@ -103,41 +97,49 @@ def _animate(config: SampleConfig, path: str) -> None:
             say_on_stderr(f"Left out: {error}")
             unreadable.append(iteration)
             continue
-        selection = _selection(config, opened)
-        maker = image_maker_of(config, opened)
-        check_page(selection, selection.columns, opened.generator.image_size)
-        page = samples_page(maker, selection, config.truncation)
-        frames.append(with_iteration(page, iteration))
-        description = describe(opened, _settings(config, selection))
+        selection = _selection(config, opened, in_picture=True)
+        page = _page(config, selection, image_maker_of(config, opened))
+        frames[iteration] = with_iteration(page, iteration)
+        description = describe(opened, _settings(config, selection.description))
         progress.add(1)
     progress.close()
-    iterations = [iteration for iteration in iterations if iteration not in unreadable]
     checks.require(
-        len(iterations) > 1,
+        len(frames) > 1,
         "--progress needs at least two readable checkpoints",
         model=config.model,
-        iterations=iterations,
+        iterations=list(frames),
         unreadable=unreadable,
     )
     # These two entries only describe the last checkpoint.
     description = {k: v for k, v in description.items() if k not in ("iteration", "sha256")}
-    description["iterations"] = iterations
+    description["iterations"] = list(frames)
     seconds = config.seconds_per_frame or SECONDS_PER_FRAME
-    save_animation(frames, path, seconds, as_text(description))
+    save_animation(list(frames.values()), path, seconds, as_text(description))
     summary = _summary(config, description)
     print(f"Written: {path} ({len(frames)} checkpoints, {summary})")
 
 
-def _selection(config: SampleConfig, opened: OpenedModel) -> ImageSelection:
-    return selected_images(config, ClassLookup(opened.class_names, opened.generator.num_classes))
+def _selection(config: SampleConfig, opened: OpenedModel, in_picture: bool) -> ImageSelection:
+    lookup = ClassLookup(opened.class_names, opened.generator.num_classes)
+    selection = selected_images(config, lookup, in_picture)
+    if in_picture:
+        columns = len(config.truncations or range(selection.columns))
+        check_page(selection, columns, opened.generator.image_size)
+    return selection
 
 
-def _settings(config: SampleConfig, selection: ImageSelection) -> dict[str, object]:
+def _page(config: SampleConfig, selection: ImageSelection, maker: ImageMaker) -> Image.Image:
+    if config.truncations is None:
+        return samples_page(maker, selection, config.truncation)
+    return truncations_page(maker, selection, config.truncations)
+
+
+def _settings(config: SampleConfig, selected: Mapping[str, object]) -> dict[str, object]:
     columns = config.truncations
     drawn = describe_latents(
         config.truncation if columns is None else list(columns), config.truncation_mode
     )
-    settings = {**selection.description, **drawn, "bn": config.bn}
+    settings = {**selected, **drawn, "bn": config.bn}
     if config.bn == "batch":
         settings["bn_batch_size"] = config.batch_size
     return settings

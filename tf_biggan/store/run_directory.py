@@ -111,9 +111,10 @@ def read_class_names(run_dir: str) -> tuple[str, ...]:
     path = os.path.join(run_dir, CLASSES_FILE)
     if not os.path.exists(path):
         return ()
+    num_classes = read_config(run_dir).model.num_classes
     names = read_json(path, "tuple[str, ...]")
     # Version 0.1 wrote the class names of the data, which may be fewer than the model's classes.
-    return complete_names(names, read_config(run_dir).model.num_classes or len(names))
+    return complete_names(names, num_classes or len(names))
 
 
 def read_data_identity(run_dir: str) -> DataIdentity | None:
