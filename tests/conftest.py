@@ -42,6 +42,14 @@ def mirrored_strategy():
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
+@pytest.fixture
+def eagerly():
+    """Functions run without graphs, whose tracing takes longer than a few iterations."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 def pytest_collection_modifyitems(items):
     """Orders the files; tests of one file keep their order."""
     rank = {name: place for place, name in enumerate(LONGEST_FILES)}

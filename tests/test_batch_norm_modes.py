@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.small_generators import varied_generator
 from tf_biggan.cli.evaluate_settings import EvaluateConfig
 from tf_biggan.cli.sample_settings import SampleConfig
 from tf_biggan.evaluation import run_evaluation
 from tf_biggan.evaluation.features.generated_images import GeneratedImages
 from tf_biggan.generation import image_maker
 from tf_biggan.generation.latents import latents
-from tf_biggan.networks.generator import Generator
-from tf_biggan.networks.network import variables_by_path
 from tf_biggan.pictures import model_and_output
 from tf_biggan.pictures.samples import sample
 from tf_biggan.store.opened_model import OpenedModel
@@ -29,23 +28,7 @@ class ImagesMadeError(Exception):
 @pytest.fixture(scope="module")
 def opened():
     """A generator without classes, whose statistics differ between three truncations."""
-    made = Generator(
-        "biggan32",
-        0,
-        base_channels=2,
-        latent_dim=8,
-        image_channels=1,
-        num_statistics=3,
-        initializer="n02",
-        seed=0,
-    )
-    made.output_norm.gain.assign(30.0 * np.asarray(made.output_norm.gain))
-    random = np.random.RandomState(0)
-    for path, variable in variables_by_path(made).items():
-        if path.endswith(("moving_mean", "moving_variance")):
-            factors = 1 + 0.3 * random.uniform(size=variable.shape)
-            variable.assign(factors * (np.asarray(variable) + 0.01))
-    return OpenedModel(made, (), "model", {"path": "m", "kind": "model"})
+    return OpenedModel(varied_generator(0), (), "model", {"path": "m", "kind": "model"})
 
 
 @pytest.fixture(autouse=True)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
+from tests.small_generators import save_module, varied_generator
 from tf_biggan.files.png import to_uint8
 from tf_biggan.generation import image_maker
 from tf_biggan.generation import latents as truncations
 from tf_biggan.generation.image_maker import ImageMaker, pixels_with_progress
 from tf_biggan.generation.latents import latents_of_seeds
 from tf_biggan.generation.standing_statistics import STANDING_START, copy_generator
-from tf_biggan.networks.generator import Generator
-from tf_biggan.networks.network import variables_by_path
 from tf_biggan.store.model_directory import write_directory
 from tf_biggan.store.opened_model import open_model
 
@@ -25,16 +23,7 @@ ROWS = 3
 @pytest.fixture(scope="module")
 def generator():
     """Images of a wide spread, from statistics of three truncations that differ."""
-    made = Generator(
-        "biggan32", 3, base_channels=2, latent_dim=8, image_channels=1, num_statistics=ROWS, seed=0
-    )
-    made.output_norm.gain.assign(30.0 * np.asarray(made.output_norm.gain))
-    random = np.random.RandomState(0)
-    for path, variable in variables_by_path(made).items():
-        if path.endswith(("moving_mean", "moving_variance")):
-            factors = 1 + 0.3 * random.uniform(size=variable.shape)
-            variable.assign(factors * (np.asarray(variable) + 0.1))
-    return made
+    return varied_generator(3, ROWS)
 
 
 @pytest.fixture(scope="module")
@@ -44,30 +33,10 @@ def opened(generator, tmp_path_factory):
     return open_model(path)
 
 
-class _Module(tf.Module):
-    """A generator behind the signature of DeepMind's modules: one truncation for a batch."""
-
-    def __init__(self, generator):
-        super().__init__()
-        self.held = [variable.value for variable in generator.variables]
-        self._call = generator
-
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([None, 8], tf.float32, "z"),
-            tf.TensorSpec([None, 3], tf.float32, "y"),
-            tf.TensorSpec([], tf.float32, "truncation"),
-        ]
-    )
-    def default(self, z, y, truncation):
-        return {"default": self._call(z, y, truncation=truncation)}
-
-
 @pytest.fixture(scope="module")
 def exported(generator, tmp_path_factory):
     path = str(tmp_path_factory.mktemp("models") / "exported")
-    module = _Module(generator)
-    tf.saved_model.save(module, path, signatures={"default": module.default})
+    save_module(generator, path, lambda z, y, t: generator(z, y, truncation=t))
     return open_model(path)
 
 

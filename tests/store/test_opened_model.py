@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.small_generators import save_module
 from tests.training.test_loop import config
 from tf_biggan.cli.export_settings import ExportConfig
 from tf_biggan.exporting.exporter import export
@@ -80,29 +81,9 @@ def test_a_model_directory(generator, tmp_path):
         open_model(path, raw=True)
 
 
-class _Exported(tf.Module):
-    """A generator behind the signature of DeepMind's modules."""
-
-    def __init__(self, generator):
-        super().__init__()
-        self.held = [variable.value for variable in generator.variables]
-        self._call = lambda z, y: generator(z, y)
-
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([None, 8], tf.float32, "z"),
-            tf.TensorSpec([None, 3], tf.float32, "y"),
-            tf.TensorSpec([], tf.float32, "truncation"),
-        ]
-    )
-    def default(self, z, y, truncation):
-        return {"default": self._call(z, y) * truncation}
-
-
 def test_a_saved_model(generator, tmp_path):
     path = str(tmp_path / "exported")
-    exported = _Exported(generator)
-    tf.saved_model.save(exported, path, signatures={"default": exported.default})
+    save_module(generator, path, lambda z, y, truncation: generator(z, y) * truncation)
     opened = open_model(path)
     ours = opened.generator
     assert opened.kind == "saved_model"

@@ -34,6 +34,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tests.training.small_run import SMALL_RUN
 from tf_biggan.cli.terminal import quiet_tensorflow
 
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -48,23 +49,13 @@ from tf_biggan.training import scores as evaluation  # noqa: E402
 from tf_biggan.training.logs import read_metrics  # noqa: E402
 
 ITERATIONS = 60
-SETTINGS = dict(
-    dataset="digits",
-    resolution=32,
-    image_channels=1,
-    g_channels=1,
-    d_channels=1,
-    latent_dim=8,
-    global_batch_size=2,
-    flip=True,
-    ema_start=3,
-    num_iterations=ITERATIONS,
-    log_every=1,
-    save_every=1,
-    sample_every=3,
-    eval_every=4,
-    eval_images=16,
-    sigma_every=7,
+SMALLEST = dict(g_channels=1, d_channels=1, global_batch_size=2)
+EVERY = dict(save_every=1, sample_every=3, eval_every=4, sigma_every=7)
+SETTINGS = (
+    SMALL_RUN
+    | SMALLEST
+    | EVERY
+    | dict(flip=True, ema_start=3, num_iterations=ITERATIONS, eval_images=16)
 )
 LONGEST_LIFE_SECONDS = 12.0
 DEADLINE_SECONDS = 900

@@ -7,9 +7,9 @@ import sys
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from tests.documentation import marked_block
+from tests.training.small_run import SMALL_RUN
 from tf_biggan.cli.train_settings import StepConfig, TrainConfig
 from tf_biggan.store.opened_model import open_model
 from tf_biggan.store.run_directory import read_config
@@ -19,19 +19,7 @@ from tf_biggan.training.logs import read_metrics
 from tf_biggan.training.loop import train
 from tf_biggan.training.losses import LOSSES, get_loss
 
-SETTINGS = dict(
-    dataset="digits",
-    resolution=32,
-    image_channels=1,
-    g_channels=1,
-    d_channels=1,
-    latent_dim=4,
-    global_batch_size=8,
-    num_iterations=1,
-    log_every=1,
-    sample_every=0,
-    sigma_every=0,
-)
+SETTINGS = SMALL_RUN | dict(g_channels=1, d_channels=1, latent_dim=4, num_iterations=1)
 HEAD = (
     "import numpy as np, tensorflow as tf\nfrom tf_biggan.training.losses import AdversarialLoss\n"
 )
@@ -51,14 +39,6 @@ def module(tmp_path, monkeypatch):
     yield write
     for name in ("mine", "my_gan"):
         sys.modules.pop(name, None)
-
-
-@pytest.fixture
-def eagerly():
-    """The loop without its graph, which the checks trace anyway."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 def test_the_example_of_the_readme_trains_and_its_run_needs_the_module_to_resume(

@@ -292,14 +292,6 @@ def marks(tmp_path_factory):
     return root
 
 
-@pytest.fixture
-def eagerly():
-    """The loop without its graph, whose tracing takes longer than these few iterations."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
 def test_five_digits_and_a_new_class_and_on_after_an_interruption(
     digits_run, marks, tmp_path, capsys, eagerly
 ):

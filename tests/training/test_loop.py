@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.training.small_run import SMALL_RUN
 from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.data.schemes import open_source
 from tf_biggan.devices.strategy import create_strategy
@@ -23,19 +24,8 @@ from tf_biggan.training.logs import read_metrics
 from tf_biggan.training.loop import train
 from tf_biggan.training.start import create_state, label_probabilities, with_classes_of
 
-SETTINGS = dict(
-    dataset="digits",
-    resolution=32,
-    image_channels=1,
-    g_channels=2,
-    d_channels=2,
-    latent_dim=8,
-    global_batch_size=8,
-    num_iterations=4,
-    log_every=2,
-    sample_every=4,
-    sigma_every=4,
-    iterations_per_call=3,
+SETTINGS = SMALL_RUN | dict(
+    num_iterations=4, log_every=2, sample_every=4, sigma_every=4, iterations_per_call=3
 )
 
 

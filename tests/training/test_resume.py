@@ -14,26 +14,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.training.small_run import SMALL_RUN
 from tf_biggan.training.logs import read_metrics
 
 ROOT = pathlib.Path(__file__).parents[2]
 LIMIT_SECONDS = 240
-SETTINGS = dict(
-    dataset="digits",
-    resolution=32,
-    image_channels=1,
-    g_channels=2,
-    d_channels=2,
-    latent_dim=8,
-    global_batch_size=8,
-    num_d_steps=2,
-    flip=True,
-    ema_start=3,
-    g_sigma_clamp_ratio=1.05,
-    log_every=1,
-    sample_every=0,
-    sigma_every=0,
-    save_every=5,
+SETTINGS = SMALL_RUN | dict(
+    num_d_steps=2, flip=True, ema_start=3, g_sigma_clamp_ratio=1.05, save_every=5
 )
 
 

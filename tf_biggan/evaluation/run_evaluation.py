@@ -109,16 +109,16 @@ def evaluate(config: EvaluateConfig) -> Scores:
             evaluator, _ = evaluators[selected.primary]
             valid = evaluator.inception_score_of(references[selected.primary])
         curve = Curve(points, names, valid, config.truncation_mode)
+    how = {
+        "name": protocol.name,
+        "choices": protocol.description(),
+        "replicas": compared.strategy.num_replicas_in_sync,
+        "batch_size": config.batch_size,
+    }
     title = score_files.title(scores, config.model or config.images)
     table = score_files.table(scores, protocol.decimals) if curve is None else curve.table()
     print(title, *table, *(f"Note: {note}" for note in scores.notes), sep="\n")
     if output:
-        how = {
-            "name": protocol.name,
-            "choices": protocol.description(),
-            "replicas": compared.strategy.num_replicas_in_sync,
-            "batch_size": config.batch_size,
-        }
         print(*score_files.write_scores(output, scores, how, title, curve), sep="\n")
     return scores
 

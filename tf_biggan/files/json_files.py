@@ -43,8 +43,6 @@ KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "tuple[float, ...]": ("a list of finite numbers", lambda value: _all_are("float", value)),
     "tuple[str, ...]": ("a list of texts", lambda value: _all_are("str", value)),
 }
-
-
 OPTIONAL = " | None"
 
 

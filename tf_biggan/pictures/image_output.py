@@ -132,6 +132,16 @@ def _brief(value) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 2]}.."
 
 
+def _request(selection: ImageSelection, description: Mapping[str, object], written_as: str):
+    """Returns the JSON values that tell whether two commands write the same images."""
+    return {
+        **description,
+        "num_images": len(selection.seeds),
+        "order_sha256": selection.sha256(),
+        "written_as": written_as,
+    }
+
+
 class ImageArchive:
     """A `Target` that writes an .npz: a plain .npy grows and is packed at the end.
 
@@ -151,13 +161,7 @@ class ImageArchive:
     ):
         generator = opened.generator
         shape = (*generator.image_size, generator.image_channels)
-        self.path = path
-        self.request = {
-            **description,
-            "num_images": len(selection.seeds),
-            "order_sha256": selection.sha256(),
-            "written_as": "npz",
-        }
+        self.path, self.request = path, _request(selection, description, "npz")
         self._labels = selection.labels
         self._header = _npy_header((len(selection.seeds), *shape))
         self._image_bytes = int(np.prod(shape))
@@ -245,13 +249,7 @@ class ImageFolder:
         opened: OpenedModel,
         description: Mapping[str, object],
     ):
-        self.path = path
-        self.request = {
-            "order_sha256": selection.sha256(),
-            **description,
-            "num_images": len(selection.seeds),
-            "written_as": "folder",
-        }
+        self.path, self.request = path, _request(selection, description, "folder")
         self._selection = selection
         self._lookup = ClassLookup(opened.class_names, opened.generator.num_classes)
         self._digits = max(FEWEST_DIGITS, len(str(int(selection.seeds.max()))))

@@ -59,23 +59,18 @@ def generator_arguments(config: ModelConfig, num_classes: int, seed: int | None)
       ValueError: The settings contradict each other.
     """
     return dict(
-        architecture=architecture_from(config),
-        num_classes=num_classes,
+        _shared_arguments(config, num_classes, seed),
         base_channels=config.g_channels,
         depth=config.g_depth,
         latent_dim=config.latent_dim,
         latent_injection=config.latent_injection,
         embedding_dim=config.embedding_dim,
         attention_stages=config.g_attention,
-        image_channels=config.image_channels,
-        sn_epsilon=config.sn_epsilon,
         initializer=config.g_initializer,
         bn_epsilon=config.bn_epsilon,
         output_bn_epsilon=config.output_bn_epsilon,
         bn_momentum=config.bn_momentum,
         bn_synchronized=config.bn_synchronized,
-        seed=seed,
-        dtype=config.precision,
         name="generator",
     )
 
@@ -83,19 +78,26 @@ def generator_arguments(config: ModelConfig, num_classes: int, seed: int | None)
 def discriminator_arguments(config: ModelConfig, num_classes: int, seed: int | None) -> dict:
     """Returns the constructor arguments of a run's `Discriminator`; see `generator_arguments`."""
     return dict(
-        architecture=architecture_from(config),
-        num_classes=num_classes,
+        _shared_arguments(config, num_classes, seed),
         base_channels=config.d_channels,
         depth=config.d_depth,
         attention_stages=config.d_attention,
-        image_channels=config.image_channels,
         wide=config.d_wide,
         rectified_shortcuts=config.d_rectified_shortcuts,
-        sn_epsilon=config.sn_epsilon,
         initializer=config.d_initializer,
+        name="discriminator",
+    )
+
+
+def _shared_arguments(config, num_classes, seed) -> dict:
+    """Returns the arguments that both networks of a run have in common."""
+    return dict(
+        architecture=architecture_from(config),
+        num_classes=num_classes,
+        image_channels=config.image_channels,
+        sn_epsilon=config.sn_epsilon,
         seed=seed,
         dtype=config.precision,
-        name="discriminator",
     )
 
 
