@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_biggan.data import order
+from tf_biggan.data.block_order import Blocks
 from tf_biggan.data.decoding import naming_unreadable
 from tf_biggan.data.pipeline import distribute, make_dataset
 from tf_biggan.data.schemes import open_source
 from tf_biggan.data.source import Source
+from tf_biggan.data.tfrecord_writer import prepare
 
 BATCH = 6
 
@@ -38,6 +41,21 @@ def batches(source, count, **overrides):
     dataset = make_dataset(source, **{**arguments, **overrides})
     drawn = list(itertools.islice(dataset.as_numpy_iterator(), count))
     return np.stack([x for x, _ in drawn]), np.stack([y for _, y in drawn])
+
+
+@pytest.fixture(scope="module")
+def records(image_folder, tmp_path_factory):
+    """The images of the folder as records in two files."""
+    output = str(tmp_path_factory.mktemp("records"))
+    prepare(open_source(f"folder:{image_folder}"), output, image_size=12, num_shards=2)
+    return open_source(f"tfrecord:{output}")
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Three windows of two blocks in place of one of 1,024, so that there are several."""
+    division = Blocks(windows=3, strata=2, lanes=2)
+    monkeypatch.setattr(Blocks, "of_records", lambda num_images, image_bytes: division)
 
 
 def indices_of(drawn, folder_pixels):
@@ -92,8 +110,8 @@ def test_resumed_batches_are_those_of_the_whole_run(source, cache, start):
 def test_resuming_does_not_read_what_is_skipped(own_folder):
     source = open_source(f"folder:{own_folder}")
     whole, _ = batches(source, 2, batch_size=3, cache=False)
-    order = indices_of(batches(source, 1, batch_size=3, flip=False)[0], load_pixels(own_folder))
-    for index in order:
+    first = indices_of(batches(source, 1, batch_size=3, flip=False)[0], load_pixels(own_folder))
+    for index in first:
         (own_folder / ("ant", "bee")[index // 3] / f"{index % 3}.png").write_bytes(b"damaged")
     resumed, _ = batches(source, 1, batch_size=3, cache=False, start_batch=1)
     np.testing.assert_array_equal(resumed[0], whole[1])
@@ -106,6 +124,47 @@ def load_pixels(folder):
 
 def test_cached_and_stored_batches_are_equal(source):
     assert_equal(batches(source, 9, cache=True), batches(source, 9, cache=False))
+
+
+def test_blocks_from_storage_are_those_of_memory(records, small_blocks, folder_pixels):
+    arguments = dict(data_order="blocks", batch_size=6)
+    images, labels = batches(records, 12, cache=True, **arguments)
+    assert_equal(batches(records, 12, cache=False, **arguments), (images, labels))
+    resumed = batches(records, 5, cache=False, start_batch=7, **arguments)
+    assert_equal(resumed, (images[7:], labels[7:]))
+    for host in range(2):
+        part = batches(
+            records, 5, cache=False, start_batch=7, shard_index=host, num_shards=2, **arguments
+        )
+        assert_equal(part, (images[7:, host::2], labels[7:, host::2]))
+    plain, _ = batches(records, 7, cache=False, flip=False, **arguments)
+    found = indices_of(plain, folder_pixels)
+    for epoch in found.reshape(2, 21):
+        np.testing.assert_array_equal(np.sort(epoch), np.arange(21))
+    np.testing.assert_array_equal(labels[:7].ravel(), found // 7)
+
+
+def test_resuming_in_blocks_reads_no_earlier_window(image_folder, tmp_path, small_blocks):
+    prepare(open_source(f"folder:{image_folder}"), str(tmp_path), image_size=12)
+    source = open_source(f"tfrecord:{tmp_path}")
+    arguments = dict(data_order="blocks", batch_size=7, cache=False, flip=False)
+    whole, _ = batches(source, 2, **arguments)
+    shuffled, _, bounds = order.epoch_order(21, 3, tf.constant(0, tf.int64), Blocks(3, 2, 2))
+    assert bounds[1] == 7
+    (shard,) = tmp_path.glob("*.tfrecord")
+    content = bytearray(shard.read_bytes())
+    for image in shuffled[:7].numpy():
+        content[source._index.offsets[image] + 40] ^= 255
+    shard.write_bytes(content)
+    resumed, _ = batches(source, 1, start_batch=1, **arguments)
+    np.testing.assert_array_equal(resumed[0], whole[1])
+    with pytest.raises(ValueError, match=r"tfrecord at byte \d+ or after"), naming_unreadable():
+        batches(source, 1, **arguments)
+
+
+def test_blocks_need_records(source):
+    with pytest.raises(ValueError, match="--data_order=blocks must be used with records"):
+        batches(source, 1, data_order="blocks")
 
 
 @pytest.mark.parametrize(("cache", "num_shards"), [(True, 3), (False, 2)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pathlib
 import shutil
 
 import numpy as np
@@ -15,6 +16,7 @@ from tf_biggan.data.identity import DataIdentity
 from tf_biggan.data.schemes import open_source
 from tf_biggan.data.tfrecord_writer import prepare
 from tf_biggan.store.run_directory import (
+    check_run,
     read_class_names,
     read_config,
     read_data_identity,
@@ -177,3 +179,23 @@ def test_the_identity_is_kept_as_json(run, folder):
     assert (content["num_images"], content["images_per_class"]) == (6, [2, 2, 2])
     assert read_config(run).data.dataset == f"folder:{folder}"
     assert DataIdentity.of(open_source("digits")) == DataIdentity.of(open_source("digits"))
+
+
+def test_another_order_is_refused(run, folder):
+    with pytest.raises(ValueError, match="data_order was 'full', now 'blocks'") as caught:
+        check_run(run, settings(folder, data_order="blocks"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_from_before_there_were_orders_has_the_full_one(run, folder):
+    path = pathlib.Path(run, "config.json")
+    content = json.loads(path.read_text())
+    assert content["data"].pop("data_order") == "full"
+    path.write_text(json.dumps(content))
+    check_run(run, settings(folder))
+
+
+def test_blocks_of_a_folder_are_refused_before_anything_is_written(folder, tmp_path):
+    with pytest.raises(ValueError, match="--data_order=blocks must be used with records"):
+        train(settings(folder, data_order="blocks"), str(tmp_path / "new"))
+    assert not (tmp_path / "new").exists()

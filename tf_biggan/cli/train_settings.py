@@ -20,6 +20,7 @@ from tf_biggan.cli.small_data_settings import SMALL_DATA_FLAGS, SmallDataSetting
 from tf_biggan.files import json_files
 from tf_biggan.files.home_folder import ONE_PATH
 
+DATA_ORDERS = ("full", "blocks")
 ORTHOGONAL_FORMS = ("relaxed", "original")
 
 
@@ -52,6 +53,12 @@ class DataConfig(Settings):
     )
     download: bool = setting(
         False, "Download the tfds data set if it is not in data_dir.", may_change=True
+    )
+    data_order: str = setting(
+        "full",
+        "Order of the images in an epoch: full is a permutation of all images; blocks reads long"
+        " pieces of TFRecord files and holds up to 2 GiB of them in memory.",
+        choices=DATA_ORDERS,
     )
     flip: bool = setting(False, "Flip every image horizontally with probability 1/2.")
 
@@ -265,7 +272,7 @@ class TrainConfig:
     aliases: ClassVar[Mapping[str, str]] = {}
     help_groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Run": ("run_dir", "dry_run", "num_iterations", "seed"),
-        "Data": ("dataset", "split", "data_dir", "download", "flip", "changed_data"),
+        "Data": ("dataset", "split", "data_dir", "download", "flip", "data_order", "changed_data"),
         "Model": (
             "variant",
             "resolution",

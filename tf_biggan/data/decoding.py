@@ -19,6 +19,8 @@ CROP_METHOD = "central, to the aspect ratio of the output"
 RESIZE_METHOD = "bilinear, antialiased, rounded to uint8"
 SUFFIXES = (".bmp", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".webp")
 MAX_CHANNELS = 4
+# The fast transform is up to several levels off and differs between builds.
+JPEG_TRANSFORM = "INTEGER_ACCURATE"
 
 # PIL's fixed-point weights of ITU-R 601 luma; they add up to 2**16, so grey stays what it is.
 _LUMA_WEIGHTS = (19595, 38470, 7471)
@@ -94,10 +96,13 @@ def decode_named(encoded: tf.data.Dataset, name: tf.Tensor, channels: int) -> tf
     nothing = tf.data.Dataset.from_tensors(tf.zeros([0, 0, channels], tf.uint8))
     decoded = encoded.map(lambda contents: decode(contents, channels)).ignore_errors()
     pixels = decoded.concatenate(nothing).take(1).get_single_element()
-    message = tf.strings.join([f"{_UNREADABLE} <", name, ">"])
-    readable = tf.debugging.Assert(tf.size(pixels) > 0, [message])
-    with tf.control_dependencies([readable]):
+    with tf.control_dependencies([require_readable(tf.size(pixels) > 0, name)]):
         return tf.identity(pixels)
+
+
+def require_readable(readable: tf.Tensor, name: tf.Tensor) -> tf.Operation:
+    """Returns an assertion whose error contains the image's name, for `naming_unreadable`."""
+    return tf.debugging.Assert(readable, [tf.strings.join([f"{_UNREADABLE} <", name, ">"])])
 
 
 @contextlib.contextmanager
@@ -146,7 +151,12 @@ def to_model_range(images: tf.Tensor) -> tf.Tensor:
 
 def flip_where(images: tf.Tensor, flips: tf.Tensor) -> tf.Tensor:
     """Flips image i of [N, H, W, C] horizontally if `flips[i]` is true; flips: bool [N]."""
-    return tf.where(flips[:, tf.newaxis, tf.newaxis, tf.newaxis], images[:, :, ::-1], images)
+    # TensorFlow has fast operations to mirror a rank of 3 and to copy whole images.
+    shape = tf.shape(images)
+    rows = tf.reshape(images, [-1, shape[2], shape[3]])
+    both = tf.concat([images, tf.reshape(tf.reverse(rows, [1]), shape)], 0)
+    chosen = tf.range(shape[0]) + tf.where(flips, shape[0], 0)
+    return tf.ensure_shape(tf.gather(both, chosen), images.shape)
 
 
 def _has(contents: tf.Tensor, signature: bytes, position: int) -> tf.Tensor:
@@ -232,8 +242,7 @@ def _grey_or_colour_png(contents: tf.Tensor, depth: int) -> tf.Tensor:
 
 
 def _decode_jpeg(contents: tf.Tensor, depth: int) -> tf.Tensor:
-    # The fast transform is up to several levels off and differs between builds.
-    pixels = tf.io.decode_jpeg(contents, channels=3, dct_method="INTEGER_ACCURATE")
+    pixels = tf.io.decode_jpeg(contents, channels=3, dct_method=JPEG_TRANSFORM)
     return _to_depth(pixels, depth)
 
 

@@ -6,6 +6,7 @@ images for every number of shards.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -13,11 +14,18 @@ import tensorflow as tf
 
 from tf_biggan import checks
 from tf_biggan.cli.progress import Progress
+from tf_biggan.cli.train_settings import DATA_ORDERS
 from tf_biggan.data import decoding, order
+from tf_biggan.data.block_order import Blocks
+from tf_biggan.data.record_source import RecordSource
 from tf_biggan.data.source import Source
 
 CACHE_LIMIT_BYTES = 1 << 30
 DECODED_AT_ONCE = 256
+# Pixels and images that one call decodes from memory. Calls take time, however small the images.
+PIXEL_BYTES_TOGETHER = 4 << 20
+MIN_TOGETHER, MAX_TOGETHER = 16, 256
+FULL, BLOCKS = DATA_ORDERS
 MAX_SEED = 2**63 - 1
 
 
@@ -33,6 +41,7 @@ def make_dataset(
     shard_index: int = 0,
     num_shards: int = 1,
     cache: bool | None = None,
+    data_order: str = FULL,
 ) -> tf.data.Dataset:
     """Returns an endless data set of shuffled batches of images in [-1, 1] and labels.
 
@@ -51,13 +60,16 @@ def make_dataset(
       num_shards: Number of shards.
       cache: Whether all images are kept in memory as uint8 at their final size. None: if they fit
         into 1 GiB.
+      data_order: "full": a permutation of all images. "blocks": an order that reads long pieces of
+        TFRecord files, see `block_order`.
 
     Returns:
       (images float32 [B, H, W, C] in [-1, 1], labels int32 [B]), B = batch_size // num_shards.
       Reading an unreadable image raises an error: iterate within `decoding.naming_unreadable`.
 
     Raises:
-      ValueError: An argument is out of range, or an image is unreadable while the cache is filled.
+      ValueError: An argument is out of range, the source has no records although `data_order` is
+        "blocks", or an image is unreadable while the cache is filled.
     """
     height, width = decoding.size_of(image_size)
     checks.require_integer("image_channels", image_channels, 1, decoding.MAX_CHANNELS)
@@ -71,13 +83,19 @@ def make_dataset(
     image_bytes = height * width * image_channels
     if cache is None:
         cache = source.num_images * image_bytes <= CACHE_LIMIT_BYTES
-    stream = order.examples(source.num_images, seed, start_batch * batch_size)
-    stream = stream.shard(num_shards, shard_index)
+    blocks = blocks_of(source, data_order)
+    start = start_batch * batch_size
+    windows = order.windows(source.num_images, seed, start, blocks, shard_index, num_shards)
     local_batch = batch_size // num_shards
     if cache:
-        batches = _from_memory(stream, local_batch, _decode_all(source, load))
+        batches = _from_memory(order.examples(windows), local_batch, _decode_all(source, load))
+    elif blocks:
+        decode = functools.partial(
+            source.decode, height=height, width=width, channels=image_channels
+        )
+        batches = _from_records(windows, local_batch, source.read, decode, image_bytes)
     else:
-        batches = _from_storage(stream, local_batch, load)
+        batches = _from_storage(order.examples(windows), local_batch, load)
     with tf.device("CPU:0"):
         labels = tf.constant(source.labels)
 
@@ -87,6 +105,24 @@ def make_dataset(
 
     finished = batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return finished.prefetch(tf.data.AUTOTUNE).with_options(_options())
+
+
+def blocks_of(source: Source, data_order: str) -> Blocks | None:
+    """Returns the division of an epoch into blocks, or None for the order "full".
+
+    Raises:
+      ValueError: The order is unknown, or it is "blocks" and the source has no records.
+    """
+    checks.require_choice("data_order", data_order, DATA_ORDERS)
+    if data_order == FULL:
+        return None
+    checks.require(
+        isinstance(source, RecordSource),
+        "--data_order=blocks must be used with records (tfrecord:PATH or tfds:NAME); `prepare`"
+        " writes them from a folder of images",
+        dataset=source.name,
+    )
+    return Blocks.of_records(source.num_images, source.image_bytes)
 
 
 def distribute(
@@ -134,6 +170,31 @@ def distribute(
         )
 
     return strategy.distribute_datasets_from_function(of_host)
+
+
+def _from_records(
+    windows: tf.data.Dataset,
+    batch_size: int,
+    read: Callable[[tf.Tensor], tf.Tensor],
+    decode: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    image_bytes: int,
+) -> tf.data.Dataset:
+    """Returns batches of a window that is in memory, while the next one is read."""
+    together = min(max(MIN_TOGETHER, PIXEL_BYTES_TOGETHER // image_bytes), MAX_TOGETHER)
+
+    def parts(records, indices, flips):
+        rows = tf.data.Dataset.range(tf.size(indices, tf.int64)).batch(together)
+        return rows.map(
+            lambda rows: tuple(tf.gather(column, rows) for column in (records, indices, flips))
+        )
+
+    held = windows.map(lambda indices, flips: (read(indices), indices, flips)).prefetch(1)
+    decoded = held.flat_map(parts).map(
+        lambda records, indices, flips: (decode(records, indices), indices, flips),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    return decoded.rebatch(batch_size, drop_remainder=True)
 
 
 def _from_storage(

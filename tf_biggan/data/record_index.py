@@ -1,9 +1,8 @@
-"""Random access to images in TFRecord files, by an index of where every record starts."""
+"""Index of TFRecord files: where every record starts, and its label."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable
 
 import numpy as np
@@ -11,8 +10,6 @@ import tensorflow as tf
 
 from tf_biggan import checks
 from tf_biggan.cli.progress import Progress
-from tf_biggan.data import decoding
-from tf_biggan.data.source import Source
 
 # Length (8 bytes) and its checksum (4) precede a record, the checksum of its bytes (4) follows.
 FRAMING_BYTES = 16
@@ -29,12 +26,26 @@ class RecordIndex:
       file_of: Index in `files` of the file that holds the record, int32 [N].
       offsets: Byte at which the record's frame begins, int64 [N].
       labels: Class of every image, int32 [N].
+      numbers: Number of the record in its file, int64 [N].
     """
 
     files: tuple[str, ...]
     file_of: np.ndarray
     offsets: np.ndarray
     labels: np.ndarray
+    numbers: np.ndarray
+
+    @classmethod
+    def of_all_records(cls, files, file_of, offsets, labels) -> RecordIndex:
+        """Returns the index of all records of the files, in their order."""
+        first_of_file = np.searchsorted(file_of, np.arange(len(files)))
+        return cls(files, file_of, offsets, labels, np.arange(len(labels)) - first_of_file[file_of])
+
+    def mean_bytes(self) -> int:
+        """Returns the mean size of a record, rounded up; or 1 if no file has two records."""
+        same_file = np.diff(self.file_of) == 0
+        sizes = np.diff(self.offsets)[same_file & (np.diff(self.numbers) == 1)]
+        return -(-int(sizes.sum()) // len(sizes)) if len(sizes) else 1
 
     def select(self, kept: np.ndarray) -> RecordIndex:
         """Returns the index of some records; kept: booleans [N] or an array of record numbers."""
@@ -43,45 +54,8 @@ class RecordIndex:
             file_of=self.file_of[kept],
             offsets=self.offsets[kept],
             labels=self.labels[kept],
+            numbers=self.numbers[kept],
         )
-
-
-class RecordSource(Source):
-    """Images in TFRecord files. Record i is read by seeking to its position.
-
-    `contents_of` maps a record (string scalar) to the encoded image (string scalar).
-    """
-
-    def __init__(
-        self,
-        name: str,
-        class_names: tuple[str, ...],
-        index: RecordIndex,
-        contents_of: Callable[[tf.Tensor], tf.Tensor],
-    ):
-        super().__init__(name, class_names, index.labels)
-        self._index = index
-        self._contents_of = contents_of
-        with tf.device("CPU:0"):
-            self._files = tf.constant(index.files)
-            self._file_of = tf.constant(index.file_of)
-            self._offsets = tf.constant(index.offsets)
-
-    def load(self, index, channels):
-        file, offset = self._files[self._file_of[index]], self._offsets[index]
-        name = tf.strings.join([file, " at byte ", tf.strings.as_string(offset)])
-        encoded = _record_at(file, offset).map(self._contents_of)
-        return decoding.decode_named(encoded, name, channels)
-
-    def locate(self, index):
-        file = self._index.files[self._index.file_of[index]]
-        return f"{file} at byte {self._index.offsets[index]}"
-
-    def index_parts(self):
-        for file in self._index.files:
-            yield os.path.basename(file).encode() + b"\0"
-        yield np.asarray(self._index.file_of, "<i4").tobytes()
-        yield np.asarray(self._index.offsets, "<i8").tobytes()
 
 
 def scan(
@@ -135,7 +109,7 @@ def scan(
 def _joined(files: tuple[str, ...], found: list) -> RecordIndex:
     framed = [np.concatenate([lengths for lengths, _ in blocks]) for blocks in found]
     labels = [np.concatenate([labels for _, labels in blocks]) for blocks in found]
-    return RecordIndex(
+    return RecordIndex.of_all_records(
         files=files,
         file_of=np.repeat(np.arange(len(files), dtype=np.int32), [len(f) for f in framed]),
         offsets=np.concatenate([np.cumsum(f) - f for f in framed]),
@@ -151,18 +125,6 @@ def _damaged(files: tuple[str, ...]) -> str | None:
         except tf.errors.DataLossError:
             return file
     return None
-
-
-def _record_at(file: tf.Tensor, offset: tf.Tensor) -> tf.data.Dataset:
-    """Returns a data set with one record (string scalar), whose frame begins at `offset`."""
-    # The public class takes no offsets, the operation behind it does; it seeks.
-    variant = tf.raw_ops.TFRecordDatasetV2(
-        filenames=[file],
-        compression_type="",
-        buffer_size=tf.constant(READ_BUFFER_BYTES // 16, tf.int64),
-        byte_offsets=[offset],
-    )
-    return tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string)).take(1)
 
 
 def require_files(files: tuple[str, ...], rule: str) -> None:

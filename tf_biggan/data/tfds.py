@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 
 import numpy as np
+import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.data.record_index import RecordIndex, RecordSource, require_files, scan
+from tf_biggan.data.record_index import RecordIndex, require_files, scan
+from tf_biggan.data.record_source import RecordSource
 from tf_biggan.files.plain_folder import PlainFolder
 
 MAX_SUGGESTIONS = 5
@@ -45,8 +47,11 @@ def open_tfds(
     one_image = tfds.features.FeaturesDict({image_key: features[image_key]})
     encoded = {image_key: tfds.decode.SkipDecoding()}
 
-    def contents_of(record):
-        return one_image.deserialize_example(record, decoders=encoded)[image_key]
+    def contents_of(records):
+        return tf.map_fn(
+            lambda record: one_image.deserialize_example(record, decoders=encoded)[image_key],
+            records,
+        )
 
     if label_key is None:
         index = _index(instructions, lambda record: 0, name, folder)

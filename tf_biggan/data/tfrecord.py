@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.data.record_index import RecordIndex, RecordSource, require_files
+from tf_biggan.data.record_index import RecordIndex, require_files
+from tf_biggan.data.record_source import RecordSource
 from tf_biggan.files import json_files
 from tf_biggan.files.npz_files import read_npz
 
@@ -37,9 +38,9 @@ def serialize(contents: bytes, label: int) -> bytes:
     return example.SerializeToString(deterministic=True)
 
 
-def contents_of(record: tf.Tensor) -> tf.Tensor:
-    """Returns the encoded image (string scalar) in a record (string scalar)."""
-    return _parse(record, IMAGE_FEATURE, tf.string)
+def contents_of(records: tf.Tensor) -> tf.Tensor:
+    """Returns the encoded images (string [N]) in records (string [N])."""
+    return _parse(records, IMAGE_FEATURE, tf.string)
 
 
 def label_of(record: tf.Tensor) -> tf.Tensor:
@@ -121,10 +122,12 @@ def _read_index(path: str, files: tuple[str, ...]) -> RecordIndex:
         and len(labels) > 0
         and 0 <= file_of.min() <= file_of.max() < len(files)
         and offsets.min() >= 0
+        and (np.diff(file_of) >= 0).all()
+        and (np.diff(offsets)[np.diff(file_of) == 0] > 0).all()
     )
     if not sound:
         raise ValueError(_damaged_index(path))
-    return RecordIndex(files, *arrays)
+    return RecordIndex.of_all_records(files, *arrays)
 
 
 def _damaged_index(path: str) -> str:
@@ -135,4 +138,4 @@ def _damaged_index(path: str) -> str:
 
 
 def _parse(record: tf.Tensor, feature: str, dtype: tf.DType) -> tf.Tensor:
-    return tf.io.parse_single_example(record, {feature: tf.io.FixedLenFeature([], dtype)})[feature]
+    return tf.io.parse_example(record, {feature: tf.io.FixedLenFeature([], dtype)})[feature]

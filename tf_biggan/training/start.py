@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.data.identity import DataIdentity
-from tf_biggan.data.pipeline import distribute
+from tf_biggan.data.pipeline import blocks_of, distribute
 from tf_biggan.data.schemes import open_source
 from tf_biggan.data.source import Source, check_labels
 from tf_biggan.devices.strategy import (
@@ -67,6 +67,7 @@ def prepare(config: TrainConfig, run_dir: str) -> Start:
     source = open_source(
         data.dataset, split=data.split, data_dir=data.data_dir, download=data.download
     )
+    blocks_of(source, config.data.data_order)  # refuses an order that the source does not have
     source, identity = data_of_run(
         run_dir, source, config, print if is_chief(strategy) else _silent
     )
@@ -145,6 +146,7 @@ def open_batches(
             batch_size=step.global_batch_size // step.d_accumulations,
             seed=config.run.seed,
             flip=config.data.flip,
+            data_order=config.data.data_order,
             start_batch=iteration * step.num_d_steps * step.d_accumulations,
         )
     )

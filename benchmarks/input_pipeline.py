@@ -1,0 +1,153 @@
+"""Speed of the input pipeline beside plain tf.data that reads the same files one after the other.
+
+    python benchmarks/input_pipeline.py                                 every setting: the table
+    python benchmarks/input_pipeline.py --setting=32px_png --rounds=3
+
+The files hold smooth random images and are written to a temporary folder. "plain" is
+TFRecordDataset, parsing, parallel decoding, scaling and batching, without shuffling and checks.
+The other kinds are `make_dataset` without the cache, with flips. The kinds take turns, so that
+other work on the machine meets all of them alike. The table has medians of images a second, the
+CPU time of an image, and the median over rounds of the speed divided by that of "plain".
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+
+import numpy as np
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# Side in pixels, format, number of images.
+SETTINGS = {
+    "32px_png": (32, "png", 10_000),
+    "32px_jpeg": (32, "jpeg", 10_000),
+    "128px_png": (128, "png", 2_000),
+    "128px_jpeg": (128, "jpeg", 2_000),
+}
+NUM_SHARDS = 4
+BATCH = 64
+CANVAS = 1024
+# Spectrum of natural images: amplitudes fall a little faster than with the frequency.
+EXPONENT = 1.2
+
+
+def canvas() -> np.ndarray:
+    """Random pixels with the spectrum of photographs, uint8 [1024, 1024, 3]."""
+    random, frequencies = np.random.default_rng(0), np.fft.fftfreq(CANVAS)
+    radius = np.hypot(frequencies[:, None], frequencies[None])
+    amplitudes = np.maximum(radius, 1 / CANVAS) ** -EXPONENT
+    noise = random.normal(size=(3, CANVAS, CANVAS))
+    planes = np.fft.ifft2(np.fft.fft2(noise) * amplitudes).real
+    planes = (planes - planes.mean()) / planes.std() * 50 + 128
+    return np.clip(planes, 0, 255).astype(np.uint8).transpose(1, 2, 0)
+
+
+def write_records(folder: str, side: int, image_format: str, count: int) -> None:
+    """Writes crops of the canvas with `prepare`."""
+    import tensorflow as tf
+
+    from tf_biggan.data.source import Source
+    from tf_biggan.data.tfrecord_writer import prepare
+
+    class Crops(Source):
+        def __init__(self):
+            labels = np.arange(count) * 10 // count
+            super().__init__("crops", tuple("0123456789"), labels)
+            self._canvas = tf.constant(canvas())
+            corners = np.random.default_rng(1).integers(0, CANVAS - side, (count, 2))
+            self._corners = tf.constant(corners)
+
+        def load(self, index, channels):
+            y, x = tf.unstack(self._corners[index])
+            return self._canvas[y : y + side, x : x + side, :channels]
+
+        def locate(self, index):
+            return str(index)
+
+    prepare(Crops(), folder, image_size=side, image_format=image_format, num_shards=NUM_SHARDS)
+
+
+def plain(folder: str, side: int, image_format: str):
+    """Plain tf.data: the records in their order."""
+    import tensorflow as tf
+
+    features = {
+        "image": tf.io.FixedLenFeature([], tf.string),
+        "label": tf.io.FixedLenFeature([], tf.int64),
+    }
+
+    def decode(record):
+        example = tf.io.parse_single_example(record, features)
+        if image_format == "png":
+            pixels = tf.io.decode_png(example["image"], 3)
+        else:
+            pixels = tf.io.decode_jpeg(example["image"], 3, dct_method="INTEGER_ACCURATE")
+        pixels = tf.ensure_shape(pixels, [side, side, 3])
+        return tf.cast(pixels, tf.float32) / 127.5 - 1, tf.cast(example["label"], tf.int32)
+
+    files = tf.io.gfile.glob(os.path.join(folder, "*.tfrecord"))
+    records = tf.data.TFRecordDataset(sorted(files), buffer_size=1 << 20).repeat()
+    decoded = records.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+    return decoded.batch(BATCH, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+
+def ours(folder: str, side: int, data_order: str):
+    """The training pipeline without the cache."""
+    from tf_biggan import make_dataset, open_source
+
+    source, size = open_source(f"tfrecord:{folder}"), dict(image_size=side, image_channels=3)
+    arguments = dict(batch_size=BATCH, seed=0, flip=True, cache=False, data_order=data_order)
+    return make_dataset(source, **size, **arguments)
+
+
+def measure(iterator, seconds: float) -> tuple[float, float]:
+    """Images a second, and CPU microseconds an image."""
+    begun, cpu, images = time.perf_counter(), time.process_time(), 0
+    while time.perf_counter() - begun < seconds:
+        next(iterator)
+        images += BATCH
+    return images / (time.perf_counter() - begun), 1e6 * (time.process_time() - cpu) / images
+
+
+def compare(setting: str, rounds: int, seconds: float) -> None:
+    """Prints the rows of one setting."""
+    side, image_format, count = SETTINGS[setting]
+    with tempfile.TemporaryDirectory() as folder:
+        write_records(folder, side, image_format, count)
+        makers = {
+            "plain": lambda: plain(folder, side, image_format),
+            "blocks": lambda: ours(folder, side, "blocks"),
+            "full": lambda: ours(folder, side, "full"),
+        }
+        found = {kind: [] for kind in makers}
+        for _ in range(rounds):
+            for kind, make in makers.items():
+                # A pipeline that waits would go on filling its buffers, so each starts anew.
+                iterator = iter(make())
+                measure(iterator, seconds / 4)
+                found[kind].append(measure(iterator, seconds))
+    for kind, rates in found.items():
+        rate, cpu = (statistics.median(column) for column in zip(*rates, strict=True))
+        pairs = zip(rates, found["plain"], strict=True)
+        ratio = statistics.median(mine[0] / other[0] for mine, other in pairs)
+        print(f"{setting:12} {kind:8} {rate:10.0f} {cpu:10.0f} {ratio:10.2f}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--setting", action="append", choices=tuple(SETTINGS))
+    parser.add_argument("--rounds", type=int, default=5, help="measurements of each kind")
+    parser.add_argument("--seconds", type=float, default=3.0, help="length of a measurement")
+    flags = parser.parse_args()
+    print(f"{'setting':12} {'kind':8} {'images/s':>10} {'CPU us':>10} {'to plain':>10}")
+    for setting in flags.setting or SETTINGS:
+        compare(setting, flags.rounds, flags.seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""Images in TFRecord files: one at its position, or many by reading long pieces of the files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from tf_biggan.data import decoding, many_images
+from tf_biggan.data.record_index import FRAMING_BYTES, READ_BUFFER_BYTES, RecordIndex
+from tf_biggan.data.source import Source
+
+ONE_RECORD_BUFFER_BYTES = 1 << 16
+# Reading over a gap is faster than reading anew behind it.
+MAX_GAP = 16
+MAX_SPAN = 1024
+SPANS_AT_ONCE = 16
+
+
+class RecordSource(Source):
+    """Images in TFRecord files.
+
+    Args:
+      name: As in `Source`.
+      class_names: As in `Source`.
+      index: Positions and labels of the records.
+      contents_of: Maps records, string [N], to the encoded images, string [N].
+    """
+
+    def __init__(
+        self,
+        name: str,
+        class_names: tuple[str, ...],
+        index: RecordIndex,
+        contents_of: Callable[[tf.Tensor], tf.Tensor],
+    ):
+        super().__init__(name, class_names, index.labels)
+        self._index = index
+        self._contents_of = contents_of
+        with tf.device("CPU:0"):
+            self._files = tf.constant(index.files)
+            self._file_of = tf.constant(index.file_of)
+            self._offsets = tf.constant(index.offsets)
+            self._numbers = tf.constant(index.numbers)
+
+    def load(self, index, channels):
+        file, offset = self._files[self._file_of[index]], self._offsets[index]
+        record = _records(file, offset, ONE_RECORD_BUFFER_BYTES).take(1).batch(1)
+        contents = record.map(self._contents_of).unbatch()
+        return decoding.decode_named(contents, self._names(index), channels)
+
+    def locate(self, index):
+        file = self._index.files[self._index.file_of[index]]
+        return f"{file} at byte {self._index.offsets[index]}"
+
+    def index_parts(self):
+        for file in self._index.files:
+            yield os.path.basename(file).encode() + b"\0"
+        yield np.asarray(self._index.file_of, "<i4").tobytes()
+        yield np.asarray(self._index.offsets, "<i8").tobytes()
+
+    @property
+    def image_bytes(self) -> int:
+        """Mean size of a record in bytes."""
+        return self._index.mean_bytes()
+
+    def read(self, indices: tf.Tensor) -> tf.Tensor:
+        """Reads records, in a graph. Neighbours on disk are read in one piece.
+
+        Args:
+          indices: Images, int64 [N], N > 0.
+
+        Returns:
+          The records, string [N], for `decode`.
+        """
+        by_place = tf.argsort(indices, stable=True)
+        ordered = tf.gather(indices, by_place)
+        file, number = tf.gather(self._file_of, ordered), tf.gather(self._numbers, ordered)
+        span = _spans(file, number)
+        firsts = tf.cast(tf.searchsorted(span, tf.range(span[-1] + 1)), tf.int64)
+        lasts = tf.concat([firsts[1:], tf.shape(span, tf.int64)], 0) - 1
+        counts = tf.gather(number, lasts) - tf.gather(number, firsts) + 1
+        pieces = tf.data.Dataset.from_tensor_slices((tf.gather(ordered, firsts), counts))
+        records = pieces.map(self._read_span, SPANS_AT_ONCE, deterministic=True)
+        records = records.flat_map(tf.data.Dataset.from_tensor_slices)
+        records = records.batch(tf.reduce_sum(counts)).get_single_element()
+        # The place of every ordered record among those read, which include gaps.
+        before = tf.cumsum(counts, exclusive=True)
+        places = tf.gather(before, span) + number - tf.gather(number, tf.gather(firsts, span))
+        with tf.control_dependencies(
+            [self._require_places(records, ordered, places, span, firsts)]
+        ):
+            return tf.gather(records, tf.gather(places, tf.math.invert_permutation(by_place)))
+
+    def decode(
+        self, records: tf.Tensor, indices: tf.Tensor, height: int, width: int, channels: int
+    ) -> tf.Tensor:
+        """Decodes records that `read` returned to uint8 [N, height, width, channels]."""
+        contents = self._contents_of(records)
+        return many_images.decode_all(contents, self._names(indices), height, width, channels)
+
+    def _names(self, indices):
+        files = tf.gather(self._files, tf.gather(self._file_of, indices))
+        offsets = tf.strings.as_string(tf.gather(self._offsets, indices))
+        return tf.strings.join([files, " at byte ", offsets])
+
+    def _read_span(self, first, count):
+        """Returns `count` records from record `first` on, string [count]."""
+        file, offset = self._files[self._file_of[first]], self._offsets[first]
+
+        def all_records(_):
+            records = _records(file, offset, READ_BUFFER_BYTES).take(count)
+            return records.batch(count, drop_remainder=True).get_single_element()
+
+        # A file that does not exist would fail again and again without the single element around.
+        whole = tf.data.Dataset.from_tensors(0).map(all_records).ignore_errors()
+        nothing = tf.data.Dataset.from_tensors(tf.zeros([0], tf.string))
+        records = whole.concatenate(nothing).take(1).get_single_element()
+        named = tf.strings.join([self._names(first), " or after"])
+        with tf.control_dependencies([decoding.require_readable(tf.size(records) > 0, named)]):
+            return tf.identity(records)
+
+    def _require_places(self, records, ordered, places, span, firsts):
+        """Asserts that the records that were read begin at the bytes of the index."""
+        framed = tf.strings.length(records) + FRAMING_BYTES
+        ends = tf.cumsum(tf.cast(framed, tf.int64), exclusive=True)
+        begins = tf.gather(ends, places)
+        offsets = tf.gather(self._offsets, ordered)
+        first = tf.gather(firsts, span)
+        moved = begins - tf.gather(begins, first) != offsets - tf.gather(offsets, first)
+        where = tf.gather(ordered, tf.argmax(tf.cast(moved, tf.int32)))
+        return decoding.require_readable(~tf.reduce_any(moved), self._names(where))
+
+
+def _spans(file: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+    """Returns the number of the span of every record, int32 [N], which rises from 0.
+
+    Args:
+      file, number: File of every record, and number in the file, in the order of their reading.
+    """
+    steps = number[1:] - number[:-1]
+    near = (file[1:] == file[:-1]) & (steps > 0) & (steps <= MAX_GAP)
+    near &= number[1:] // MAX_SPAN == number[:-1] // MAX_SPAN
+    return tf.concat([[0], tf.cumsum(tf.cast(~near, tf.int32))], 0)
+
+
+def _records(file: tf.Tensor, offset: tf.Tensor, buffer_bytes: int) -> tf.data.Dataset:
+    """Returns a data set of the records of a file from the one whose frame begins at `offset`."""
+    # The public class takes no offsets, the operation behind it does; it seeks.
+    variant = tf.raw_ops.TFRecordDatasetV2(
+        filenames=[file],
+        compression_type="",
+        buffer_size=tf.constant(buffer_bytes, tf.int64),
+        byte_offsets=[offset],
+    )
+    return tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
