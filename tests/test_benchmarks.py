@@ -12,8 +12,8 @@ import pytest
 ROOT = pathlib.Path(__file__).parent.parent
 
 
-def run(script, *flags):
-    command = [sys.executable, str(ROOT / "benchmarks" / script), "--setting=32px", *flags]
+def run(script, *flags, setting="32px"):
+    command = [sys.executable, str(ROOT / "benchmarks" / script), f"--setting={setting}", *flags]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert result.returncode == 0, result.stderr
@@ -34,3 +34,11 @@ def test_convolution_forms_covers_the_iteration():
     printed = run("convolution_forms.py", "--repeats=1", "--iterations=1")
     assert "strided_4x4*" in printed and "phases*" in printed
     assert "all convolutions of an iteration" in printed
+
+
+@pytest.mark.slow
+def test_input_pipeline_compares_the_orders_with_plain_reading():
+    printed = run("input_pipeline.py", "--rounds=1", "--seconds=0.2", setting="32px_png")
+    rows = [line.split() for line in printed.splitlines() if line.startswith("32px_png")]
+    assert [row[1] for row in rows] == ["plain", "blocks", "full"]
+    assert all(float(value) > 0 for row in rows for value in row[2:])

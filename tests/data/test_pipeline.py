@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_biggan.data import order
+from tf_biggan.data import order, record_source
 from tf_biggan.data.block_order import Blocks
 from tf_biggan.data.decoding import naming_unreadable
 from tf_biggan.data.pipeline import distribute, make_dataset
@@ -55,7 +55,7 @@ def records(image_folder, tmp_path_factory):
 def small_blocks(monkeypatch):
     """Three windows of two blocks in place of one of 1,024, so that there are several."""
     division = Blocks(windows=3, strata=2, lanes=2)
-    monkeypatch.setattr(Blocks, "of_records", lambda num_images, image_bytes: division)
+    monkeypatch.setattr(Blocks, "of_records", lambda num_images, record_bytes: division)
 
 
 def indices_of(drawn, folder_pixels):
@@ -144,7 +144,10 @@ def test_blocks_from_storage_are_those_of_memory(records, small_blocks, folder_p
     np.testing.assert_array_equal(labels[:7].ravel(), found // 7)
 
 
-def test_resuming_in_blocks_reads_no_earlier_window(image_folder, tmp_path, small_blocks):
+def test_resuming_in_blocks_reads_no_earlier_window(
+    image_folder, tmp_path, small_blocks, monkeypatch
+):
+    monkeypatch.setattr(record_source, "MAX_GAP", 1)
     prepare(open_source(f"folder:{image_folder}"), str(tmp_path), image_size=12)
     source = open_source(f"tfrecord:{tmp_path}")
     arguments = dict(data_order="blocks", batch_size=7, cache=False, flip=False)

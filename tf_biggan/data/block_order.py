@@ -34,15 +34,15 @@ class Blocks:
     lanes: int = LANES
 
     @classmethod
-    def of_records(cls, num_images: int, image_bytes: int) -> Blocks:
+    def of_records(cls, num_images: int, record_bytes: int) -> Blocks:
         """Returns the division whose blocks have about 1 MiB.
 
         Args:
           num_images: Number of records.
-          image_bytes: Mean size of a record in bytes.
+          record_bytes: Mean size of a record in bytes.
         """
         window_bytes = STRATA * BLOCK_BYTES
-        return cls(max(1, (num_images * image_bytes + window_bytes // 2) // window_bytes))
+        return cls(max(1, (num_images * record_bytes + window_bytes // 2) // window_bytes))
 
     @property
     def count(self) -> int:

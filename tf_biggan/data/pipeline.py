@@ -122,7 +122,7 @@ def blocks_of(source: Source, data_order: str) -> Blocks | None:
         " writes them from a folder of images",
         dataset=source.name,
     )
-    return Blocks.of_records(source.num_images, source.image_bytes)
+    return Blocks.of_records(source.num_images, source.record_bytes)
 
 
 def distribute(

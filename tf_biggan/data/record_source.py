@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan.data import decoding, many_images
-from tf_biggan.data.record_index import FRAMING_BYTES, READ_BUFFER_BYTES, RecordIndex
+from tf_biggan.data.record_index import FRAMING_BYTES, RecordIndex
 from tf_biggan.data.source import Source
 
 ONE_RECORD_BUFFER_BYTES = 1 << 16
@@ -17,6 +17,7 @@ ONE_RECORD_BUFFER_BYTES = 1 << 16
 MAX_GAP = 16
 MAX_SPAN = 1024
 SPANS_AT_ONCE = 16
+MAX_BUFFER_BYTES = 8 << 20
 
 
 class RecordSource(Source):
@@ -47,8 +48,8 @@ class RecordSource(Source):
 
     def load(self, index, channels):
         file, offset = self._files[self._file_of[index]], self._offsets[index]
-        record = _records(file, offset, ONE_RECORD_BUFFER_BYTES).take(1).batch(1)
-        contents = record.map(self._contents_of).unbatch()
+        record = _records(file, offset, tf.constant(ONE_RECORD_BUFFER_BYTES, tf.int64)).take(1)
+        contents = record.map(lambda record: self._contents_of(record[tf.newaxis])[0])
         return decoding.decode_named(contents, self._names(index), channels)
 
     def locate(self, index):
@@ -62,7 +63,7 @@ class RecordSource(Source):
         yield np.asarray(self._index.offsets, "<i8").tobytes()
 
     @property
-    def image_bytes(self) -> int:
+    def record_bytes(self) -> int:
         """Mean size of a record in bytes."""
         return self._index.mean_bytes()
 
@@ -82,7 +83,9 @@ class RecordSource(Source):
         firsts = tf.cast(tf.searchsorted(span, tf.range(span[-1] + 1)), tf.int64)
         lasts = tf.concat([firsts[1:], tf.shape(span, tf.int64)], 0) - 1
         counts = tf.gather(number, lasts) - tf.gather(number, firsts) + 1
-        pieces = tf.data.Dataset.from_tensor_slices((tf.gather(ordered, firsts), counts))
+        pieces = tf.data.Dataset.from_tensor_slices(
+            (tf.gather(ordered, firsts), tf.gather(ordered, lasts), counts)
+        )
         records = pieces.map(self._read_span, SPANS_AT_ONCE, deterministic=True)
         records = records.flat_map(tf.data.Dataset.from_tensor_slices)
         records = records.batch(tf.reduce_sum(counts)).get_single_element()
@@ -106,12 +109,15 @@ class RecordSource(Source):
         offsets = tf.strings.as_string(tf.gather(self._offsets, indices))
         return tf.strings.join([files, " at byte ", offsets])
 
-    def _read_span(self, first, count):
-        """Returns `count` records from record `first` on, string [count]."""
+    def _read_span(self, first, last, count):
+        """Returns the `count` records of a file from `first` to `last`, string [count]."""
         file, offset = self._files[self._file_of[first]], self._offsets[first]
+        # A buffer of the size of the span makes one request to a remote storage.
+        span_bytes = self._offsets[last] - offset + ONE_RECORD_BUFFER_BYTES
+        buffer_bytes = tf.minimum(span_bytes, MAX_BUFFER_BYTES)
 
         def all_records(_):
-            records = _records(file, offset, READ_BUFFER_BYTES).take(count)
+            records = _records(file, offset, buffer_bytes).take(count)
             return records.batch(count, drop_remainder=True).get_single_element()
 
         # A file that does not exist would fail again and again without the single element around.
@@ -146,13 +152,13 @@ def _spans(file: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
     return tf.concat([[0], tf.cumsum(tf.cast(~near, tf.int32))], 0)
 
 
-def _records(file: tf.Tensor, offset: tf.Tensor, buffer_bytes: int) -> tf.data.Dataset:
+def _records(file: tf.Tensor, offset: tf.Tensor, buffer_bytes: tf.Tensor) -> tf.data.Dataset:
     """Returns a data set of the records of a file from the one whose frame begins at `offset`."""
     # The public class takes no offsets, the operation behind it does; it seeks.
     variant = tf.raw_ops.TFRecordDatasetV2(
         filenames=[file],
         compression_type="",
-        buffer_size=tf.constant(buffer_bytes, tf.int64),
+        buffer_size=buffer_bytes,
         byte_offsets=[offset],
     )
     return tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
