@@ -1,4 +1,4 @@
-"""Milliseconds of every form of every distinct convolution of a training iteration.
+"""Measures every form of each convolution that a training iteration computes.
 
     python benchmarks/convolution_forms.py --setting=32px
     python benchmarks/convolution_forms.py --setting=32px --iterations=5    also the whole iteration
@@ -33,14 +33,14 @@ TABLES = {
     "upsampled_kernel": fused.UPSAMPLED_KERNEL_GRADIENT,
 }
 WRITING = ("AssignVariableOp", "AssignAddVariableOp", "ResourceApplyAdam", "While")
-# A form has to be this much faster than the chosen one before it is pointed out.
+# The table marks a form only if it is faster than the chosen one by this factor.
 NOTEWORTHY = 0.95
-# The shapes are those of x, of the kernel or the upstream gradient, and of the kernel.
+# Shapes of x, of the kernel (or the upstream gradient), and of the kernel.
 Call = collections.namedtuple("Call", "what purpose form first second kernel")
 
 
 class Recorder:
-    """Notes every convolution while a graph is traced."""
+    """Records every convolution while a graph is traced."""
 
     def __init__(self):
         self.calls, self._purpose = [], None
@@ -74,9 +74,10 @@ class Recorder:
 
 
 def counted(calls, config) -> collections.Counter:
-    """How often one iteration computes each convolution.
+    """Counts how often one iteration computes each convolution.
 
-    A loop's body is traced once and runs several times; what nothing depends on never runs.
+    The body of a loop is traced once and runs several times. Convolutions whose result is not used
+    never run.
     """
     step, counts, alive = config.step, collections.Counter(), {}
     runs = {id(calls[-1][1].graph): step.g_accumulations}
@@ -103,7 +104,7 @@ def _reachable(graph) -> set[str]:
 
 
 def time_forms(call: Call, repeats: int) -> dict[str, float]:
-    """The best milliseconds of every form of a convolution."""
+    """Returns the shortest time of each form of a convolution in milliseconds."""
     first, second = (tf.random.normal(shape) for shape in (call.first, call.second))
     rest = (call.kernel, tf.float32) if call.purpose == "kernel_gradient" else ()
     functions = {
@@ -121,7 +122,7 @@ def time_forms(call: Call, repeats: int) -> dict[str, float]:
 
 
 def show(counts, repeats: int) -> float:
-    """Prints one line a convolution; returns the milliseconds of all of them together."""
+    """Prints a line for each convolution and returns the milliseconds of all of them together."""
     total = 0.0
     for call, count in sorted(counts.items()):
         times = time_forms(call, repeats)

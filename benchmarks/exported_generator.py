@@ -1,4 +1,4 @@
-"""Speed of an exported generator beside the training-time one and PyTorch in eager mode.
+"""Measures an exported generator beside the training-time generator and PyTorch in eager mode.
 
     python benchmarks/exported_generator.py                       both of ours, and PyTorch's
     python benchmarks/exported_generator.py --only=exported_bfloat16
@@ -37,7 +37,7 @@ KINDS = (*EXPORTS, "training", "torch")
 
 
 def write_model(folder: str) -> str:
-    """A model's folder with random weights."""
+    """Writes a model folder with random weights."""
     from tf_biggan.networks.generator import Generator
     from tf_biggan.store.model_directory import write_directory
 
@@ -48,7 +48,7 @@ def write_model(folder: str) -> str:
 
 
 def write_export(model: str, folder: str, kind: str) -> str:
-    """The model exported; the table of statistics does not change the work."""
+    """Exports the model. A table of statistics would not change the speed, so there is none."""
     from tf_biggan.cli.export_settings import ExportConfig
     from tf_biggan.exporting.exporter import export
 
@@ -58,7 +58,7 @@ def write_export(model: str, folder: str, kind: str) -> str:
 
 
 def exported(path: str) -> Callable[[np.ndarray, np.ndarray], object]:
-    """The SavedModel, by nothing but TensorFlow."""
+    """Loads the SavedModel with TensorFlow alone."""
     import tensorflow as tf
 
     function = tf.saved_model.load(path).signatures["default"]
@@ -71,7 +71,7 @@ def exported(path: str) -> Callable[[np.ndarray, np.ndarray], object]:
 
 
 def training(path: str) -> Callable[[np.ndarray, np.ndarray], object]:
-    """The generator as it is trained and sampled, in one graph."""
+    """Returns the generator as it is trained and sampled, in one graph."""
     import tensorflow as tf
 
     from tf_biggan.store.opened_model import open_model
@@ -82,13 +82,13 @@ def training(path: str) -> Callable[[np.ndarray, np.ndarray], object]:
 
 
 def torch_eager(_: str) -> Callable[[np.ndarray, np.ndarray], object]:
-    """Plain PyTorch, written here for its speed only."""
+    """Returns the same generator in plain PyTorch, which is written here for its speed only."""
     import torch
     from torch import nn
     from torch.nn import functional as F  # noqa: N812
 
     class Normalized(nn.Module):
-        """A kernel whose sigma takes a power iteration in every call."""
+        """A kernel whose sigma takes one power iteration in every call."""
 
         def __init__(self, *shape, bias=True):
             super().__init__()
@@ -106,7 +106,7 @@ def torch_eager(_: str) -> Callable[[np.ndarray, np.ndarray], object]:
             return F.conv2d(x, weight, self.bias, padding=weight.shape[-1] // 2)
 
     class Norm(nn.Module):
-        """Batch norm in eval mode with the gain and offset of a condition."""
+        """A batch norm in eval mode with the gain and offset of a condition."""
 
         def __init__(self, channels, condition):
             super().__init__()
@@ -182,7 +182,7 @@ def torch_eager(_: str) -> Callable[[np.ndarray, np.ndarray], object]:
 
 
 def measure(kind: str, path: str, repeats: int) -> None:
-    """Prints the figures of one kind, in this process."""
+    """Prints the measurements of one kind, in this process."""
     start = time.perf_counter()
     makers = {"training": training, "torch": torch_eager}
     call = makers.get(kind, exported)(path)
@@ -206,7 +206,7 @@ def measure(kind: str, path: str, repeats: int) -> None:
 
 
 def largest_memory() -> float:
-    """Largest resident memory of this program, GiB; getrusage's counts its parent's, too."""
+    """Returns the peak memory of this program in GiB. getrusage would include its parent's."""
     with open("/proc/self/status", encoding="ascii") as file:
         facts = dict(line.split(":", 1) for line in file)
     return int(facts["VmHWM"].split()[0]) / 2**20

@@ -23,8 +23,8 @@ import numpy as np
 BATCH, SIZE = 32, 32
 NUM_IMAGES, NUM_FEATURES = 50_000, 2048
 
-# Both peers import torchvision, whose compiled part need not fit the installed torch; none of it is
-# called, so that its registration can be left out. Weights are not downloaded.
+# Both programs import torchvision, whose compiled part need not fit the installed torch. None of it
+# is used, so its registration is left out. Weights are not downloaded.
 PEERS = """
 import time
 from unittest import mock
@@ -65,7 +65,7 @@ for make in (torch_fidelity, pytorch_fid):
 
 
 def best_of(repeats: int, function: Callable[[], object]) -> float:
-    """Shortest seconds of some calls."""
+    """Returns the shortest time of several calls in seconds."""
     seconds = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -75,7 +75,7 @@ def best_of(repeats: int, function: Callable[[], object]) -> float:
 
 
 def random_weights() -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Folded weights of the right shapes whose activations neither grow nor die out."""
+    """Returns folded random weights whose activations neither explode nor vanish."""
     from tf_biggan.evaluation.inception.architecture import CLASSIFIER, convolutions
 
     random = np.random.RandomState(0)
@@ -92,8 +92,8 @@ def random_weights() -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def measure_ours(repeats: int) -> None:
-    """Prints images a second of the 2048 tap, in float32 and in bfloat16."""
-    from tf_biggan.evaluation.inception.network import Inception
+    """Prints images per second of the 2048 features, in float32 and in bfloat16."""
+    from tf_biggan.evaluation.inception.inception_network import Inception
 
     weights = random_weights()
     images = np.random.RandomState(0).randint(0, 256, (BATCH, SIZE, SIZE, 3)).astype(np.uint8)
@@ -105,7 +105,7 @@ def measure_ours(repeats: int) -> None:
 
 
 def measure_fid() -> None:
-    """Prints seconds of FID from statistics and of statistics, and the largest memory of both."""
+    """Prints the seconds of the statistics and of FID, and the peak memory of both."""
     from tf_biggan.evaluation.scores.frechet import feature_statistics, frechet_distance
 
     random = np.random.default_rng(0)
@@ -131,7 +131,7 @@ def main() -> None:
     flags = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if flags.only != "features":
-        # First, so that TensorFlow's memory is not counted.
+        # This runs first, so that TensorFlow's memory is not counted.
         measure_fid()
     if flags.only != "fid":
         measure_ours(flags.repeats)

@@ -1,4 +1,4 @@
-"""The settings that the benchmarks of a training iteration share, as fields of `TrainConfig`."""
+"""Settings that the benchmarks of a training iteration share, as fields of `TrainConfig`."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ SETTINGS = {
 
 
 def train_config(name: str, **overrides):
-    """The `TrainConfig` of the setting."""
+    """Returns the `TrainConfig` of a setting."""
     from tf_biggan.cli.train_settings import TrainConfig
 
     return TrainConfig.from_flat({**SHARED, **SETTINGS[name], **overrides})
 
 
 def compiled_step(config, jit_compile: bool = False):
-    """The state and a function that runs one iteration on random images and returns its metrics."""
+    """Returns the state, and a function that runs one iteration on random images."""
     import numpy as np
     import tensorflow as tf
 
@@ -49,8 +49,8 @@ def compiled_step(config, jit_compile: bool = False):
     state, step = create_state(config), config.step
     classes, size = config.model.num_classes, batch_plan(step, 1)["d"]
     probabilities = np.full(classes, 1 / classes)
-    drawing = input_sampler(state, step, 0, probabilities, 1)
-    run = compile_iterations(tf.distribute.get_strategy(), state, step, drawing, jit_compile)
+    sampler = input_sampler(state, step, 0, probabilities, 1)
+    run = compile_iterations(tf.distribute.get_strategy(), state, step, sampler, jit_compile)
     random = np.random.RandomState(0)
     shape = (4, size, *state.generator.image_size, config.model.image_channels)
     images = random.uniform(-1, 1, shape).astype(np.float32)

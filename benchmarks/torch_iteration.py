@@ -1,4 +1,4 @@
-"""A training iteration of plain PyTorch networks with the shapes of a configuration, for its speed.
+"""A training iteration in plain PyTorch, with the network shapes of a configuration, for its speed.
 
 It does what BigGAN-PyTorch does: NCHW, one power iteration a forward pass, PyTorch's batch norm and
 Adam, generated images made without gradients for D, and a moving average of all variables of G.
@@ -25,7 +25,7 @@ def _default(value, published):
 
 
 class Normalized(nn.Module):
-    """A kernel [out, in, ...] divided by its estimated largest singular value."""
+    """A kernel [out, in, ...] that is divided by its estimated largest singular value."""
 
     def __init__(self, *shape, bias=True):
         super().__init__()
@@ -50,14 +50,14 @@ class Normalized(nn.Module):
 
 
 class NormalizedEmbedding(Normalized):
-    """Rows of a spectrally normalised table."""
+    """A spectrally normalised embedding."""
 
     def forward(self, labels):
         return F.embedding(labels, self.kernel())
 
 
 class Norm(nn.Module):
-    """Batch norm with the gain and offset of a vector, or of a label where there is no vector."""
+    """A batch norm with the gain and offset of a vector, or of a label if there is no vector."""
 
     def __init__(self, channels, condition, classes):
         super().__init__()
@@ -77,7 +77,7 @@ class Norm(nn.Module):
 
 
 def _kernels(spec, deep):
-    """(in, out, size) of a block's convolutions."""
+    """Returns (in, out, size) of a block's convolutions."""
     entering, hidden, leaving = spec.in_channels, spec.hidden_channels, spec.out_channels
     if deep:
         return (
@@ -226,7 +226,7 @@ class Discriminator(nn.Module):
 
 
 def parameters(config) -> dict[str, int]:
-    """Parameters of both networks."""
+    """Returns the number of parameters of both networks."""
     networks = {"G": Generator(config.model), "D": Discriminator(config.model)}
     return {
         name: sum(parameter.numel() for parameter in network.parameters())
@@ -235,7 +235,7 @@ def parameters(config) -> dict[str, int]:
 
 
 def iteration(config, channels_last: bool = False, compiled: bool = False) -> Callable[[], float]:
-    """A function that runs one iteration on random images and returns G's last loss."""
+    """Returns a function that runs one iteration on random images and returns G's last loss."""
     torch.manual_seed(0)
     model, step = config.model, config.step
     generator, discriminator = Generator(model), Discriminator(model)

@@ -1,4 +1,4 @@
-"""Speed, start-up and memory of one training iteration, beside plain PyTorch networks.
+"""Measures speed, start-up and memory of a training iteration, beside plain PyTorch networks.
 
     python benchmarks/training_iteration.py                          every setting: the whole table
     python benchmarks/training_iteration.py --setting=32px --rounds=3
@@ -30,7 +30,7 @@ KINDS = ("tf_biggan", *TORCH)
 
 
 def serve(kind: str, setting: str) -> None:
-    """Runs an iteration for every line that comes in and prints its seconds, as JSON."""
+    """Runs an iteration for each input line and prints its seconds as JSON."""
     config = train_config(setting)
     if kind == "tf_biggan":
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -58,7 +58,7 @@ def serve(kind: str, setting: str) -> None:
 
 
 def largest_memory() -> float:
-    """Largest resident memory of this program in GiB."""
+    """Returns the peak memory of this program in GiB."""
     with open("/proc/self/status", encoding="ascii") as file:
         facts = dict(line.split(":", 1) for line in file)
     return int(facts["VmHWM"].split()[0]) / 2**20
@@ -88,7 +88,7 @@ class Worker:
         self.cpu_seconds.append(answer["spent"][1])
 
     def end(self) -> str:
-        """Ends the process; returns the last line that it wrote to its error stream."""
+        """Ends the process and returns the last line of its error stream."""
         _, errors = self.process.communicate()
         return (errors.strip().splitlines() or [""])[-1]
 
@@ -116,7 +116,7 @@ def measure(setting: str, kinds: list[str], rounds: int) -> None:
 
 
 def show(workers: list[Worker]) -> None:
-    """Prints a table; ratios are to the first kind, above 1 where the first one is faster."""
+    """Prints a table. Ratios are relative to the first kind; above 1, the first kind is faster."""
     medians = [statistics.median(worker.seconds) for worker in workers]
     print(f"  {'kind':22}{'s':>9}{'CPU s':>9}{'ratio':>8}{'start s':>9}{'peak GiB':>10}")
     for worker, median in zip(workers, medians, strict=True):

@@ -1,6 +1,6 @@
 """Asks a server for a picture: python examples/serve_client.py --model=birds --label=3
 
-The server is TensorFlow Serving, or the local one for trying out, which this command starts:
+The server is TensorFlow Serving or the local server, which this command starts:
 `python -m tf_biggan.export --serve=models/birds`. The client needs Python's standard library only.
 export/clients/ has clients for production, with retries, batches and gRPC.
 """

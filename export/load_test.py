@@ -92,10 +92,10 @@ def measure(arguments: argparse.Namespace) -> dict:
     failures = sum((client.failures for client in clients), collections.Counter())
     return {
         "clients": arguments.clients,
-        "rows_a_request": arguments.rows,
+        "rows_per_request": arguments.rows,
         "seconds": round(elapsed, 2),
         "requests": len(seconds),
-        "images_a_second": round(len(seconds) * arguments.rows / elapsed, 2),
+        "images_per_second": round(len(seconds) * arguments.rows / elapsed, 2),
         "latency_milliseconds": percentiles(seconds),
         "failures": dict(failures),
     }
@@ -119,22 +119,29 @@ def percentiles(ordered: list[float]) -> dict[str, float]:
 def main() -> int:
     """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--server", default="http://127.0.0.1:8501")
+    parser.add_argument("--server", default="http://127.0.0.1:8501", help="default: %(default)s")
     name = os.environ.get("MODEL_NAME")
     parser.add_argument(
-        "--model", default=name, required=name is None, help="default: MODEL_NAME's value"
+        "--model",
+        default=name,
+        required=name is None,
+        help="name of the model; default: the environment variable MODEL_NAME",
     )
-    parser.add_argument("--signature", default="generate_png")
-    parser.add_argument("--label", type=int, help="leave out for models without classes")
-    parser.add_argument("--truncation", type=float, default=0.5)
-    parser.add_argument("--clients", type=int, default=8)
-    parser.add_argument("--rows", type=int, default=1, help="images a request")
-    parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--timeout", type=float, default=30.0, help="seconds of a request")
+    parser.add_argument("--signature", default="generate_png", help="default: %(default)s")
+    parser.add_argument(
+        "--label", type=int, help="index of the class; leave it out if the model has no classes"
+    )
+    parser.add_argument("--truncation", type=float, default=0.5, help="default: 0.5")
+    parser.add_argument("--clients", type=int, default=8, help="parallel clients; default: 8")
+    parser.add_argument("--rows", type=int, default=1, help="images per request; default: 1")
+    parser.add_argument("--seconds", type=float, default=20.0, help="duration; default: 20")
+    parser.add_argument(
+        "--timeout", type=float, default=30.0, help="seconds per request; default: 30"
+    )
     arguments = parser.parse_args()
     place = urllib.parse.urlsplit(arguments.server)
     if place.scheme not in CONNECTIONS or not place.hostname:
-        parser.error("--server must be such as http://127.0.0.1:8501")
+        parser.error("--server must be an address such as http://127.0.0.1:8501")
     result = measure(arguments)
     print(json.dumps(result, indent=2))
     return 1 if result["failures"] or not result["requests"] else 0

@@ -1,4 +1,4 @@
-"""One row per layer and model; every check of test_conformance.py runs over all rows."""
+"""A table with one row per layer and model. Each test in test_conformance.py runs over all rows."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Row:
 
 
 def example_inputs(row: Row, seed: int = 0, batch: int = BATCH) -> tuple[np.ndarray, ...]:
-    """Inputs of a row: ("map", C), ("vector", D), ("image", H, W, C), ("labels",), ("soft",)."""
+    """Returns inputs by kind: ("map", C), ("vector", D), ("image", H, W, C), ("labels",), ..."""
     random = np.random.RandomState(seed)
     made = {
         "map": lambda channels: random.standard_normal((batch, *MAP, channels)),
@@ -72,7 +72,7 @@ ON_VECTOR = LayerFactory(**FACTORY, condition="vector")
 ON_LABEL = LayerFactory(**FACTORY, condition="label", num_classes=CLASSES)
 KERNEL = dict(initializer="glorot", seed=3)
 NORM = dict(epsilon=1e-3, momentum=0.7, num_statistics=1, synchronized=True)
-# Training needs one row of statistics, and equality over replicas needs synchronized moments.
+# Training needs one row of statistics. Equal results on several replicas need synchronised moments.
 NORM_DEFAULTS = ("num_statistics", "synchronized")
 GENERATOR = dict(
     num_classes=CLASSES,
@@ -122,7 +122,7 @@ ROWS = {
         lambda **k: SNConv2D(filters=6, kernel_size=3, use_bias=True, epsilon=1e-5, **KERNEL, **k),
         (("map", 5),),
         3,
-        ("use_bias",),  # with its bias, here; Conv2D's row is without
+        ("use_bias",),  # This row has a bias; the row of Conv2D has none.
     ),
     "SNDense": Row(
         lambda **k: SNDense(units=6, use_bias=False, epsilon=1e-5, **KERNEL, **k),
@@ -182,13 +182,13 @@ ROWS = {
         ),
         (("vector", 12), ("labels",)),
         83,
-        (*GENERATOR_DEFAULTS, "depth"),  # the deep row has another depth
+        (*GENERATOR_DEFAULTS, "depth"),  # The deep row tests another depth.
     ),
     "Generator, class tables": Row(
         lambda **k: Generator(architecture="biggan32", **{**GENERATOR, **k}),
         (("vector", 128), ("soft",)),
         61,
-        # The row above changes what the table's row keeps.
+        # The row above tests the arguments that keep their default here.
         (
             *GENERATOR_DEFAULTS,
             "depth",

@@ -1,33 +1,34 @@
-"""Session set-up: two logical CPU devices, so that replica tests run anywhere."""
+"""Session set-up: two logical CPU devices, so that tests with two replicas run on any machine."""
 
 import gc
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-# Threads of NumPy's products wait for one another in turns where several test processes run.
+# NumPy's threads wait for one another if several test processes share the cores.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 
 from tf_biggan.cli.terminal import quiet_tensorflow
 
-# The first import prints lines that pytest's own processes would show among the results.
+# The first import of TensorFlow prints lines, which would appear among the results of pytest.
 quiet_tensorflow()
 
 import tensorflow as tf  # noqa: E402
 
-# What was imported stays: no collection needs to walk through it again.
+# Imported objects are never freed, so garbage collections need not visit them.
 gc.freeze()
 
-# Files of half a minute and more begin first: no process is left with one of them at the end.
+# The files that take half a minute or more start first, so that no process has to run one of them
+# alone at the end.
 LONGEST_FILES = (
     "test_train_step.py",
     "test_conformance.py",
-    "test_resume.py",
-    "test_goldens_traces.py",
+    "test_loop_resume.py",
+    "test_train_step_goldens.py",
     "test_loop.py",
-    "test_goldens_authors.py",
+    "test_network_goldens_biggan_pytorch.py",
     "test_architectures.py",
     "test_initialization.py",
 )
@@ -38,7 +39,7 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 
 @pytest.fixture(scope="session")
 def mirrored_strategy():
-    """Two replicas on two logical CPU devices."""
+    """Returns a strategy with two replicas on two logical CPU devices."""
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
@@ -51,6 +52,6 @@ def eagerly():
 
 
 def pytest_collection_modifyitems(items):
-    """Orders the files; tests of one file keep their order."""
+    """Moves the longest files to the start. The tests of a file keep their order."""
     rank = {name: place for place, name in enumerate(LONGEST_FILES)}
     items.sort(key=lambda item: rank.get(item.path.name, len(rank)))

@@ -70,7 +70,7 @@ def marked_block(page: str, mark: str) -> str:
 
 
 def package_commands(page: str) -> list[tuple[str, list[str]]]:
-    """Returns (name, arguments) of every command of the package on a page, run or not."""
+    """Returns (name, arguments) for every command of the package on a page."""
     found = []
     for block in blocks(page):
         for line in block.commands() if block.language == SHELL else ():

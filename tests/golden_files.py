@@ -1,4 +1,4 @@
-"""Access to tests/golden: arrays, rule-made weights, and the tolerances that come with them."""
+"""Access to tests/golden: arrays, weights made by a rule, and recorded tolerances."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FOLDER = pathlib.Path(__file__).parent / "golden"
 
 
 class Golden:
-    """One fixture: `arrays`, `info` (its JSON) and `tolerance`."""
+    """One fixture: its arrays, its JSON `info` and its `tolerance`."""
 
     def __init__(self, name: str):
         self.name = name
@@ -24,11 +24,11 @@ class Golden:
         self.info = json.loads((FOLDER / f"{name}.json").read_text())
 
     def weights(self, network: str) -> dict[str, np.ndarray]:
-        """Tensors by checkpoint key, made by the rule; `network` is "G", "D" or "" (one only)."""
+        """Returns tensors by checkpoint key, made by the rule; `network` is "G", "D" or ""."""
         return manifest_weights(f"{self.name}_{network}" if network else self.name)
 
     def buffers(self, prefix: str) -> dict[str, np.ndarray]:
-        """Stored arrays below "Gbuf/" or the like, by checkpoint key."""
+        """Returns stored arrays below a prefix such as "Gbuf/", by checkpoint key."""
         return {
             key.removeprefix(prefix): self.arrays[key]
             for key in self.arrays.files
@@ -36,22 +36,22 @@ class Golden:
         }
 
     def stored(self, part: str) -> dict[str, np.ndarray]:
-        """Arrays of the file of that part, such as "final64_G", by checkpoint key."""
+        """Returns the arrays in the file of a part, such as "final64_G", by checkpoint key."""
         return dict(np.load(FOLDER / f"{self.name}_{part}.npz"))
 
     def atol(self, key: str) -> float:
-        """Recommended absolute tolerance of an array; keys of buffers are matched as patterns."""
+        """Returns the recorded absolute tolerance of an array. Keys of buffers match patterns."""
         entries = _tolerances()[self.name]
         matches = [entry for pattern, entry in entries.items() if fnmatch.fnmatch(key, pattern)]
         assert len(matches) == 1, key
         return matches[0]["atol"]
 
     def gradient_norm_rtol(self, network: str) -> float:
-        """Recommended relative tolerance of the L2 norms of gradients."""
+        """Returns the recorded relative tolerance of the L2 norms of gradients."""
         return _tolerances()[self.name][f"{network}_grad_l2"]["rtol"]
 
     def assert_close(self, actual, key: str):
-        """Compares with a stored array within its own tolerance; of images, what is stored."""
+        """Compares an array with the recorded one. Of images, a part may be recorded."""
         expected = self.arrays[key]
         if key.startswith("G_"):
             stride = self.info["config"].get("save_stride", 1)
@@ -62,13 +62,13 @@ class Golden:
 
 @functools.cache
 def golden(name: str) -> Golden:
-    """The fixture of that name."""
+    """Returns the fixture with a name."""
     return Golden(name)
 
 
 @functools.cache
 def manifest_weights(name: str) -> dict[str, np.ndarray]:
-    """Tensors of one manifest by checkpoint key."""
+    """Returns the tensors of one manifest by checkpoint key."""
     manifest = rule.load_manifest(FOLDER / f"{name}.manifest.json")
     return dict(rule.tensors(manifest))
 

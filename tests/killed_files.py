@@ -1,4 +1,4 @@
-"""A command that is killed before or after any of its changes of files, within one process."""
+"""Simulates kills of a command before or after each of its changes of files, in one process."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 Places = Sequence[tuple[object, str]]
-# No process has a number as large.
+# No process has such a large number.
 DEAD_PROCESS = 2**22 + 1
 CHANGES = ("mkdir", "replace", "rename", "remove", "unlink", "rmdir", "symlink")
 
 
 class Killed(BaseException):
-    """Ends the command; nothing that the command does afterwards changes a file."""
+    """Ends the command. Nothing that the command does afterwards changes a file."""
 
 
 class KilledFiles:
-    """Counts changes of files and kills at one of them.
+    """Counts changes of files and simulates a kill at one of them.
 
-    Moment 2 n is before change n, moment 2 n + 1 right after it. Once killed, every change raises
-    again, so that `finally` clauses clean up no more than they would in a process that is gone.
+    Moment 2 n is before change n, and moment 2 n + 1 is right after it. After the kill, every
+    change raises an error, so `finally` clauses cannot clean up, as after a real kill.
     """
 
     def __init__(self, patch: pytest.MonkeyPatch, moment: int, others: Places = ()):

@@ -1,4 +1,4 @@
-"""Networks as shapes, for counting large ones without allocating them."""
+"""Builds networks without allocating their variables, to count large ones."""
 
 from __future__ import annotations
 

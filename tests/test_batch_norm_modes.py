@@ -1,4 +1,4 @@
-"""`--bn` means the same in every command: sample and evaluate make the same images."""
+"""`--bn` has the same meaning in every command: sample and evaluate make the same images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MODES = ("table", "running", "batch", "standing")
 
 
 class ImagesMadeError(Exception):
-    """Ends the evaluation once its images are made."""
+    """Ends the evaluation after its images are made."""
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def opened():
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, opened):
-    """Opens the model without a disk, and computes standing statistics from two batches of 8.
+    """Opens the model from memory, and computes standing statistics from two batches of 8.
 
     The sample command gives image i the key (seed SEED + i, index 0), evaluation gives it
     (seed SEED, index i). Here both keys mean the same latent vector.
@@ -83,9 +83,9 @@ def test_sample_and_evaluate_make_the_same_images(truncation, tmp_path, monkeypa
         (tmp_path / bn).mkdir()
         images[bn] = sampled(tmp_path / bn, bn=bn, truncation=truncation)
         scored = evaluated(monkeypatch, bn=bn, truncation=truncation)
-        # The last batch has two images; with --bn=batch, the same others fill it.
+        # The last batch has two images. With --bn=batch, both commands fill it with equal images.
         np.testing.assert_array_equal(images[bn], scored, err_msg=bn)
-    # The modes differ, except that no truncation is the row of truncation 1.
+    # All modes differ, except that no truncation uses the row of truncation 1.
     different = {pixels.tobytes() for pixels in images.values()}
     assert len(different) == (3 if truncation is None else 4)
 

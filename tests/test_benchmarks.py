@@ -1,4 +1,4 @@
-"""The benchmarks run, on one small setting each."""
+"""Each benchmark runs with one small setting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every published setting parses, is a document, and makes the networks and steps it names."""
+"""Every file in configs/ parses, has a complete header, and makes the networks that it names."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = sorted(path.stem for path in FOLDER.rglob("*.flags"))
 HEADER = ["What", "Source", "Command", "Hardware", "Expected", "Deviations"]
 CLASSES = {"digits": 10, "tfds:cifar10": 10, "tfds:imagenet2012": 1000}
 
-# Trainable parameters of G and D, counted in the reference implementations.
+# Trainable parameters of G and D, as counted in the reference implementations.
 PARAMETERS = {
     "cifar10_biggan_pytorch": (4_304_387, 4_207_361),
     "cifar10_mmagic": (4_304_387, 4_207_361),
@@ -35,11 +35,11 @@ PARAMETERS = {
     "deep256": (55_736_708, 38_247_426),
     "deep512": (56_019_780, 38_301_122),
 }
-# Millions of parameters of G and D together, without the shared class embedding: paper, Table 1.
+# Parameters of G and D together in millions, without the shared class embedding (paper, Table 1).
 TABLE_1 = dict(
     zip(range(1, 10), (81.5, 81.5, 81.5, 81.5, 173.5, 160.6, 158.3, 158.3, 71.3), strict=True)
 )
-# Iterations are updates of G, wherever a source counts otherwise.
+# An iteration is an update of G, even if the source counts differently.
 STEP_FIELDS = (
     "global_batch_size d_accumulations num_d_steps g_learning_rate d_learning_rate"
     " d_beta_1 d_beta_2 adam_epsilon ema_start g_orthogonal"
@@ -78,7 +78,7 @@ def config_of(name: str) -> TrainConfig:
 
 
 def networks_of(config: TrainConfig):
-    """Both networks as shapes; nothing is allocated."""
+    """Returns both networks without allocating them."""
     num_classes = CLASSES[config.data.dataset]
     with shapes_only():
         return tuple(
@@ -218,5 +218,5 @@ def test_thin_discriminator_and_named_architecture():
 
 
 def test_the_clamp_is_a_constant_or_relative_not_both():
-    with pytest.raises(ValueError, match=r"Only one of .*g_sigma_clamp=1.0"):
+    with pytest.raises(ValueError, match=r"Give only one of .*g_sigma_clamp=1.0"):
         TrainConfig.from_flat(dict(g_sigma_clamp=1.0, g_sigma_clamp_ratio=2.0))

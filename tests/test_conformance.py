@@ -1,4 +1,4 @@
-"""What every layer and model must do, whatever it computes: one test a promise, all rows each."""
+"""What every layer and model must do. Each test checks one property of all rows of the table."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tf_biggan.networks.network import Network
 KERAS_OWN = {"kwargs", "args", "name", "dtype", "trainable", "autocast", "activity_regularizer"}
 LEARNING_RATE = 0.01
 TOLERANCE = 1e-5
-# A bfloat16 keeps 8 bits, so one operation errs by up to 0.4 %; the deepest row has some 30 in a
-# row. Outputs of zeros would differ by 0.19 of the largest value or more.
+# bfloat16 keeps 8 bits, so an operation has an error of up to 0.4 %. The deepest row has about 30
+# operations in sequence. Outputs of zeros would differ by at least 0.19 of the largest value.
 BFLOAT16_MEAN_ERROR = 0.05
 
-# XLA compiles a whole generator for a minute; the deep one has every kind of layer.
+# XLA takes a minute to compile a whole generator. The deep one has every kind of layer.
 SLOW_WITH_XLA = {"Generator, split z", "Generator, class tables"}
 
 
@@ -29,7 +29,7 @@ def row(request):
 
 
 def build(row, **kwargs):
-    """The row's layer, built; models build themselves."""
+    """Returns the layer of a row, built. Models build themselves."""
     layer = row.make(name="subject", **kwargs)
     if not layer.built:
         layer.build(*(array.shape for array in example_inputs(row)))
@@ -37,7 +37,7 @@ def build(row, **kwargs):
 
 
 def perturb(layer, seed=0):
-    """Moves every variable off its initial value, so that zeros cannot hide a mistake."""
+    """Changes every variable, so that initial zeros cannot hide a mistake."""
     random = np.random.RandomState(seed)
     for variable in layer.variables:
         noise = 0.1 * random.standard_normal(variable.shape).astype("float32")
@@ -50,7 +50,7 @@ def close(actual, expected, atol=1e-5):
 
 
 def constructor_arguments(cls):
-    """Every named argument of a constructor and its bases.
+    """Returns the named arguments of a constructor and of its base classes.
 
     The constructor of `Network` is left out: it takes the arguments of its subclass as one dict.
     """
@@ -108,7 +108,7 @@ def test_symbolic_output_is_like_the_eager_one(row, dtype):
 
 
 def test_gradients_are_dense(row):
-    """Keras's Adam does not add up the rows of a sparse gradient that belong to one class."""
+    """Keras's Adam does not add sparse gradients of the same row."""
     layer, inputs = build(row), example_inputs(row)
     with tf.GradientTape() as tape:
         total = tf.reduce_sum(layer(*inputs, training=True))
@@ -183,12 +183,12 @@ def test_xla_compiles_a_training_call_and_its_gradient(row):
 
 
 def wide(inputs):
-    """Inputs in float64, in which no ReLU flips with the order of a sum."""
+    """Returns the inputs in float64, in which the order of a sum flips no ReLU."""
     return [array.astype("float64") if array.dtype.kind == "f" else array for array in inputs]
 
 
 def output_weights(layer, inputs):
-    """A fixed weight for every number of the output, examples included."""
+    """Returns a fixed weight for every number of the output."""
     shape = layer(*inputs).shape
     return np.random.RandomState(8).standard_normal(shape)
 

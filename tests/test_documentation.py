@@ -1,4 +1,4 @@
-"""README.md and docs/: flags that exist, links that lead somewhere, short paragraphs."""
+"""README.md and docs/: flags exist, links have targets, and paragraphs are short."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FLAG = re.compile(r"`--(?:no)?(\w+)|(?<=[\s`])--(\w+)=")
 
 @pytest.fixture(scope="module")
 def flags():
-    """The names of the flags of every command."""
+    """Returns the names of the flags of every command."""
     return flags_of_commands()
 
 
@@ -55,7 +55,7 @@ def test_every_relative_link_leads_to_a_file(page):
         path = target.partition("#")[0]
         if "://" in target or not path:
             continue
-        # Pages of the root are also pages of the site, beside those of docs/.
+        # Pages outside of docs/ are pages of the site too.
         assert (folder / path).exists() or (ROOT / path).exists(), f"{page}: {target}"
 
 

@@ -16,7 +16,7 @@ from tests.documentation import PAGES, ROOT, SHELL, blocks
 
 pytestmark = pytest.mark.slow
 
-# Added to every file of configs/: the last value of a flag counts.
+# These flags are added to every file in configs/, because the last value of a flag counts.
 SMALL = """
 --num_iterations=2
 --save_every=1
@@ -28,7 +28,7 @@ SMALL = """
 --num_d_steps=1
 """
 NARROW = "--g_channels=1\n--d_channels=1\n"
-# What each page takes for granted, beside configs/ and the quickstart's run.
+# What each page assumes to exist, in addition to configs/ and the quickstart's run.
 GIVEN = {
     "README.md": ("birds", "weights", "photo.png"),
     "docs/export_and_serving.md": ("runs/birds",),
@@ -41,7 +41,7 @@ SECONDS = 1800
 
 @pytest.fixture(scope="module")
 def stand_ins(tmp_path_factory):
-    """A folder with small stand-ins of what users have: settings, a run, images, weights."""
+    """Returns a folder with small versions of a user's settings, run, images and weights."""
     folder = tmp_path_factory.mktemp("stand_ins")
     shutil.copytree(ROOT / "configs", folder / "configs")
     for path in (folder / "configs").iterdir():
@@ -76,7 +76,7 @@ def write_imagenet_weights(path: str) -> None:
 
 
 def run(command: str, folder: pathlib.Path) -> None:
-    """Runs a line of a shell; its `python` is the one that runs the tests."""
+    """Runs a shell command, in which `python` is the interpreter of the tests."""
     path = os.pathsep.join([str(pathlib.Path(sys.executable).parent), os.environ["PATH"]])
     environment = {
         **os.environ,
@@ -113,5 +113,6 @@ def test_commands_of_a_page(page, stand_ins, tmp_path):
             run("python block.py", tmp_path)
         elif block.language == SHELL and block.is_run and block.mark not in INSTALLATION:
             for command in block.commands():
-                if "--serve=" not in command:  # it runs until Ctrl-C; tests/serving ask it
+                # The server runs until Ctrl-C. tests/serving sends requests to it.
+                if "--serve=" not in command:
                     run(command, tmp_path)

@@ -1,4 +1,4 @@
-"""Every script in examples/ runs, with small networks, and does what its docstring says."""
+"""Every script in examples/ runs with small networks and does what its docstring says."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LONGEST = 80
 
 
 def load(name: str):
-    """Imports a script by its path."""
+    """Imports a script from its path."""
     spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -30,7 +30,7 @@ def load(name: str):
 
 @pytest.fixture(autouse=True)
 def without_graphs():
-    """Runs functions without tracing them, which takes most of the time of small networks."""
+    """Runs functions without tracing, which takes most of the time of small networks."""
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
@@ -38,7 +38,7 @@ def without_graphs():
 
 @pytest.fixture(scope="module")
 def digits_model(tmp_path_factory):
-    """The folder of a narrow generator of grey 32x32 images, as `convert` writes it."""
+    """Returns the model folder of a narrow generator of grey 32x32 images."""
     path = str(tmp_path_factory.mktemp("models") / "digits")
     generator = Generator(
         "biggan32", 10, base_channels=1, latent_dim=4, image_channels=1, initializer="n02", seed=1

@@ -1,4 +1,4 @@
-"""The metadata of the package: licence and notices, one version, the script, files and extras."""
+"""The metadata of the package: licence, notices, version, console script, files and extras."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pytest
 import tf_biggan
 
 ROOT = pathlib.Path(tf_biggan.__file__).parents[1]
-# The sha256 of https://www.apache.org/licenses/LICENSE-2.0.txt.
+# SHA-256 of https://www.apache.org/licenses/LICENSE-2.0.txt.
 APACHE_2 = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
 
 
 @pytest.fixture(scope="module")
 def metadata():
-    """The tables of pyproject.toml."""
+    """Returns the content of pyproject.toml."""
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
@@ -36,7 +36,7 @@ def test_the_version_stands_in_one_place(metadata):
     assert metadata["project"]["dynamic"] == ["version"]
     assert metadata["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "tf_biggan.__version__"}
     text = (ROOT / "tf_biggan" / "__init__.py").read_text(encoding="utf-8")
-    # setuptools reads it from the text, without importing the package.
+    # setuptools reads the version from the text, without importing the package.
     assert f'\n__version__ = "{tf_biggan.__version__}"\n' in text
 
 

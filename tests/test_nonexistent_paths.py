@@ -1,4 +1,4 @@
-"""A path that does not exist is called nonexistent, by every command and for every flag."""
+"""Every command says that a path does not exist, for each of its flags."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_the_sub_folder_is_named(tmp_path, kind):
 
 
 def test_a_folder_without_its_kind_is_told_so(tmp_path):
-    with pytest.raises(ValueError, match=f"; folder:{tmp_path} would be accepted"):
+    with pytest.raises(ValueError, match=f"this path exists, so write folder:{tmp_path} "):
         open_source(str(tmp_path))
 
 

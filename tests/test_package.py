@@ -1,4 +1,4 @@
-"""The structure of the package: imports in one direction by folder, nothing heavy at import."""
+"""The structure of the package: imports point downwards, and nothing heavy is imported early."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ ORDER = (
     "reporting",
 )
 COMMANDS = len(ORDER)
-# Networks and losses run on every Keras backend. Only these modules of theirs know TensorFlow.
+# Networks and losses run on every Keras backend. Among them, only the modules below import
+# TensorFlow.
 KERAS_ONLY = ("networks/", "training/losses.py", "training/regularizers.py")
 TENSORFLOW_INSIDE = {
     "networks/layers/batch_norm.py",
@@ -48,7 +49,7 @@ def module_name(path: pathlib.Path) -> str:
 
 
 def level(module: str) -> int:
-    """The place of a module's folder in `ORDER`; -1 for the package itself."""
+    """Returns the position of a module's folder in `ORDER`; -1 for the package itself."""
     _, _, inside = module.partition(".")
     name = inside.partition(".")[0]
     if not name:
@@ -59,7 +60,7 @@ def level(module: str) -> int:
 
 
 def imports(path: pathlib.Path) -> list[tuple[str, bool]]:
-    """(module, whether at the top level) of every import in a file."""
+    """Returns (module, whether at the top level) for every import in a file."""
     tree = ast.parse(path.read_text())
     found = []
     for node in ast.walk(tree):
@@ -76,7 +77,7 @@ def imports(path: pathlib.Path) -> list[tuple[str, bool]]:
 def test_imports_point_one_way(path):
     here = module_name(path)
     if here == "tf_biggan":
-        return  # the public names come from everywhere
+        return  # The public names come from all folders.
     folder = here.split(".")[:2]
     for name, _ in imports(path):
         if name.startswith("tf_biggan.") and (name.split(".")[:2] != folder or level(here) < 0):

@@ -12,7 +12,7 @@ INPUTS = {
         ([], 2, "missing --model. See --help."),
         (["--model=m", "--bn=arc"], 2, "should be one of <table|running|batch|standing>"),
         (["--model=m", "--truncation=nonsense"], 1, "must be a number"),
-        (["--model=m", "--classes=1", "--class_mix=1:1"], 1, "no effect beside --classes"),
+        (["--model=m", "--classes=1", "--class_mix=1:1"], 1, "no effect with --classes"),
     ),
     "interpolate": (
         ([], 2, "missing --model. See --help."),
@@ -21,7 +21,7 @@ INPUTS = {
         (["--model=m", "--fix_z", "--fix_y"], 1, "nly one of --fix_z and --fix_y"),
     ),
     "neighbours": (
-        ([], 1, "Either --model or both --images and --reference"),
+        ([], 1, "Give --model, or give both --images and --reference"),
         (["--model=m", "--num_neighbours=0"], 2, "num_neighbours"),
         (["--model=m", "--truncation=5"], 1, "must be above 0"),
     ),

@@ -1,4 +1,4 @@
-"""The public names of the package: where they lead, and what importing them loads and prints."""
+"""The public names of the package, and what importing them loads and prints."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tf_biggan.cli.commands import COMMANDS
 
 
 def run_python(code: str, **environment) -> subprocess.CompletedProcess:
-    """Runs code in a process of its own."""
+    """Runs code in a new process."""
     variables = {name: value for name, value in os.environ.items() if name[:3] != "TF_"}
     variables |= {"PYTHONPATH": os.pathsep.join(sys.path), **environment}
     return subprocess.run(

@@ -1,8 +1,8 @@
-"""Files that version 0.1.0 wrote still open and give the images that it gave.
+"""Files that version 0.1.0 wrote can be opened and give the same images.
 
-The folder version_0_1 was made by the commands of that version (width 1, three iterations on the
-digits), on CPU: a run, a model folder converted from the run, an export, and the images of seed 0
-of the classes 0 to 3 that `python -m tf_biggan.sample` drew from each.
+The folder version_0_1 was made by the commands of that version on a CPU: a run (width 1, three
+iterations on the digits), a model folder converted from the run, an export, and the images of seed
+0 of the classes 0 to 3 that `python -m tf_biggan.sample` made from each.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def test_sample_gives_the_same_images(model, tmp_path):
     assert process.returncode == 0, process.stderr
     with np.load(FOLDER / MODELS[model]) as expected, np.load(output) as images:
         difference = images["arr_0"].astype(int) - expected["arr_0"].astype(int)
-        # Another CPU may round a value to the neighbouring integer.
+        # Another CPU may round a value to a neighbouring integer.
         assert np.abs(difference).max() <= 1
         np.testing.assert_array_equal(images["arr_1"], expected["arr_1"])
 

@@ -1,4 +1,4 @@
-"""Argument checks whose messages have one form: the rule, then the received values."""
+"""Argument checks. Their messages state the rule first and then the received values."""
 
 from __future__ import annotations
 
@@ -60,6 +60,6 @@ def require_utf8(*paths: str) -> None:
     others = [path for path in paths if any("\ud800" <= letter <= "\udfff" for letter in path)]
     require(
         not others,
-        "names of files and folders must be UTF-8; rename what has another encoding",
+        "names of files and folders must be UTF-8; rename those in another encoding",
         names=[os.fsencode(path) for path in others[:MAX_LISTED]],
     )

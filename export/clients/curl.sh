@@ -18,13 +18,13 @@ echo
 echo "Signatures:"
 ask "$model/metadata" | grep -o '"DT_[A-Z0-9]*"' | sort | uniq -c
 
-echo "One picture, a row a picture:"
+echo "One picture, with the inputs as rows:"
 ask "$model:predict" --data '{"signature_name": "generate_png",
   "instances": [{"label": '"$label"', "seed": 1, "truncation": 0.5}]}' |
   sed -n 's/.*"b64": *"\([^"]*\)".*/\1/p' | base64 --decode > "$output"
 ls -l "$output"
 
-echo "The same pixels as numbers, a column an input:"
+echo "The same pixels as numbers, with the inputs as columns:"
 ask "$model:predict" --data '{"signature_name": "generate",
   "inputs": {"label": ['"$label"'], "seed": [1], "truncation": [0.5]}}'  |
   tr -d '\n' | cut -c 1-100

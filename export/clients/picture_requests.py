@@ -39,7 +39,9 @@ def parser(description: str, server: str) -> argparse.ArgumentParser:
       server: Default address of the server.
     """
     made = argparse.ArgumentParser(description=description)
-    made.add_argument("--server", default=server, help="default: %(default)s")
+    made.add_argument(
+        "--server", default=server, help="address of the server; default: %(default)s"
+    )
     name = os.environ.get("MODEL_NAME")
     made.add_argument(
         "--model",
@@ -47,22 +49,31 @@ def parser(description: str, server: str) -> argparse.ArgumentParser:
         required=name is None,
         help="name of the model; default: the environment variable MODEL_NAME",
     )
-    made.add_argument("--version", type=int, help="default: the newest")
+    made.add_argument("--version", type=int, help="version of the model; default: the newest")
     what = made.add_mutually_exclusive_group()
-    what.add_argument("--label", type=int, help="the class by number")
-    what.add_argument("--class_name", help="the class by name, where the model has names")
-    made.add_argument("--seeds", type=seeds, default=[0], help="such as 0-15,20; default: 0")
+    what.add_argument(
+        "--label", type=int, help="index of the class; leave it out if the model has no classes"
+    )
+    what.add_argument("--class_name", help="name of the class, if the model has class names")
+    made.add_argument(
+        "--seeds",
+        type=seeds,
+        default=[0],
+        help="seeds of the pictures, such as 0-15,20; default: 0",
+    )
     made.add_argument("--truncation", type=float, default=0.5, help="default: %(default)s")
-    made.add_argument("--output", default=".", help="folder of the pictures; default: this one")
+    made.add_argument("--output", default=".", help="folder to write; default: the current one")
     made.add_argument(
         "--batch",
         type=int,
         default=8,
-        help="pictures a request, at most the limit in the model's batching_params.pbtxt;"
+        help="pictures per request, at most the limit in the model's batching_params.pbtxt;"
         " default: 8",
     )
-    made.add_argument("--timeout", type=float, default=30.0, help="seconds a request; default: 30")
-    made.add_argument("--retries", type=int, default=4, help="of a request; default: 4")
+    made.add_argument(
+        "--timeout", type=float, default=30.0, help="seconds per request; default: 30"
+    )
+    made.add_argument("--retries", type=int, default=4, help="retries per request; default: 4")
     return made
 
 
@@ -73,7 +84,9 @@ def seeds(text: str) -> list[int]:
         first, dash, last = part.partition("-")
         first, last = int(first), int(last if dash else first)
         if last < first:
-            raise argparse.ArgumentTypeError(f"a range must rise, such as 2-5, not {part}")
+            raise argparse.ArgumentTypeError(
+                f"a range must begin with its smaller number, such as 2-5, not {part}"
+            )
         numbers += range(first, last + 1)
     return numbers
 

@@ -49,7 +49,9 @@ def predict(address: str, signature: str, inputs: dict[str, list], timeout: floa
             raise TemporaryError(f"No answer within {timeout:g} s.") from error
         raise FinalError(f"Cannot reach {address}: {reason}") from error
     except (ValueError, KeyError) as error:
-        raise FinalError(f"{address} does not answer as TensorFlow Serving does.") from error
+        raise FinalError(
+            f"{address} does not answer like TensorFlow Serving. Check --server and --model."
+        ) from error
     return [base64.b64decode(row["b64"]) for row in outputs]
 
 

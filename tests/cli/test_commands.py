@@ -1,4 +1,4 @@
-"""The list of commands, and `tf-biggan NAME` beside `python -m tf_biggan.NAME`."""
+"""The list of commands, and `tf-biggan NAME` as another form of `python -m tf_biggan.NAME`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import tf_biggan
 from tf_biggan.cli.commands import COMMANDS, listing, main
 
 PACKAGE = pathlib.Path(tf_biggan.__file__).parent
-# What the console script of the installed package does.
+# The same code as in the console script of the installed package.
 SCRIPT = "import sys; from tf_biggan.cli.commands import main; sys.exit(main())"
-SECONDS = 5  # an idle machine takes 0.1
+SECONDS = 5  # On an idle machine, it takes 0.1 s.
 
 
 def run(*arguments: str, folder=None) -> subprocess.CompletedProcess:

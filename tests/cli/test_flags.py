@@ -1,4 +1,4 @@
-"""Flags of a configuration, flag files, and what a command says and returns."""
+"""Flags from settings classes, flag files, and the messages and exit codes of a command."""
 
 from __future__ import annotations
 
@@ -183,7 +183,9 @@ def test_a_folder_is_no_flag_file(tmp_path):
 def test_lines_that_are_no_flags_are_named(tmp_path, line):
     file = tmp_path / "wrong.flags"
     file.write_text(f"# a comment\n{line}\n")
-    with pytest.raises(ValueError, match=f"Line 2 of flag file '{file}' is not --name=value"):
+    with pytest.raises(
+        ValueError, match=f"Line 2 of flag file '{file}' is not of the form --name=value"
+    ):
         expand_flagfiles(["", f"--flagfile={file}"])
 
 

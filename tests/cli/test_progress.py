@@ -1,4 +1,4 @@
-"""The progress bar: silent for short work, in 80 columns, never past the end."""
+"""The progress bar stays silent for short work, fits into 80 columns and never exceeds 100 %."""
 
 import io
 import threading
@@ -19,7 +19,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """Makes standard error a terminal of that many columns; what is drawn can be read from it."""
+    """Replaces standard error by a terminal with the given number of columns, and returns it."""
 
     def make(columns):
         stream = io.StringIO()
@@ -42,9 +42,9 @@ def test_long_work_is_drawn_on_standard_error(capsys, clock):
     bar = progress.Progress("Working", 200, done=100)
     clock[0] += 10
     bar.add(50)
-    clock[0] += 1  # a log file has a line every half minute
+    clock[0] += 1  # A log file gets a line every half minute.
     bar.add(20)
-    bar.add(40)  # 10 too many
+    bar.add(40)  # The total is exceeded by 10.
     bar.message("Half a message")
     bar.close()
     printed, drawn = capsys.readouterr()
@@ -68,7 +68,7 @@ def test_the_rate_follows_the_last_minutes(capsys, clock):
         clock[0] += seconds
         bar.add(10)
     assert "[" in capsys.readouterr().err
-    # 10 in 10 s: the slow start is forgotten.
+    # The last 10 units took 10 s. The slow start does not count.
     assert str(bar._bar).endswith("6,010/10,000 images [1:06:30 left, 1 images/s]")
 
 
@@ -86,7 +86,7 @@ def test_the_line_of_a_run_fits_and_keeps_bar_and_time_left(clock, terminal, col
     assert len(drawn) < min(columns, 80)
     bar = drawn.split("|")[1]
     assert len(bar) >= progress.FEWEST_CELLS and "left" in drawn.split("|")[2]
-    # Of the rest there is what has room, and no number is cut.
+    # The bar shows the parts that have room, and cuts no number off.
     assert drawn.endswith(("left]", "img/s]", "D -10.12/10.81 G -10.25"))
     if columns >= 80:
         assert "D -10.12/10.81 G -10.25" in drawn
@@ -103,7 +103,7 @@ def test_long_titles_are_cut_and_notes_give_way(clock, terminal):
 
 def test_the_first_estimate_counts_from_when_the_bar_is_made(clock, terminal):
     stream = terminal(80)
-    clock[0] += 500.0  # compilation comes before
+    clock[0] += 500.0  # The compilation happened before.
     line = TrainingProgress(1000, 1, images_per_iteration=64)
     clock[0] += 10.0
     line.update(101, d_real=0.9, d_fake=0.8125, g=-0.25)

@@ -1,4 +1,4 @@
-"""Settings of the sample command: what is written as what, and what cannot go together."""
+"""Settings of the sample command: kinds of output, and flags that exclude each other."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def test_truncations():
         ({"truncations": "nan"}, "must be numbers separated by commas"),
         ({"truncations": "a,b"}, "must be numbers separated by commas"),
         ({"truncations": "0.5", "seeds": "0-3"}, "`seeds` must be one number"),
-        ({"truncations": "0.5", "truncation": "0.5"}, "no effect beside --truncations"),
-        ({"progress": True, "iteration": 3}, "no effect beside --progress"),
-        ({"num_images": 3, "num_per_class": 2}, "no effect beside --num_images"),
-        ({"classes": "1", "class_mix": "1:1"}, "no effect beside --classes"),
+        ({"truncations": "0.5", "truncation": "0.5"}, "no effect with --truncations"),
+        ({"progress": True, "iteration": 3}, "no effect with --progress"),
+        ({"num_images": 3, "num_per_class": 2}, "no effect with --num_images"),
+        ({"classes": "1", "class_mix": "1:1"}, "no effect with --classes"),
         ({"num_images": 3, "seeds": "1,2"}, "`seeds` must be one number"),
         ({"seconds_per_frame": 0.5}, "no effect without --progress"),
-        ({"seeds": "9-4"}, "must rise"),
+        ({"seeds": "9-4"}, "begin with its smaller number"),
         ({"truncation": "0"}, "must be above 0"),
         ({"truncation": "5"}, "at most 1"),
         ({"truncation": "nan"}, "must be a number. Received: truncation='nan'"),

@@ -1,4 +1,4 @@
-"""Seeds as users write them."""
+"""Parsing of seeds such as 0,4-9."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def test_seeds_there_and_back(text, seeds, shortest):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("9-4", r"must rise, as in 4-9\. Received: seeds='9-4'"),
+        ("9-4", r"begin with its smaller number, as in 4-9\. Received: seeds='9-4'"),
         (str(2**30), "must lie from 0 to 1073741823"),
         (f"0-{2**40}", "must lie from 0 to 1073741823"),
-        ("0-1073741823", "may be 10,000,000 seeds at most"),
+        ("0-1073741823", "may hold at most 10,000,000 seeds"),
         ("-3", "must be whole numbers and ranges"),
         ("1,,2", "such as 0,4-9"),
         ("", "such as 0,4-9"),

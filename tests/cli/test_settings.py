@@ -30,7 +30,7 @@ from tf_biggan.cli.settings import Kind, flag_name
 from tf_biggan.cli.train_settings import TrainConfig
 
 ROOT = pathlib.Path(tf_biggan.__file__).parents[1]
-# Settings of every command that are accepted, and its settings class.
+# For each command: settings that are accepted, and the settings class.
 ACCEPTED = {
     "prepare": (PrepareConfig, dict(source="digits", resolution=32, output="o")),
     "train": (TrainConfig, {}),
@@ -48,7 +48,7 @@ SECONDS = 2
 
 
 def refused_values():
-    """Yields (command, field, a value out of its bounds, choices or type)."""
+    """Yields (command, field, value) with values outside of the bounds, choices or types."""
     for command, (config_class, _) in ACCEPTED.items():
         kinds = config_class.kinds()
         for field in config_class.settings():
@@ -142,7 +142,7 @@ def test_every_flag_stands_in_one_group_of_help(command):
 
 
 def processor_seconds() -> float:
-    """Returns what processes that ended took, so that a busy machine fails no test."""
+    """Returns the CPU time of all child processes that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

@@ -1,4 +1,4 @@
-"""TensorFlow starts without a word, and errors come down to their own sentence."""
+"""TensorFlow starts silently, and error messages are reduced to one line."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def quiet_start(code: str, **environment) -> subprocess.CompletedProcess:
 
 @pytest.fixture
 def noisy(tmp_path, monkeypatch):
-    """A folder on sys.path whose `tensorflow` writes to descriptor 2, then fails if told."""
+    """Puts a module `tensorflow` on sys.path that writes to descriptor 2 and can fail."""
     (tmp_path / "tensorflow.py").write_text(
         "import os\nos.write(2, b'loading\\n')\n"
         "if os.environ.get('FAIL'): raise ImportError('no')\n"

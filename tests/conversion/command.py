@@ -1,4 +1,4 @@
-"""The command in this process, and files as the code bases write them."""
+"""Runs the convert command in this process, and writes files in the formats of other code bases."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tf_biggan.store.model_directory import load_network, read_directory
 
 
 def run(**values) -> int:
-    """Runs `python -m tf_biggan.convert` with these flags."""
+    """Runs `python -m tf_biggan.convert` with the given flags in this process."""
     flag_values = flags.FlagValues()
     define(ConvertConfig, flag_values)
     flag_values(["convert", *(f"--{name}={value}" for name, value in values.items())])
@@ -25,7 +25,7 @@ def run(**values) -> int:
 
 
 def converted(path: pathlib.Path, output: pathlib.Path, **values) -> tuple[dict, dict]:
-    """Converts `path` to `output`; networks read from there by name, and the provenance."""
+    """Converts `path` to `output` and returns (networks by name, provenance)."""
     run(input=path, output=output, **values)
     directory = read_directory(str(output))
     networks = {name: load_network(directory, name) for name in directory.networks}
@@ -33,16 +33,16 @@ def converted(path: pathlib.Path, output: pathlib.Path, **values) -> tuple[dict,
 
 
 def torch_tensors(tensors) -> collections.OrderedDict:
-    """NumPy arrays as a state_dict."""
+    """Returns NumPy arrays as a PyTorch state_dict."""
     return collections.OrderedDict((k, torch.from_numpy(np.array(v))) for k, v in tensors.items())
 
 
 def save(tensors, path: pathlib.Path, older: bool = False) -> pathlib.Path:
-    """Writes tensors, or a dictionary that holds some, as PyTorch does; `older` than 1.6."""
+    """Saves a dictionary with torch.save; with `older`, in the format before PyTorch 1.6."""
     torch.save(tensors, path, _use_new_zipfile_serialization=not older)
     return path
 
 
 def save_json(values, path: pathlib.Path) -> None:
-    """Writes JSON."""
+    """Writes a value as JSON."""
     path.write_text(json.dumps(values))

@@ -1,4 +1,4 @@
-"""Folders as TF-Hub serves DeepMind's modules: a TF1 SavedModel with variables and a graph."""
+"""Writes folders like DeepMind's TF-Hub modules: a TF1 SavedModel with variables and a graph."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-# Of the stacks in the graph those of the batch norms: (10 j + these), in order.
+# The stack operations with the numbers 10 j + n, for these n, hold the statistics of batch norms.
 STATISTICS_AMONG_TEN = (1, 3, 6, 8)
 
 
 def write_module(folder: pathlib.Path, variables: dict, graph=None, scope="") -> pathlib.Path:
-    """Writes a module.
+    """Writes a TF-Hub module and returns its folder.
 
     Args:
-      folder: to make.
-      variables: arrays by name.
-      graph: its graph; None for one without statistics.
-      scope: before every variable's name.
+      folder: Folder to write.
+      variables: Arrays by name.
+      graph: Graph of the module; None for a module without statistics.
+      scope: Prefix of every variable's name.
     """
     (folder / "variables").mkdir(parents=True)
     names = sorted(variables)
@@ -39,11 +39,11 @@ def write_module(folder: pathlib.Path, variables: dict, graph=None, scope="") ->
 
 
 def statistics_graph(tables, rows_of=tf.constant):
-    """A graph with tables [truncations, C] as the modules have them: stacks of one row each.
+    """Returns a graph with tables [truncations, C], which are stacks of rows as in the modules.
 
     Args:
-      tables: in the order of the layers.
-      rows_of: makes the tensor of a row of a table.
+      tables: Tables in the order of the layers.
+      rows_of: Function that makes the tensor of one row of a table.
     """
     with tf.Graph().as_default() as graph:
         tf.compat.v1.placeholder(tf.float32, [], name="truncation")
@@ -59,7 +59,7 @@ def statistics_graph(tables, rows_of=tf.constant):
 
 
 def hub_sigma(kernel: np.ndarray, u0: np.ndarray) -> float:
-    """sigma of a kernel [..., outputs] as the modules' graph computes it, in float64."""
+    """Returns the sigma of a kernel [..., outputs] as the modules compute it, in float64."""
 
     def scaled(x):
         return x / np.sqrt((x * x).sum() + 1e-4)

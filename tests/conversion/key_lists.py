@@ -1,4 +1,4 @@
-"""Keys and shapes of full-size checkpoints, as tensors without values."""
+"""Keys and shapes of published checkpoints at full size, as tensors without values."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
 
 @functools.cache
 def key_lists() -> dict[str, list[list[str]]]:
-    """Rows of every list: key and shape; or, of `hf_tf_*`, also the port's key and shape."""
+    """Returns each list as rows of key and shape; rows of `hf_tf_*` also have both in the port."""
     return json.loads(lzma.decompress((FOLDER / "checkpoint_keys.json.xz").read_bytes()))
 
 
 def tensors_of(name: str) -> Tensors:
-    """The tensors of a list. They take no memory; every value is 1."""
+    """Returns the tensors of a list. Their values are 1, and they occupy no memory."""
     return of_shapes({row[0]: ast.literal_eval(row[1]) for row in key_lists()[name]})
 
 
 def of_shapes(shapes) -> Tensors:
-    """Tensors of these shapes by key."""
+    """Returns tensors with the given shapes, by key."""
     return Tensors({key: _ones(shape) for key, shape in shapes.items()})
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints of every family at full size: what is found, and that nothing is left over."""
+"""Checkpoints of every code base at full size: what is found, and that no tensor is left over."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from tf_biggan.networks.network import variables_by_path
 
 BIGGAN, DEEP = "biggan", "biggan_deep"
 
-# List: (family, row of the table, width, classes, attention stages, parameters or None).
-# Parameters are those that PyTorch counts (reference notes of the project, and the papers').
+# Maps each list to (code base, architecture, width, classes, attention stages, parameters or None).
+# Parameters are those that PyTorch counts (the code bases' own counts, and the papers').
 GENERATORS = {
     "aj_G32": ("biggan_pytorch", "biggan32", 64, 10, (), 4_304_387),
     "aj_G128": ("biggan_pytorch", "biggan128", 96, 1000, (3,), 70_433_988),
@@ -60,7 +60,7 @@ DISCRIMINATORS = {
     "mm_Ddeep128": ("mmagic", "biggan_deep128", 128, 1000, (0,), 34_590_210),
     "mm_Ddeep256": ("mmagic", "biggan_deep256", 128, 1000, (1,), 38_247_426),
     "mm_Ddeep512": ("mmagic", "biggan_deep512", 128, 1000, (3,), 39_284_162),
-    # The same layers as biggan32 at another multiplier: 2 * 96 = 4 * 48.
+    # The layers are those of biggan32 with another multiplier: 2 * 96 = 4 * 48.
     "sg_C10_D": ("studiogan", "biggan32", 48, 10, (0,), 2_415_170),
     "sg_I128_D": ("studiogan", "biggan128", 96, 1000, (0,), 87_982_370),
     "sg_deep_legacy_C10_D": ("studiogan", "biggan_deep32", 128, 10, (0,), 2_908_930),
@@ -89,7 +89,7 @@ def test_full_size_checkpoints_convert_with_nothing_left_over(name):
     assert arguments["architecture"].name == row
     found = (arguments["base_channels"], arguments["num_classes"], arguments["attention_stages"])
     assert found == (width, classes, attention)
-    # Values do not matter, and solving for vectors takes long at this size.
+    # Only keys and shapes matter here. Solving for vectors takes long at this size.
     tensors = of_shapes(plan.prepared[kind].tensors.shapes)
     plan = dataclasses.replace(
         plan, prepared={kind: dataclasses.replace(plan.prepared[kind], tensors=tensors)}
@@ -122,7 +122,7 @@ def test_the_family_is_found_from_the_keys(name):
 
 @pytest.mark.parametrize("size", [128, 256, 512])
 def test_names_of_a_hub_module_become_those_of_its_port(size):
-    """The port's own table of names is the oracle."""
+    """The expected names are the PyTorch port's own table."""
     rows = key_lists()[f"hf_tf_{size}"]
     variables, replaced = tfhub.averages(
         of_shapes({row[0]: ast.literal_eval(row[1]) for row in rows})
@@ -139,7 +139,7 @@ def test_names_of_a_hub_module_become_those_of_its_port(size):
 def test_manual_batch_norm_nests_the_statistics(name):
     plan = _plan(name, "biggan_pytorch", "generator")
     assert plan.arguments["generator"]["base_channels"] == 8
-    # Counters of 1 say that sums were stored.
+    # Counters of 1 mean that the statistics are sums.
     assert "divided by their number of batches, 1" in plan.prepared["generator"].changes[0]
 
 
@@ -158,7 +158,8 @@ def _architecture(variant, g_widths, d_widths, d_resample):
     )
 
 
-# StudioGAN's 64 pixels, which begin at 16 and narrow at once; and a BigGAN-deep of no table.
+# StudioGAN's model for 64 pixels, whose first stage already narrows; and a BigGAN-deep that is not
+# in the table.
 PLANS = {
     BIGGAN: _architecture(BIGGAN, (16, 8, 4, 2, 1), (1, 2, 3, 3), (True, True, True, False)),
     DEEP: _architecture(DEEP, (8, 3, 1), (1, 3, 8), (True, True)),
@@ -198,7 +199,7 @@ def test_blocks_of_no_row_make_an_architecture_of_their_own(made_up, kinds):
 def test_a_size_that_nothing_says_is_asked_for():
     discriminator = _made_up(DEEP)["discriminator"]
     tensors = of_shapes(_shapes(state_dict(discriminator, "discriminator")))
-    with pytest.raises(ValueError, match="do not say the image's size; `--resolution` is needed"):
+    with pytest.raises(ValueError, match="do not show the image size; give it by --resolution"):
         _plan("x", "biggan_pytorch", "discriminator", Choices(), tensors)
 
 

@@ -1,4 +1,4 @@
-"""Each source key once, each variable once, or an error that names both sides' leftovers."""
+"""Each source key and each variable is used once, or an error names the leftovers of both sides."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def test_kernels_arrive_where_the_reference_reads_them():
     weight = tensors["blocks.2.0.conv1.weight"]
     kernel = generator.blocks[2].convolutions[0].kernel.numpy()
     np.testing.assert_array_equal(kernel[0, 2, 5, 7], weight[7, 5, 0, 2])
-    # The reference joins [y, z]; the embedding has 128 entries and a chunk of z 24.
+    # BigGAN-PyTorch joins [y, z]. The embedding has 128 entries and a chunk of z has 24.
     modulation = tensors["blocks.2.0.bn1.gain.weight"]
     ours = generator.blocks[2].norms[0].gain.kernel.numpy()
     np.testing.assert_array_equal(ours[0], modulation[:, 128])
     np.testing.assert_array_equal(ours[24], modulation[:, 0])
-    # Output c * 16 + 4 * h + w of the first layer is ours (4 * h + w) * C + c.
+    # Output c * 16 + 4 * h + w of its first layer is output (4 * h + w) * C + c here.
     first, channels = tensors["linear.weight"], generator.bottom_channels
     h, w, c = 2, 3, 5
     np.testing.assert_array_equal(
@@ -73,7 +73,7 @@ def test_a_wrong_shape_names_both(generator_and_tensors):
     generator, tensors = generator_and_tensors
     tensors["linear.bias"] = tensors["linear.bias"][:-16]
     with pytest.raises(
-        ConversionError, match=r"`first/bias` takes .* \(\d+,\)\. .*linear\.bias \("
+        ConversionError, match=r"`first/bias` needs the shape \(\d+,\)\. .*linear\.bias \("
     ):
         biggan_pytorch.load_generator(generator, tensors)
 

@@ -1,4 +1,4 @@
-"""The u that stands for PyTorch's (u, v): its first step gives the stored sigma."""
+"""A vector u replaces PyTorch's (u, v): one step of power iteration gives the stored sigma."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def _unit(vector):
 
 
 def _sigma_of_a_step(weight, u):
-    """BigGAN-PyTorch's, in float64."""
+    """Returns BigGAN-PyTorch's sigma after one step of power iteration, in float64."""
     v = _unit(weight.T @ u)
     return float(_unit(weight @ v) @ (weight @ v))
 
 
 def _after_steps(weight, u, steps):
-    """(u, v) of PyTorch's spectral norm after `steps` training calls."""
+    """Returns (u, v) of PyTorch's spectral norm after a number of training calls."""
     for _ in range(steps):
         v = _unit(weight.T @ u)
         u = _unit(weight @ v)
@@ -38,7 +38,7 @@ def test_the_first_step_gives_the_stored_sigma(shape, steps):
     vector = starting_vector(weight, u, v)
     np.testing.assert_allclose(_sigma_of_a_step(weight, vector), stored, rtol=1e-9)
     if steps == 1 and shape[0] > 3:
-        # The stored u itself is one step further.
+        # The stored u would give the sigma of the next step.
         assert abs(_sigma_of_a_step(weight, u) / stored - 1) > 1e-3
 
 
@@ -62,7 +62,7 @@ def test_from_a_vector_that_missed_the_first_direction():
 
 
 def test_after_an_update_of_the_weights_too():
-    """The stored vectors belong to the weights before the optimiser's last step."""
+    """The stored vectors are one optimiser step older than the weights."""
     random = np.random.RandomState(1)
     weight = random.standard_normal((32, 288))
     u, v = _after_steps(weight, random.standard_normal(32), 20)

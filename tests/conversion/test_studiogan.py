@@ -1,4 +1,4 @@
-"""StudioGAN's checkpoints: the same weights as BigGAN-PyTorch's under its keys, the same images.
+"""BigGAN-PyTorch's weights under StudioGAN's keys give the same images.
 
 There is no fixture of StudioGAN itself. Its keys and shapes are checked in full in test_detection;
 here BigGAN-PyTorch's fixtures go through its names and through PyTorch's spectral norm.
@@ -33,7 +33,7 @@ RENAMES = (
 
 
 def _with_vectors(tensors):
-    """(weight, u0) as PyTorch's (weight_orig, weight_u, weight_v) of the same sigma."""
+    """Converts (weight, u0) to PyTorch's (weight_orig, weight_u, weight_v) with the same sigma."""
     made = {}
     for key, value in tensors.items():
         prefix = key.removesuffix(".weight")
@@ -51,7 +51,7 @@ def _with_vectors(tensors):
 
 
 def _as_studiogan(tensors, linear, depth=1):
-    """Renames BigGAN-PyTorch's keys: attention takes an index, every block is a list of one."""
+    """Renames BigGAN-PyTorch's keys to StudioGAN's, where attention layers have an index."""
     places = sorted(
         {tuple(map(int, m)) for k in tensors for m in re.findall(r"^blocks\.(\d+)\.(\d+)\.", k)}
     )
@@ -92,7 +92,8 @@ def test_the_same_weights_give_the_images_of_biggan_pytorch(name, tmp_path):
     assert provenance["family"] == "studiogan"
     arrays = fixture.arrays
     fixture.assert_close(networks["generator"](arrays["in/z"], arrays["in/y_fake"]), "G_eval")
-    # Its discriminator is another function of the same weights: see below.
+    # StudioGAN's discriminator computes another function of the same weights; a test below compares
+    # it.
     discriminator = networks["discriminator"]
     assert discriminator.rectified_shortcuts
     plain = authors_discriminator(fixture)

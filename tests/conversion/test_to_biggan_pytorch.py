@@ -1,4 +1,4 @@
-"""Ours to BigGAN-PyTorch and back is the identity; what cannot go there is refused."""
+"""Networks survive the way to BigGAN-PyTorch and back; other networks are refused."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_there_and_back_through_files(networks, model, file_format, tmp_path, ca
 
 
 def test_another_epsilon_of_the_last_batch_norm_goes_into_its_variance():
-    """BigGAN-PyTorch's has 1e-5 whatever its flag says; what matters is the sum."""
+    """Variance + epsilon must stay the same."""
     generator = Generator(**SMALL, output_bn_epsilon=1e-4)
     variance = np.asarray(generator.output_norm.moving_variance)[0]
     made = state_dict(generator, "generator")["output_layer.0.stored_var"]
@@ -144,13 +144,13 @@ def test_a_run_gives_both_generators(tmp_path):
 
 def test_without_pytorch_the_other_format_is_named(model, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(ValueError, match=r"pip install 'tf_biggan\[torch\]', or --format=npz"):
+    with pytest.raises(ValueError, match=r"pip install 'tf_biggan\[torch\]', or use --format=npz"):
         run(input=model, output=tmp_path / "there", to="biggan_pytorch")
     assert not (tmp_path / "there").exists()
 
 
 def test_networks_without_spectral_norm_go_there_and_come_back(tmp_path):
-    """As BigGAN-PyTorch has them with --G_param=None and --D_param=None."""
+    """Like --G_param=None and --D_param=None there."""
     settings = {**SMALL, "spectral_norm": False}
     networks = {"generator": Generator(**settings), "discriminator": Discriminator(**settings)}
     assert constructor_arguments(networks["generator"], "generator")["G_param"] == "None"
@@ -165,8 +165,8 @@ def test_networks_without_spectral_norm_go_there_and_come_back(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (dict(num_statistics=51), "keeps one set of statistics"),
-        (dict(num_classes=0), "networks have classes"),
+        (dict(num_statistics=51), "keeps one set of batch-norm statistics"),
+        (dict(num_classes=0), "networks always have classes"),
     ],
 )
 def test_what_cannot_go_back_is_refused(arguments, message):
@@ -177,5 +177,5 @@ def test_what_cannot_go_back_is_refused(arguments, message):
 
 
 def test_other_inputs_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="must be the folder of a run or of a model"):
+    with pytest.raises(ValueError, match="must be the folder of a run or of a converted model"):
         run(input=tmp_path, output=tmp_path / "there", to="biggan_pytorch")

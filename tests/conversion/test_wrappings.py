@@ -1,4 +1,4 @@
-"""Weights are found in the forms in which training code saves them; else one line says what is."""
+"""Weights are found in every form in which training code saves them; else one line tells why."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SMALL = dict(architecture="biggan32", num_classes=3, base_channels=2, seed=3, in
 
 @pytest.fixture(scope="module")
 def weights():
-    """State dictionaries of a generator, its moving average and a discriminator."""
+    """Returns state dictionaries of a generator, its moving average and a discriminator."""
     g = torch_tensors(state_dict(Generator(**SMALL, latent_dim=12), "generator"))
     d = torch_tensors(state_dict(Discriminator(**SMALL), "discriminator"))
     return {"g": g, "average": {key: value + 1 for key, value in g.items()}, "d": d}
@@ -31,7 +31,7 @@ def _prefixed(prefix, tensors):
 
 
 def _compiled_inside(tensors):
-    """As torch.compile of every block, not of the network, leaves the keys."""
+    """Renames keys as if each block, and not the network, were passed to torch.compile."""
     return {key.replace(".conv1.", "._orig_mod.conv1."): value for key, value in tensors.items()}
 
 
@@ -50,7 +50,7 @@ def _check_same(found, expected):
         np.testing.assert_array_equal(found[key], value.numpy())
 
 
-# What is saved; then the state dictionaries that are to be found, by network.
+# The content of the file, and the state dictionary that must be found for each network.
 FORMS = {
     "torch.compile": (lambda w: _prefixed("_orig_mod.", w["g"]), {"generator": "g"}),
     "compiled, then parallel": (
@@ -151,7 +151,7 @@ def test_files_of_a_folder_under_names_of_ones_own(weights, tmp_path):
     )
 
 
-# What is given as weights, and what the one line says of it.
+# The content of the file, and words of the message about it.
 REFUSED = {
     "an optimiser": (lambda w: _adam(w["g"]), r"holds the state of an optimiser of \d+ parameters"),
     "optimisers": (
@@ -173,7 +173,7 @@ REFUSED = {
     ),
     "two generators": (
         lambda w: {"first": w["g"], "second": w["average"]},
-        r"must hold one generator.*found_at=\['first', 'second'\]",
+        r"several generators.*found_at=\['first', 'second'\]",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Folders of small images written with PIL, shared by the tests of the data side."""
+"""Folders of small images written with PIL, which the tests in this folder share."""
 
 import os
 
@@ -15,7 +15,8 @@ CLASSES = ("ant", "bee", "cow")
 PER_CLASS = 7
 SIDE = 12
 
-# Two replicas on any machine; refused, and not needed, where devices were set up before.
+# Allows two replicas on any machine. If devices were configured before, this is refused and not
+# needed.
 with contextlib.suppress(RuntimeError):
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
@@ -24,14 +25,14 @@ with contextlib.suppress(RuntimeError):
 
 @pytest.fixture(scope="session")
 def folder_pixels():
-    """uint8 [21, 12, 12, 3]: what `image_folder` holds, in its order."""
+    """Returns the pixels of the images in `image_folder`, in order: uint8 [21, 12, 12, 3]."""
     numbers = np.random.default_rng(0).integers(0, 256, (len(CLASSES) * PER_CLASS, SIDE, SIDE, 3))
     return numbers.astype(np.uint8)
 
 
 @pytest.fixture(scope="session")
 def image_folder(tmp_path_factory, folder_pixels):
-    """A folder of three classes of seven lossless images each; tests must not write to it."""
+    """Returns a folder with seven images in each of three classes. Tests must not change it."""
     root = tmp_path_factory.mktemp("images")
     for index, pixels in enumerate(folder_pixels):
         label, number = divmod(index, PER_CLASS)
@@ -42,7 +43,7 @@ def image_folder(tmp_path_factory, folder_pixels):
 
 @pytest.fixture
 def own_folder(tmp_path, folder_pixels):
-    """A folder of two classes of three images each, to be damaged by a test."""
+    """Returns a folder with three images in each of two classes, which a test may damage."""
     for index, pixels in enumerate(folder_pixels[:6]):
         folder = tmp_path / "own" / CLASSES[index // 3]
         folder.mkdir(parents=True, exist_ok=True)

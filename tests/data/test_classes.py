@@ -1,4 +1,4 @@
-"""ImageNet's names, and classes by what a user calls them."""
+"""ImageNet's names, and finding classes by name, WordNet ID or index."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tf_biggan.data.classes import (
 NAMES = tuple(imagenet_classes().values())
 DIGITS = tuple("0123456789")
 LABELS = pathlib.Path(tfds.__file__).parent / "datasets" / "imagenet2012" / "labels.txt"
-# sha256 of torchvision.models._meta._IMAGENET_CATEGORIES (0.29.1) in lower case, a line each; the
-# two that it spells "crane bird" and "maillot tank suit" are cut to their first lemma.
+# SHA-256 of torchvision.models._meta._IMAGENET_CATEGORIES (0.29.1) in lower case, one per line. The
+# names "crane bird" and "maillot tank suit" there are shortened to their first lemma.
 TORCHVISION = "221f7849f5908b778db7307b706ddb587a17dcfe0a0f7ff7810bee8e42810e2d"
 
 
@@ -88,7 +88,7 @@ def test_numbers_that_are_names():
     assert parse_classes("7,2-4", DIGITS) == (7, 2, 3, 4)
     sizes = ("1", "10", "2", "9-12")
     assert parse_classes("10,2,9-12,index:1,name:1", sizes) == (1, 2, 3, 1, 0)
-    with pytest.raises(ValueError, match="write index:1 to mean the index, or name:1 to"):
+    with pytest.raises(ValueError, match="write index:1 for the index or name:1 for"):
         parse_classes("1", sizes)
 
 
@@ -98,7 +98,7 @@ NUMBERED = ("1", "10", "11", "12", "2")
 @pytest.mark.parametrize("text", ["1-3", "2", "2-2", "0-4", "1 - 2", "0,1-3"])
 def test_numbers_that_mean_two_classes_are_refused_alone_and_in_ranges(text):
     with pytest.raises(
-        ValueError, match=r"is the index of class '1[01]' and the name of the class"
+        ValueError, match=r"is the index of class '1[01]' and also the name of the class"
     ):
         parse_classes(text, NUMBERED)
 
@@ -107,28 +107,36 @@ def test_ranges_of_one_meaning_and_ranges_of_indices_are_taken():
     assert parse_classes("index:1-3,0-0,3-4,12", NUMBERED) == (1, 2, 3, 0, 3, 4, 3)
     assert parse_classes("0-9", DIGITS) == tuple(range(10))
     assert parse_classes("3-5", NAMES) == (3, 4, 5)
-    with pytest.raises(ValueError, match="index:1-2 to mean the index, or name:01 to"):
+    with pytest.raises(ValueError, match="index:1-2 for the index or name:01 for"):
         parse_classes("1-2", ("01", "02", "03"))
-    with pytest.raises(ValueError, match="index of class '02' and the name of the class with inde"):
+    with pytest.raises(
+        ValueError, match="index of class '02' and also the name of the class with inde"
+    ):
         parse_classes("1", ("01", "02", "03"))
 
 
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("cat", r"nearest: .*tabby cat \(281\).*tiger cat \(282\).*Received: classes='cat'"),
-        ("golden retreiver", r"nearest: golden retriever \(207\)"),
-        ("n02123395", r"nearest: n0212339"),
-        ("crane", r"one of: 134 n02012849 crane, crane bird; 517 n03126707 crane, crane machine"),
-        ("panther", r"write the index or WordNet id of one of: 286 .*; 290 "),
-        ("xyzzyq", r"none has a name like it; the first classes are tench"),
+        (
+            "cat",
+            r"names are .*tabby cat \(281\).*tiger cat \(282\).*Received: classes='cat'",
+        ),
+        ("golden retreiver", r"most similar names are golden retriever \(207\)"),
+        ("n02123395", r"most similar names are n0212339"),
+        (
+            "crane",
+            r"one of them: 134 n02012849 crane, crane bird; 517 n03126707 crane, crane machine",
+        ),
+        ("panther", r"give the index or WordNet ID of one of them: 286 .*; 290 "),
+        ("xyzzyq", r"No class has this name; the first classes are tench"),
         ("1000", r"indices must lie from 0 to 999\. Received: classes='1000'"),
         ("-1", r"from 0 to 999"),
         ("index:x", r"from 0 to 999"),
-        ("name:7", r"A class must be known"),
-        ("7-3", r"must rise and lie from 0 to 999"),
-        ("990-1000", r"must rise and lie from 0 to 999"),
-        (" , ", r"At least one class must be named"),
+        ("name:7", r"No class has this name"),
+        ("7-3", r"begin with its smaller number and lie from 0 to 999"),
+        ("990-1000", r"begin with its smaller number and lie from 0 to 999"),
+        (" , ", r"must name at least one class"),
     ],
 )
 def test_what_names_no_class_is_refused_with_what_would(text, message):
@@ -137,9 +145,9 @@ def test_what_names_no_class_is_refused_with_what_would(text, message):
 
 
 def test_models_without_names_have_indices():
-    with pytest.raises(ValueError, match=r"have no names; .* by index, from 0 to 9.*'daisy'"):
+    with pytest.raises(ValueError, match=r"has no class names; give an index from 0 to 9.*'daisy'"):
         parse_classes("daisy", (), 10)
-    with pytest.raises(ValueError, match="one class name for every class, or none"):
+    with pytest.raises(ValueError, match="one name for each class, or be empty"):
         parse_classes("0", ("a", "b"), 3)
 
 
@@ -152,7 +160,7 @@ def test_models_without_names_have_indices():
         (("ant", "bee"), ("bee", "zebra"), (-1, 0)),
         (("tench, Tinca tinca", "kite"), ("n01608432", "tench"), (1, 0)),
         (("n01608432", "tench"), ("tench, Tinca tinca", "kite"), (1, 0)),
-        (("crane", "crane"), ("crane", "ant"), (-1, -1)),  # which of the two is it?
+        (("crane", "crane"), ("crane", "ant"), (-1, -1)),  # The name belongs to two classes.
         (("crane", "crane"), ("crane", "crane"), (0, 1)),
         (NAMES, NAMES[::-1], tuple(range(999, -1, -1))),
         (NAMES, tuple(imagenet_classes()), tuple(range(1000))),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.data.test_images import encoded, smooth
+from tests.data.test_decoding import encoded, smooth
 from tf_biggan.data import decoding
 from tf_biggan.data.many_images import decode_all
 

@@ -1,4 +1,4 @@
-"""The order of examples: permutations, independent of where a run starts."""
+"""The order of examples: each epoch is a permutation that does not depend on where a run starts."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,8 @@ def test_epochs_and_seeds_have_orders_of_their_own():
 
 
 def test_orders_are_not_shifts_of_each_other():
-    # Uncorrelated permutations have about one fixed point; the bound is missed once in 10**8.
+    # Independent permutations agree in about one position. They exceed the bound once in 10**8
+    # cases.
     places = [
         int((permutation(7, epoch) == permutation(7, epoch + 1)).sum()) for epoch in range(20)
     ]
@@ -39,13 +40,13 @@ def test_orders_are_not_shifts_of_each_other():
 def test_an_image_stands_anywhere_over_the_epochs():
     places = [int(np.argmax(permutation(7, epoch) == 0)) for epoch in range(200)]
     counts, _ = np.histogram(places, bins=4, range=(0, NUM_IMAGES))
-    # 50 expected in each quarter with a standard deviation of 6.1.
+    # The expected number in each quarter is 50, with a standard deviation of 6.1.
     assert counts.min() > 20 and counts.max() < 80
 
 
 def test_half_of_the_places_are_mirrored_anew_each_epoch():
     first, second = coins(10_000, 0), coins(10_000, 1)
-    # Standard deviation 50 around 5,000.
+    # The expected number is 5,000, with a standard deviation of 50.
     assert 4_700 < first.sum() < 5_300
     assert 4_700 < (first != second).sum() < 5_300
 
@@ -53,7 +54,7 @@ def test_half_of_the_places_are_mirrored_anew_each_epoch():
 def test_mirroring_is_independent_of_the_order():
     shuffled, mirrored, _ = order.epoch_order(10_000, 5, tf.constant(0, tf.int64))
     early = np.argsort(shuffled.numpy()) < 5_000
-    # Standard deviation 35 around 2,500.
+    # The expected number is 2,500, with a standard deviation of 35.
     assert 2_250 < (early & mirrored.numpy()).sum() < 2_750
 
 
@@ -67,5 +68,5 @@ def test_the_stream_from_anywhere_is_the_tail_of_the_whole(start):
 
 
 def test_the_numbers_stay_what_they_are():
-    # Recorded once: runs of an earlier version must be continued with the same order.
+    # Recorded numbers: runs of earlier versions must resume with the same order.
     assert permutation(0, 0)[:5].tolist() == RECORDED

@@ -1,4 +1,4 @@
-"""Batches: exact resume, shards, epochs, flips, range; cached and read from storage alike."""
+"""Batches: exact resuming, shards, epochs, flips and range, with and without the cache."""
 
 import itertools
 
@@ -18,7 +18,7 @@ BATCH = 6
 
 
 class InMemory(Source):
-    """The pixels of the image folder without the files, for speed."""
+    """A data source with the pixels of the image folder in memory, for speed."""
 
     def __init__(self, pixels):
         super().__init__("memory", ("ant", "bee", "cow"), np.arange(len(pixels)) // 7)
@@ -59,7 +59,7 @@ def small_blocks(monkeypatch):
 
 
 def indices_of(drawn, folder_pixels):
-    """Which image of the folder each of the unflipped drawn ones is."""
+    """Returns the index in the folder of each image of an unflipped batch."""
     known = {pixels.tobytes(): index for index, pixels in enumerate(folder_pixels)}
     levels = np.round((drawn.astype(np.float64) + 1) * 127.5).astype(np.uint8)
     return np.array([known[image.tobytes()] for image in levels.reshape(-1, *levels.shape[2:])])
@@ -92,7 +92,7 @@ def test_values_are_those_of_the_files(image_folder, folder_pixels, cache):
 
 
 def test_every_image_once_an_epoch_and_epochs_differ(source, folder_pixels):
-    # 21 images in batches of 6: after 7 batches two epochs have passed, with a batch across.
+    # With 21 images in batches of 6, two epochs end after 7 batches, and one batch spans both.
     images, _ = batches(source, 7, flip=False)
     first, second = indices_of(images, folder_pixels).reshape(2, 21)
     np.testing.assert_array_equal(np.sort(first), np.arange(21))
@@ -226,7 +226,7 @@ def test_flips_mirror_some_images_and_nothing_else(source):
     mirrored = (flipped == plain[:, :, :, ::-1]).all(axis=(2, 3, 4))
     unchanged = (flipped == plain).all(axis=(2, 3, 4))
     assert (mirrored ^ unchanged).all()
-    # 60 expected of 120, standard deviation 5.5.
+    # The expected number is 60 of 120, with a standard deviation of 5.5.
     assert 30 < mirrored.sum() < 90
 
 

@@ -1,4 +1,4 @@
-"""Data sets of TensorFlow Datasets: a small prepared one, and what is said where there is none."""
+"""Data sets of TensorFlow Datasets: a small prepared one, and messages about missing ones."""
 
 import shutil
 import time
@@ -100,7 +100,7 @@ def test_damaged_records_are_named(data_dir, tmp_path):
 @pytest.mark.parametrize(
     ("name", "split", "message"),
     [
-        ("cifar10", None, "prepared already, or --download.*looked_in="),
+        ("cifar10", None, "is not prepared .* add --download.*looked_in="),
         ("cifar11", None, "similar names: cifar10"),
         ("qqqqqqqqqqq", None, "no similar name"),
         (
@@ -108,8 +108,8 @@ def test_damaged_records_are_named(data_dir, tmp_path):
             "valid",
             "its splits are test, train.*'valid'|its splits are train, test.*'valid'",
         ),
-        ("pets:9.9.9", None, "must name a data set"),
-        ("unclear", None, "at most one class feature.*'label', 'coarse'|'coarse', 'label'"),
+        ("pets:9.9.9", None, "has no data set"),
+        ("unclear", None, "several class features.*'label', 'coarse'|'coarse', 'label'"),
     ],
 )
 def test_what_is_not_there_is_said_in_one_line_and_at_once(data_dir, name, split, message):
@@ -126,7 +126,9 @@ def test_a_failed_download_is_one_line(data_dir, monkeypatch):
         raise OSError("no route to host\nand a long story")
 
     monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", fail)
-    with pytest.raises(ValueError, match=r"tfds:cifar10 could not.*OSError: no route") as caught:
+    with pytest.raises(
+        ValueError, match=r"Cannot download and prepare tfds:cifar10.*OSError: no route"
+    ) as caught:
         open_source("tfds:cifar10", data_dir=str(data_dir), download=True)
     assert "\n" not in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""TF_CONFIG: a legal cluster has one process that writes; any other text is one clear line."""
+"""TF_CONFIG: in a valid cluster one process writes; any other text gives a one-line message."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def trainers(cluster):
 
 
 def fake_strategy(cluster, kind, index):
-    """What a strategy shows of its cluster; a real one would wait for the other processes."""
+    """Returns an object that describes a cluster as a strategy does, without waiting for it."""
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         tf.train.ClusterSpec(cluster), task_type=kind, task_id=index
     )
@@ -56,13 +56,13 @@ def test_every_cluster_has_one_process_that_writes(cluster):
     writers = [one for one in read if is_writer(one.addresses, one.task_type, one.task_index)]
     assert len(writers) == 1
     assert writers[0].task_type == ("chief" if cluster.get("chief") else "worker")
-    # The strategy that is made of it answers the same.
+    # TensorFlow's strategy for this cluster gives the same answer.
     kinds = [
         is_chief(fake_strategy(one.addresses, *task))
         for one, task in zip(read, trainers(cluster), strict=True)
     ]
     assert sum(kinds) == 1
-    # Whatever the cluster, evaluation knows whether others take part in it.
+    # Evaluation detects in every cluster whether other processes take part.
     spans = [
         spans_processes(fake_strategy(one.addresses, *task))
         for one, task in zip(read, trainers(cluster), strict=True)
@@ -80,24 +80,30 @@ WORKERS = {"worker": TWO}
 REFUSED = {
     "empty": ("", "must not be empty"),
     "blank": (" \n", "must not be empty"),
-    "unquoted": ("{cluster: {worker: [a:1]}}", "JSON object, with its quotation marks"),
+    "unquoted": ("{cluster: {worker: [a:1]}}", "JSON object, with double quotation marks"),
     "cut off": ('{"cluster": {"worker": ["a:1"', "JSON object"),
     "a list": ("[]", "JSON object"),
     "deep": ("[" * 100_000, "JSON object"),
-    "nothing in it": ("{}", 'must have a "cluster"'),
-    "cluster of text": ('{"cluster": "a:1"}', 'must have a "cluster", an object'),
+    "nothing in it": ("{}", 'must have an entry "cluster"'),
+    "cluster of text": ('{"cluster": "a:1"}', 'must have an entry "cluster"'),
     "no trainers": (config_of({"worker": []}, "worker", 0), "must list chief or worker"),
-    "without task": (json.dumps({"cluster": WORKERS}), 'must have a "task"'),
+    "without task": (json.dumps({"cluster": WORKERS}), 'must have an entry "task"'),
     "task without index": (
         json.dumps({"cluster": WORKERS, "task": {"type": "worker"}}),
-        'must have a "task" with a "type" and an "index"',
+        'must have an entry "task" with the "type" and the "index"',
     ),
-    "task of text": (json.dumps({"cluster": WORKERS, "task": "worker"}), 'must have a "task"'),
+    "task of text": (
+        json.dumps({"cluster": WORKERS, "task": "worker"}),
+        'must have an entry "task"',
+    ),
     "text for a list": (config_of({"worker": "a:1"}, "worker", 0), 'must be a list of "host:port"'),
     "number for an address": (config_of({"worker": [1]}, "worker", 0), 'list of "host:port"'),
     "no port": (config_of({"worker": ["a"]}, "worker", 0), 'list of "host:port"'),
-    "an address twice": (config_of({"worker": ["a:1", "a:1"]}, "worker", 0), "once, not a:1"),
-    "two chiefs": (config_of({"chief": TWO}, "chief", 0), "one chief only"),
+    "an address twice": (
+        config_of({"worker": ["a:1", "a:1"]}, "worker", 0),
+        "lists a:1 more than once",
+    ),
+    "two chiefs": (config_of({"chief": TWO}, "chief", 0), "several addresses of a chief"),
     "index too large": (config_of(WORKERS, "worker", 2), "from 0 to 1"),
     "negative index": (config_of(WORKERS, "worker", -1), "whole number from 0"),
     "index of text": (config_of(WORKERS, "worker", "first"), "whole number from 0"),
@@ -105,7 +111,7 @@ REFUSED = {
     "unknown task": (config_of(WORKERS, "boss", 0), 'those in "cluster" that train (worker)'),
     "task not in cluster": (config_of(WORKERS, "chief", 0), "that train (worker)"),
     "unknown job": (config_of({"master": ONE}, "master", 0), "chief or worker tasks and no master"),
-    "ps": (config_of({"chief": CHIEF, "ps": ONE}, "chief", 0), "(ps) are not supported"),
+    "ps": (config_of({"chief": CHIEF, "ps": ONE}, "chief", 0), '("ps"), which are not supported'),
     "evaluator": (
         config_of({**WORKERS, "evaluator": ["e:1"]}, "evaluator", 0),
         "evaluator does not train; score the run",
@@ -145,7 +151,7 @@ def test_machines_of_one_cluster_do_not_train_one_run_each(monkeypatch):
 
 def test_machines_that_do_not_share_the_folder_are_told(monkeypatch):
     strategy = fake_strategy(WORKERS, "worker", 1)
-    # The other process has restored iteration 500, and this one found nothing.
+    # The other process has restored iteration 500, and this one found no checkpoint.
     monkeypatch.setattr(strategies, "_mean", lambda strategy, value: (500 + value) / 2)
     require_same_iteration(strategy, 500, "runs/a")
     require_same_iteration(tf.distribute.get_strategy(), 3, "runs/a")
@@ -158,8 +164,8 @@ def test_replicas_on_the_cpu():
     # The processes of the tests have two logical devices.
     assert create_strategy("auto", cpu_replicas=2).num_replicas_in_sync == 2
     assert create_strategy("mirrored", cpu_replicas=1).num_replicas_in_sync == 1
-    with pytest.raises(ValueError, match="before TensorFlow starts"):
+    with pytest.raises(ValueError, match="TensorFlow has started already"):
         create_strategy("mirrored", cpu_replicas=3)
     for name, tpu in (("one_device", None), ("multi_worker", None), ("auto", "local")):
-        with pytest.raises(ValueError, match="`cpu_replicas` can be used with"):
+        with pytest.raises(ValueError, match="`cpu_replicas` works only with"):
             create_strategy(name, tpu, 2)

@@ -1,4 +1,4 @@
-"""Warnings about a GPU that is not used and about bfloat16 on this CPU, by injected probes."""
+"""Warnings about an unused GPU and about slow bfloat16, with simulated hardware."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_the_first_processor_is_read(tmp_path):
         ("fpu avx512f avx512_bf16", None, None),
         ("fpu amx_bf16", "1", None),
         ("fpu amx_bf16", "0", "TF_ENABLE_ONEDNN_OPTS=0 switches off"),
-        ("", None, None),  # another system than Linux: nothing is known
+        ("", None, None),  # On other systems than Linux, nothing is known.
     ],
 )
 def test_slow_bfloat16(flags, onednn, reason, monkeypatch):
@@ -49,7 +49,7 @@ def test_slow_bfloat16(flags, onednn, reason, monkeypatch):
         ({"/dev/nvidia0"}, False, None, "/dev/nvidia0"),
         ({"/proc/driver/nvidia/version"}, True, "0,1", "/proc/driver/nvidia/version"),
         (set(), True, None, "nvidia-smi"),
-        ({"/dev/nvidia0"}, True, "-1", None),  # hidden on purpose
+        ({"/dev/nvidia0"}, True, "-1", None),  # The user hides the GPU.
         ({"/dev/nvidia0"}, True, "", None),
     ],
 )

@@ -1,4 +1,4 @@
-"""Which real images a model is compared with, and which feature extractors by name."""
+"""The real images that a model is compared with, and feature extractors by name."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def test_a_folder_and_its_sub_folder(tmp_path):
 
 
 def test_nothing_to_compare_with_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="only a run knows its data"):
+    with pytest.raises(ValueError, match="only a run records its data"):
         open_real_images(None, model=str(tmp_path))
-    with pytest.raises(ValueError, match="only a run knows its data"):
+    with pytest.raises(ValueError, match="only a run records its data"):
         open_real_images(None)
 
 
@@ -42,7 +42,7 @@ def test_the_folder_of_the_cache(monkeypatch, tmp_path):
 
 
 def test_own_extractors_need_no_reference(tmp_path):
-    with pytest.raises(ValueError, match="An extractor must be"):
+    with pytest.raises(ValueError, match="There is no feature extractor"):
         Comparison(tf.distribute.get_strategy()).extractor(f"{tmp_path}/x.keras")
 
 

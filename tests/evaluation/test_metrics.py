@@ -1,4 +1,4 @@
-"""Every metric by its honest name, against torch-fidelity's numbers, and what each one lacks."""
+"""Every metric under its right name, compared with torch-fidelity, and the needs of each metric."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_scores_by_class_do_not_depend_on_the_order_of_the_reference():
     turned = reference_of(dataclasses.replace(real, labels=turn[real.labels]), ("b", "c", "a"))
     made = features()
     logits = np.empty_like(made.logits)
-    logits[:, turn] = made.logits  # of a classifier that was trained on the turned reference
+    logits[:, turn] = made.logits  # The classifier was trained on the rotated reference.
     other = context(generated=dataclasses.replace(made, logits=logits), reference=turned)
     for name in ("intra_fid", "accuracy"):
         expected, found = (METRICS[name](which) for which in (same, other))
@@ -98,7 +98,7 @@ def test_every_metric_has_a_row():
 def test_goldens_of_torch_fidelity():
     case = GOLDENS["d64"]
     generated, real = feature_sets("d64")
-    # Digests that keep the order of the rows.
+    # With these digests, sorting by content keeps the order of the rows.
     digests = np.arange(len(generated), dtype=np.uint64)
     made = metrics.ordered(Features(generated, None, None, digests), DEFAULT)
     real = reference_of(metrics.ordered(Features(real, None, None, digests), DEFAULT), ())

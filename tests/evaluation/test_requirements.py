@@ -1,4 +1,4 @@
-"""What every metric lacks, in a sentence with the number that is needed and the flag."""
+"""What each metric needs, in a sentence with the required number and the flag."""
 
 from __future__ import annotations
 
@@ -104,23 +104,23 @@ LACKS = {
     "labels": (
         "accuracy",
         dict(generated=dataclasses.replace(side(), labels=None)),
-        "whose classes are known",
+        "generated images with known classes",
     ),
-    "other network": ("accuracy", dict(extractor=INCEPTION), "the classifier as extractor"),
+    "other network": ("accuracy", dict(extractor=INCEPTION), "--extractor=classifier"),
     "other classes": (
         "accuracy",
         dict(generated=side(names=("x", "y", "z"))),
-        "the reference's classes",
+        "a reference that has the classes of the images",
     ),
     "more classes": (
         "intra_fid",
         dict(generated=side(names=()), reference=real(names=("a", "b"))),
-        "the reference's classes",
+        "a reference that has the classes of the images",
     ),
     "reference labels": (
         "intra_fid",
         dict(reference=dataclasses.replace(real(), labels=None)),
-        "a reference whose classes",
+        "a reference with known classes",
     ),
     "classes of one image": (
         "intra_fid",
@@ -157,7 +157,7 @@ def test_the_fewest_images_are_enough():
     for name, count in (("fid", 2), ("is", 10), ("precision_recall", 4), ("density_coverage", 6)):
         both = dict(generated=side(count), reference=real(count))
         assert unmet_need(plan(**both), name) is None, name
-    # The size of the features is not known before a user's network is open.
+    # The number of features of a user's network is unknown until the network is opened.
     own = ExtractorSummary("own", False, None)
     assert unmet_need(plan(extractor=own, generated=side(3)), "fid_infinity") is None
     assert unmet_need(plan(generated=side(69)), "fid_infinity") is not None

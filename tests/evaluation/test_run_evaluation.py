@@ -1,4 +1,4 @@
-"""The evaluate command from its settings to its files, on a tiny run, folders and npz files."""
+"""The evaluate command from settings to files, with a tiny run, folders and .npz files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def folders(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(folders):
-    """A run of two checkpoints whose networks were never trained, which costs nothing."""
+    """Returns a run with two checkpoints of untrained networks, which are quick to make."""
     path, settings = str(folders / "run"), run_config(num_classes=10)
     state = create_state(settings)
     write_config(path, settings, tuple("0123456789"))
@@ -57,7 +57,7 @@ def run(folders):
 
 @pytest.fixture(scope="module")
 def network(folders):
-    """Means over 16 patches of 8 x 8, times a matrix."""
+    """Returns an extractor that multiplies the means of 8x8 patches by a matrix."""
     inputs = keras.Input((32, 32, 3))
     x = keras.layers.AveragePooling2D(8)(inputs)
     x = keras.layers.Rescaling(1 / 64.0, -2.0)(keras.layers.Flatten()(x))
@@ -143,7 +143,7 @@ def test_batches_replicas_and_order_do_not_change_a_score(npz, network, pixels, 
 
 @pytest.fixture(scope="module")
 def some_digits(folders, pixels):
-    """Images of only two of the run's classes, in a folder."""
+    """Returns a folder with images of two of the run's classes."""
     for number, name in enumerate(["7", "1", "1"]):
         place = folders / "some" / name
         place.mkdir(parents=True, exist_ok=True)
@@ -166,7 +166,8 @@ def test_labels_as_in_the_data_are_matched_by_name(run, some_digits, tmp_path):
     shutil.copytree(some_digits, strange)
     (strange / "7").rename(strange / "ant")
     with pytest.raises(
-        ValueError, match=r"the model must have all of them; .*in the reference: 'ant'"
+        ValueError,
+        match=r"a model that has all classes of the reference; .*in the reference: 'ant'",
     ):
         evaluate(EvaluateConfig(**settings, reference=str(strange)))
 
@@ -204,7 +205,7 @@ def test_statistics_in_a_file_give_the_same_distance(npz, network, tmp_path, fol
     assert set(some.values) == {"extractor_fid"}
     assert "No accuracy: needs the classifier, which is trained on a reference" in some.notes[1]
     layer = keras.models.load_model(network).layers[-2].name
-    with pytest.raises(ValueError, match="features of the same size"):
+    with pytest.raises(ValueError, match="another number of features"):
         scores_of(**settings, metrics="fid", layer=layer)
 
 
@@ -238,13 +239,15 @@ def test_other_scores_along_a_curve(run, tmp_path, capsys):
     assert [row["truncation"] for row in rows] == ["0.5", "1.0", ""]
     assert names < set(rows[0]) and Image.open(tmp_path / "curve.png").width == 1440
     assert "classifier_precision" in capsys.readouterr().out
-    with pytest.raises(ValueError, match="`valid_score` needs the metrics fid and is"):
+    with pytest.raises(
+        ValueError, match="`valid_score` has an effect only with the metrics fid and is"
+    ):
         scores_of(model=run, metrics="accuracy", truncation="0.5:1.0:0.5", valid_score=1.0)
 
 
 @pytest.fixture
 def no_images(monkeypatch):
-    """Fails where an image is generated."""
+    """Makes the test fail if an image is generated."""
 
     def batches(self, size):
         raise AssertionError("images were generated")
@@ -304,7 +307,7 @@ def test_metrics_that_can_be_computed_are_kept(run, tmp_path, capsys, monkeypatc
     few = "No precision_recall, classifier_precision_recall: needs at least 4 generated images"
     assert found.notes[0].startswith(few)
     assert found.notes[1].startswith("No fid: The weights of the Inception")
-    # What is left out is told before the work begins.
+    # The message about left-out metrics comes before the work begins.
     assert capsys.readouterr().out.startswith(f"Note: {few}")
     with open(output, encoding="utf-8") as file:
         assert json.load(file)["notes"][:2] == found.notes[:2]
@@ -325,22 +328,25 @@ def test_a_second_evaluation_keeps_the_scores_of_the_first(run, tmp_path, capsys
 
 @pytest.fixture
 def plain(tmp_path, pixels):
-    """A folder of one image without a class."""
+    """Returns a folder with one image and no class."""
     (tmp_path / "plain").mkdir()
     Image.fromarray(pixels[0]).save(tmp_path / "plain" / "a.png")
     return tmp_path / "plain"
 
 
 FAULTS = {
-    "no reference": (dict(images="{npz}"), "--reference must name the real images"),
+    "no reference": (dict(images="{npz}"), "give the real images to compare with by --reference"),
     "no model": (dict(model="{tmp}/nothing"), "the model does not exist"),
     "no images": (
         dict(images="{tmp}/nothing", reference="digits"),
         "path of images does not exist",
     ),
-    "no such data": (dict(model="{run}", reference="mnist"), "must be given as one of digits"),
-    "no extractor": (dict(model="{run}", extractor="{tmp}/x.keras"), "An extractor must be"),
-    "no metric": (dict(model="{run}", metrics="fids"), "`metrics` must be among fid"),
+    "no such data": (dict(model="{run}", reference="mnist"), "must have one of the forms digits"),
+    "no extractor": (
+        dict(model="{run}", extractor="{tmp}/x.keras"),
+        "There is no feature extractor",
+    ),
+    "no metric": (dict(model="{run}", metrics="fids"), "`metrics` must be some of fid"),
     "folder as output": (dict(model="{run}", output="{tmp}"), "must be a file, not a folder"),
     "truncation": (dict(model="{run}", truncation="5"), "`truncation` must be above 0"),
     "no classes": (dict(images="{npz}", reference="{plain}"), "at least two classes"),

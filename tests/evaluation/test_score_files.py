@@ -1,4 +1,4 @@
-"""Scores as a table, JSON and CSV; files that are never half written; earlier scores that stay."""
+"""Scores as a table, JSON and CSV; files are written completely, and earlier scores are kept."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_row_for_every_truncation_of_a_curve(tmp_path):
     stored = json.loads(path.read_text())["curve"]
     assert stored["points"][0] == {"truncation": 0.5, "fid": 5.0, "is": 3.0, "precision": 0.3}
     assert stored["columns"]["max IS"]["is"] == 3.0 and stored["truncation_mode"] == "resample"
-    # One panel of distance over score, one of precision over truncation.
+    # One panel shows the distance over the score, one the precision over the truncation.
     assert Image.open(tmp_path / "scores.png").size == (1440, 480)
     assert names(tmp_path) == {"scores.json", "scores.csv", "scores.png"}
 
@@ -124,7 +124,7 @@ def test_earlier_scores_are_kept_and_the_same_are_not_kept_twice(tmp_path):
     assert len(again) == 1 and names(tmp_path) == set(before)
     lines = write_scores(path, scores_of_run(2.0), PROTOCOL, "")
     assert lines[0] == f"Earlier scores are kept: {path} is now {tmp_path}/scores-1.json"
-    # The chart of the earlier curve does not stay beside scores that it does not show.
+    # The chart of the earlier curve is removed, because it does not show the new scores.
     assert names(tmp_path) == {
         *("scores.json", "scores.csv"),
         *("scores-1.json", "scores-1.csv", "scores-1.png"),

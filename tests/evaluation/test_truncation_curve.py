@@ -1,4 +1,4 @@
-"""The paper's four columns from a curve, and its chart."""
+"""The paper's four operating points from a curve, and its chart."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 
 from tf_biggan.evaluation.truncation_curve import COLUMNS, Curve, Point, chart, save_chart
 
-# As truncation grows stronger the score rises; the distance falls, then rises.
+# With stronger truncation, the score rises, and the distance first falls and then rises.
 VALUES = [(0.2, 25.0, 200.0), (0.4, 9.0, 180.0), (0.8, 7.5, 120.0), (None, 8.5, 100.0)]
 POINTS = [Point(t, {"fid": fid, "is": score, "is_std": 1.0}) for t, fid, score in VALUES]
 CURVE = Curve(POINTS, ("fid", "is"), 150.0)
@@ -30,7 +30,7 @@ def test_four_columns():
     assert tuple(found) == COLUMNS
     assert found["no truncation"] == POINTS[3] and found["min FID"] == POINTS[2]
     assert found["max IS"] == POINTS[0]
-    # Half way from 120 to 180.
+    # The valid score is halfway between 120 and 180.
     middle = found["FID at valid IS"]
     assert middle.truncation == pytest.approx(0.6) and middle.scores["is"] == 150
     assert middle.scores["fid"] == pytest.approx((7.5 + 9.0) / 2)
@@ -39,7 +39,7 @@ def test_four_columns():
 def test_the_valid_score_may_lie_beside_the_curve_or_be_unknown():
     assert with_valid(300.0).columns()["FID at valid IS"] is None
     assert with_valid(None).columns()["FID at valid IS"] is None
-    # Between no truncation and the weakest one there is no number to go between.
+    # There is no number to interpolate between no truncation and the weakest truncation.
     assert with_valid(110.0).columns()["FID at valid IS"].truncation == 0.8
     lines = list(with_valid(300.0).table())
     assert len(lines) == 1 + 4 + 4 and "fid at valid is: not on the curve" in lines

@@ -1,4 +1,4 @@
-"""A network of a few random directions as extractor, and images for it."""
+"""A small network with random weights as a feature extractor, and images for it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FEATURE_DIM, NUM_CLASSES = 6, 3
 def extractor(
     image_shape, prefix="extractor_", kind="test", classes=NUM_CLASSES, seed=0, calls=None
 ):
-    """Features tanh(pixels @ A) [N, 6] and logits [N, classes]; `calls` counts what was traced."""
+    """Returns an extractor with features tanh(pixels @ A) [N, 6]; `calls` counts its traces."""
     random = np.random.RandomState(seed)
     size = int(np.prod(image_shape))
     first = random.standard_normal((size, FEATURE_DIM)).astype(np.float32) / np.sqrt(size)
@@ -35,7 +35,7 @@ def extractor(
 
 
 def images(count, image_shape=(8, 8, 3), seed=0, classes=NUM_CLASSES):
-    """Noise around a level of every image, with labels."""
+    """Returns labelled images of noise, each around a level of its own."""
     random = np.random.RandomState(seed)
     level = random.randint(0, 200, (count, 1, 1, 1))
     pixels = level + random.randint(0, 56, (count, *image_shape))

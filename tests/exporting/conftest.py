@@ -1,4 +1,4 @@
-"""One export for all tests of a process."""
+"""One export that all tests of a process share."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tests.exporting.goldens import exported
 
 @pytest.fixture(scope="session")
 def export_path(tmp_path_factory):
-    """The fixture hf_tiny32, exported."""
+    """Returns the path of the exported fixture hf_tiny32."""
     folder = tmp_path_factory.mktemp("exports")
     return exported("hf_tiny32", folder, licence_note="for tests only")
 
 
 @pytest.fixture(scope="session")
 def loaded(export_path):
-    """The same, loaded."""
+    """Returns the exported fixture hf_tiny32, loaded."""
     return tf.saved_model.load(export_path)

@@ -1,11 +1,11 @@
-"""The models of the pytorch-pretrained-BigGAN fixtures as folders, and their exports."""
+"""The models of the pytorch-pretrained-BigGAN fixtures as model folders and as exports."""
 
 from __future__ import annotations
 
 import pathlib
 
 from tests.golden_files import golden
-from tests.networks.test_goldens_huggingface import ARCHITECTURES
+from tests.networks.test_network_goldens_huggingface import ARCHITECTURES
 from tf_biggan.cli.export_settings import ExportConfig
 from tf_biggan.conversion import huggingface
 from tf_biggan.exporting.exporter import export
@@ -15,7 +15,7 @@ NAME = "class {}, bird {}"
 
 
 def write_model(name: str, folder: pathlib.Path) -> str:
-    """Folder of the converted fixture, with class names."""
+    """Writes a converted fixture with class names and returns its folder."""
     fixture, path = golden(name), str(folder / f"{name}_model")
     config = fixture.info["config"]
     generator = huggingface.generator(
@@ -28,7 +28,7 @@ def write_model(name: str, folder: pathlib.Path) -> str:
 
 
 def exported(name: str, folder: pathlib.Path, **settings) -> str:
-    """Folder of the exported fixture."""
+    """Exports a fixture and returns its folder."""
     output = str(folder / name / "1")
     export(ExportConfig(model=write_model(name, folder), output=output, **settings))
     return output

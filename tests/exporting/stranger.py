@@ -1,4 +1,4 @@
-"""Run as a file: loads exports with hub.load, without tf_biggan, and saves what they give.
+"""A script that loads an export with hub.load, without tf_biggan, and saves its outputs.
 
 usage: stranger.py EXPORT INPUTS.npz OUTPUTS.npz
 """
@@ -30,7 +30,8 @@ with tf.GradientTape() as tape:
     tape.watch([z, y])
     value = loss(z, y)
 dz, dy, *of_variables = tape.gradient(value, [z, y, *module.trainable_variables])
-# Along the gradient itself the slope is its length, and large beside rounding.
+# Along the gradient, the slope is the length of the gradient, which is large compared with
+# rounding.
 step = EPSILON * dz / tf.norm(dz)
 made["dz"] = tf.norm(dz)
 made["dz_numeric"] = (loss(z + step, y) - loss(z - step, y)) / (2 * EPSILON)

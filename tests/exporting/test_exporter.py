@@ -1,4 +1,4 @@
-"""Exports of other kinds, and what is left when one fails."""
+"""Exports with unusual settings, and what remains if an export fails."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _exported(model, tmp_path, **settings):
 
 def test_an_output_that_exists_is_refused_before_anything_is_done(model, tmp_path):
     (tmp_path / "file").write_text("kept")
-    with pytest.raises(ValueError, match="must not exist, or be an empty folder"):
+    with pytest.raises(ValueError, match="exists and is not an empty folder"):
         export(ExportConfig(model=model[0], output=str(tmp_path)))
     assert os.listdir(tmp_path) == ["file"]
 
@@ -97,14 +97,12 @@ class _NoEndpoints:
 
 def test_what_a_model_has_not_is_refused(tmp_path, model, export_path):
     _write(tmp_path / "alone", discriminator=False, base_channels=2)
-    with pytest.raises(
-        ValueError, match=r"must have a discriminator\. Received: .*\['generator'\]"
-    ):
+    with pytest.raises(ValueError, match=r"holds no discriminator; .*\['generator'\]"):
         _exported(str(tmp_path / "alone"), tmp_path, with_discriminator=True)
     _write(tmp_path / "table", discriminator=False, base_channels=2, num_statistics=51)
-    with pytest.raises(ValueError, match="51 rows of its own; `truncation_grid` must be left out"):
+    with pytest.raises(ValueError, match="its own table of 51 rows; leave out --truncation_grid"):
         _exported(str(tmp_path / "table"), tmp_path, truncation_grid="11")
-    with pytest.raises(ValueError, match="a run or a converted model, not a SavedModel"):
+    with pytest.raises(ValueError, match="a run or a converted model"):
         _exported(export_path, tmp_path)
     with pytest.raises(ValueError, match="Class indices must lie from 0 to 3"):
         _exported(model[0], tmp_path, num_classes_subset="0,7")
@@ -127,7 +125,7 @@ def test_narrow_kernels_halve_the_file_and_hardly_change_images(model, tmp_path)
         differences[dtype] = np.abs(generator(Z, labels) - expected).max()
         assert read_metadata(output)["dtype"] == dtype
     assert differences["float32"] < 1e-5
-    # Of [-1, 1]: two levels of 8 bits for bfloat16, a third of one for float16.
+    # In [-1, 1], this is two 8-bit levels for bfloat16 and a third of a level for float16.
     assert 1e-5 < differences["bfloat16"] < 0.02 and 1e-6 < differences["float16"] < 0.0025
     for dtype in ("bfloat16", "float16"):
         assert 0.48 < sizes[dtype] / sizes["float32"] < 0.6
@@ -156,7 +154,7 @@ def test_a_subset_of_classes_in_its_own_order_with_the_discriminator(model, tmp_
     scores = signature(images=tf.constant(images), label=tf.constant([0, 1, 1], tf.int64))["score"]
     expected = networks["discriminator"](images, np.array([3, 1, 1]))
     np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-4)
-    # An empty batch, and what is no number.
+    # An empty batch, and values that are not numbers.
     none = signature(images=tf.zeros((0, 32, 32, 3)), label=tf.zeros(0, tf.int64))["score"]
     assert none.shape == (0,)
     with pytest.raises(tf.errors.InvalidArgumentError, match="`images` must hold finite numbers"):
@@ -185,7 +183,7 @@ def test_an_unconditional_generator_with_a_table(tmp_path):
     assert "embed" not in module.signatures and "generate_png_by_name" not in module.signatures
     assert module(Z, 0.5).shape == module(Z).shape == (3, 32, 32, 3)
     assert np.abs(module(Z, 0.2) - module(Z, 1.0)).max() > 0.01
-    # In this mode truncations go beyond 1.
+    # In this mode, truncations may exceed 1.
     seeds = tf.constant([1, 2], tf.int64)
     module.signatures["generate"](seed=seeds, truncation=tf.constant([0.5, 2.5]))
     frames = module.signatures["interpolate"](
@@ -205,7 +203,7 @@ def test_an_interrupted_command_says_so_and_leaves_nothing(model, tmp_path):
     command = [sys.executable, "-m", "tf_biggan.export", f"--model={model[0]}"]
     command += [f"--output={output}", "--standing_batches=1000"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    # The progress of the statistics shows that it is at work.
+    # The progress of the statistics is shown.
     while "images" not in process.stderr.readline():
         assert process.poll() is None
     time.sleep(0.5)
@@ -230,4 +228,4 @@ def test_the_command_writes_describes_and_explains(model, tmp_path):
     assert time.monotonic() - start < 3
     again = subprocess.run(write, check=False, capture_output=True, text=True)
     assert again.returncode == 1 and again.stderr.count("\n") == 1
-    assert "must not exist, or be an empty folder" in again.stderr
+    assert "exists and is not an empty folder" in again.stderr

@@ -1,4 +1,4 @@
-"""Provenance follows the weights: source, converted, fine-tuned twice, exported."""
+"""Provenance follows the weights: a source, converted, fine-tuned twice, and exported."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OLD_RUN = pathlib.Path(__file__).parents[1] / "version_0_1" / "run"
 
 
 def fine_tuned(init_from, run_dir, names, **settings):
-    """A run at iteration 0 that starts from a model."""
+    """Returns a run at iteration 0 that starts from a model."""
     flat = dict(num_classes=len(names), init_from=str(init_from), **settings)
     config, initialization = begin(TrainConfig.from_flat(flat), str(run_dir), names)
     state = create_state(config, initialization)
@@ -39,7 +39,7 @@ def fine_tuned(init_from, run_dir, names, **settings):
 
 
 def exported(model, folder, monkeypatch, **settings):
-    """(metadata, model card) of an export whose graph is not written."""
+    """Returns (metadata, model card) of an export, without writing its graph."""
     found = {}
     monkeypatch.setattr(
         exporter, "_write", lambda path, parts, metadata, progress: found.update(metadata) or []
@@ -53,7 +53,7 @@ def exported(model, folder, monkeypatch, **settings):
 
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory):
-    """Folders of the source, the converted model, a fine-tuned run and one that started from it."""
+    """Returns the folders of a source, its converted model, and two fine-tuned runs in sequence."""
     base = tmp_path_factory.mktemp("chain")
     networks = {"generator": Generator(**SMALL), "discriminator": Discriminator(**SMALL)}
     write_directory(str(base / "own"), networks)
@@ -105,7 +105,7 @@ def test_hashes_of_a_source_are_those_of_its_own_export(chain, tmp_path, monkeyp
     metadata, card = exported(base / "converted", tmp_path, monkeypatch, licence_note="Mine.")
     sha256 = metadata["provenance"]["weights_sha256"]
     assert first.record()["source"]["weights_sha256"] == sha256
-    # The note of the exported model itself needs no introduction.
+    # The note of the exported model itself comes first, without an introduction.
     assert metadata["licence_note"] == f"Mine. {NOTE}" and f"\n\nMine. {NOTE}\n\n" in card
 
 

@@ -1,4 +1,4 @@
-"""Every signature of an export as a stranger would call it, with good inputs and with bad ones."""
+"""Every signature of an export, called with valid and invalid inputs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def floats(*values):
 
 @pytest.fixture(scope="module")
 def call(loaded):
-    """Calls a signature; its only output as an array."""
+    """Calls a signature and returns its only output as an array."""
 
     def made(name, **inputs):
         (output,) = loaded.signatures[name](**inputs).values()
@@ -70,7 +70,7 @@ def test_png_files_are_the_same_images(call, drawn):
 
 
 def _by_name():
-    # Whole, and a part of it, in another spelling.
+    # The whole name, and a part of it in another spelling.
     return {"class_name": tf.constant(["class 3, bird 3", " BIRD_0"])}
 
 

@@ -1,4 +1,4 @@
-"""`~` in the paths of all commands: in flags, in flag files, in composite values."""
+"""`~` in the paths of all commands: in flags, in flag files and after prefixes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ CONFIGS = {
     "convert": ConvertConfig,
     "prepare": PrepareConfig,
 }
-# Flags of free text that hold no path. A new flag stands here, or its setting has `path=`.
+# Text flags that do not hold a path. A new flag must be listed here, or its setting must have
+# `path=`.
 NO_PATHS = {
     *("architecture", "split", "reference_split", "tpu", "suffix", "licence_note"),
     *("classes", "class", "class_mix", "seeds", "truncation", "truncations", "truncation_grid"),
@@ -57,7 +58,7 @@ def flags_of(command: str) -> dict[str, absl_flags.Flag]:
 
 
 def free_text(command: str) -> dict[str, absl_flags.Flag]:
-    """Flags that take any text: neither numbers nor choices."""
+    """Yields the flags that take any text, without numbers and choices."""
     found = {name: flag for name, flag in flags_of(command).items() if flag.flag_type() != "bool"}
     return {name: flag for name, flag in found.items() if takes_any_text(flag.parser)}
 
@@ -128,5 +129,5 @@ def test_the_cache(home, monkeypatch):
 
 
 def test_a_user_who_does_not_exist_is_refused_and_no_folder_made():
-    with pytest.raises(ValueError, match=r"'~nobody9' names no user .* is written ./~nobody9/x"):
+    with pytest.raises(ValueError, match=r"no user 'nobody9'; .* write ./~nobody9/x"):
         expand_home("~nobody9/x")

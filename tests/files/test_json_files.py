@@ -1,4 +1,4 @@
-"""JSON from files: every damage is one line that names the file and the field."""
+"""JSON files: all kinds of damage give one line that names the file and the field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Brackets in paths: TensorFlow takes them for patterns, and every reader works all the same."""
+"""Brackets in paths: TensorFlow takes them for patterns, but every reader works."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_plain_path_is_its_own(tmp_path):
 def test_what_others_cannot_open_is_told_of(tmp_path):
     assert pattern_note(str(tmp_path / "a*b?" / "1")) is None
     note = pattern_note(str(tmp_path / "abc[v2]" / "1"))
-    assert "take [ ] in a path for a pattern" in note and "\n" not in note
+    assert "read [ ] in a path as a pattern" in note and "\n" not in note
 
 
 def test_relative_paths_and_brackets_in_the_folder_for_temporary_files(tmp_path, monkeypatch):
@@ -56,7 +56,7 @@ def test_relative_paths_and_brackets_in_the_folder_for_temporary_files(tmp_path,
     with PlainFolder("[t]") as folder:
         assert os.path.samefile(folder, "[t]")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "[t]"))
-    with pytest.raises(ValueError, match="Set TMPDIR to a path without them"):
+    with pytest.raises(ValueError, match="Set TMPDIR to a folder without them"):
         PlainFolder("[t]")
     gc.collect()
     assert os.listdir("[t]") == []

@@ -1,4 +1,4 @@
-"""End points from text, from files and from random draws."""
+"""End points of interpolations from text, from files and at random."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def test_points_without_classes_and_from_files(tmp_path):
 FAULTS = {
     "3@0": "`endpoints` must be two or more",
     "3@0,4": r"end point must be class@seed.*endpoints='4'",
-    "3@0,cat@1": "by index, from 0 to 9",
+    "3@0,cat@1": "give an index from 0 to 9",
     "3@0,10@1": "must lie from 0 to 9",
     "3@0,all@1": "exactly one class",
-    "3@0,4@7-2": "must rise",
+    "3@0,4@7-2": "begin with its smaller number",
     "3@0,4@1-2": "exactly one seed",
     "3@0,4@-1": "whole numbers",
     "3@0,4@1073741824": "must lie from 0 to 1073741823",

@@ -1,4 +1,4 @@
-"""Images by seed and class: whatever the batches, the kind of model, and the statistics."""
+"""Images depend on seed and class, but not on batches or the kind of model."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_every_kind_of_model_and_batch_gives_the_same_images(generator, opened, 
         for batch_size in (1, 7, 64):
             images = made_by(model, batch_size=batch_size)
             np.testing.assert_allclose(images, expected, atol=1e-5)
-    # An image is its seed's and class's, wherever it stands.
+    # An image depends on its seed and class, wherever it stands in a batch.
     alone = made_by(opened, seeds=SEEDS[5:6], conditions=LABELS[5:6])
     np.testing.assert_allclose(alone[0], expected[5], atol=1e-5)
     batches = maker_of(opened).sampled_batches(SEEDS, 0, LABELS, 0.5)
@@ -88,7 +88,7 @@ def test_mixtures_are_the_generators_of_class_weights(generator, opened):
 def test_a_last_batch_of_batch_statistics_is_filled_with_other_images(generator, opened, soft):
     conditions = np.eye(3, dtype=np.float32)[LABELS] if soft else LABELS
     images = made_by(opened, bn="batch", conditions=conditions.tolist())
-    # Nine images in batches of four: the last has one, and three of random latents and classes.
+    # With nine images in batches of four, the last batch has one image and three fillers.
     indices = STANDING_START + np.arange(3)
     z = [
         latents_of_seeds(SEEDS[8:], 8, 0.5, "scale"),

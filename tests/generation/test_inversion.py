@@ -1,4 +1,4 @@
-"""Inversion finds images again that a trained generator made; the descent keeps to its limits."""
+"""Inversion finds images that a trained generator made, and the descent respects its limits."""
 
 from __future__ import annotations
 
@@ -39,26 +39,26 @@ def target(maker):
 def test_psnr_of_known_differences():
     images = np.zeros((2, 4, 4, 1))
     images[1] = 0.2
-    # 2 is the whole range: 20 log10(2 / 0.2) = 20 dB.
+    # The range of pixels is 2, so the PSNR is 20 log10(2 / 0.2) = 20 dB.
     np.testing.assert_allclose(psnr(images, np.zeros((4, 4, 1)))[1], 20.0)
     assert psnr(images[0], images[0]) > 100
 
 
 def test_an_image_of_the_generator_is_found_again(maker, target):
-    """40.4 dB are reached; 16 starts and 500 steps, the usual, reach 44 to 46 of four images."""
+    """The test reaches 40.4 dB. The default settings reach 44 to 46."""
     found = invert(maker, target, Descent(num_starts=8, num_steps=150))
     assert found.psnr > 37
-    # The class was not told.
+    # The class was not given.
     assert np.argmax(found.class_weights) == LABEL and found.class_weights.max() > 0.7
     np.testing.assert_allclose(found.class_weights.sum(), 1.0, rtol=1e-5)
     np.testing.assert_allclose(found.psnr, psnr(found.image, target))
-    # What is given is what the generator makes the image of.
+    # The returned latents and embedding give the returned image.
     again = maker.images(found.z[None], embeddings=found.embedding[None])[0]
     np.testing.assert_allclose(again, found.image, atol=1e-5)
 
 
 def test_steps_that_are_too_long_lose_nothing(maker, target):
-    """With steps of 3 the latents end at their limits, far from where the nearest start was."""
+    """Steps of 3 move the latents to their limits, far from the best start."""
     first = invert(maker, target, Descent(num_starts=4, num_steps=1, learning_rate=1e-6), [LABEL])
     found = invert(maker, target, Descent(num_starts=4, num_steps=12, learning_rate=3.0), [LABEL])
     assert found.psnr >= first.psnr - 0.01
@@ -67,7 +67,7 @@ def test_steps_that_are_too_long_lose_nothing(maker, target):
 
 @pytest.mark.slow
 def test_one_image_of_every_class_is_found_again(maker):
-    """With the usual 16 starts and 500 steps; 41.9 to 48.8 dB are reached, 46.2 in the median."""
+    """With the default settings: 41.9 to 48.8 dB, median 46.2 dB."""
     z = latents_of_seeds(range(10), 32, None, "scale")
     images = maker.images(z, np.arange(10))
     found = [invert(maker, image, Descent()) for image in images]
@@ -92,7 +92,7 @@ def test_a_known_class_stays_and_z_keeps_to_the_truncation(maker, target):
 
 
 def test_features_alone_can_tell_starts_apart(maker, target):
-    """The loss is that of the features where they weigh enough: their distance falls."""
+    """With a large feature weight, the feature distance falls."""
     features = lambda images: tf.reduce_mean(images, axis=(1, 3))  # noqa: E731
     descents = (Descent(4, 40, feature_weight=weight) for weight in (0.0, 100.0))
     images = [invert(maker, target, descent, [8], features).image for descent in descents]
@@ -171,7 +171,7 @@ def test_what_is_written_is_read(tmp_path):
     np.testing.assert_array_equal(read.class_weights, weights)
     np.testing.assert_array_equal(read.embedding, 2 * weights)
     assert (read.truncation, read.psnr, read.description) == (0.5, 31.5, found.description)
-    # Plain arrays: other programs read them without this package.
+    # The arrays are plain, so other programs can read them without this package.
     assert set(np.load(path).files) >= {"z", "embedding", "class_weights", "psnr", "description"}
 
 

@@ -1,4 +1,4 @@
-"""Latents and labels: their distribution, and that XLA, graphs and Python draw the same."""
+"""Latents and labels: their distributions, and equal values in XLA, graphs and eager mode."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DRAWS = {
 @pytest.mark.parametrize("name", DRAWS)
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_graphs_draw_what_python_draws(name, jit_compile):
-    # A variable, so that no constant folding computes it outside of XLA.
+    # A variable prevents constant folding outside of XLA.
     draw = tf.Variable(11, dtype=tf.int64)
     drawn = tf.function(lambda: DRAWS[name](draw), jit_compile=jit_compile)()
     np.testing.assert_allclose(drawn, DRAWS[name](11), rtol=0, atol=1e-5)
@@ -79,7 +79,7 @@ def test_numbers_of_seeds_are_uniform_and_each_of_its_own_seed(kind):
     assert scipy.stats.kstest(numbers.ravel(), "uniform").pvalue > 0.01
     columns = numbers.reshape(2000, 8)
     assert np.abs(np.corrcoef(columns.T) - np.eye(8)).max() < 5 / np.sqrt(2000)
-    # Neighbouring rows, whose seeds may differ in one bit.
+    # Seeds of neighbouring rows may differ in a single bit.
     for column in columns.T:
         assert abs(np.corrcoef(column[1:], column[:-1])[0, 1]) < 5 / np.sqrt(2000)
     np.testing.assert_array_equal(uniform_for_each(seeds[5:6], (2, 4))[0], numbers[5])
@@ -87,7 +87,7 @@ def test_numbers_of_seeds_are_uniform_and_each_of_its_own_seed(kind):
 
 
 def test_seeds_of_augmentations_are_no_keys_of_latents_or_labels():
-    """Keys are (stream, draw); draws of latents and labels are never negative."""
+    """Only augmentation seeds use negative draws."""
     same = normal_latents(3, 4, 2, 2).numpy()
     bits = augmentation_seeds(3, 4, 2, FAKE_SEEDS).numpy()
     assert not np.isin(bits, same).any() and bits.min() >= 0 and bits.max() < 2**24

@@ -1,4 +1,4 @@
-"""What reaches a generator along a path: ends, midpoints, truncation, loops; authors' numbers."""
+"""The generator's inputs along a path: ends, midpoints, truncation and loops."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ A, B, C = EndPoint(0, 4), EndPoint(1, 9), EndPoint(2, 1)
 
 
 def maker(dim=DIM):
-    """Stands for an `ImageMaker`: class c is unit vector c."""
+    """Replaces an `ImageMaker`: the embedding of class c is the unit vector c."""
     made = types.SimpleNamespace(generator=types.SimpleNamespace(latent_dim=dim))
     made.embeddings = lambda labels: (
         labels if np.ndim(labels) == 2 else np.eye(CLASSES, dtype=np.float32)[labels]
@@ -67,7 +67,7 @@ def test_slerp_keeps_the_length_that_lerp_loses():
     shortest, longest = sorted(np.linalg.norm(z, axis=1))
     assert np.all(lengths > 0.99 * shortest) and np.all(lengths < 1.05 * longest)
     lerped = np.linalg.norm(PathPlan(7, "lerp").frames((A, B), maker()).z, axis=1)
-    # Of orthogonal vectors of one length the mean is shorter by the root of 2.
+    # The mean of two orthogonal vectors of equal length is shorter by the square root of 2.
     assert lerped.min() < 0.8 * (shortest + longest) / 2
 
 

@@ -1,4 +1,4 @@
-"""Standing statistics against `--mybn`'s sums of BigGAN-PyTorch, and what they leave alone."""
+"""Standing statistics, compared with BigGAN-PyTorch's `--mybn`; the generator stays unchanged."""
 
 from __future__ import annotations
 

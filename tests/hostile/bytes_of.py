@@ -1,4 +1,4 @@
-"""Bytes of archives, pickles, arrays, images and tables that no honest program writes."""
+"""Bytes of hostile files: archives, pickles, arrays, images and tables."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ MEBIBYTE = 1 << 20
 
 
 def deflated(mebibytes: int, fill: bytes = b"\0", before: bytes = b"") -> bytes:
-    """A raw deflate stream of so many mebibytes of a byte, a thousandth as long; made at once.
+    """Returns a raw deflate stream of many mebibytes of one byte, after the bytes `before`.
 
-    `before` is what comes first.
+    The stream is a thousandth as long as its content, and is built without compressing anything.
     """
     head, packer, end = (zlib.compressobj(9, zlib.DEFLATED, -15) for _ in range(3))
     first = head.compress(before) + head.flush(zlib.Z_FULL_FLUSH)
@@ -47,36 +47,36 @@ def zip_of(entries, at=None, count=None, table_bytes=None) -> bytes:
 
 
 def torch_zip(pickled: bytes, *entries, **settings) -> bytes:
-    """A PyTorch file with that pickle, and further entries below "archive/"."""
+    """Returns a PyTorch file with the given pickle and further entries below "archive/"."""
     entries = [(f"archive/{name}", *rest) for name, *rest in entries]
     return zip_of([("archive/data.pkl", pickled), *entries], **settings)
 
 
 def older_torch(pickled: bytes, tail: bytes = b"") -> bytes:
-    """A PyTorch file of the older form with that pickle in the place of its contents."""
+    """Returns a PyTorch file of the format before 1.6 with the given pickle as its content."""
     head = [0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}]
     return b"".join(pickle.dumps(value, 2) for value in head) + pickled + tail
 
 
 def text(value: str) -> bytes:
-    """The operation of a pickle that pushes a text."""
+    """Returns the pickle operation that pushes a text."""
     encoded = value.encode()
     return b"X" + struct.pack("<I", len(encoded)) + encoded
 
 
 def number(value: int) -> bytes:
-    """The operation of a pickle that pushes an integer."""
+    """Returns the pickle operation that pushes an integer."""
     encoded = pickle.encode_long(value)
     return b"\x8a" + bytes([len(encoded)]) + encoded
 
 
 def numbers(values) -> bytes:
-    """Operations that push a tuple of integers."""
+    """Returns the pickle operations that push a tuple of integers."""
     return b"(" + b"".join(map(number, values)) + b"t"
 
 
 def tensor(shape, strides, storage="0", size=1, offset=0, kind="FloatStorage") -> bytes:
-    """Operations that push a tensor, as torch.save writes it."""
+    """Returns the pickle operations that push a tensor, as torch.save writes them."""
     storage = b"(" + text("storage") + b"ctorch\n" + kind.encode() + b"\n" + text(storage)
     storage += text("cpu") + number(size) + b"tQ"
     view = number(offset) + numbers(shape) + numbers(strides) + b"\x89ccollections\nOrderedDict\n)R"
@@ -84,13 +84,13 @@ def tensor(shape, strides, storage="0", size=1, offset=0, kind="FloatStorage") -
 
 
 def state_dict(tensors) -> bytes:
-    """A pickle of tensors by name, each the operations that push it."""
+    """Returns a pickle of tensors by name, each given as the operations that push it."""
     items = b"".join(text(name) + pushed for name, pushed in tensors.items())
     return b"\x80\x02}(" + items + b"u."
 
 
 def torch_of_shapes(shapes, fill: int = 1) -> bytes:
-    """A PyTorch file of tensors of these shapes, all of them views of one storage of zeros."""
+    """Returns a PyTorch file of tensors with these shapes, all views of one storage of zeros."""
     size = max([fill, *map(_product, shapes.values())])
     tensors = {name: tensor(shape, _strides(shape), size=size) for name, shape in shapes.items()}
     content = deflated(-(-4 * size // MEBIBYTE))
@@ -109,25 +109,25 @@ def _strides(shape):
 
 
 def npy(header: str, data: bytes = b"", version=1) -> bytes:
-    """An entry of an .npz with that header."""
+    """Returns an entry of an .npz file with the given header."""
     encoded = header.encode() + b"\n"
     length = struct.pack("<H" if version == 1 else "<I", len(encoded) & 0xFFFFFFFF)
     return b"\x93NUMPY" + bytes([version, 0]) + length + encoded + data
 
 
 def header(shape, descr="<f4") -> str:
-    """The header of an array."""
+    """Returns the header of an array."""
     return f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': {shape}, }}"
 
 
 def safetensors(json_text: str, data: bytes = b"", length: int | None = None) -> bytes:
-    """A safetensors file with that header."""
+    """Returns a safetensors file with the given header."""
     encoded = json_text.encode()
     return struct.pack("<Q", len(encoded) if length is None else length) + encoded + data
 
 
 def png(width: int, height: int, rows: int | None = None) -> bytes:
-    """A black PNG of one bit a pixel."""
+    """Returns a black PNG image with one bit per pixel."""
     packer = zlib.compressobj(9)
     row = b"\0" * (1 + (width + 7) // 8)
     rows = height if rows is None else rows
@@ -140,7 +140,7 @@ def png(width: int, height: int, rows: int | None = None) -> bytes:
 
 
 def varint(value: int) -> bytes:
-    """A number of 7 bits a byte."""
+    """Returns the bytes of a variable-length number."""
     encoded = b""
     while value > 127:
         encoded += bytes([value & 127 | 128])
@@ -149,7 +149,7 @@ def varint(value: int) -> bytes:
 
 
 def table(entries) -> bytes:
-    """A LevelDB table of one block, such as an index: (shared, rest of the key, value) by entry."""
+    """Returns a LevelDB table of one block; an entry is (shared, rest of the key, value)."""
     block = b"".join(
         varint(shared) + varint(len(rest)) + varint(len(value)) + rest + value
         for shared, rest, value in entries
@@ -166,7 +166,7 @@ def table(entries) -> bytes:
 
 
 def _masked_crc(content: bytes) -> int:
-    """The checksum of a table's block: CRC-32C, rotated."""
+    """Returns the checksum of a table's block: CRC-32C, rotated."""
     crc = 0xFFFFFFFF
     for byte in content:
         crc = _CRC_TABLE[(crc ^ byte) & 255] ^ crc >> 8

@@ -1,4 +1,4 @@
-"""Sixty files that would take gigabytes or minutes to read: ten kinds, six of each."""
+"""Sixty files that would take gigabytes or minutes to read: six of each of ten kinds."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _bomb(name: str, mebibytes: int = 2048):
 
 
 def _pickle(operations: bytes, **deflated) -> bytes:
-    """A PyTorch file with that pickle."""
+    """Returns a PyTorch file with the given pickle."""
     return b.torch_zip(b"\x80\x02" + operations + b".")
 
 
@@ -56,12 +56,12 @@ def _nones(name: str, mebibytes: int):
 
 PARTS, MOMENTS = ("gain", "bias"), ("mean", "var")
 ONE = b.state_dict({"w": b.tensor([1], [1])})
-# A list of 100,000 items, and a dictionary of it, kept at place 0 of the memo.
+# Stores a list of 100,000 items, and a dictionary made from it, at place 0 of the memo.
 LONG = b"](" + b")" * 100_000 + b"eq\0"
 
 
 def _shapes(**changed) -> dict:
-    """Shapes of the smallest generator of BigGAN-PyTorch; some of them changed."""
+    """Returns the tensor shapes of BigGAN-PyTorch's smallest generator, some of them changed."""
     shapes = {
         "shared.weight": (1, 1),
         "linear.weight": (16, 1),
@@ -78,7 +78,7 @@ def _shapes(**changed) -> dict:
 
 
 def _wide(width: int) -> dict:
-    """Blocks of that width whose kernels have no positions, so that they are empty."""
+    """Returns blocks of a width whose kernels have no positions, so that they are empty."""
     shapes = _shapes()
     for block in range(3):
         place = f"blocks.{block}.0"
@@ -88,7 +88,7 @@ def _wide(width: int) -> dict:
 
 
 def _tables(classes: int) -> dict:
-    """A table of so many classes in every norm, each row of which is empty."""
+    """Returns tables with many classes, whose rows are empty, for every batch norm."""
     shapes = {k: v for k, v in _shapes().items() if k != "shared.weight"}
     return {k: (classes, 0) if ".gain." in k or ".bias." in k else v for k, v in shapes.items()}
 
@@ -100,7 +100,7 @@ def _many_blocks(count: int) -> dict:
 
 
 def _model_folder(**changed) -> dict[str, bytes]:
-    """Our own model's folder with a few numbers in its file."""
+    """Returns the files of a model folder with few numbers."""
     stored = os.path.join(os.path.dirname(__file__), "..", "version_0_1", "model", "config.json")
     with open(stored, encoding="utf-8") as file:
         config = json.load(file)
@@ -125,7 +125,7 @@ def _module(graph: bytes, index: bytes = b"", data: bytes = b"") -> dict[str, by
 
 
 def _graph_def(*constants) -> bytes:
-    """A GraphDef of float constants, given as (name, shape), of one stored number each."""
+    """Returns a graph of float constants, given as (name, shape), with one stored number each."""
     from tensorflow.core.framework.graph_pb2 import GraphDef
 
     graph = GraphDef()
@@ -149,7 +149,7 @@ def _saved_model(graph: bytes) -> bytes:
 
 
 def _variable(name: bytes, shape) -> tuple[int, bytes, bytes]:
-    """The entry of a float variable in a checkpoint's index, of no bytes."""
+    """Returns the entry of a float variable without bytes in a checkpoint's index."""
     sides = b"".join(b"\x12" + b.varint(len(s) + 1) + b"\x08" + s for s in map(b.varint, shape))
     return 0, name, b"\x08\x01\x12" + b.varint(len(sides)) + sides
 
@@ -172,7 +172,7 @@ def _tgz(*members) -> bytes:
 
 
 def _jpeg(side: int) -> bytes:
-    """A small JPEG whose header declares another size."""
+    """Returns a small JPEG file whose header declares another size."""
     packed = io.BytesIO()
     Image.new("L", (8, 8)).save(packed, "JPEG")
     before, mark, after = packed.getvalue().partition(b"\xff\xc0\x00\x0b\x08")
@@ -189,37 +189,37 @@ GIF += struct.pack("<HHHHB", 0, 0, 65535, 65535, 0) + b"\x02\x02D\x01\0;"
 BMP = b"BM" + struct.pack("<IIIIiiHHI", 64, 0, 54, 40, 60_000, -60_000, 1, 24, 0) + b"\0" * 20
 WEBP = b"RIFF" + struct.pack("<I", 22) + b"WEBPVP8L" + struct.pack("<IBI", 10, 0x2F, (1 << 28) - 1)
 
-# By kind: (name, maker, words), with the reader where it is not the converter.
+# Maps each kind to (name, maker, words of the message), with the reader if it is not the converter.
 TABLE = {
     "zip": [
-        ("byteorder.pth", lambda: b.torch_zip(ONE, _bomb("byteorder")), "may inflate to"),
-        ("storage.pth", lambda: b.torch_zip(ONE, _bomb("data/0")), "may inflate to"),
-        ("pickle.pth", lambda: b.zip_of([_bomb("archive/data.pkl")]), "may inflate to"),
+        ("byteorder.pth", lambda: b.torch_zip(ONE, _bomb("byteorder")), "of decompressed entries"),
+        ("storage.pth", lambda: b.torch_zip(ONE, _bomb("data/0")), "of decompressed entries"),
+        ("pickle.pth", lambda: b.zip_of([_bomb("archive/data.pkl")]), "of decompressed entries"),
         (
             "overlapping.pth",
             lambda: b.torch_zip(ONE, *((f"data/{n}", bytes(99)) for n in range(999)), at=0),
-            "must not overlap",
+            "entries overlap",
         ),
         (
             "long_names.pth",
             lambda: b.zip_of([(f"{n:0>60000}", b"") for n in range(100)]),
-            "table of contents may have",
+            "table of contents is larger",
         ),
         (
             "other_method.pth",
             lambda: b.torch_zip(ONE, ("data/0", bytes(9), BZIP2, 1 << 31)),
-            "must be stored or deflated",
+            "encrypted or compressed",
         ),
     ],
     "objects of a pickle": [
         ("nones.pth", lambda: b.zip_of([_nones("archive/data.pkl", 100)]), "operations"),
         ("dictionaries.pth", lambda: _pickle(b"(" + b"}" * MANY + b"t"), "operations"),
         ("sets.pth", lambda: _pickle(b"(" + b"\x8f" * MANY + b"t"), "operations"),
-        ("memo.pth", lambda: _pickle(b"}r\xff\xff\xff\xff"), "which holds no tensors"),
+        ("memo.pth", lambda: _pickle(b"}r\xff\xff\xff\xff"), "holds no tensors"),
         (
             "copies.pth",
             lambda: _pickle(LONG + b"(" + b"ctorch\nSize\nh\0\x85R" * 9_999 + b"t"),
-            "may have 64 axes",
+            "more than 64 axes",
         ),
         (
             "dictionary_copies.pth",
@@ -233,38 +233,54 @@ TABLE = {
             "operations",
         ),
     ],
-    "texts of a pickle": [
-        ("long_text.pth", lambda: _pickle(_text_of(70)), "a piece of a pickle may have"),
-        ("texts.pth", lambda: _pickle(b"(" + _texts(b"\xf0\x9f\x90\x88", 300) + b"t"), "texts of"),
-        ("eight_bytes.pth", lambda: _pickle(b"\x8d" + struct.pack("<Q", 1 << 60)), "a piece of"),
-        ("byte_array.pth", lambda: _pickle(b"\x96" + struct.pack("<Q", 1 << 40)), "a piece of"),
-        ("integer.pth", lambda: _pickle(b"\x8b" + struct.pack("<i", (1 << 31) - 1)), "a piece of"),
-        ("line.pth", lambda: _pickle(b"V" + b"x" * (2 << 20) + b"\n"), "a line of a pickle"),
+    "the texts of its pickle": [
+        ("long_text.pth", lambda: _pickle(_text_of(70)), "a text or number in its pickle"),
+        (
+            "texts.pth",
+            lambda: _pickle(b"(" + _texts(b"\xf0\x9f\x90\x88", 300) + b"t"),
+            "the texts of",
+        ),
+        (
+            "eight_bytes.pth",
+            lambda: _pickle(b"\x8d" + struct.pack("<Q", 1 << 60)),
+            "a text or number",
+        ),
+        (
+            "byte_array.pth",
+            lambda: _pickle(b"\x96" + struct.pack("<Q", 1 << 40)),
+            "a text or number",
+        ),
+        (
+            "integer.pth",
+            lambda: _pickle(b"\x8b" + struct.pack("<i", (1 << 31) - 1)),
+            "a text or number",
+        ),
+        ("line.pth", lambda: _pickle(b"V" + b"x" * (2 << 20) + b"\n"), "a line of its pickle"),
     ],
     "time of a pickle": [
-        ("hashes.pth", lambda: _pickle(b"}()" + b"2\x86" * 60 + b"K\1u"), "which holds no tensors"),
+        ("hashes.pth", lambda: _pickle(b"}()" + b"2\x86" * 60 + b"K\1u"), "holds no tensors"),
         (
             "equal_hashes.pth",
             lambda: _pickle(b"}(" + _same_hash(50_000) + b"u"),
-            "which holds no tensors",
+            "holds no tensors",
         ),
         ("nested.pth", lambda: _pickle(b"]" * MANY + b"a" * MANY), "operations"),
-        ("written_out.pth", lambda: _pickle(b")" + b"2\x86" * 60 + b"Q"), "storage must be"),
-        ("digits.pth", lambda: _pickle(b"L" + b"7" * 900_000 + b"L\n"), "may have .* digits"),
-        ("configuration.pth", lambda: _configuration(), "4000000 values, written out"),
+        ("written_out.pth", lambda: _pickle(b")" + b"2\x86" * 60 + b"Q"), "storage of a tensor"),
+        ("digits.pth", lambda: _pickle(b"L" + b"7" * 900_000 + b"L\n"), "more than .* digits"),
+        ("configuration.pth", lambda: _configuration(), "more than 4000000 values"),
     ],
     "storages and views": [
         (
             "expanded.pth",
             lambda: b.torch_zip(b.state_dict({"w": b.tensor([HUGE], [0])}), ("data/0", bytes(4))),
-            "must lie inside its storage",
+            "lies outside of its storage",
         ),
         (
             "larger_than_its_entry.pth",
             lambda: b.torch_zip(
                 b.state_dict({"w": b.tensor([HUGE], [1], size=HUGE)}), ("data/0", bytes(4))
             ),
-            "must have 4000000000000 bytes",
+            "needs 4000000000000 bytes",
         ),
         (
             "one_for_all.pth",
@@ -272,7 +288,7 @@ TABLE = {
                 b.state_dict({f"w{n}": b.tensor([9 << 20], [1], size=9 << 20) for n in range(999)}),
                 ("data/0", b.deflated(36), b.DEFLATED, 36 << 20),
             ),
-            "times as large as what is stored",
+            "times as large as the stored",
         ),
         (
             "one_under_many_names.pth",
@@ -285,7 +301,7 @@ TABLE = {
                 + b"u.",
                 ("data/0", bytes(4)),
             ),
-            "may hold 20000 tensors",
+            "more than 20000 tensors",
         ),
         (
             "older.pth",
@@ -293,44 +309,44 @@ TABLE = {
                 b.state_dict({"w": b.tensor([HUGE], [1], size=1 << 60)}),
                 pickle.dumps(["0"], 2) + struct.pack("<q", 1 << 60),
             ),
-            "ends too early",
+            "ends within a storage",
         ),
         (
             "axes.pth",
             lambda: b.torch_zip(
                 b.state_dict({"w": b.tensor([1 << 62] * 999, [0] * 999)}), ("data/0", bytes(4))
             ),
-            "up to 64 axes",
+            "at most 64 axes",
         ),
     ],
     "arrays": [
-        ("declared.npz", lambda: _npz(("a", b.npy(b.header((HUGE,))))), "bytes, not 4000000000000"),
-        ("inflated.npz", lambda: _npz(_bomb("a")), "may inflate to"),
+        ("declared.npz", lambda: _npz(("a", b.npy(b.header((HUGE,))))), "declares 4000000000000"),
+        ("inflated.npz", lambda: _npz(_bomb("a")), "of decompressed entries"),
         (
             "long_header.npz",
             lambda: _npz(("a", b.npy(" " * (1 << 20) + b.header((1,)), bytes(4), version=2))),
-            "no header that NumPy writes",
+            "does not begin with",
         ),
-        ("nested_header.npz", lambda: _npz(("a", b.npy("(" * 9_000))), "no header that NumPy"),
+        ("nested_header.npz", lambda: _npz(("a", b.npy("(" * 9_000))), "does not begin with"),
         (
             "image_set.npz",
             lambda: _npz(("x", b.npy(b.header((99_999, 999, 999, 3), "|u1")))),
-            "bytes, not",
+            "header declares",
             "images",
         ),
         (
             "records.npz",
             lambda: _npz(("a", b.npy(b.header((1,), "|V1000000000000")))),
-            "has no header that NumPy writes",
+            "does not begin with",
         ),
     ],
     "safetensors": [
-        ("length.safetensors", lambda: b.safetensors("{" + " " * 99, length=1 << 60), "header may"),
-        ("header.safetensors", lambda: b.safetensors("{" + " " * (50 << 20) + "}"), "header may"),
+        ("length.safetensors", lambda: b.safetensors("{" + " " * 99, length=1 << 60), "header has"),
+        ("header.safetensors", lambda: b.safetensors("{" + " " * (50 << 20) + "}"), "header has"),
         (
             "shape.safetensors",
             lambda: b.safetensors(_head(shape=[1 << 62, 1 << 62]), bytes(4)),
-            "complete safetensors",
+            "the safetensors file",
         ),
         (
             "empty.safetensors",
@@ -340,7 +356,7 @@ TABLE = {
         (
             "offsets.safetensors",
             lambda: b.safetensors(_head(end=1 << 50), bytes(4)),
-            "complete saf",
+            "the saf",
         ),
         (
             "many.safetensors",
@@ -352,43 +368,43 @@ TABLE = {
                     }
                 )
             ),
-            "may hold 20000 tensors",
+            "more than 20000 tensors",
         ),
     ],
     "networks": [
         (
             "classes.pth",
             lambda: b.torch_of_shapes(_tables(10**11)),
-            "must have as many in its file",
+            "the file has far fewer",
         ),
-        ("channels.pth", lambda: b.torch_of_shapes(_wide(2048)), "must have as many in its file"),
-        ("blocks.pth", lambda: b.torch_of_shapes(_many_blocks(900)), "may have .* blocks"),
+        ("channels.pth", lambda: b.torch_of_shapes(_wide(2048)), "the file has far fewer"),
+        ("blocks.pth", lambda: b.torch_of_shapes(_many_blocks(900)), "may have at most .* blocks"),
         (
             "model_channels",
             lambda: _model_folder(base_channels=4096),
-            "must have as many in its file",
+            "the file has far fewer",
             "sample",
         ),
         (
             "model_classes",
             lambda: _model_folder(num_classes=10**9),
-            "must have as many in its file",
+            "the file has far fewer",
             "sample",
         ),
         ("model_depth", lambda: _model_folder(depth=100_000), "residual blocks", "sample"),
     ],
     "TensorFlow": [
-        ("keys", lambda: _module(b"", _index(*_long_keys())), "an index may have"),
+        ("keys", lambda: _module(b"", _index(*_long_keys())), "index has more than"),
         (
             "variable",
             lambda: _module(b"", _index(_variable(b"w", [HUGE])), bytes(4)),
-            "as large as its files",
+            "larger tensors than its files",
         ),
         ("nodes", lambda: _module(b"\x0a\x00" * (20 << 20)), "fields", "weights"),
         (
             "filled",
             lambda: _module(_saved_model(_graph_def(("a", [HUGE])))),
-            "beyond the stored",
+            "that are not in the file",
             "sample",
         ),
         (
@@ -420,18 +436,18 @@ def _text_of(mebibytes: int) -> bytes:
 
 
 def _texts(character: bytes, count: int) -> bytes:
-    """Texts of half a megabyte in which every character takes four bytes."""
+    """Returns texts of half a megabyte in which each character takes four bytes."""
     content = character + b"x" * 200_000
     return (b"X" + struct.pack("<I", len(content)) + content) * count
 
 
 def _same_hash(count: int) -> bytes:
-    """Items whose keys are different integers of one hash."""
+    """Returns items whose keys are different integers with the same hash."""
     return b"".join(b.number(n * ((1 << 61) - 1)) + b"N" for n in range(count))
 
 
 def _configuration() -> bytes:
-    """mmagic's configuration as a list that would be endless if it were written out."""
+    """Returns mmagic's configuration as a list that would be endless when written out."""
     pairs = (b"0](h" + bytes([n]) + b"h" + bytes([n]) + b"eq" + bytes([n + 1]) for n in range(60))
     nested = b"]q\0" + b"".join(pairs)
     weights = b.text("conv_blocks.0.conv1.conv.weight") + b.tensor([1], [1])
@@ -454,7 +470,7 @@ CASES = tuple(Hostile(kind, *row) for kind, rows in TABLE.items() for row in row
 
 
 def write(case: Hostile, folder) -> str:
-    """Writes a case below a folder; returns its path."""
+    """Writes a case below a folder and returns its path."""
     path, content = os.path.join(folder, case.name), case.make()
     if isinstance(content, bytes):
         content, files = None, {path: content}

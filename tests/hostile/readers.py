@@ -1,7 +1,7 @@
-"""What reads hostile files: the commands, and the functions of the product that they call.
+"""The readers of hostile files: the commands, and the functions of the package that they call.
 
 `python -m tests.hostile.readers FOLDER` makes every file, reads it in one process and prints a line
-of JSON for each: how long it took, how far memory grew, and what the error says.
+of JSON for each file: the time, the growth of memory, and the error message.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ READERS = {
 
 
 def outcome(case: Hostile, folder: str) -> dict[str, object]:
-    """What happens when a case is read in this process: JSON values by name."""
+    """Reads a case in this process and returns the outcome: JSON values by name."""
     path = write(case, folder)
     _forget_peak()
     before, start, error = _peak(), time.process_time(), None
@@ -97,7 +97,7 @@ def outcome(case: Hostile, folder: str) -> dict[str, object]:
 
 
 def _forget_peak() -> None:
-    """Linux forgets the peak when asked; elsewhere the peak of all cases is what is measured."""
+    """Resets the peak of memory on Linux. On other systems, it includes earlier cases."""
     try:
         with open("/proc/self/clear_refs", "w") as file:
             file.write("5")
@@ -115,7 +115,7 @@ def _peak() -> int:
 
 def main(folder: str) -> None:
     """Reads every case."""
-    # What is imported and traced with the first image is not the case's.
+    # Imports and traces happen first, so that they do not count for a case.
     import tensorflow  # noqa: F401
 
     import tf_biggan.conversion.converter  # noqa: F401

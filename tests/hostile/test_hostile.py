@@ -1,4 +1,4 @@
-"""Files that would take gigabytes or minutes end in one line, at once, with little memory."""
+"""Files that would take gigabytes or minutes are refused at once, with one line."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_there_are_sixty_of_ten_kinds():
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory):
-    """What became of each case in one process that read them all, by name."""
+    """Reads all cases in one process and returns the outcomes by name."""
     names = [name for name in BY_NAME if name not in SLOW]
     command = [
         sys.executable,
@@ -54,7 +54,7 @@ def test_a_hostile_file_is_refused(name, outcomes):
 
 
 def _run(arguments):
-    """(exit code, standard error, CPU seconds, peak in megabytes) of a command."""
+    """Runs a command and returns (exit code, standard error, CPU seconds, peak in megabytes)."""
     process = subprocess.Popen(
         [sys.executable, "-m", *arguments],
         stdout=subprocess.DEVNULL,
@@ -71,7 +71,7 @@ def _run(arguments):
 
 @pytest.fixture(scope="module")
 def start_up(tmp_path_factory):
-    """CPU seconds and megabytes that each command takes for a file of another kind."""
+    """Returns the CPU seconds and megabytes of each command for a small unreadable file."""
     folder = tmp_path_factory.mktemp("start")
     harmless = folder / "text.png"
     harmless.write_text("text")

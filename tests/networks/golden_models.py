@@ -1,4 +1,4 @@
-"""Our models for the golden fixtures, and the statistics that the references keep differently."""
+"""Our models for the golden fixtures, and conversions of statistics to our conventions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MMAGIC = {
 
 
 def authors_generator(fixture: Golden, **overrides) -> Generator:
-    """Our generator with the settings of an `aj_` fixture."""
+    """Returns our generator with the settings of an `aj_` fixture."""
     config, row = fixture.info["config"], AUTHORS[fixture.name]
     return Generator(
         row["architecture"],
@@ -49,7 +49,7 @@ def authors_generator(fixture: Golden, **overrides) -> Generator:
 
 
 def authors_discriminator(fixture: Golden, **overrides) -> Discriminator:
-    """Our discriminator with the settings of an `aj_` fixture."""
+    """Returns our discriminator with the settings of an `aj_` fixture."""
     config, row = fixture.info["config"], AUTHORS[fixture.name]
     return Discriminator(
         row["architecture"],
@@ -62,7 +62,7 @@ def authors_discriminator(fixture: Golden, **overrides) -> Discriminator:
 
 
 def mmagic_networks(fixture: Golden) -> tuple[Generator, Discriminator]:
-    """Our networks with the settings of an `mm_` fixture."""
+    """Returns our networks with the settings of an `mm_` fixture."""
     config, row = fixture.info["config"], MMAGIC[fixture.name]
     settings = dict(
         architecture=row["architecture"],
@@ -75,10 +75,10 @@ def mmagic_networks(fixture: Golden) -> tuple[Generator, Discriminator]:
 
 
 def truncation_of_ours(truncation: float, num_statistics: int) -> float:
-    """The truncation at which a right interpolation mixes the rows that Hugging Face's does.
+    """Returns our truncation that mixes the same rows as Hugging Face's code.
 
-    It gives row i the weight of row i + 1 and the other way round, and its modf makes 0.14, 0.28
-    and 0.56 land one row late, 0.58 and 0.94 one early.
+    That code exchanges the weights of rows i and i + 1. Its modf also rounds 0.14, 0.28 and 0.56 to
+    one row later, and 0.58 and 0.94 to one row earlier.
     """
     fraction, row = math.modf(truncation / (1.0 / (num_statistics - 1)))
     place = row + 1 - fraction if fraction else row
@@ -86,7 +86,7 @@ def truncation_of_ours(truncation: float, num_statistics: int) -> float:
 
 
 def biased_variances(generator: Generator, batch_size: int, old: dict, new: dict) -> dict:
-    """PyTorch's running variances after one training call, as ours would be.
+    """Converts PyTorch's running variances after one training call to ours.
 
     PyTorch moves them by the unbiased batch variance, Keras by the biased one. A norm sees
     n = batch * height * width values a channel: the biased variance is (n - 1) / n of the other.
@@ -107,7 +107,7 @@ def biased_variances(generator: Generator, batch_size: int, old: dict, new: dict
 
 
 def norm_map_sizes(generator: Generator) -> dict[str, tuple[int, int]]:
-    """(height, width) of what every batch norm sees, by its path."""
+    """Returns the (height, width) of the input of each batch norm, by its path."""
     deep = generator.architecture.variant == "biggan_deep"
     after_upsampling = (3, 4) if deep else (2,)
     size, sizes = np.array(generator.bottom_size), {}
@@ -122,7 +122,7 @@ def norm_map_sizes(generator: Generator) -> dict[str, tuple[int, int]]:
 
 
 def check_sigmas(fixture: Golden, model, rules, network: str, atol: float | None = None) -> None:
-    """Compares sv0 of every normalised kernel with sigma from the u before the call.
+    """Compares the recorded sv0 of each kernel with sigma from the u before the call.
 
     Args:
       network: "G" or "D".

@@ -1,4 +1,4 @@
-"""Parameter counts against the published ones, and every plan beyond the published sizes.
+"""Parameter counts, compared with published ones, and architectures beyond the published sizes.
 
 Counting allocates nothing: networks are made as shapes.
 """
@@ -20,21 +20,21 @@ from tf_biggan.networks.architectures import (
 from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator
 
-# DeepMind's deep modules, and pytorch-pretrained-BigGAN after them, keep an RGB convolution of 128
-# outputs of which 3 are used.
+# DeepMind's deep modules and pytorch-pretrained-BigGAN have an RGB convolution with 128 outputs, of
+# which 3 are used.
 UNUSED_RGB = 125 * (9 * 128 + 1)
 IMAGENET = 1000
 
 
 def count(network, *args, **kwargs) -> int:
-    """Trainable parameters of a network that is never allocated."""
+    """Returns the number of trainable parameters of a network that is never allocated."""
     with shapes_only():
         model = network(*args, **kwargs)
     return sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
 
 
-# (architecture, classes, base channels, G's overrides, D's overrides, G, D): counted in the
-# reference implementations.
+# Rows: (architecture, classes, base channels, G's overrides, D's overrides, parameters of G, of D),
+# counted in the reference implementations.
 COUNTS = [
     ("biggan32", 10, 64, {}, {}, 4_304_387, 4_207_361),
     ("biggan32", 100, 64, {}, {}, 4_580_867, 4_230_401),
@@ -51,7 +51,7 @@ COUNTS = [
     ("biggan512_hub", IMAGENET, 96, {}, {}, 82_296_804, 99_401_282),
     ("biggan_deep32", IMAGENET, 128, {}, {}, 7_561_987, 3_088_129),
     (
-        "biggan_deep32",  # PyTorch-StudioGAN's CIFAR-10 setting
+        "biggan_deep32",  # PyTorch-StudioGAN's CIFAR-10 setting.
         10,
         128,
         {"attention_stages": (1,)},
@@ -64,7 +64,7 @@ COUNTS = [
     ("biggan_deep256", IMAGENET, 128, {}, {}, 55_736_708, 38_247_426),
     ("biggan_deep512", IMAGENET, 128, {}, {}, 56_019_780, 38_301_122),
     (
-        "biggan_deep512",  # mmagic: D's attention at 32x32
+        "biggan_deep512",  # mmagic has D's attention at 32x32.
         IMAGENET,
         128,
         {},
@@ -93,7 +93,8 @@ def test_hub_modules_count_their_unused_rgb_channels(name, published):
     assert count(Generator, name, IMAGENET) + UNUSED_RGB == published
 
 
-# The paper's Table 1: parameters of G and D in millions, without the shared class embedding.
+# The paper's Table 1 gives the parameters of G and D in millions, without the shared class
+# embedding.
 NO_SHARED = {"latent_injection": "first", "embedding_dim": 0, "latent_dim": 128}
 SHARED = {"latent_injection": "first", "embedding_dim": 128, "latent_dim": 128}
 TABLE_1 = [
@@ -176,7 +177,8 @@ def test_the_rule_for_larger_sizes_keeps_attention_and_chunks():
     assert large.latent_dim // 9 == published.latent_dim // 8 == 20
     larger = double_resolution(large, "biggan2048")
     assert larger.resolution == 2048
-    # G's attention counts stages from the bottom, D's from the image: both stay at 64x64.
+    # Stages are counted from the bottom in G and from the image in D, so both attentions stay at
+    # 64x64.
     assert 4 * 2 ** (larger.generator.attention[0] + 1) == 64
     assert 2048 // 2 ** (larger.discriminator.attention[0] + 1) == 64
 
@@ -191,7 +193,7 @@ def test_unknown_names_and_resolutions_list_the_known():
 
 def test_plans_that_contradict_themselves_are_refused():
     row = ARCHITECTURES["biggan32"]
-    with pytest.raises(ValueError, match="stages from 0 to 2"):
+    with pytest.raises(ValueError, match="numbers of stages, from 0 to 2"):
         Trunk((4, 4, 4, 4), (True, True, True), attention=(3,))
     fields = dict(
         row.__dict__, generator=Trunk((4, 4), (True, True)), discriminator=row.discriminator

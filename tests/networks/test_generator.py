@@ -1,4 +1,4 @@
-"""What a generator's arguments do, beyond what goldens and conformance rows cover."""
+"""Effects of a generator's arguments that goldens and conformance tests do not cover."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SMALL = dict(base_channels=2, initializer="n02")
 
 
 def test_one_step_of_adam_counts_a_repeated_class_once():
-    """Per-class gain tables: 100 examples of class 0 and one of class 1 move both by one step."""
+    """100 examples of class 0 and one of class 1 move both by one step."""
     generator = Generator("biggan32", 3, **SMALL)
     labels = np.array([0] * 100 + [1])
     z = np.random.RandomState(0).standard_normal((101, 128)).astype("float32")

@@ -1,4 +1,4 @@
-"""The numbers of a network are known from its arguments, exactly."""
+"""The number of values in a network is computed exactly from its arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Animations are read back by Pillow: pixels, times, loop and text."""
+"""Animations are read back with Pillow: pixels, durations, loops and texts."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ TEXT = {"seeds": "0-9", "classes": "chat, château"}
 def frames_of(mode, count=3, size=(20, 31)):
     random = np.random.RandomState(0)
     shape = (*size, len(Image.new(mode, (1, 1)).getbands()))
-    # Smooth, as pictures are: noise has more colours than any palette.
+    # The frames are smooth like pictures. Noise would have more colours than any palette.
     rows, columns = np.mgrid[: size[0], : size[1]]
     slope = (6 * rows + 2 * columns)[..., None] * random.uniform(0, 1, (count, 1, 1, shape[2]))
     return [Image.fromarray(page.astype(np.uint8).squeeze(), mode) for page in slope + 7]
 
 
 def read(path):
-    """(frames as arrays in RGB, milliseconds of each, loop, what the file holds beside them)."""
+    """Returns (frames as RGB arrays, milliseconds of each, loop count, texts in the file)."""
     with Image.open(path) as file:
         pages, times = [], []
         for number in range(file.n_frames):

@@ -1,4 +1,4 @@
-"""Sets of images on disk: going on, other requests, damaged leftovers and full disks."""
+"""Sets of images on disk: resuming, other requests, damaged leftovers and full disks."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ NAMES = ("tench, Tinca tinca", "a/b c", "7")
 
 
 class Network:
-    """Has the sizes of a generator."""
+    """An object with the sizes of a generator."""
 
     image_size, image_channels, num_classes = SHAPE[:2], SHAPE[2], 3
 
 
 class Maker:
-    """An `ImageMaker` whose images show their seed and label; may stop after some batches."""
+    """An `ImageMaker` whose images show seed and label, and which can stop after some batches."""
 
     global_batch_size = ROWS
 
@@ -101,7 +101,7 @@ def test_halves_of_writes_that_were_killed_are_made_again(path):
         run(path, Maker(2))
     folder = path.parent / f"{path.name}.unfinished"
     if path.name == "set":
-        # An image is renamed when it is whole: a killed write leaves its temporary file.
+        # An image is renamed when it is complete, so a killed write leaves only a temporary file.
         next(folder.rglob("*seed0005.png")).rename(folder / "seed0005.png.1.tmp")
     else:
         content = (folder / "images.npy").read_bytes()
@@ -136,7 +136,7 @@ def test_a_command_killed_at_any_change_of_a_file_goes_on(path):
 
 
 def test_what_a_killed_discard_left_is_nobody_elses(path):
-    """The request goes last, so that the folder stays recognisable."""
+    """The request is removed last, so the folder stays recognisable."""
     with pytest.raises(KeyboardInterrupt):
         run(path, Maker(2))
     folder = f"{path}.unfinished"
@@ -157,7 +157,7 @@ def test_another_request_is_told_apart_before_and_after(path):
         run(path, bn="batch")
     with pytest.raises(ValueError, match=r"num_images was 11 and is 12 now"):
         run(path, images=wanted(12))
-    # Where the model lies makes no difference.
+    # The path of the model makes no difference.
     run(path, Maker(), model="elsewhere", software="newer")
     maker = Maker()
     assert run(path, maker) == f"Already complete: {path}" and not maker.made
@@ -206,7 +206,7 @@ def test_an_archive_is_read_by_name_and_holds_its_description(tmp_path):
         assert stored["arr_1"].tolist() == (np.arange(COUNT) % 3).tolist()
         told = json.loads(str(stored["description"]))
     assert told["truncation"] == 0.5 and told["num_images"] == COUNT
-    # Others may read what is unpacked.
+    # Other users may read the extracted files.
     with zipfile.ZipFile(tmp_path / "set.npz") as archive:
         assert {member.external_attr >> 16 for member in archive.infolist()} == {0o644}
 

@@ -1,4 +1,4 @@
-"""Which seed and class every image has."""
+"""The seed and the class of every image."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_images_in_all_are_balanced_and_any_part_of_them_nearly():
     made = selected(num_images=300, output="a.npz", seeds="7")
     assert made.seeds.tolist() == list(range(7, 307))
     assert np.bincount(made.labels).tolist() == [100] * 3
-    # As evaluators take fewer: every third image.
+    # Evaluators that need fewer images take, for example, every third one.
     assert np.bincount(made.labels[::3], minlength=3).min() > 20
     more = selected(num_images=600, output="a.npz", seeds="7")
     np.testing.assert_array_equal(more.labels[:300], made.labels)
@@ -85,7 +85,7 @@ def test_without_classes_there_is_one_block():
         (NONE, {"classes": "1"}, "This model has no classes; leave out these flags"),
         (NONE, {"class_mix": "1:1"}, "This model has no classes"),
         (NONE, {"num_per_class": 3}, "This model has no classes"),
-        (THREE, {"classes": "cat"}, "A class must be known"),
+        (THREE, {"classes": "cat"}, "No class has this name"),
         (THREE, {"seeds": "1073741820", "num_images": 5}, "use a smaller first seed"),
         (
             THREE,
@@ -128,7 +128,7 @@ def test_mixtures(text, weights):
         ("tench:nan", "weights above 0"),
         ("tench:inf", "weights above 0"),
         ("tench:1,0:1", "must not repeat a class"),
-        ("bird:1", "A class must be known"),
+        ("bird:1", "No class has this name"),
     ],
 )
 def test_what_is_no_mixture(text, message):

@@ -1,4 +1,4 @@
-"""The interpolate command on trained digits: what the generator gets, pictures, one-line errors."""
+"""The interpolate command with trained digits: inputs of the generator, pictures, and messages."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def opened_once(monkeypatch, opened):
 
 @pytest.fixture
 def spied(monkeypatch):
-    """Inputs of every batch that reaches the generator; images are grey by the batch's order."""
+    """Records the inputs of the generator; its images show the number of the batch in grey."""
     seen = []
 
     def synthesize(self, z, embeddings=None, truncation=None, training=False):
@@ -53,7 +53,7 @@ def spied(monkeypatch):
         return np.zeros((len(z), 32, 32, 1), np.float32)
 
     class Eager:
-        """Stands for a `ReplicaMap`."""
+        """A replacement for `ReplicaMap` without graphs."""
 
         def __init__(self, strategy, function, batch_size):
             self.rows, self._function = batch_size, function
@@ -67,7 +67,7 @@ def spied(monkeypatch):
 
 
 def rows_of(seen, columns):
-    """(z, embeddings, truncation) [R, columns, ...] of all batches."""
+    """Returns (z, embeddings, truncation) [R, columns, ...] of all batches."""
     parts = [np.concatenate(part) for part in zip(*seen, strict=True)]
     return [part.reshape(-1, columns, *part.shape[1:]) for part in parts]
 
@@ -127,7 +127,7 @@ def test_a_sheet_has_a_row_for_every_two_points_and_describes_itself(maker, tmp_
     plan = PathPlan(2, truncations=(0.5, 1.0))
     route = parse_end_points(settings["endpoints"], ClassLookup((), 10))
     images = frame_images([plan.frames(route, maker)], maker)[0]
-    # Every frame's truncation below it, the shared point in both rows.
+    # Captions show the truncation of each frame; the shared point appears in both rows.
     captions = [[text] for text in "0.50 0.58 0.67 0.75 0.75 0.83 0.92 1.00".split()]
     cells = captioned(images[[0, 1, 2, 3, 3, 4, 5, 6]], captions, 48)
     labels = ["3@0 to 8@5", "8@5 to 1@2"]
@@ -142,7 +142,7 @@ def test_a_sheet_has_a_row_for_every_two_points_and_describes_itself(maker, tmp_
 
 
 def found_file(path, maker, label=3, truncation=0.25):
-    """What invert would write of an image of the model."""
+    """Writes a file as `invert` would for an image of the model."""
     z = latents_of_seeds([9], 32, None, "scale")[0]
     weights = np.eye(10, dtype=np.float32)[label]
     embedding = [label][0]
@@ -152,7 +152,7 @@ def found_file(path, maker, label=3, truncation=0.25):
 
 
 def test_a_found_end_has_no_truncation_below_it(maker, tmp_path):
-    """Its statistics are of the truncation that it was found with."""
+    """Statistics use the truncation at which the image was inverted."""
     end = found_file(str(tmp_path / "end.npz"), maker)
     output = str(tmp_path / "path.png")
     settings = dict(model=MODEL, num_midpoints=1, truncation="0.5:1")
@@ -176,7 +176,7 @@ def test_an_animation_loops_without_a_frame_twice(maker, tmp_path, ending):
     settings = dict(model=MODEL, num_rows=3, num_midpoints=2, loop=True)
     interpolate(InterpolateConfig(**settings, output=output))
     with Image.open(output) as animation:
-        # Two legs of three steps each; the start does not come again at the end.
+        # Two legs have three steps each. The first frame is not repeated at the end.
         assert animation.n_frames == 6 and animation.info["loop"] == 0
         pages = []
         for place in range(6):
@@ -184,7 +184,7 @@ def test_an_animation_loops_without_a_frame_twice(maker, tmp_path, ending):
             pages.append(np.asarray(animation.convert("L"), np.float64))
     assert pages[0].shape == (2 * 98 + 2, 2 * 98 + 2)
     steps = [np.abs(pages[i] - pages[i - 1]).mean() for i in range(6)]
-    # From the last frame back to the first is a step as any other: there as back.
+    # The step from the last frame to the first is as large as the others.
     assert min(steps) > 0.5 and steps[0] == pytest.approx(steps[1], rel=0.05)
 
 
@@ -196,10 +196,10 @@ def test_a_loop_leaves_its_last_frame_out():
 
 
 FAULTS = {
-    "unknown class": (dict(endpoints="cat@0,3@1"), "a class must be known"),
-    "class of random ends": (dict(classes="cat"), "a class must be known"),
+    "unknown class": (dict(endpoints="cat@0,3@1"), "no class has this name"),
+    "class of random ends": (dict(classes="cat"), "no class has this name"),
     "one end point": (dict(endpoints="3@0"), "must be two or more"),
-    "seeds backwards": (dict(seeds="9-0"), "a range of seeds must rise"),
+    "seeds backwards": (dict(seeds="9-0"), "must begin with its smaller number"),
     "seeds for half a row": (dict(seeds="0-2", num_rows=2), "`seeds` must contain 2"),
     "truncation 0": (
         dict(truncation="0"),
@@ -216,9 +216,9 @@ FAULTS = {
     ),
     "more classes than ends": (dict(classes="0-4", num_rows=2), "at most 4 `classes` fit"),
     "both fixed": (dict(fix_z=True, fix_y=True), "only one of --fix_z and --fix_y"),
-    "ends twice": (dict(endpoints="3@0,4@1", seeds="1"), "have no effect beside --endpoints"),
-    "no model": (dict(model="{tmp}"), "a model must be the folder of"),
-    "iteration of a model": (dict(model="{tmp}", iteration=3), "only a run has raw weights"),
+    "ends twice": (dict(endpoints="3@0,4@1", seeds="1"), "have no effect with --endpoints"),
+    "no model": (dict(model="{tmp}"), "--model must be the folder of"),
+    "iteration of a model": (dict(model="{tmp}", iteration=3), "choose weights of a run"),
     "no folder": (dict(output="{tmp}/none/a.png"), "the folder of `output` must exist"),
     "folder": (dict(output="{tmp}"), "must end in .png or .gif or .webp or .mp4"),
     "ending": (dict(output="{tmp}/a.jpg"), "must end in .png or .gif or .webp or .mp4"),

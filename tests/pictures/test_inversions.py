@@ -1,4 +1,4 @@
-"""The invert command on trained digits: its file and picture, what it says, one-line errors."""
+"""The invert command with trained digits: its file, its picture and its messages."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def maker():
 
 @pytest.fixture(scope="module")
 def photo(maker, tmp_path_factory):
-    """A generated 7 as a colour image of another size."""
+    """Writes a generated 7 as a colour image of another size."""
     z = latents_of_seeds([1], 32, 0.5, "scale")
     image = to_uint8(maker.images(z, [7]))[0, ..., 0]
     path = str(tmp_path_factory.mktemp("photos") / "photo.png")
@@ -45,7 +45,7 @@ def photo(maker, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def inverted(photo, tmp_path_factory):
-    """(path of the file, what was printed)."""
+    """Returns (path of the file, printed text)."""
     output, said = str(tmp_path_factory.mktemp("inverted") / "found.npz"), io.StringIO()
     settings = dict(QUICK, image=photo, classes="7", truncation="0.5")
     with contextlib.redirect_stdout(said):
@@ -56,7 +56,7 @@ def inverted(photo, tmp_path_factory):
 def test_what_is_found_is_an_end_point(photo, inverted, maker, tmp_path, capsys):
     (output, said), sheet = inverted, str(tmp_path / "path.png")
     assert f"{photo}: 96x64, cropped to its centre, resized to 32x32\n" in said
-    assert "no features: --reference must name the real images" in said
+    assert "no features: Give the real images to compare with by --reference" in said
     found = read_inverted(output)
     assert f"PSNR {found.psnr:.1f} dB, class 7 100%" in said
     assert f"Written: {output}, {output[:-4]}.png" in said
@@ -118,14 +118,14 @@ def test_another_models_find_is_noted_or_refused(inverted, tmp_path, capsys):
 FAULTS = {
     "no image": (dict(image="{tmp}/none.png"), "the image does not exist"),
     "no picture": (dict(image=__file__), "must be a complete JPEG, PNG, BMP or WebP"),
-    "unknown class": (dict(classes="seven"), "a class must be known"),
+    "unknown class": (dict(classes="seven"), "no class has this name"),
     "truncation 0": (dict(truncation="0"), "`truncation` must be above 0"),
     "two truncations": (dict(truncation="0.2:1"), "`truncation` must be a number"),
-    "no model": (dict(model="{tmp}"), "a model must be the folder of"),
-    "no such extractor": (dict(extractor="{tmp}/x.keras"), "An extractor must be"),
+    "no model": (dict(model="{tmp}"), "--model must be the folder of"),
+    "no such extractor": (dict(extractor="{tmp}/x.keras"), "There is no feature extractor"),
     "weights of nothing": (
         dict(extractor="none", inception_weights="w"),
-        "has no effect beside --extractor=none",
+        "has no effect with --extractor=none",
     ),
     "ending": (dict(output="{tmp}/a.png"), "`output` must end in .npz"),
     "no folder": (dict(output="{tmp}/none/a.npz"), "the folder of `output` must exist"),

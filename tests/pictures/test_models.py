@@ -1,4 +1,4 @@
-"""The model of the settings, and truncations that its statistics are not made for."""
+"""Opening the model of a command, and truncation modes that do not fit its statistics."""
 
 from __future__ import annotations
 

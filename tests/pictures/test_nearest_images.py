@@ -1,4 +1,4 @@
-"""The neighbours command on trained digits: picture, table, one-line errors."""
+"""The neighbours command with trained digits: picture, table and messages."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_samples_of_the_model_and_the_classifiers_distance(tmp_path, real, capsy
         assert {found["class"] for found in row["neighbours"]} == {row["sample"][0]}
         distances = [found["distance"] for found in row["neighbours"]]
         assert len(distances) == 5 and distances == sorted(distances)
-        # Images evenly over the source, by their place in the whole of it.
+        # The images are spread evenly over the source, and indices count in the whole source.
         places = [found["index"] for found in row["neighbours"]]
         assert set(places) <= set((np.arange(300) * 1797 // 300).tolist())
         assert [str(real.labels[place]) for place in places] == [row["sample"][0]] * 5
@@ -121,20 +121,20 @@ def test_fewer_than_asked_for_leave_cells_empty(tmp_path, real):
 
 
 FAULTS = {
-    "no model": (dict(model=None), "either --model or both --images and --reference must be given"),
-    "no reference": (dict(reference=None), "--reference must name the real images"),
-    "other folder": (dict(model="{tmp}"), "a model must be the folder of"),
+    "no model": (dict(model=None), "give --model, or give both --images and --reference"),
+    "no reference": (dict(reference=None), "give the real images to compare with by --reference"),
+    "other folder": (dict(model="{tmp}"), "--model must be the folder of"),
     "no images": (dict(images="{tmp}/none"), "The path of images does not exist"),
     "other images": (dict(images="{colour}"), "`images` must have the size of the model's images"),
-    "unknown class": (dict(classes="cat"), "a class must be known"),
-    "seeds backwards": (dict(seeds="9-0"), "a range of seeds must rise"),
+    "unknown class": (dict(classes="cat"), "no class has this name"),
+    "seeds backwards": (dict(seeds="9-0"), "must begin with its smaller number"),
     "truncation 5": (dict(truncation="5"), "`truncation` must be above 0"),
     "images and mode": (
         dict(images="x", truncation="0.5", truncation_mode="resample"),
         "have no effect on --images",
     ),
     "images and classes": (dict(images="x", classes="3"), "have no effect on --images"),
-    "other reference": (dict(reference="mnist"), "must be given as one of digits"),
+    "other reference": (dict(reference="mnist"), "must have one of the forms digits"),
     "number of samples": (dict(num_images=3), "`num_images` has no effect without --images"),
     "mode alone": (dict(truncation_mode="resample"), "has no effect without a truncation"),
     "ending": (dict(output="{tmp}/a.json"), "`output` must end in .png"),

@@ -1,4 +1,4 @@
-"""The sample command on trained digits: sheets, sets of images, truncations, one-line errors."""
+"""The sample command with trained digits: sheets, sets of images, truncations and messages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def generator():
 
 
 def expected(generator, seeds, labels, truncation=None, mode="scale"):
-    """The images of seeds and classes, made one by one from the generator's own call."""
+    """Returns the images of seeds and classes, made one by one by calling the generator."""
     z = latents_of_seeds(seeds, generator.latent_dim, truncation, mode)
     return generator(z, np.asarray(labels), truncation=truncation).numpy()
 
@@ -50,7 +50,7 @@ def test_without_flags_a_sheet_of_classes_and_seeds(generator, tmp_path, monkeyp
     page = Image.open("samples.png")
     assert json.loads(page.text["classes"]) == list("0123456789")
     assert (page.text["seeds"], page.text["z"], page.text["bn"]) == ("0-9", "N(0, I)", "table")
-    # 32 pixels are drawn twice as large, two pixels apart; the margin holds the labels.
+    # Images of 32 pixels are doubled, with a padding of two pixels. The margin holds the labels.
     pixels = np.asarray(page.convert("L"))
     margin = pixels.shape[1] - (10 * 66 + 2)
     for row, column in ((0, 0), (3, 7), (9, 9)):
@@ -95,14 +95,14 @@ def test_a_mixture_is_one_row(generator, tmp_path):
 
 
 def _spread(rows):
-    """Mean distance of two of the rows."""
+    """Returns the mean distance between two rows."""
     squares = (rows**2).sum(1)
     distances = np.sqrt(np.maximum(squares[:, None] + squares - 2 * rows @ rows.T, 0))
     return distances[np.triu_indices(len(rows), 1)].mean()
 
 
 def _sets(generator, count):
-    """The same seeds of one class at every truncation: [count, H, W, C] in [-1, 1]."""
+    """Returns images [count, H, W, C] in [-1, 1] of the same seeds at every truncation."""
     maker = ImageMaker(generator)
     labels = np.full(count, 2)
     for truncation in TRUNCATIONS:
@@ -122,7 +122,7 @@ def test_features_differ_more_at_larger_truncations(generator):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (dict(classes="eleven"), "class must be known"),
+        (dict(classes="eleven"), "No class has this name"),
         (dict(classes="10"), "from 0 to 9"),
         (dict(seeds="9-4"), "eeds"),
         (dict(seeds="-1"), "eeds"),
@@ -132,7 +132,7 @@ def test_features_differ_more_at_larger_truncations(generator):
         (dict(truncation="nan"), "truncation"),
         (dict(truncations="0.5,5"), "at most 1"),
         (dict(class_mix="3:-1,8:1"), "above 0"),
-        (dict(raw=True), "nly a run has"),
+        (dict(raw=True), "choose weights of a run"),
         (dict(truncation_mode="resample"), "has no effect without a truncation"),
         (dict(output="."), "must not be the current folder or a mounted one"),
         (dict(output="/"), "must not be the current folder or a mounted one"),

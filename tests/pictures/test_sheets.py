@@ -1,4 +1,4 @@
-"""Bytes, sheets and files of images, against values worked out by hand."""
+"""Conversion to bytes, sheets and PNG files, compared with values computed by hand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tf_biggan.pictures.sheets import sheet
 
 
 def test_bytes_of_known_values():
-    # 127.5 * (x + 1): 0, 255, 127.5, 63.75, 0.51, 0.49
+    # 127.5 * (x + 1) is 0, 255, 127.5, 63.75, 0.51 and 0.49.
     values = [-1.0, 1.0, 0.0, -0.5, 0.51 / 127.5 - 1, 0.49 / 127.5 - 1]
     assert to_uint8(values).tolist() == [0, 255, 128, 64, 1, 0]
     assert to_uint8([[-9.0, 9.0, np.inf]]).tolist() == [[0, 255, 255]]

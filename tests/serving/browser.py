@@ -1,4 +1,4 @@
-"""A headless Chromium, driven over its DevTools protocol."""
+"""Runs a headless Chromium over its DevTools protocol."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FLAGS = (
 
 
 def find_chromium() -> str | None:
-    """Path of a browser; None where there is none."""
+    """Returns the path of a browser, or None if there is none."""
     return next(filter(None, map(shutil.which, BINARIES)), None)
 
 
@@ -37,7 +37,7 @@ class Tab:
         self.problems: list[str] = []
 
     async def send(self, method, **parameters):
-        """The result of a command; problems that the page logs meanwhile are collected."""
+        """Runs a command and returns its result. Problems that the page logs are collected."""
         number = next(self._numbers)
         await self._socket.send_json({"id": number, "method": method, "params": parameters})
         while True:
@@ -49,7 +49,7 @@ class Tab:
                 return message["result"]
 
     async def evaluate(self, expression):
-        """The JSON value of a JavaScript expression."""
+        """Returns the value of a JavaScript expression."""
         result = await self.send("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
@@ -61,7 +61,7 @@ class Tab:
                 await asyncio.sleep(0.05)
 
     async def fill(self, element, value):
-        """Puts a value into a control as a user's typing does, with its events."""
+        """Sets the value of a control and fires the events of a user's typing."""
         await self.evaluate(
             f"(e => {{ e.value = {value!r};"
             " e.dispatchEvent(new Event('input', { bubbles: true })); })"
@@ -69,7 +69,7 @@ class Tab:
         )
 
     async def screenshot(self, path, width, height, scheme="light"):
-        """Writes a PNG of the page in a window of some size."""
+        """Writes a PNG file of the page in a window of a given size."""
         await self.send(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -86,7 +86,7 @@ class Tab:
 
 @contextlib.asynccontextmanager
 async def open_tab(url):
-    """A browser with one page."""
+    """Opens a browser with one page."""
     # Chromium's sandbox refuses to run as root, which containers often do.
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:

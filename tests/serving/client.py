@@ -1,4 +1,4 @@
-"""A client that knows nothing of the server: requests as urllib sends them."""
+"""Sends requests to a server with urllib."""
 
 import json
 import urllib.error
@@ -8,7 +8,7 @@ ROW = {"label": 1, "seed": 2, "truncation": 0.5}
 
 
 def call(url, body=None, headers=None):
-    """(status, JSON value) of an address; `body` as bytes goes out as it is."""
+    """Returns (status, JSON value) of an address. A `body` of bytes is sent unchanged."""
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     request = urllib.request.Request(url, data, headers or {})
     try:
@@ -19,7 +19,7 @@ def call(url, body=None, headers=None):
 
 
 def predict(server, instances=None, signature=None, model="birds", **more):
-    """(status, JSON value) of a predict request in row format, or with `inputs=` in columns."""
+    """Returns (status, JSON value) of a predict request in rows, or in columns with `inputs=`."""
     body = dict(more)
     if instances is not None:
         body["instances"] = instances

@@ -1,4 +1,4 @@
-"""One server in a thread for every test file, over small SavedModels."""
+"""One server in a thread for each test file, with small SavedModels."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from tf_biggan.serving.server import LOCAL_HOST, run_server
 
 @pytest.fixture(scope="session")
 def birds(tmp_path_factory):
-    """A base folder `birds` with versions 1, 2 and a broken 0."""
+    """Returns a folder `birds` with the versions 1 and 2, and a broken version 0."""
     base = tmp_path_factory.mktemp("models") / "birds"
     for version in "12":
         saved_models.save_conditional(str(base / version))
@@ -26,7 +26,7 @@ def birds(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def textures(tmp_path_factory):
-    """A SavedModel without classes."""
+    """Returns a SavedModel without classes."""
     path = str(tmp_path_factory.mktemp("models") / "textures")
     saved_models.save_unconditional(path)
     return path
@@ -34,7 +34,7 @@ def textures(tmp_path_factory):
 
 @contextlib.contextmanager
 def running_server(path, limits=None):
-    """Gives the address of a server's page, without the slash at its end."""
+    """Runs a server and yields the address of its page, without the final slash."""
     started, box = threading.Event(), {}
 
     async def main():
@@ -66,6 +66,6 @@ def running_server(path, limits=None):
 
 @pytest.fixture(scope="module")
 def server(birds):
-    """A server over `birds`."""
+    """Runs a server of `birds` and yields its address."""
     with running_server(birds) as url:
         yield url

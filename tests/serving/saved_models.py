@@ -1,4 +1,4 @@
-"""Small SavedModels with the signatures of an export, and cheap arithmetic instead of a network."""
+"""Small SavedModels with the signatures of an export and cheap arithmetic instead of a network."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ENDS = [
 
 
 def picture(label: int, seed: int, truncation: float) -> list:
-    """Pixels [16, 16, 3] from 0 to 255 of the fixture's rule, in plain Python."""
+    """Returns the pixels [16, 16, 3] from 0 to 255 that a small SavedModel makes."""
     return [
         [
             [(label * 40) % 256, (seed * 7 + x * 8) % 256, int(truncation * 200) + y]
@@ -37,7 +37,7 @@ def picture(label: int, seed: int, truncation: float) -> list:
 
 
 class Conditional(tf.Module):
-    """All signatures of a generator with classes and names."""
+    """All signatures of a generator with classes and class names."""
 
     @tf.function(input_signature=[Z, Y, ANY_TRUNCATION])
     def default(self, z, y, truncation):
@@ -80,7 +80,7 @@ class Conditional(tf.Module):
 
 
 class Unconditional(tf.Module):
-    """A generator without classes."""
+    """All signatures of a generator without classes."""
 
     @tf.function(input_signature=[SEED, TRUNCATION])
     def generate(self, seed, truncation):

@@ -1,4 +1,4 @@
-"""Merging of requests that wait together, and what each of them gets."""
+"""Merging of waiting requests, and the answer that each of them gets."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,7 @@ LIMITS = Limits(batch_rows=8, batch_seconds=0.02)
 
 
 class Double:
-    """Doubles numbers, refuses negative ones, and remembers the sizes of its batches."""
+    """A signature that doubles numbers, refuses negative ones and records its batch sizes."""
 
     def __init__(self, error=None):
         self.batches, self.error = [], error
@@ -41,7 +41,7 @@ def request(of, values):
 
 
 def answers(*requests, limits=LIMITS):
-    """What a batcher gives for requests that arrive together: output values or messages."""
+    """Returns the output values or messages for requests that arrive together."""
 
     async def main():
         with ThreadPoolExecutor(1) as thread:

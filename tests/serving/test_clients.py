@@ -1,4 +1,4 @@
-"""The clients and the load test, against the local server and a gRPC server."""
+"""The clients and the load test of export/, with the local server and a gRPC server."""
 
 import importlib.util
 import json
@@ -26,7 +26,7 @@ CLIENTS = EXPORT / "clients"
 
 @pytest.fixture(scope="module")
 def clients():
-    """The clients' modules by name, imported as a script's neighbours are."""
+    """Returns the clients' modules by name."""
     sys.path.insert(0, str(CLIENTS))
 
     def load(name):
@@ -40,7 +40,7 @@ def clients():
 
 
 def run_script(*command, **environment):
-    """A finished script of the folder."""
+    """Runs a script of export/ to its end and returns the finished process."""
     variables = {**os.environ, **environment}
     return subprocess.run(
         list(map(str, command)), check=False, capture_output=True, text=True, env=variables
@@ -153,12 +153,12 @@ def test_grpc_client_against_a_prediction_service(clients, birds, tmp_path, caps
     errors = capsys.readouterr().err.splitlines()
     assert "INVALID_ARGUMENT" in errors[0] and "`label` must be from 0 to 4." in errors[0]
     assert "DEADLINE_EXCEEDED" in errors[1] and len(errors) == 2
-    # The first answer was UNAVAILABLE, and the slow model was asked twice.
+    # The first answer was UNAVAILABLE, and the slow model was called twice.
     assert service.rows == [2, 2, 1, 1, "slow", "slow"]
 
 
 def prediction_service(grpc, model):
-    """TensorFlow Serving's service over a SavedModel; its first answer is that it is busy."""
+    """A gRPC service over a SavedModel that is busy at the first request."""
     from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
     class Service(prediction_service_pb2_grpc.PredictionServiceServicer):
@@ -203,7 +203,7 @@ def test_load_test_counts_what_it_did(server):
     result = json.loads(done.stdout)
     assert done.returncode == 0 and result["failures"] == {} and result["requests"] >= 4
     rate = result["requests"] * 2 / result["seconds"]
-    assert result["images_a_second"] == pytest.approx(rate, rel=0.02)
+    assert result["images_per_second"] == pytest.approx(rate, rel=0.02)
     latency = result["latency_milliseconds"]
     assert 0 < latency["p50"] <= latency["p90"] <= latency["p99"] <= latency["max"] < 10_000
 

@@ -1,4 +1,4 @@
-"""The files for TensorFlow Serving: their fields, as its messages and as YAML."""
+"""The configuration files for TensorFlow Serving, parsed as its messages and as YAML."""
 
 import contextlib
 import os
@@ -51,7 +51,7 @@ def test_the_rollout_that_models_config_describes_parses():
 
 
 def batching_message():
-    """TensorFlow Serving's message (session_bundle_config.proto), which its API package lacks."""
+    """Returns TensorFlow Serving's BatchingParameters message, which its API package lacks."""
     int64 = ".google.protobuf.Int64Value"
     names = ("max_batch_size", "batch_timeout_micros", "max_enqueued_batches", "num_batch_threads")
     file = descriptor_pb2.FileDescriptorProto(
@@ -72,7 +72,7 @@ def batching_message():
 
 
 def parsed_batching(text):
-    """The BatchingParameters in a text."""
+    """Returns the BatchingParameters in a text."""
     return text_format.Parse(text, batching_message())
 
 
@@ -80,7 +80,7 @@ def parsed_batching(text):
 def test_merged_batches_have_as_many_rows_as_the_model_accepts(limit):
     parameters = parsed_batching(batching_parameters(limit))
     sizes = list(parameters.allowed_batch_sizes)
-    # TensorFlow Serving pads batches to the allowed sizes and refuses requests beyond the last.
+    # TensorFlow Serving pads batches to the allowed sizes and refuses requests beyond the largest.
     assert parameters.max_batch_size.value == sizes[-1] == limit
     assert sizes[0] == 1 and sizes == sorted(set(sizes))
     assert parameters.num_batch_threads.value >= 1
@@ -89,7 +89,7 @@ def test_merged_batches_have_as_many_rows_as_the_model_accepts(limit):
 
 
 def fake_version(base, number, max_batch):
-    """The folder of an export with that limit, without its graph."""
+    """Writes the files of an export with a limit, without its graph."""
     folder = base / str(number)
     (folder / "assets.extra").mkdir(parents=True)
     (folder / "saved_model.pb").write_bytes(b"")
@@ -115,7 +115,7 @@ def test_files_beside_the_versions_fit_all_of_them(tmp_path):
     second = fake_version(base, 2, 16)
     write_model_files(str(base / "3"), "birds", 32)
     assert limit_in(base) == 16
-    # A version that is gone or damaged counts no more; other folders never do.
+    # A removed or damaged version no longer counts. Other folders never count.
     shutil.rmtree(second)
     damaged = pathlib.Path(fake_version(base, 4, 2), "assets.extra", "tf_biggan.json")
     damaged.write_text("{")
@@ -133,13 +133,13 @@ def test_edited_files_stay_and_are_told_with_what_contradicts_the_model(tmp_path
     edited = batching_parameters(32).replace("value: 5000", "value: 0")
     (tmp_path / "batching_parameters.txt").write_text(edited)
     lines = write_model_files(str(tmp_path / "1"), "birds", 16)
-    assert all(line.startswith("Note: ") and "left as it is" in line for line in lines)
+    assert all(line.startswith("Note: ") and "stays unchanged" in line for line in lines)
     assert "merges requests to 32 rows, but the model refuses more than 16" in lines[1]
     assert (tmp_path / "models.config").read_text() == "model_config_list {}"
     assert (tmp_path / "batching_parameters.txt").read_text() == edited
     (tmp_path / "batching_parameters.txt").write_bytes(b"\xff max_batch_size { value: 8 }")
     lines = write_model_files(str(tmp_path / "1"), "birds", 16)
-    assert "left as it is" in lines[1] and "rows" not in lines[1]
+    assert "stays unchanged" in lines[1] and "rows" not in lines[1]
 
 
 @pytest.mark.parametrize(
@@ -178,12 +178,12 @@ def test_monitoring_config_turns_prometheus_on():
 
 
 def compose():
-    """The service in the compose file."""
+    """Returns the service in docker-compose.yml."""
     return yaml.safe_load((EXPORT / "docker-compose.yml").read_text())["services"]["serving"]
 
 
 def deployment():
-    """(pod's specification, container, service) of the Kubernetes manifest."""
+    """Returns (specification of the pod, container, service) in kubernetes.yaml."""
     workload, service = yaml.safe_load_all((EXPORT / "kubernetes.yaml").read_text())
     assert (workload["kind"], service["kind"]) == ("Deployment", "Service")
     labels = workload["spec"]["template"]["metadata"]["labels"]
@@ -207,7 +207,7 @@ def test_kubernetes_manifest_has_probes_limits_and_no_root():
     assert container["image"].startswith("tensorflow/serving:2.")
     assert set(container["resources"]) == {"requests", "limits"}
     assert container["readinessProbe"]["exec"] == container["startupProbe"]["exec"]
-    # It does not depend on the model, and the monitoring file turns it on.
+    # Monitoring does not depend on the model; the monitoring file switches it on.
     assert (
         container["livenessProbe"]["httpGet"]["path"] in (EXPORT / "monitoring.config").read_text()
     )
@@ -249,7 +249,7 @@ STATUS = """{{"model_version_status": [
 
 @contextlib.contextmanager
 def answering(text):
-    """The port of a server that answers every request with `text`, and what was asked."""
+    """Runs a server that answers every request with `text`; yields its port and the requests."""
     asked = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -269,7 +269,7 @@ def answering(text):
 
 
 def health_checks():
-    """The commands of both deployments, as a container runs them."""
+    """Returns the health-check commands of both deployments, as a container runs them."""
     _, container, _ = deployment()
     command = [part.replace("$$", "$") for part in compose()["healthcheck"]["test"][1:]]
     return [command, container["readinessProbe"]["exec"]["command"]]

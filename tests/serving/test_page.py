@@ -1,4 +1,4 @@
-"""The page, used in a headless Chromium."""
+"""The web page in a headless Chromium."""
 
 import asyncio
 
@@ -17,13 +17,13 @@ STRIP = "[...document.querySelectorAll('#strip img')].map(image => image.src)"
 
 
 def api_pictures(server, rows, model="birds"):
-    """Pictures as the REST API gives them, as the page's data URLs."""
+    """Returns the pictures of the REST API as the data URLs that the page uses."""
     _, answer = predict(server, rows, "generate_png", model=model)
     return [f"data:image/png;base64,{picture['b64']}" for picture in answer["predictions"]]
 
 
 async def settled_picture(tab, status):
-    """The picture once the line below it begins with `status` and all is drawn."""
+    """Waits until the status begins with a text and all is drawn, and returns the picture."""
     words = f"document.getElementById('status').textContent.startsWith({status!r})"
     await tab.until(f"{words} && {DRAWN}")
     return await tab.evaluate(PICTURE)

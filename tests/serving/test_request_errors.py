@@ -1,4 +1,4 @@
-"""What of TensorFlow's messages reaches a client."""
+"""The part of TensorFlow's error messages that a client receives."""
 
 import pytest
 import tensorflow as tf

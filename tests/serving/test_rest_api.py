@@ -19,7 +19,7 @@ from tf_biggan.store.saved_models import FORMAT
 
 
 def pixels(answer):
-    """The array in {"b64": PNG}."""
+    """Returns the array in {"b64": PNG}."""
     assert set(answer) == {"b64"}
     return np.array(Image.open(io.BytesIO(base64.b64decode(answer["b64"]))))
 
@@ -162,13 +162,13 @@ def test_metadata_parses_as_tensorflow_servings_message(server):
 @pytest.mark.parametrize(
     ("address", "body", "status", "words"),
     [
-        ("/v1/models/dogs", None, 404, "No model 'dogs' is served"),
-        ("/v1/models/dogs:predict", {}, 404, "there is: 'birds'"),
-        ("/v1/models/birds/versions/7:predict", {}, 404, "No version 7 of 'birds'"),
-        ("/v1/models/birds/labels/stable:predict", {}, 404, "No such address"),
-        ("/v1/models/birds:classify", {}, 404, "No such address"),
-        ("/v1/models/birds:predict", None, 405, "predict takes POST"),
-        ("/v1/models/birds", {}, 405, "the others GET"),
+        ("/v1/models/dogs", None, 404, "has no model 'dogs'"),
+        ("/v1/models/dogs:predict", {}, 404, "it serves 'birds'"),
+        ("/v1/models/birds/versions/7:predict", {}, 404, "has no version 7 of 'birds'"),
+        ("/v1/models/birds/labels/stable:predict", {}, 404, "no such address"),
+        ("/v1/models/birds:classify", {}, 404, "no such address"),
+        ("/v1/models/birds:predict", None, 405, "use POST for predict"),
+        ("/v1/models/birds", {}, 405, "GET for the others"),
     ],
 )
 def test_wrong_addresses_get_an_error_as_json(server, address, body, status, words):
@@ -185,7 +185,7 @@ def test_the_page_may_load_nothing_from_elsewhere(server):
 
 @pytest.fixture(scope="module")
 def several_outputs(tmp_path_factory):
-    """A model with outputs of several kinds."""
+    """Returns a model with outputs of several kinds."""
 
     class Several(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec([None], tf.int64, "number")])
@@ -207,7 +207,7 @@ def several_outputs(tmp_path_factory):
 
 
 def test_the_page_is_told_how_many_rows_a_request_may_have(birds, tmp_path):
-    """The strip of pictures under the page's picture is one request."""
+    """The page's strip of pictures is one request."""
     path = tmp_path / "1"
     shutil.copytree(pathlib.Path(birds) / "1", path)
     description = path / "assets.extra" / "tf_biggan.json"

@@ -56,13 +56,13 @@ def test_requests_under_way_are_finished_when_the_server_stops(birds):
         connection = http.client.HTTPConnection(urllib.parse.urlsplit(url).netloc, timeout=30)
         body = json.dumps({"signature_name": "embed", "instances": [2]})
         connection.request("POST", "/v1/models/birds:predict", body)
-        # Long enough to arrive; its batch waits longer for more requests.
+        # The request has arrived by then; its batch waits longer for more requests.
         time.sleep(0.4)
     answer = connection.getresponse()
     assert (answer.status, json.loads(answer.read())) == (200, {"predictions": [[0, 0, 1, 0]]})
 
 
-@pytest.mark.slow  # A process of its own imports TensorFlow.
+@pytest.mark.slow  # The server runs in a process of its own, which imports TensorFlow.
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_the_server_with_code_0(textures, number):
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}

@@ -1,4 +1,4 @@
-"""Augmentations that tests name as tests.training.augmentations:NAME."""
+"""Augmentations for tests, which name them tests.training.augmentations:NAME."""
 
 import tensorflow as tf
 
@@ -14,5 +14,5 @@ def stopped(images, seeds):
 
 
 def shifted(images, seeds):
-    """Adds a number of its own to every channel of every image."""
+    """Adds a random number to each channel of each image."""
     return images + tf.cast(uniform_for_each(seeds, (1, 1, 3)), images.dtype)

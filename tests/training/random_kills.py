@@ -1,18 +1,20 @@
-"""Kills a small run at random moments and shows that it goes on bit for bit.
+"""Kills a small run at random moments and checks that it resumes exactly.
 
 python -m tests.training.random_kills FOLDER KILLS SEED
 
-A run without interruption is the oracle: the tensors of all of its checkpoints and every line of
-its metrics. Then a run of the same settings is started again and again, and killed (SIGKILL) at a
-random time after its first iteration; it saves at every iteration, and draws sheets and scores
-often. After every ninth kill TensorFlow's list of checkpoints is damaged, after every twentieth the
-newest checkpoint itself. After every kill:
+The results of a run without interruption are the reference: the tensors of all its checkpoints and
+every line of its metrics. A second run with the same settings is started again and again, and
+killed (SIGKILL) at a random time after its first iteration. It saves in every iteration, and draws
+sheets and scores often. After every ninth kill, TensorFlow's list of checkpoints is damaged; after
+every twentieth, the newest checkpoint. After each kill, the script checks that
 
-- the checkpoints that can be read, those of the best scores too, hold the oracle's tensors;
-- the next start goes on from the newest of them, and says so;
-- the lines of metrics.jsonl up to there are the oracle's.
+- the readable checkpoints, including those of the best scores, hold the reference's tensors;
 
-Starting costs most of the time, so one process imports TensorFlow and forks, and never uses it.
+- the next start resumes from the newest of them and prints so;
+
+- the lines of metrics.jsonl up to that iteration are the reference's.
+
+Starting takes most of the time, so one process imports TensorFlow, never uses it, and forks.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ SETTINGS = (
 LONGEST_LIFE_SECONDS = 12.0
 DEADLINE_SECONDS = 900
 LIST_DAMAGED_EVERY, NEWEST_DAMAGED_EVERY = 9, 20
-# What the child is at, in the byte that it shares with the parent.
+# The stage of the child, which it writes to a byte that it shares with the parent.
 PLACES = ("start", "iterations", "save", "sheet", "evaluation", "best", "log")
 BY_PLACE = (
     (loop.Checkpoints, "save", "save"),
@@ -82,7 +84,7 @@ DAMAGES: dict[str, Callable[[random.Random, bytes], bytes | None]] = {
 
 
 def forked(work: Callable[[], object], log: pathlib.Path | None = None) -> int:
-    """Starts `work` in a child; returns its process id."""
+    """Starts `work` in a child process and returns its process id."""
     process = os.fork()
     if process:
         return process
@@ -103,14 +105,14 @@ def forked(work: Callable[[], object], log: pathlib.Path | None = None) -> int:
 
 
 def answer_of(work: Callable[[], object], place: pathlib.Path):
-    """What `work` returns, as JSON values; a child does it, as the parent never uses TensorFlow."""
+    """Runs `work` in a child process and returns its result, which must be JSON values."""
     process = forked(lambda: place.write_text(json.dumps(work())))
     assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
     return json.loads(place.read_text())
 
 
 def train(run: pathlib.Path, shared: mmap.mmap, **settings) -> None:
-    """The command; tells through the shared byte what it is at."""
+    """Runs the command and writes its stage to the shared byte."""
     for owner, name, place in dict.fromkeys(BY_PLACE):
         setattr(owner, name, telling(getattr(owner, name), place, shared))
     classifier.ClassifierSettings = functools.partial(
@@ -128,21 +130,22 @@ def telling(function, place, shared):
         try:
             return function(*args, **kwargs)
         finally:
-            # The first line of metrics is written when the first iteration is done.
+            # The first line of metrics is written after the first iteration.
             shared[0] = max(before, PLACES.index("iterations"))
 
     return told
 
 
 def digests(run: pathlib.Path) -> dict[str, str]:
-    """SHA-256 of all tensors of every checkpoint that can be read, by its iteration."""
+    """Returns the SHA-256 of all tensors of each readable checkpoint, by its iteration."""
     found = {}
     for index in (run / "checkpoints").glob("iteration-*.index"):
         digest = hashlib.sha256()
         try:
             reader = tf.train.load_checkpoint(str(index.with_suffix("")))
             for name in sorted(reader.get_variable_to_shape_map()):
-                value = reader.get_tensor(name)  # of all, to know that all can be read
+                # All tensors are read, to know that all can be read.
+                value = reader.get_tensor(name)
                 if "OBJECT_GRAPH" not in name and "save_counter" not in name:
                     digest.update(name.encode())
                     digest.update(np.ascontiguousarray(value).tobytes())
@@ -157,13 +160,13 @@ def lines_of(run: pathlib.Path) -> list[dict]:
 
 
 def facts_of(run: pathlib.Path) -> dict:
-    """Everything that is compared."""
+    """Returns everything that is compared."""
     best = {path.name: digests(path) for path in sorted(run.glob("best-*"))}
     return {"checkpoints": digests(run), "best": best, "lines": lines_of(run)}
 
 
 class Trial:
-    """Kills, starts again, and compares."""
+    """Kills the run, starts it again, and compares."""
 
     def __init__(self, folder: pathlib.Path, seed: int):
         self._folder, self._chance = folder, random.Random(seed)
@@ -178,7 +181,7 @@ class Trial:
 
     def _uninterrupted(self) -> dict:
         run, log = self._folder / "oracle", self._folder / "oracle.log"
-        if not run.exists():  # it may come from an earlier trial
+        if not run.exists():  # The file may come from an earlier trial.
             process = forked(lambda: train(run, self._shared, keep_checkpoints=10**6), log)
             assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0, log.read_text()
         facts = answer_of(lambda: facts_of(run), self._folder / "answer.json")
@@ -191,7 +194,7 @@ class Trial:
         self._expected = 0
 
     def kill(self) -> str:
-        """One start and one kill; returns what to print about it."""
+        """Starts the run, kills it once, and returns a line about the kill."""
         log = self._folder / "child.log"
         self._shared[0] = 0
         process = forked(lambda: train(self._run, self._shared), log)
@@ -214,7 +217,7 @@ class Trial:
         return told + self._damage(facts)
 
     def _wait_and_kill(self, process) -> str | None:
-        """The place of the kill; None if the run ended by itself."""
+        """Returns the stage at which the run was killed; None if it ended by itself."""
         deadline, begun = time.monotonic() + DEADLINE_SECONDS, None
         life = self._chance.uniform(0, LONGEST_LIFE_SECONDS)
         while True:
@@ -263,7 +266,7 @@ class Trial:
 
 
 def main(folder: str, kills: int, seed: int) -> None:
-    """Prints a line a kill, and a summary."""
+    """Prints a line for each kill, and a summary."""
     trial = Trial(pathlib.Path(folder), seed)
     print("the oracle is complete", flush=True)
     while trial.places.total() < kills:

@@ -1,8 +1,8 @@
-"""Trains as the command does, in a process of its own that a test may kill.
+"""Trains as the command does, in a process that a test can kill.
 
 python -m tests.training.run_training RUN_DIR REPLICAS JSON_OF_SETTINGS
 
-The setting "sgd": true puts SGD in Adam's place, which does not blow rounding up.
+The setting "sgd": true replaces Adam by SGD, which does not amplify rounding errors.
 """
 
 import json

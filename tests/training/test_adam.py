@@ -1,4 +1,4 @@
-"""The fused Adam is Keras's."""
+"""The fused Adam computes the same as Keras's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from tf_biggan.training.adam import FusedAdam
 
-# Powers of two, because Keras takes these numbers in float32 even where variables are float64.
+# The numbers are powers of two, because Keras converts them to float32 even if variables are
+# float64.
 SETTINGS = dict(learning_rate=2**-7, beta_1=0.5, beta_2=1 - 2**-7, epsilon=2**-20, name="adam")
 SHAPES = ((3, 4), (5,), ())
 
@@ -20,7 +21,7 @@ def gradients_of(step):
 
 
 def optimised(kind, steps=5, wrap=lambda function: function, dtype="float64"):
-    """All values, the slots among them, after some steps."""
+    """Returns all values, including the slots, after some steps."""
     variables = [keras.Variable(np.ones(shape), dtype=dtype, name="v") for shape in SHAPES]
     optimizer = kind(**SETTINGS)
     optimizer.build(variables)

@@ -1,4 +1,4 @@
-"""An augmentation reaches both networks' steps, and changes nothing else."""
+"""An augmentation is applied in the steps of both networks and changes nothing else."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_identity_changes_nothing_and_gradients_of_g_flow_through_the_augmen
 
 
 def _moved(after, before):
-    """The networks of which a kernel changed."""
+    """Returns the networks in which a kernel changed."""
     kernels = (path for path in after if path.endswith("kernel") and path[:2] in ("g/", "d/"))
     return {path[0] for path in kernels if np.abs(after[path] - before[path]).max() > 0}
 
@@ -56,7 +56,7 @@ def test_d_sees_augmented_real_and_generated_images(split_d):
     real = RealBatch(tf.constant(images[0]), tf.constant(labels[0]))
     draw = input_sampler(make_state(), config, 7, UNIFORM, 1)(0, 0)
     loss, means = _discriminator_pass(make_state().discriminator, config, real, fake, draw)
-    # By hand, and then without an augmentation.
+    # Computed by hand, and then without an augmentation.
     real = RealBatch(augmentations.shifted(real.images, draw.real_seeds), real.labels)
     fake = augmentations.shifted(fake, draw.fake_seeds)
     plain = dataclasses.replace(config, augmentation=None)
@@ -75,10 +75,10 @@ def test_seeds_differ_between_images_sides_iterations_steps_and_passes():
     seen = []
     for iteration in (0, 1):
         state.iteration.assign(iteration)
-        drawing = input_sampler(state, config, 7, UNIFORM, 1)
+        sampler = input_sampler(state, config, 7, UNIFORM, 1)
         for step in range(3):
             for index in range(2):
-                draw = drawing(step, index)
+                draw = sampler(step, index)
                 seen += [draw.fake_seeds, draw.real_seeds]
     seeds = np.concatenate(seen)
     assert seeds.shape[1] == 2 and len(np.unique(seeds, axis=0)) == len(seeds)

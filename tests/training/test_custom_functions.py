@@ -1,4 +1,4 @@
-"""Losses of the user's own modules: the documentation's example, and what is refused."""
+"""Losses and augmentations of the user's modules: the documentation's example, and errors."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ def test_the_example_of_the_readme_trains_and_its_run_needs_the_module_to_resume
     run_dir = str(tmp_path / "run")
     assert train(config, run_dir)
     line = read_metrics(run_dir)[0]
-    # Means of squares; hinge losses of the same logits would be 1 - d_real and 1 + d_fake.
+    # The metrics are means of squares. Hinge losses of the same logits would be 1 - d_real and 1 +
+    # d_fake.
     assert line["d_loss_fake"] >= line["d_fake"] ** 2 and line["g_loss"] >= 0
     assert line["d_loss_real"] >= (line["d_real"] - 1) ** 2
     assert abs(line["d_loss_fake"] - 1 - line["d_fake"]) > 0.5
@@ -85,13 +86,13 @@ BROKEN = {
     "exits": ("undefined", "fails with NameError: name 'undefined' is not defined"),
     "no attribute": ("other = 1", "the module mine has no attribute loss; it has other."),
     "no loss": ("loss = 3", "it has no function discriminator and no function generator"),
-    "half a loss": ("class loss:\n  generator = abs", "it has no function discriminator. A loss"),
+    "half a loss": ("class loss:\n  generator = abs", "it has no function discriminator. Name a"),
 }
 UNUSABLE = {
     "arguments": ("lambda real: (real, real)", G, r"discriminator\(real, fake\) fails with TypeE"),
     "one value": ("lambda real, fake: real - fake", G, "must return two losses of the same dtype"),
     "three values": ("lambda r, f: (r, f, f)", G, r"returns (float32 \[7\],? ?){3}"),
-    "means": (D, "lambda f: tf.reduce_mean(-f)", r"one loss .* and returns float32 \[\]"),
+    "means": (D, "lambda f: tf.reduce_mean(-f)", r"one loss .* but returns float32 \[\]"),
     "nothing": (D, "lambda f: None", r"generator\(fake\) fails with ValueError"),
     "dtype": (D, "lambda f: tf.cast(-f, 'float64')", r"returns float64 \[7\]"),
     "not finite": (D, "lambda f: tf.math.log(f)", "must return finite numbers"),
@@ -123,14 +124,14 @@ def test_losses_that_cannot_be_trained_with_are_told_in_one_line(module, d, g, m
 SEEDED = "from tf_biggan.generation.latents import uniform_for_each\n"
 UNUSABLE_AUGMENTATIONS = {
     "arguments": ("lambda images: images", r"augment\(images, seeds\) fails with TypeError"),
-    "shape": ("lambda x, s: x[:, 1:]", r"must return images float32 \[3, 8, 8, 1\], and returns"),
-    "dtype": ("lambda x, s: tf.cast(x, 'float16')", "and returns float16"),
+    "shape": ("lambda x, s: x[:, 1:]", r"must return images float32 \[3, 8, 8, 1\], but returns"),
+    "dtype": ("lambda x, s: tf.cast(x, 'float16')", "but returns float16"),
     "two": ("lambda x, s: (x, x)", "must return images"),
     "nothing": ("lambda x, s: None", "fails with ValueError"),
     "not finite": ("lambda x, s: tf.sqrt(x)", "must return finite numbers"),
     "no gradient": ("lambda x, s: tf.round(x)", "gradient of augment.* is 0 everywhere"),
     "eager only": ("lambda x, s: tf.constant(x.numpy())", "fails with .*numpy"),
-    "own numbers": ("lambda x, s: x + tf.random.uniform([])", "the same for the same seeds"),
+    "own numbers": ("lambda x, s: x + tf.random.uniform([])", "equal images for equal seeds"),
     "of the batch": ("lambda x, s: x - tf.reduce_mean(x)", "treat each image by itself"),
     "of the first": (
         "lambda x, s: x + tf.random.stateless_uniform([len(x), 1, 1, 1], s[-1])",

@@ -1,4 +1,4 @@
-"""What a run says and records about the machine that it starts on."""
+"""What a run prints and records about its machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ALONE = tf.distribute.get_strategy()
 def test_every_start_is_a_line(tmp_path, mirrored_strategy):
     record_environment(str(tmp_path), 0, ALONE)
     path = tmp_path / ENVIRONMENT_FILE
-    path.write_text(path.read_text() + '{"iteration": 5, "da')  # a start that was killed
+    path.write_text(path.read_text() + '{"iteration": 5, "da')  # An earlier start was killed.
     record_environment(str(tmp_path), 7, mirrored_strategy)
     first, _, last = path.read_text().splitlines()
     first, last = json.loads(first), json.loads(last)

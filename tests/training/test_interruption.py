@@ -1,4 +1,4 @@
-"""Requests to stop: answered at once; what they leave out is made up when the run goes on."""
+"""Requests to stop are answered at once, and a resumed run makes up for work that was left out."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import time
 
 import pytest
 
-from tests.training.test_killed_start import FakeState, compile_iterations
 from tests.training.test_loop import config
-from tests.training.test_resume import ROOT, SETTINGS
+from tests.training.test_loop_killed_start import FakeState, compile_iterations
+from tests.training.test_loop_resume import ROOT, SETTINGS
 from tf_biggan.training import interruption, loop, start
 from tf_biggan.training.interruption import StopRequest
 from tf_biggan.training.logs import read_metrics
@@ -42,14 +42,14 @@ def test_a_request_is_noted_and_the_handlers_return(number, capfd):
         assert not stop.is_set()
         send(number)
         wait_until(stop.is_set)
-        send(number)  # without `leave` another one changes nothing
+        send(number)  # Without `leave`, another Ctrl-C changes nothing.
     assert capfd.readouterr().err.split() == ["Stopping."]
     assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == before
     assert signal.set_wakeup_fd(-1) == -1 and threading.active_count() == threads
 
 
 def test_requests_are_answered_while_python_is_not_running(monkeypatch):
-    """As while TensorFlow compiles: no handler of Python's is called before that ends."""
+    """While TensorFlow compiles, no Python handler runs."""
     monkeypatch.setattr(interruption, "SAME_REQUEST_SECONDS", 0.05)
     said, left = [], []
     monkeypatch.setattr(interruption, "_say", lambda text: said.append(time.monotonic()))
@@ -65,7 +65,7 @@ def test_requests_are_answered_while_python_is_not_running(monkeypatch):
         ended = time.monotonic()
     for timer in timers:
         timer.join()
-    # The one that came a hundredth of a second after the first is the same Ctrl-C.
+    # The signal that comes a hundredth of a second after the first belongs to the same Ctrl-C.
     assert len(said) == len(left) == 1 and said[0] < left[0] < ended
 
 
@@ -118,7 +118,7 @@ def test_what_is_said_fits_the_settings():
 
 
 class FakeEvaluation:
-    """Scores of a network that costs nothing; a signal arrives in the second evaluation."""
+    """Replaces the scores. A signal arrives during the second evaluation."""
 
     scored_as, notes = "fake", ()
     calls: list = []  # noqa: RUF012
@@ -140,7 +140,7 @@ class FakeEvaluation:
 
 @pytest.fixture
 def quick(monkeypatch):
-    """The loop without networks, data, steps and scores that cost anything."""
+    """Runs the training loop without real networks, data, steps and scores."""
     FakeEvaluation.calls.clear()
     monkeypatch.setattr(loop, "create_state", lambda *_: FakeState())
     monkeypatch.setattr(start, "compile_iterations", compile_iterations)
@@ -162,13 +162,13 @@ def test_a_stop_starts_nothing_and_the_same_command_makes_it_up(tmp_path, quick,
     assert "Stopped; the same command resumes at iteration 4." in out
     assert sorted(path.name for path in sheets.iterdir()) == ["iteration-0000004.png", "reals.png"]
     reals = (sheets / "reals.png").stat().st_mtime_ns
-    (sheets / "iteration-0000004.png").unlink()  # as if it had been left out as well
+    (sheets / "iteration-0000004.png").unlink()  # As if it had been left out as well.
 
     assert train(settings, str(run))
     out, _ = capfd.readouterr()
     assert FakeEvaluation.calls == [2, 4, 4, 6, 7]
     assert out.index("Scores at iteration 4") < out.index("Compiling the training step")
-    # The last iteration is neither a multiple of 2 nor of 4.
+    # The last iteration is a multiple of neither 2 nor 4.
     assert {path.name for path in sheets.iterdir()} == {
         "iteration-0000004.png",
         "iteration-0000007.png",
@@ -177,7 +177,7 @@ def test_a_stop_starts_nothing_and_the_same_command_makes_it_up(tmp_path, quick,
     assert (sheets / "reals.png").stat().st_mtime_ns == reals
 
     before = (run / "metrics.jsonl").read_bytes()
-    assert train(settings, str(run))  # complete: nothing is left to do
+    assert train(settings, str(run))  # The run is complete, so nothing is left to do.
     assert FakeEvaluation.calls == [2, 4, 4, 6, 7]
     assert (run / "metrics.jsonl").read_bytes() == before
     lines = read_metrics(str(run))

@@ -47,7 +47,7 @@ def test_a_line_that_was_cut_off_is_dropped(tmp_path, cut):
     path.write_text(whole[:-cut])
     log = MetricsLog(str(tmp_path), iteration=20)
     log.write(20, {"loss/d_real": 5.0})
-    # Without its line end only, the last line is still whole.
+    # The last line is complete except for its line end.
     lost = ([20] if cut == 1 else []) + [20]
     assert [entry["iteration"] for entry in read_metrics(str(tmp_path))] == [10, *lost]
     assert all(json.loads(line) for line in path.read_text().splitlines())

@@ -1,4 +1,4 @@
-"""A run as its user sees it: what it writes, what it refuses, what it says."""
+"""A run as its user sees it: the files that it writes, its messages and its errors."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def test_files_of_a_run(finished):
         assert all(np.isfinite(value) for value in line.values())
         assert line["images_per_second"] > 0
     sigmas = [value for key, value in lines[2].items() if key.startswith("sigma/")]
-    # Kernels that started orthogonal have sigma near 1: 9 of G (the head, two or three a block) and
-    # 14 of D.
+    # Kernels that started orthogonal have a sigma near 1: 9 in G (the head, two or three per block)
+    # and 14 in D.
     assert len(sigmas) == (1 + 3 * 3 + 1) + (2 * 3 + 2 * 2 + 2)
     assert 0.3 < min(sigmas) and max(sigmas) < 3
     sheet = Image.open(finished / "samples" / "iteration-0000004.png")
@@ -95,7 +95,7 @@ def test_another_configuration_is_refused_and_named(finished):
 
 def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("")
-    with pytest.raises(ValueError, match="`run_dir` must be new, empty or a run"):
+    with pytest.raises(ValueError, match="`run_dir` must be a new or empty folder, or a run"):
         train(config(), str(tmp_path))
 
 
@@ -103,7 +103,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 def test_a_loss_that_is_not_finite_ends_the_run_before_it_is_saved(tmp_path, monkeypatch, end):
     run = str(tmp_path / "run")
     train(config(num_iterations=2, save_every=1, log_every=1), run)
-    # At the end of three iterations nothing is due, and only the last look can tell.
+    # After three iterations nothing is due, so only the last check can find the value.
     due = 1 if end == 5 else 100
     settings = dict(save_every=due, log_every=due, sigma_every=100, sample_every=0)
 
@@ -119,7 +119,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_it_is_saved(tmp_path, mon
         return step
 
     monkeypatch.setattr(start, "compile_iterations", poisoned)
-    message = r"must stay finite, and at iteration 3 it is not.*Received: g_loss=nan"
+    message = r"diverged: at iteration 3, these values are not finite.*Received: g_loss=nan"
     with pytest.raises(ValueError, match=message):
         train(config(num_iterations=end, **settings), run)
     state = create_state(config(num_classes=10, **settings))
@@ -158,7 +158,7 @@ def test_labels_are_drawn_uniformly_or_as_in_the_data():
 
 
 def test_strategies_that_are_not_there():
-    with pytest.raises(ValueError, match="A TPU needs a TPU machine with the tensorflow-tpu"):
+    with pytest.raises(ValueError, match="No TPU answers"):
         create_strategy("tpu")
     with pytest.raises(ValueError, match="TF_CONFIG"):
         create_strategy("multi_worker")

@@ -1,4 +1,4 @@
-"""Losses against BigGAN-PyTorch's numbers and against each formula in NumPy."""
+"""Losses, compared with BigGAN-PyTorch and with each formula in NumPy."""
 
 from __future__ import annotations
 

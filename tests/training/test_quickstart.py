@@ -1,4 +1,4 @@
-"""The quickstart's promises: digits that are the digit asked for, and flat memory. Minutes."""
+"""The quickstart draws the requested digits in constant memory. Takes minutes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tf_biggan.training.loop import train
 from tf_biggan.training.start import create_state
 
 FLAGS = pathlib.Path(__file__).parents[2] / "configs" / "quickstart.flags"
-# More than the quickstart has, to see whether memory grows.
+# More iterations than in the quickstart, to see whether memory grows.
 NUM_ITERATIONS = 2000
 PER_CLASS = 50
 NEIGHBOURS = 3
@@ -50,7 +50,7 @@ def test_nine_of_ten_digits_are_the_digit_asked_for(tmp_path):
 
 @contextlib.contextmanager
 def _sizes_noted():
-    """Within it, the megabytes that this process holds are added to a list every second."""
+    """Appends the megabytes of this process to a list every second within a `with` block."""
     sizes, ended = [], threading.Event()
 
     def note():
@@ -68,7 +68,7 @@ def _sizes_noted():
 
 
 def _check_flat(sizes):
-    """The last quarter of a run holds what its second quarter held."""
+    """Checks that the last quarter of a run uses as much memory as the second quarter."""
     quarter = len(sizes) // 4
     before, after = np.median(sizes[quarter : 2 * quarter]), np.median(sizes[-quarter:])
     print(f"memory: {before:.0f} MB in the second quarter, {after:.0f} MB in the last")
@@ -76,7 +76,7 @@ def _check_flat(sizes):
 
 
 def _nearest_classes(images):
-    """The majority among the nearest real digits, at their own 8x8 pixels."""
+    """Returns the majority class among the nearest real digits, at 8x8 pixels."""
     digits = open_source("digits")
     real = np.stack([digits.load(i, 1).numpy() for i in range(digits.num_images)])
     real = real.reshape(len(real), 64) / 127.5 - 1.0

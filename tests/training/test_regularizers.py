@@ -1,4 +1,4 @@
-"""Regularisers against BigGAN-PyTorch's gradients, NumPy's SVD and hand-computed values."""
+"""Regularisers, compared with BigGAN-PyTorch's gradients, NumPy's SVD and hand-computed values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WEIGHTS = ("conv.weight", "lin.weight", "emb.weight", "skip.weight")
 
 
 def _matrix(weight):
-    """A PyTorch weight as our kernel matrix: outputs, or an embedding's classes, in columns."""
+    """Returns a PyTorch weight as our kernel matrix, with outputs (or classes) as columns."""
     return tf.constant(weight.reshape(weight.shape[0], -1).T)
 
 
@@ -43,7 +43,7 @@ def test_half_the_penalty_has_the_authors_gradient(penalty, prefix, excluded):
 
 
 def test_penalties_of_a_matrix_by_hand():
-    matrix = tf.constant([[1.0, 2.0], [0.0, 1.0], [0.0, 0.0]])  # W^T W = [[1, 2], [2, 5]]
+    matrix = tf.constant([[1.0, 2.0], [0.0, 1.0], [0.0, 0.0]])  # W^T W is [[1, 2], [2, 5]].
     np.testing.assert_allclose(regularizers.orthogonal_penalty(matrix), 2**2 + 2**2)
     np.testing.assert_allclose(regularizers.original_orthogonal_penalty(matrix), 4 + 4 + 16)
 

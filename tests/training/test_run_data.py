@@ -1,4 +1,4 @@
-"""Data of a resumed run: the same classes and images, wherever they lie."""
+"""The data of a resumed run: the same classes and images, at any path."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CLASSES = ("ant", "bee", "cow")
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three classes of two images each, all of one size in bytes."""
+    """Returns a folder of three classes with two images each, all with the same number of bytes."""
     for number in range(6):
         place = tmp_path / "images" / CLASSES[number // 2]
         place.mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ def settings(folder, **more):
 
 @pytest.fixture
 def run(folder, tmp_path):
-    """The folder of a run that began with the images and has no checkpoint yet."""
+    """Returns the folder of a run that started with the images and has no checkpoint yet."""
     run_dir, source = str(tmp_path / "run"), open_source(f"folder:{folder}")
     write_config(run_dir, settings(folder), source.class_names, DataIdentity.of(source))
     return run_dir
@@ -74,14 +74,14 @@ def test_classes_in_another_order_are_matched_by_name(run, folder, tmp_path):
     assert found.class_names == CLASSES and identity == DataIdentity.of(source)
     np.testing.assert_array_equal(found.labels, source.labels)
     assert len(said) == 1 and "matched by name" in said[0]
-    assert turned.labels.tolist() == [1, 1, 2, 2, 0, 0]  # it is not changed
+    assert turned.labels.tolist() == [1, 1, 2, 2, 0, 0]  # The file is not changed.
 
 
 def test_data_that_moved_are_the_same_data(run, folder, tmp_path):
     moved = folder.rename(tmp_path / "elsewhere")
     source, identity, said = resumed(run, moved)
     assert (source.class_names, identity, said) == (CLASSES, read_data_identity(run), [])
-    # A split is but a part of the path.
+    # For a folder, the split is a part of the path.
     shutil.copytree(moved, tmp_path / "splits" / "train")
     split = open_source(f"folder:{tmp_path}/splits", split="train")
     assert DataIdentity.of(split) == identity
@@ -145,7 +145,8 @@ def test_a_run_of_more_classes_than_its_data_names_them_all(folder, tmp_path):
     of_five = dataclasses.replace(
         settings(folder), model=dataclasses.replace(settings(folder).model, num_classes=5)
     )
-    write_config(run_dir, of_five, CLASSES, DataIdentity.of(source))  # as version 0.1 wrote them
+    # Version 0.1 wrote no data.json.
+    write_config(run_dir, of_five, CLASSES, DataIdentity.of(source))
     assert read_class_names(run_dir) == (*CLASSES, "unnamed 3", "unnamed 4")
     assert data_of_run(run_dir, source, of_five, print)[0] is source
 

@@ -1,4 +1,4 @@
-"""The sheet of real images: rows of the right classes, pixels as training sees them."""
+"""The sheet of real images: rows of the right classes, and pixels as in training."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.training.test_killed_start import FakeGenerator
+from tests.training.test_loop_killed_start import FakeGenerator
 from tf_biggan.data.decoding import crop_and_resize
 from tf_biggan.data.schemes import open_source
 from tf_biggan.pictures import sheets
@@ -16,7 +16,7 @@ from tf_biggan.training.sample_sheets import COLUMNS, SampleSheets
 
 
 def drawn(tmp_path, monkeypatch, source, names):
-    """The images of reals.png, [rows, COLUMNS, 32, 32], and its row labels."""
+    """Returns the images in reals.png, [rows, COLUMNS, 32, 32], and its row labels."""
     made = []
     original = sheets.sheet
     monkeypatch.setattr(sheets, "sheet", lambda *args: made.append(args) or original(*args))
@@ -27,7 +27,7 @@ def drawn(tmp_path, monkeypatch, source, names):
 
 
 def pictures(source, indices):
-    """The preprocessed pixels of some images of a source, as a set of bytes."""
+    """Returns the preprocessed pixels of some images of a source, as a set of bytes."""
     return {crop_and_resize(source.load(i, 1), 32, 32).numpy().tobytes() for i in map(int, indices)}
 
 
@@ -37,7 +37,7 @@ def digits():
 
 
 def test_rows_are_classes_and_missing_images_are_white(tmp_path, monkeypatch, digits):
-    # Of the nines only four are left.
+    # Only four images of a nine are left.
     nines = np.flatnonzero(digits.labels == 9)
     labels = digits.labels.copy()
     labels[nines[4:]] = 8

@@ -1,4 +1,4 @@
-"""One iteration: what draws, accumulation, replicas and XLA change in it, and what they do not."""
+"""What inputs, accumulation, replicas and XLA change in an iteration, and what they do not."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tf_biggan.training.updates import (
 )
 
 CLASSES = 3
-# Latents are float32 in any network, and XLA's logarithm and cosine differ in their last bit.
+# Latents are always float32, and XLA's logarithm and cosine differ in the last bit.
 LATENTS_ATOL = 1e-6
 UNIFORM = np.full(CLASSES, 1 / CLASSES)
 CONFIG = StepConfig(global_batch_size=8, num_d_steps=2, ema_decay=0.5, ema_start=2)
@@ -52,7 +52,7 @@ SMALL_DATA = dataclasses.replace(
 
 
 def make_state(rate=0.05, **options):
-    """Small networks with SGD, which does not blow rounding up as Adam does."""
+    """Returns small networks with SGD, which does not amplify rounding errors as Adam does."""
     shared = dict(architecture="biggan32_studiogan", num_classes=CLASSES, base_channels=2)
     settings = dict(**shared, initializer="ortho", dtype="float64", seed=1)
     return TrainState.create(
@@ -91,22 +91,22 @@ def assert_same(actual, expected, atol=1e-9):
 
 
 def run_eagerly(state, config, images, labels, iterations=2):
-    """Iterations on one replica, operation by operation, from batches taken in order."""
-    drawing = input_sampler(state, config, 7, UNIFORM, 1)
+    """Runs iterations on one replica without a graph, with batches in order."""
+    sampler = input_sampler(state, config, 7, UNIFORM, 1)
     pairs = itertools.cycle(zip(images, labels, strict=True))
     for _ in range(iterations):
         batches = [
             [RealBatch(*map(tf.constant, next(pairs))) for _ in range(config.d_accumulations)]
             for _ in range(config.num_d_steps)
         ]
-        metrics = replica_iteration(state, config, batches, drawing)
+        metrics = replica_iteration(state, config, batches, sampler)
     return metrics
 
 
 def compiled(strategy, state, config, jit_compile=False):
     replicas = strategy.num_replicas_in_sync
-    drawing = input_sampler(state, config, 7, UNIFORM, replicas)
-    return compile_iterations(strategy, state, config, drawing, jit_compile)
+    sampler = input_sampler(state, config, 7, UNIFORM, replicas)
+    return compile_iterations(strategy, state, config, sampler, jit_compile)
 
 
 def endless(images, labels):
@@ -122,7 +122,7 @@ def endless(images, labels):
     ],
 )
 def test_two_replicas_run_like_one(mirrored_strategy, config, iterations):
-    # With an augmentation, so that its seeds are shared as latents and labels are.
+    # An augmentation is set, so that its seeds are divided among replicas like latents and labels.
     config = dataclasses.replace(config, augmentation="tests.training.augmentations:shifted")
     count = 4
     images, labels = batches_of(count, 8)
@@ -149,11 +149,11 @@ def test_two_replicas_run_like_one(mirrored_strategy, config, iterations):
 
 def test_replicas_draw_the_parts_of_one_draw(mirrored_strategy):
     state = make_state()
-    # With seeds for an augmentation, which is not called here.
+    # Seeds for an augmentation are sampled; the augmentation is not called here.
     config = dataclasses.replace(CONFIG, augmentation="any:function")
     alone = input_sampler(state, config, 7, UNIFORM, 1)(1, 0)
-    drawing = input_sampler(state, config, 7, UNIFORM, 2)
-    draws = mirrored_strategy.run(lambda: tuple(drawing(1, 0)))
+    sampler = input_sampler(state, config, 7, UNIFORM, 2)
+    draws = mirrored_strategy.run(lambda: tuple(sampler(1, 0)))
     parts = [mirrored_strategy.experimental_local_results(part) for part in draws]
     for part, whole in zip(parts, alone, strict=True):
         np.testing.assert_array_equal(np.concatenate(part), whole)
@@ -166,15 +166,15 @@ def test_draws_differ_between_iterations_steps_and_passes():
     seen = []
     for iteration in (0, 1):
         state.iteration.assign(iteration)
-        drawing = input_sampler(state, config, 7, UNIFORM, 1)
-        seen += [drawing(s, i).latents.numpy() for s in range(3) for i in range(2)]
+        sampler = input_sampler(state, config, 7, UNIFORM, 1)
+        seen += [sampler(s, i).latents.numpy() for s in range(3) for i in range(2)]
     for i, first in enumerate(seen):
         for second in seen[:i]:
             assert np.abs(first - second).max() > 0.1
 
 
 def test_accumulation_of_four_equals_the_batch_with_frozen_statistics():
-    """Folded kernels and stored moments: nothing but the gradients depends on the batch."""
+    """Only the gradients depend on the batch then."""
     z = np.random.RandomState(3).standard_normal((3, 32, 8))
     y = np.random.RandomState(4).randint(CLASSES, size=(3, 32)).astype("int32")
     images, labels = batches_of(2, 32)
@@ -190,7 +190,7 @@ def test_accumulation_of_four_equals_the_batch_with_frozen_statistics():
         )
         state = _frozen(make_state())
 
-        def drawing(step, index, passes=passes):
+        def sampler(step, index, passes=passes):
             size = 32 // passes
             part = slice(index * size, (index + 1) * size)
             return RandomInputs(tf.constant(z[step, part]), tf.constant(y[step, part]))
@@ -202,13 +202,13 @@ def test_accumulation_of_four_equals_the_batch_with_frozen_statistics():
             ]
             for pair in zip(images, labels, strict=True)
         ]
-        replica_iteration(state, config, batches, drawing)
+        replica_iteration(state, config, batches, sampler)
         results.append(values_of(state))
     assert_same(results[1], results[0])
 
 
 def _frozen(state):
-    """The state with networks that take every pass in inference mode."""
+    """Returns the state with networks that always run in inference mode."""
     for model in (state.generator, state.discriminator):
         original = model.call
 
@@ -219,7 +219,7 @@ def _frozen(state):
     return state
 
 
-# XLA compiles the whole step for minutes; test_conformance.py compiles every layer by default.
+# XLA takes minutes to compile the whole step. test_conformance.py compiles every layer by default.
 @pytest.mark.slow
 def test_compiled_with_xla_it_is_the_same():
     images, labels = batches_of(8, 8)
@@ -328,7 +328,7 @@ def test_an_update_adds_the_gradient_of_the_chosen_orthogonal_penalty(side, form
 
 
 def test_r1_in_finite_differences():
-    """The penalty added to D's loss is gamma / 2 times the mean squared slope of its logits."""
+    """The penalty is gamma / 2 times the mean squared slope of D's logits."""
     images, labels = batches_of(1, 4)
     state = make_state()
     discriminator = state.discriminator

@@ -1,4 +1,4 @@
-"""Adam with epsilon where PyTorch has it: after the bias correction of the second moment."""
+"""Adam with epsilon added after the bias correction of the second moment, as in PyTorch."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class ConvertConfig(Settings):
         None, "Resolution of the images in pixels, if the tensors fit several."
     )
     num_classes: int | None = setting(
-        None, "Expected number of classes. The conversion fails if the tensors have another."
+        None, "Expected number of classes. The conversion fails if the tensors have another number."
     )
     sn_epsilon: float | None = setting(None, f"Epsilon of spectral normalisation. {PUBLISHED}")
     bn_epsilon: float | None = setting(None, f"Epsilon of the batch norms. {PUBLISHED}")
@@ -89,8 +89,8 @@ class ConvertConfig(Settings):
     )
     class_names: str | None = setting(
         None,
-        "Class names: imagenet, none, or a text file with one name a line. Default: imagenet for"
-        " 1,000 classes, otherwise none.",
+        "Class names: imagenet, none, or a text file with one name per line. Default:"
+        " imagenet for 1,000 classes, otherwise none.",
         path=ONE_PATH,
         none_is_a_value=True,
     )

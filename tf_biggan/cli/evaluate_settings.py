@@ -103,7 +103,7 @@ class EvaluateConfig(
     bn: str = batch_norm_setting("table", tuple(BATCH_NORM_STATISTICS))
     label_sampling: str | None = setting(
         None,
-        "How the classes of generated images are drawn. Default: as in the protocol.",
+        "Sampling of the classes of generated images. Default: as in the protocol.",
         choices=("uniform", "balanced", "data"),
     )
     resolution: int | None = setting(
@@ -137,7 +137,7 @@ class EvaluateConfig(
         super().__post_init__()
         checks.require(
             (self.model is None) != (self.images is None),
-            "either --model or --images must be given",
+            "give either --model or --images, and not both",
             model=self.model,
             images=self.images,
         )
@@ -156,7 +156,8 @@ class EvaluateConfig(
         )
         checks.require(
             not (self.output or "").endswith(WRITTEN_BESIDE_OUTPUT),
-            "`output` must be the JSON file; .csv and .png files are written beside it",
+            "`output` is the JSON file and must not end in .csv or .png, because files with"
+            " these endings are written beside it",
             output=self.output,
         )
         checks.require(
@@ -171,7 +172,7 @@ class EvaluateConfig(
         checks.require(not given, f"these flags have no effect on {of}; leave them out", **given)
 
     def metric_names(self) -> tuple[str, ...] | None:
-        """Returns the names of the metrics that were asked for, or None."""
+        """Returns the names of the requested metrics, or None for the default."""
         if self.metrics is None:
             return None
         return tuple(name.strip() for name in self.metrics.split(",") if name.strip())

@@ -117,12 +117,12 @@ class ExportConfig(ModelSettings, TruncationModeSettings):
         given = [name for name in ACTIONS if getattr(self, name) is not None]
         checks.require(
             len(given) == 1,
-            "exactly one of --output, --describe and --serve must be given",
+            "give exactly one of --output (to export), --describe and --serve",
             given=given,
         )
         checks.require(
             (self.model is not None) == (self.output is not None),
-            "--model and --output must be given together",
+            "give --model and --output together",
             model=self.model,
             output=self.output,
         )

@@ -1,4 +1,4 @@
-"""Command lines: flags from the fields of settings, flag files, and the entry of every command.
+"""Defines flags from settings classes, reads flag files, and runs commands.
 
 A flag file has one flag a line, `--name=value`. Empty lines, lines that start with # or //, and
 everything after a # that follows a space are ignored. Quotes around a whole value are removed.
@@ -243,18 +243,23 @@ def _expanded(arguments: Sequence[str], folder: str, including: tuple[str, ...])
 def _from_file(path: str, including: tuple[str, ...]) -> list[str]:
     real = os.path.realpath(path)
     if real in including:
-        raise ValueError(f"Flag file includes itself: {' -> '.join([*including, real])}")
+        raise ValueError(
+            f"Flag file includes itself: {' -> '.join([*including, real])}. Remove one of"
+            " these --flagfile lines."
+        )
     named = f"flag file {path!r}" + (f", which {including[-1]} includes" if including else "")
     arguments = []
     # Not splitlines(), which also splits at characters that a path may have.
     for number, line in enumerate(read_text(path, named).split("\n"), start=1):
         flag = _flag_of(line)
         if flag and not _FLAG.fullmatch(flag):
-            raise ValueError(f"Line {number} of flag file {path!r} is not --name=value: {flag}")
+            raise ValueError(
+                f"Line {number} of flag file {path!r} is not of the form --name=value: {flag}"
+            )
         if flag.endswith("\\"):
             raise ValueError(
-                f"Line {number} of flag file {path!r} ends in a backslash: {flag}. A flag file has"
-                " one flag a line; leave the backslash out."
+                f"Line {number} of flag file {path!r} ends in a backslash: {flag}. Write each"
+                " flag in a line of its own, without a backslash."
             )
         arguments += [_QUOTED.sub(r"\1\3", flag)] if flag else []
     return _expanded(arguments, os.path.dirname(path), (*including, real))

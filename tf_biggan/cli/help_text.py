@@ -21,8 +21,10 @@ PLACEHOLDERS = {
     "tuple[float, ...]": "X",
 }
 OTHER_FLAGS = {
-    "--flagfile=PATH": "Read flags from a file with one --name=value a line. Flags that follow"
-    " override it. Paths in a flag file to other flag files are relative to it.",
+    "--flagfile=PATH": (
+        "Read flags from a file with one --name=value per line. Flags that follow override it."
+        " Paths in a flag file to other flag files are relative to it."
+    ),
     "--help": "Print this text.",
 }
 

@@ -93,15 +93,15 @@ class InterpolateConfig(GenerationSettings):
         super().__post_init__()
         checks.require(
             not (self.fix_z and self.fix_y),
-            "only one of --fix_z and --fix_y may be given; with both nothing would change",
+            "give only one of --fix_z and --fix_y; with both, nothing would change",
             fix_z=self.fix_z,
             fix_y=self.fix_y,
         )
         given = self.changed(RANDOM_END_FLAGS)
         checks.require(
             self.endpoints is None or not given,
-            "these flags choose random end points and have no effect beside --endpoints; leave them"
-            " out",
+            "these flags choose random end points and have no effect with --endpoints; leave"
+            " them out",
             **given,
         )
         checks.require(

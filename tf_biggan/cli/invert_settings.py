@@ -77,9 +77,11 @@ class InvertConfig(GenerationSettings, ReferenceSettings, ExtractorSettings):
 
     def __post_init__(self):
         super().__post_init__()
-        checks.require(self.image is not None, "--image must be given", image=self.image)
+        checks.require(
+            self.image is not None, "give the image to invert by --image", image=self.image
+        )
         checks.require(
             self.extractor != NO_FEATURES or self.inception_weights is None,
-            "`inception_weights` has no effect beside --extractor=none; leave one of them out",
+            "`inception_weights` has no effect with --extractor=none; leave one of them out",
             inception_weights=self.inception_weights,
         )

@@ -94,7 +94,7 @@ class NeighboursConfig(GenerationSettings, ReferenceSettings, ExtractorSettings)
     def _check_model(self):
         checks.require(
             self.model is not None or (self.images is not None and self.reference is not None),
-            "either --model or both --images and --reference must be given",
+            "give --model, or give both --images and --reference",
             model=self.model,
             images=self.images,
             reference=self.reference,

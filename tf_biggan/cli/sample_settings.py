@@ -109,14 +109,15 @@ class SampleConfig(GenerationSettings):
             without_effect = self.changed(others) if self.changed([name]) else {}
             checks.require(
                 not without_effect,
-                f"these flags have no effect beside --{name}; leave them out",
+                f"these flags have no effect with --{name}; leave them out",
                 **without_effect,
             )
         seeds = self.seed_list()
         alone = self.num_per_class or self.num_images or self.truncations
         checks.require(
             seeds is None or not alone or len(seeds) == 1,
-            "beside --num_per_class, --num_images or --truncations, `seeds` must be one number",
+            "`seeds` must be one number (the first seed) if --num_per_class, --num_images or"
+            " --truncations is given",
             seeds=self.seeds,
         )
         checks.require(
@@ -145,7 +146,7 @@ class SampleConfig(GenerationSettings):
         """Returns SHEET, ARCHIVE, FOLDER or ANIMATION.
 
         Raises:
-          ValueError: The ending of the output does not fit what is asked for.
+          ValueError: The ending of the output does not fit the requested images.
         """
         path = self.output_path()
         ending = os.path.splitext(path)[1].lower()
@@ -162,5 +163,5 @@ class SampleConfig(GenerationSettings):
         return kind
 
     def truncation_columns(self) -> tuple[float, ...] | None:
-        """Returns the truncations of a truncation sheet, or None if none is asked for."""
+        """Returns the truncations of a truncation sheet, or None if no such sheet is requested."""
         return self.truncations

@@ -25,21 +25,21 @@ def parse_seeds(specification: str) -> tuple[int, ...]:
         match = _PART.fullmatch(part.strip())
         checks.require(
             match is not None,
-            "seeds must be whole numbers and ranges of them with commas between, such as 0,4-9",
+            "`seeds` must be whole numbers and ranges of them, separated by commas, such as 0,4-9",
             seeds=specification,
         )
         first, last = match.group(1), match.group(2) or match.group(1)
         checks.require(
             int(first) <= int(last),
-            f"a range of seeds must rise, as in {last}-{first}",
+            f"a range in `seeds` must begin with its smaller number, as in {last}-{first}",
             seeds=specification,
         )
         checks.require(
-            int(last) <= MAX_SEED, f"seeds must lie from 0 to {MAX_SEED}", seeds=specification
+            int(last) <= MAX_SEED, f"`seeds` must lie from 0 to {MAX_SEED}", seeds=specification
         )
         checks.require(
             len(seeds) + int(last) - int(first) < MOST_SEEDS,
-            f"there may be {MOST_SEEDS:,} seeds at most",
+            f"`seeds` may hold at most {MOST_SEEDS:,} seeds",
             seeds=specification,
         )
         seeds += range(int(first), int(last) + 1)

@@ -131,7 +131,9 @@ class Settings:
         The command line reports missing flags itself. Functions that take settings call this.
         """
         missing = [name for name in self.required if getattr(self, name) is None]
-        checks.require(not missing, "required settings have no value", missing=missing)
+        checks.require(
+            not missing, "give a value to these settings, which have no default", missing=missing
+        )
 
     def changed(self, names: typing.Iterable[str]) -> dict[str, Any]:
         """Returns those of the named settings that differ from their default, with their value."""

@@ -124,7 +124,9 @@ class GenerationSettings(ModelSettings, TruncationSettings):
         self._check_model()
 
     def _check_model(self) -> None:
-        checks.require(self.model is not None, "--model must be given", model=self.model)
+        checks.require(
+            self.model is not None, "give the folder of a model by --model", model=self.model
+        )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a command shows on standard error: TensorFlow's start kept quiet, errors in one line."""
+"""Keeps TensorFlow's start quiet, and reduces error messages to one line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 def quiet_tensorflow() -> None:
     """Imports TensorFlow quietly for a command, whose absl log then shows errors only."""
     if import_tensorflow_quietly():
-        # absl's app shows information too: how long saving took, which folders were looked into.
+        # Otherwise, absl's app would also print information, such as how long saving took.
         logging.set_verbosity(logging.ERROR)
 
 

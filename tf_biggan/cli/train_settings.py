@@ -164,7 +164,8 @@ class StepConfig(SmallDataSettings):
     )
     label_sampling: str = setting(
         "uniform",
-        "How the classes of generated images are drawn: uniformly, or as often as in the data.",
+        "Sampling of the classes of generated images: uniform, or with the frequencies of"
+        " the data.",
         choices=("uniform", "data"),
     )
     freeze_d_blocks: int = setting(
@@ -362,7 +363,7 @@ class TrainConfig:
         clamps = (self.step.g_sigma_clamp, self.step.g_sigma_clamp_ratio)
         checks.require(
             None in clamps,
-            "only one of `g_sigma_clamp` and `g_sigma_clamp_ratio` may be given",
+            "give only one of `g_sigma_clamp` and `g_sigma_clamp_ratio`",
             g_sigma_clamp=clamps[0],
             g_sigma_clamp_ratio=clamps[1],
         )

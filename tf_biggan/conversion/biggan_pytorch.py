@@ -162,7 +162,9 @@ def with_statistics_names(tensors: Tensors) -> tuple[Tensors, tuple[str, ...]]:
             entries[key] = entry
         elif CROSS_REPLICA_NAMES[name]:
             entries[f"{prefix}.{CROSS_REPLICA_NAMES[name]}"] = entry
-    return Tensors(entries), ("running statistics of --cross_replica taken as batch norms have it",)
+    return Tensors(entries), (
+        "running statistics of --cross_replica renamed to those of ordinary batch norms",
+    )
 
 
 def check_norm_style(tensors: Tensors) -> None:
@@ -170,8 +172,8 @@ def check_norm_style(tensors: Tensors) -> None:
     with_statistics = any(re.search(r"^blocks\..*\.(stored|running)_mean$", k) for k in tensors)
     if not with_statistics and any(re.search(r"^blocks\..*\.gain\.", k) for k in tensors):
         raise ConversionError(
-            "A generator of --norm_style=gn or nonorm cannot be converted: its blocks have no"
-            " statistics of batch norms, and here they must have batch norms. Received: a file"
+            "Cannot convert a generator that was trained with --norm_style=gn or nonorm: its"
+            " blocks have no batch norms, and every generator here has them. Received: a file"
             " without blocks.*.stored_mean."
         )
 

@@ -139,8 +139,8 @@ def check_flags(settings: Mapping[str, Any], networks: Sequence[str]) -> tuple[s
         flag = f"--{row.name}={value} of BigGAN-PyTorch"
         if row.warned is not ANY_VALUE and value not in row.warned:
             raise ConversionError(
-                f"A {row.network} of {flag} cannot be converted: networks here have {row.here}."
-                f" Received: the flags in {settings[FLAGS_FILE]}."
+                f"Cannot convert a {row.network} that was trained with {flag}, as"
+                f" {settings[FLAGS_FILE]} says: networks here have {row.here}."
             )
         warnings.append(f"{flag}: networks here have {row.here}; {row.warning}")
     return tuple(warnings)
@@ -157,8 +157,9 @@ def check_buffers(settings: Mapping[str, Any], normalized: Mapping[str, bool]) -
     for network, flag in PARAMETERIZATIONS.items():
         if not normalized.get(network, True) and flags.get(flag) == "SN":
             raise ConversionError(
-                f"A {network} with spectral norm must be saved with its buffers, as state_dict()"
-                f" does. Received: one without u0, where {settings[FLAGS_FILE]} has --{flag}=SN."
+                f"Cannot convert the {network}: it was trained with spectral norm"
+                f" (--{flag}=SN in {settings[FLAGS_FILE]}), and its file has no vectors u0."
+                " Save it with state_dict(), which includes buffers."
             )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import keras
 import numpy as np
@@ -23,7 +24,7 @@ from tf_biggan.conversion.detection import (
 )
 from tf_biggan.conversion.families import FAMILIES, Choices, Prepared, check_choices
 from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
-from tf_biggan.conversion.rules import FOLDED, Rule, convert, load
+from tf_biggan.conversion.rules import FOLDED, ConversionError, Rule, convert, load
 from tf_biggan.conversion.spectral_norm_styles import is_normalized
 from tf_biggan.conversion.structure import Structure, find_structure
 from tf_biggan.conversion.weight_sources import DISCRIMINATOR, GENERATOR, RAW_GENERATOR, Source
@@ -99,16 +100,18 @@ def plan_conversion(source: Source, choices: Choices) -> Plan:
     check_choices(source.family, choices)
     family = FAMILIES[source.family]
     prepared = {name: family.prepare(source, name, choices) for name in source.networks}
-    structures = {
-        name: _with_layers(find_structure(part.tensors.shapes, family.tables), source)
-        for name, part in prepared.items()
-    }
+    structures = {}
+    for name, part in prepared.items():
+        with _naming(name):
+            found = find_structure(part.tensors.shapes, family.tables)
+        structures[name] = _with_layers(found, source)
     match = _match(structures, prepared, family.tables, choices)
     shared, arguments = True, {}
     for name, part in prepared.items():
         side = _side(name)
         find = generator_arguments if side == GENERATOR else discriminator_arguments
-        found = find(part.tensors.shapes, family.tables, structures[name], match)
+        with _naming(name):
+            found = find(part.tensors.shapes, family.tables, structures[name], match)
         _check_classes(name, found, choices)
         shared = shared if side == DISCRIMINATOR else bool(found["embedding_dim"])
         arguments[name] = {
@@ -144,9 +147,21 @@ def build_networks(plan: Plan) -> dict[str, keras.Model]:
     ignored = FAMILIES[plan.source.family].tables.ignored
     progress = Progress("Converting", sum(map(len, rules.values())), unit="tensors")
     for name, network in networks.items():
-        load(network, rules[name], plan.prepared[name].tensors, ignored, progress.add)
+        with _naming(name):
+            load(network, rules[name], plan.prepared[name].tensors, ignored, progress.add)
     progress.close()
     return networks
+
+
+@contextlib.contextmanager
+def _naming(network: str) -> Iterator[None]:
+    """Adds the name of the network to the message of a ConversionError."""
+    try:
+        yield
+    except ConversionError as error:
+        reason = str(error)
+        reason = f"{reason[0].lower()}{reason[1:]}"
+        raise ConversionError(f"Cannot convert the {network}: {reason}") from error
 
 
 def rules_for(plan: Plan, name: str, network: keras.Model) -> list[Rule]:
@@ -204,7 +219,8 @@ def _with_layers(structure: Structure, source) -> Structure:
         return structure
     checks.require(
         len(layers) == len(structure.blocks),
-        "the configuration must have a layer for every block",
+        "`layers` in the config.json beside the weights must have one entry for each"
+        " residual block of the weights; use the config.json that belongs to them",
         layers=len(layers),
         blocks=len(structure.blocks),
     )
@@ -237,15 +253,20 @@ def _bottom_size(arguments, resolution) -> tuple[tuple[int, int], dict[str, str]
     scale = arguments[DISCRIMINATOR]["architecture"].scale
     if resolution is not None:
         return (resolution // scale,) * 2, {}
-    text = f"{4 * scale}, assumed of a discriminator alone; --resolution says another"
+    text = (
+        f"{4 * scale}, assumed because a discriminator alone does not show it; --resolution"
+        " sets another one"
+    )
     return (4, 4), {"resolution": text}
 
 
 def _not_normalized(source, arguments) -> list[str]:
     """Warnings about networks without spectral norm; folded kernels show theirs."""
     return [
-        f"the {name}'s tensors have no singular vectors (u0), so it is taken as trained without"
-        " spectral norm"
+        (
+            f"the {name}'s tensors have no singular vectors (u0), so it is converted as trained"
+            " without spectral norm"
+        )
         for name, found in arguments.items()
         if source.family not in FOLDED and not found["spectral_norm"]
     ]
@@ -254,7 +275,8 @@ def _not_normalized(source, arguments) -> list[str]:
 def _check_classes(name, found, choices):
     checks.require(
         choices.num_classes in (None, found["num_classes"]),
-        f"`--num_classes` must be what the {name} has, {found['num_classes']}",
+        f"--num_classes differs from the number of classes of the {name},"
+        f" {found['num_classes']}; leave it out or correct it",
         num_classes=choices.num_classes,
     )
 
@@ -266,15 +288,15 @@ def _epsilons(family, shared, source, choices, arguments):
     code base's published values.
     """
     published, values, chosen = dict(family.epsilons(shared)), {}, {}
-    said = family.said_epsilons(source.settings)
+    stored = family.stored_epsilons(source.settings)
     if not any(found["spectral_norm"] for found in arguments.values()):
         published.pop("sn_epsilon", None)
         checks.require(
             choices.sn_epsilon is None,
-            "`--sn_epsilon` has no effect on networks without a spectral norm; leave it out",
+            "--sn_epsilon has no effect on networks without spectral norm; leave it out",
             sn_epsilon=choices.sn_epsilon,
         )
-        said = {name: value for name, value in said.items() if name != "sn_epsilon"}
+        stored = {name: value for name, value in stored.items() if name != "sn_epsilon"}
     for name in EPSILONS:
         # If no separate value is published, the last batch norm has the same epsilon as the others.
         value = published.get(name, values.get("bn_epsilon"))
@@ -283,8 +305,8 @@ def _epsilons(family, shared, source, choices, arguments):
             continue  # There is no spectral norm.
         if given is not None:
             values[name], origin = given, "given on the command line"
-        elif said.get(name) is not None:
-            values[name], origin = float(said[name]), "from the configuration beside the weights"
+        elif stored.get(name) is not None:
+            values[name], origin = float(stored[name]), "from the configuration beside the weights"
         elif name not in published:
             values[name], origin = value, "as bn_epsilon"
         else:
@@ -353,7 +375,12 @@ def _slots(state, tensors, network, rules) -> OptimizerSlots:
         }
         of_shape = {key: getattr(entry, "shape", None) for key, entry in entries.items()}
         wrong = [key for key, shape in of_shape.items() if shape != tensors.shapes[key]]
-        checks.require(not wrong, "a slot must have its weight's shape", other_shapes=wrong[:5])
+        checks.require(
+            not wrong,
+            "cannot convert the optimiser's state: parts of it have other shapes than their"
+            " weights; use the optimiser file that was saved with the weights",
+            other_shapes=wrong[:5],
+        )
         made[slot] = convert(rules, Tensors(entries), shapes)
     return OptimizerSlots(_steps(states), **made)
 
@@ -366,7 +393,8 @@ def _states_in_order(state, count):
     fits = fits and all(isinstance(one, Mapping) for one in kept.values())
     checks.require(
         fits and len(numbers) == count,
-        f"an optimiser's file must hold the state of {count} parameters",
+        f"cannot convert the optimiser's state: the network has {count} parameters; use the"
+        " optimiser file that was saved with the weights",
         parameters=len(numbers),
     )
     # PyTorch stores no state for a parameter that never had a gradient.
@@ -377,7 +405,12 @@ def _steps(states) -> int:
     steps = [one["step"] for one in states if "step" in one]
     numbers = [step.read() if isinstance(step, StoredTensor) else step for step in steps]
     plain = all(isinstance(n, (int, float)) or getattr(n, "shape", None) == () for n in numbers)
-    checks.require(plain, "an optimiser's steps must be numbers", steps=len(numbers))
+    checks.require(
+        plain,
+        "cannot convert the optimiser's state: its numbers of steps are not numbers; save it"
+        " again with state_dict()",
+        steps=len(numbers),
+    )
     return max(map(int, numbers), default=0)
 
 

@@ -70,20 +70,27 @@ def match_architecture(
     unpaired = any(len(found.blocks) % DEEP_DEPTH for found in structures.values())
     checks.require(
         match is not None or not unpaired or _variant(structures) == "biggan",
-        "blocks of a BigGAN-deep that do not come in pairs need config.json beside the weights,"
-        " which says where the image's size doubles",
+        "the weights have an odd number of BigGAN-deep blocks at some resolution, so they do"
+        " not show which blocks change the image size; put the config.json of the model"
+        " beside the weights",
         **blocks,
     )
     checks.require(
         match is not None and bool(_of_resolution([match], resolution, bottom)),
-        "the blocks must be those of a BigGAN or BigGAN-deep of the resolution",
+        "the residual blocks are not those of a BigGAN or BigGAN-deep"
+        + (
+            ""
+            if resolution is None
+            else " of this resolution; leave out --resolution or correct it"
+        ),
         resolution=resolution,
         **blocks,
     )
     deep_d_alone = _variant(structures) == "biggan_deep" and "generator" not in structures
     checks.require(
         not deep_d_alone or resolution is not None,
-        "blocks of such widths do not say the image's size; `--resolution` is needed",
+        "the widths of the discriminator's blocks do not show the image size; give it by"
+        " --resolution",
         widths=_widths(structures["discriminator"].blocks) if deep_d_alone else None,
     )
     return match
@@ -182,9 +189,9 @@ def _depths(found: Structure) -> tuple[int, ...]:
     if found.variant == "biggan":
         return (1,)
     # One block per resolution is possible only if each block's resampling is known.
-    said = all(block.resample is not None for block in found.blocks)
+    is_known = all(block.resample is not None for block in found.blocks)
     pairs = len(found.blocks) % DEEP_DEPTH == 0
-    return (DEEP_DEPTH,) * pairs + (1,) * said
+    return (DEEP_DEPTH,) * pairs + (1,) * is_known
 
 
 def _row(variant, trunks) -> Architecture:
@@ -218,9 +225,9 @@ def _trunk(side, found: Structure, depth) -> Trunk:
 
 
 def _resamples(side, stage, deep):
-    said = [block.resample for block in stage if block.resample is not None]
-    if said:
-        return any(said)
+    known = [block.resample for block in stage if block.resample is not None]
+    if known:
+        return any(known)
     # A block of BigGAN's discriminator that keeps its width has a convolution in its shortcut only
     # if it downsamples.
     block = stage[-1]
@@ -281,8 +288,9 @@ def find_conditioning(shapes: Shapes, tables: Tables, structure: Structure) -> C
     if condition == dim:
         return Conditioning(classes, dim, first, "first")
     raise ConversionError(
-        f"`{gain_key}` must take the class embedding of {dim}, alone or joined to z (or a chunk of"
-        f" it) of {first}. Received: {condition}."
+        f"The sizes of the weights contradict each other: `{gain_key}` must take the class"
+        f" embedding ({dim} numbers), alone or joined to z or a chunk of z ({first} numbers)."
+        f" Received: {condition} numbers."
     )
 
 
@@ -342,7 +350,7 @@ def _trunk_arguments(structure, match, side) -> dict[str, object]:
     places = [index for index, block in enumerate(structure.blocks) if block.attention]
     checks.require(
         all((index + 1) % depth == 0 for index in places),
-        "attention must follow the last block of a resolution",
+        "cannot convert a network whose attention does not follow the last block of a resolution",
         blocks=places,
         blocks_per_resolution=depth,
     )

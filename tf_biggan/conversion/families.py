@@ -33,7 +33,7 @@ from tf_biggan.conversion.weight_sources import DISCRIMINATOR, GENERATOR, RAW_GE
 
 IMAGENET_SN, CIFAR_SN = 1e-6, 1e-8
 CHANNEL_ORDERS = ("rgb", "bgr")
-FOLDED = "sigma is folded into the kernels; the generator has no spectral norm of its own"
+FOLDED = "kernels divided by sigma; the generator has no spectral norm of its own"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Family:
         whether the generator has a shared class embedding.
       arguments: Function (source, choices) that returns constructor arguments that no shape shows,
         by network.
-      said_epsilons: Function that returns the epsilons in the settings next to the weights.
+      stored_epsilons: Function that returns the epsilons in the settings next to the weights.
       warnings: Function that returns sentences about differences from the source's code base.
       assumptions: Function that returns what is assumed because no tensor shows it, by name.
       own_choices: Choices that only the code bases that list them use.
@@ -92,7 +92,7 @@ class Family:
     discriminator_rules: Callable[[Any, Tensors], list[Rule]] | None
     epsilons: Callable[[bool], Mapping[str, float]]
     arguments: Callable[[Source, Choices], Mapping[str, dict]] = lambda source, choices: {}
-    said_epsilons: Callable[[Mapping], Mapping[str, float]] = lambda settings: {}
+    stored_epsilons: Callable[[Mapping], Mapping[str, float]] = lambda settings: {}
     warnings: Callable[[Source], tuple[str, ...]] = lambda source: ()
     assumptions: Callable[[Source], Mapping[str, str]] = lambda source: {}
     own_choices: tuple[str, ...] = ()
@@ -139,7 +139,10 @@ def _prepare_huggingface(source, network, choices):
 
 
 def _cut(outputs):
-    return f"the image's convolution has {outputs} outputs; after folding the first 3 are kept"
+    return (
+        f"the last convolution has {outputs} outputs; after the division by sigma, the first"
+        " 3 are kept"
+    )
 
 
 def _prepare_mmagic(source, network, choices):
@@ -148,7 +151,7 @@ def _prepare_mmagic(source, network, choices):
     if order == "rgb":
         return Prepared(tensors, (*changes, "trained on RGB images"))
     side = "generator" if network in (GENERATOR, RAW_GENERATOR) else network
-    turned = "trained on BGR images: the channels of the image are turned to RGB"
+    turned = "trained on BGR images: the image channels are reversed to RGB"
     return Prepared(mmagic.in_rgb_order(tensors, side), (*changes, turned))
 
 
@@ -164,9 +167,9 @@ def _channel_order(source) -> str:
     if re.search(r"[-_]rgb[-_]", os.path.basename(source.path)):
         return "rgb"
     raise ValueError(
-        "Whether a network was trained on RGB or on BGR images must be known: `--channel_order=rgb`"
-        " or `--channel_order=bgr` is needed; its configuration says it as output_channel_order."
-        f" Received: {source.path}, which does not say."
+        f"{source.path} does not say whether it was trained on RGB or BGR images. Give"
+        " --channel_order=rgb or --channel_order=bgr; the configuration of the training calls"
+        " it output_channel_order."
     )
 
 
@@ -176,13 +179,13 @@ def _mmagic_arguments(source, choices):
     It is True if mmagic's discriminator has in-place ReLUs. The choice of the user takes precedence
     over the configuration in the file.
     """
-    said = mmagic.relu_in_place(mmagic.configuration(source.settings))
-    rectified = said if choices.rectified_shortcuts is None else choices.rectified_shortcuts
+    in_place = mmagic.relu_in_place(mmagic.configuration(source.settings))
+    rectified = in_place if choices.rectified_shortcuts is None else choices.rectified_shortcuts
     checks.require(
         rectified is not None or DISCRIMINATOR not in source.networks,
-        "whether a discriminator's ReLUs work in place must be known: `--rectified_shortcuts` (as"
-        " mmagic's ImageNet models) or `--norectified_shortcuts` (as its CIFAR-10 one) is needed,"
-        " for the file holds no configuration of it",
+        "the file has no configuration that says whether the discriminator's ReLUs work in"
+        " place; give --rectified_shortcuts (as in mmagic's ImageNet models) or"
+        " --norectified_shortcuts (as in its CIFAR-10 model)",
         path=source.path,
     )
     return {"discriminator": {"rectified_shortcuts": bool(rectified)}}
@@ -199,21 +202,23 @@ def _prepare_tfhub(source, network, choices):
     outputs = tensors.shapes.get("generator.conv_to_rgb.bias", (3,))[0]
     changes = (FOLDED,) if outputs == 3 else (FOLDED, _cut(outputs))
     changes += tuple(
-        f"{count} variables left aside: {reason}"
+        f"{count} variables not used: {reason}"
         for pattern, reason in tfhub.IGNORED.items()
         if (count := sum(bool(re.search(pattern, name)) for name in variables))
     )
     if replaced:
-        changes += (f"{replaced} raw values left aside: their moving averages are used",)
+        changes += (f"{replaced} raw values not used: their moving averages are",)
     if "generator.bn.running_means" in tensors:
         counts = tfhub.accumulation_counts(variables)
         changes += (
-            "statistics of truncation 1, used as they are stored, undivided, as in the authors'"
-            f" converter; their counters say {counts}",
+            (
+                "batch-norm statistics of truncation 1, used as stored, without dividing by"
+                f" their counters ({counts}), as in BigGAN-PyTorch's converter"
+            ),
         )
         return Prepared(tensors, changes)
     statistics = tfhub.statistics_of_truncations(Graph(source.path), tensors)
-    changes += ("statistics of every truncation read from the constants of the graph",)
+    changes += ("batch-norm statistics of every truncation read from the constants of the graph",)
     return Prepared(Tensors({**tensors.entries, **statistics.entries}), changes)
 
 
@@ -235,7 +240,7 @@ FAMILIES = {
         lambda model, tensors: biggan_pytorch.discriminator_rules(model),
         # BigGAN-PyTorch's --BN_eps does not change the epsilon of the last batch norm.
         lambda shared: {**_authors_epsilons(shared), "output_bn_epsilon": 1e-5},
-        said_epsilons=biggan_pytorch_flags.epsilons,
+        stored_epsilons=biggan_pytorch_flags.epsilons,
         warnings=_authors_warnings,
         assumptions=_authors_assumptions,
     ),
@@ -245,7 +250,9 @@ FAMILIES = {
         _port_rules,
         None,
         _hub_epsilons,
-        said_epsilons=lambda settings: {"bn_epsilon": settings["eps"]} if "eps" in settings else {},
+        stored_epsilons=lambda settings: (
+            {"bn_epsilon": settings["eps"]} if "eps" in settings else {}
+        ),
         no_choices=("sn_epsilon",),
     ),
     MMAGIC: Family(
@@ -288,4 +295,6 @@ def check_choices(name: str, choices: Choices) -> None:
     useless = (own - set(FAMILIES[name].own_choices)) | set(FAMILIES[name].no_choices)
     given = {choice: getattr(choices, choice) for choice in sorted(useless)}
     given = {choice: value for choice, value in given.items() if value is not None}
-    checks.require(not given, f"these flags have no effect on {name}; leave them out", **given)
+    checks.require(
+        not given, f"these flags have no effect on weights of {name}; leave them out", **given
+    )

@@ -92,7 +92,7 @@ def generator_rules(generator) -> list[Rule]:
     """
     checks.require(
         not generator.factory.spectral_norm,
-        "weights with sigma folded in need a generator with `spectral_norm` False",
+        "weights that are already divided by sigma need a generator with `spectral_norm` False",
         spectral_norm=generator.factory.spectral_norm,
     )
     rows, place = list(GENERATOR), 0

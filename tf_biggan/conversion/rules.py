@@ -271,7 +271,8 @@ def _transformed(rule, tensors, shape):
         named = zip(rule.sources, sources, strict=True)
         received = ", ".join(f"{key} {source.shape}" for key, source in named)
         raise ConversionError(
-            f"`{rule.target}` takes what fits its shape {shape}. Received: {received}."
+            f"The weights do not fit: `{rule.target}` needs the shape {shape}. Received:"
+            f" {received}."
         )
     return array
 
@@ -284,7 +285,10 @@ def _check_exactly_once(used: Counter, wanted: set, what: str) -> None:
     }
     found = [f"{word}: {', '.join(sorted(keys))}" for word, keys in problems.items() if keys]
     if found:
-        raise ConversionError(f"Every one of the {what} must be used once; {'; '.join(found)}.")
+        raise ConversionError(
+            f"The weights do not fit the network, which uses each of the {what} once;"
+            f" {'; '.join(found)}."
+        )
 
 
 def load(

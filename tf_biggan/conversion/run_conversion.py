@@ -111,7 +111,9 @@ def _networks_of(path: str) -> dict[str, keras.Model]:
         restored = restore_networks(path, list(names.values())).networks
         return {name: restored[stored] for name, stored in names.items()}
     checks.require(
-        is_model_directory(path), "the input must be the folder of a run or of a model", path=path
+        is_model_directory(path),
+        "the input of --to must be the folder of a run or of a converted model",
+        path=path,
     )
     directory = read_directory(path)
     return {name: load_network(directory, name) for name in directory.networks}

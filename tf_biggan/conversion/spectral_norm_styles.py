@@ -46,8 +46,8 @@ def with_authors_keys(tensors: Tensors) -> tuple[Tensors, tuple[str, ...]]:
         elif not any(key.endswith(part) and key.removesuffix(part) in whole for part in (U, V)):
             entries[key] = entry
     sentence = (
-        f"spectral norm of PyTorch's own kind in {len(whole)} layers: (weight_u, weight_v)"
-        " exchanged for the u whose first step of power iteration gives the stored sigma"
+        f"PyTorch's own spectral norm in {len(whole)} layers: (weight_u, weight_v) replaced"
+        " by a vector u whose first step of power iteration gives the stored sigma"
     )
     return Tensors(entries), (sentence,)
 
@@ -59,8 +59,8 @@ def _vector(tensors, prefix):
     if shapes != wanted:
         received = ", ".join(f"{prefix}{part} {shape}" for part, shape in shapes.items())
         raise ConversionError(
-            f"Vectors of a spectral norm must be of shapes {wanted[U]} and {wanted[V]}. Received:"
-            f" {received}."
+            "The weights do not fit: the vectors u and v of a spectral norm must have the"
+            f" shapes {wanted[U]} and {wanted[V]}. Received: {received}."
         )
     return StoredTensor((1, outputs), "float32", functools.partial(_read, tensors, prefix))
 

@@ -63,9 +63,15 @@ def shape_of(shapes: Shapes, key: str, rank: int) -> tuple[int, ...]:
       ConversionError: The tensor is missing, or has another number of axes.
     """
     if key not in shapes:
-        raise ConversionError(f"A checkpoint must hold every tensor; missing: {key}.")
+        raise ConversionError(
+            f"The weights are incomplete: the tensor {key} is missing. Use the complete"
+            " state_dict() of the network."
+        )
     if len(shapes[key]) != rank:
-        raise ConversionError(f"`{key}` must have {rank} axes. Received: {shapes[key]}.")
+        raise ConversionError(
+            f"The weights do not fit: the tensor {key} must have {rank} axes. Received shape:"
+            f" {shapes[key]}."
+        )
     return shapes[key]
 
 
@@ -84,18 +90,25 @@ def find_structure(shapes: Shapes, tables: Tables) -> Structure:
     blocks, deep = [], None
     places, limit = _places(shapes, tables), 2 * input_bounds.RESIDUAL_BLOCKS
     checks.require(
-        len(places) <= limit, f"a checkpoint may have {limit} blocks", blocks=len(places)
+        len(places) <= limit,
+        f"the weights are refused, because a network may have at most {limit} residual blocks",
+        blocks=len(places),
     )
     for place in places:
         if f"{place}.{tables.key('attention', 'theta')}" in shapes:
             if not blocks or blocks[-1].attention:
-                raise ConversionError(f"Attention must follow a block. Received: {place}.")
+                raise ConversionError(
+                    f"The attention layer {place} does not follow a residual block."
+                )
             blocks[-1] = dataclasses.replace(blocks[-1], attention=True)
             continue
         deep = f"{place}.{deep_key}" in shapes if deep is None else deep
         blocks.append(_block(shapes, tables, place, deep))
     if not blocks:
-        raise ConversionError("A checkpoint must have residual blocks.")
+        raise ConversionError(
+            "The weights are incomplete: they have no residual blocks. Use the complete"
+            " state_dict() of the network."
+        )
     _check_chain(blocks, tables)
     return Structure("biggan_deep" if deep else "biggan", tuple(blocks))
 
@@ -129,6 +142,6 @@ def _check_chain(blocks, tables):
         if before.out_channels != block.in_channels:
             key = f"{block.place}.{tables.key('block', 'conv_1')}"
             raise ConversionError(
-                f"`{key}` must take the {before.out_channels} channels that {before.place} gives."
-                f" Received: it takes {block.in_channels}."
+                f"The weights do not fit: {before.place} has {before.out_channels} output"
+                f" channels, and `{key}` takes {block.in_channels}."
             )

@@ -152,7 +152,8 @@ def _attention_block(variables: Tensors) -> int | None:
     found = [i for i, out in enumerate(outputs) if out == width and (i + 1) % step == 0]
     checks.require(
         len(found) == 1,
-        "the attention layer's width must belong to one block; `--attention_block` is needed",
+        "the width of the attention layer does not show which block it follows; give the"
+        " block's index, from 0, by --attention_block",
         width=width,
         blocks_of_that_width=found,
     )
@@ -263,7 +264,8 @@ def statistics_of_truncations(graph: Graph, tensors: Tensors) -> Tensors:
     names = [numbers[number] for number in sorted(numbers)]
     checks.require(
         len(names) >= len(keys),
-        f"a module with {len(norms) + 1} batch norms must have {len(keys)} stacks of statistics",
+        f"the TF-Hub module is incomplete: {len(norms) + 1} batch norms need {len(keys)}"
+        " tables of statistics; download it again",
         stacks=len(names),
     )
     arrays = graph.constants(names[: len(keys)])

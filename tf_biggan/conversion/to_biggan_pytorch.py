@@ -64,7 +64,11 @@ def state_dict(network: keras.Model, kind: str) -> dict[str, np.ndarray]:
     rules = _inverse_rules(network, kind)
     variables = variables_by_path(network)
     unknown = sorted(set(variables) - {rule.target for rule in rules})
-    checks.require(not unknown, "BigGAN-PyTorch must have every layer", unknown=unknown)
+    checks.require(
+        not unknown,
+        "BigGAN-PyTorch has no layers for these variables, so the model cannot be written for it",
+        unknown=unknown,
+    )
     made = {}
     for rule in rules:
         (key,) = rule.sources
@@ -112,13 +116,19 @@ def write_checkpoints(
 def _check(network):
     checks.require(
         network.factory.num_statistics == 1,
-        "BigGAN-PyTorch keeps one set of statistics, not a table over truncation",
+        "the model cannot be written for BigGAN-PyTorch, which keeps one set of batch-norm"
+        " statistics and no table of them by truncation",
         num_statistics=network.factory.num_statistics,
     )
-    checks.require(network.num_classes > 0, "BigGAN-PyTorch's networks have classes", num_classes=0)
+    checks.require(
+        network.num_classes > 0,
+        "the model cannot be written for BigGAN-PyTorch, whose networks always have classes",
+        num_classes=0,
+    )
     checks.require(
         not getattr(network, "rectified_shortcuts", False),
-        "BigGAN-PyTorch's shortcuts see features before the ReLU",
+        "the model cannot be written for BigGAN-PyTorch, whose discriminator takes features"
+        " before the ReLU into its shortcuts",
         rectified_shortcuts=True,
     )
 
@@ -138,8 +148,8 @@ def _saver(file_format):
         import torch
     except ModuleNotFoundError as error:
         raise ValueError(
-            "Writing .pth needs PyTorch: pip install 'tf_biggan[torch]', or --format=npz."
-            " Received: --format=pth, without PyTorch."
+            "Cannot write .pth files, because PyTorch is not installed. Run pip install"
+            " 'tf_biggan[torch]', or use --format=npz."
         ) from error
 
     def save(path, tensors):

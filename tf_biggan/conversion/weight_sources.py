@@ -87,7 +87,8 @@ def open_source(path: str, family: str | None = None, suffix: str | None = None)
     checks.require_existing("input", path, "a file or folder of weights")
     checks.require(
         suffix is None or os.path.isdir(path),
-        "`--suffix` chooses among the savings of a folder",
+        "--suffix chooses among the checkpoints of a folder and has no effect on a file;"
+        " leave it out",
         suffix=suffix,
         path=path,
     )
@@ -99,7 +100,8 @@ def open_source(path: str, family: str | None = None, suffix: str | None = None)
         source = _file(path)
     checks.require(
         family in (None, source.family),
-        f"the tensors' names are those of {source.family}",
+        f"the names of the tensors are those of {source.family}; leave out --from, or use"
+        f" --from={source.family}",
         **{"from": family, "path": path},
     )
     return source
@@ -123,8 +125,9 @@ def _folder(path, suffix):
     files = [name for name in names if name.endswith(EXTENSIONS)]
     checks.require(
         0 < len(files) <= MOST_FILES,
-        "a folder must hold G.pth, G_ema.pth or D.pth, StudioGAN's model=*.pth, a TF-Hub module,"
-        f" or a few files of {FORMATS}",
+        "the folder must hold files of BigGAN-PyTorch (G.pth, G_ema.pth or D.pth), files of"
+        f" PyTorch-StudioGAN (model=*.pth), a TF-Hub module, or at most {MOST_FILES} files of"
+        f" {FORMATS}",
         path=path,
         files=files,
     )
@@ -142,13 +145,16 @@ def _of_one_suffix(path, matches, suffix):
         wanted = preferred[0] if preferred else suffixes[0]
         checks.require(
             bool(preferred) or len(suffixes) == 1,
-            "one of several savings must be chosen with `--suffix`",
+            "the folder holds several checkpoints; choose one by --suffix",
             path=path,
             suffixes=suffixes,
         )
     chosen = [match for match in matches if (match["suffix"] or "") == wanted]
     checks.require(
-        bool(chosen), "`--suffix` must be one of the folder's", suffix=suffix, suffixes=suffixes
+        bool(chosen),
+        "the folder has no checkpoint with this --suffix; use one of those in `suffixes`",
+        suffix=suffix,
+        suffixes=suffixes,
     )
     by_role = {}
     for match in sorted(chosen, key=lambda match: int(match.groupdict().get("step") or 0)):
@@ -180,7 +186,7 @@ def _savings(path, by_role):
     owned = {name: state for name, state in optimizers.items() if name in chosen}
     for role, network in OPTIMIZERS.items():
         if role in used and not {network, ALONE.get(network)} & set(owned):
-            aside.append(f"{os.path.basename(used.pop(role))}: its network is not there")
+            aside.append(f"{os.path.basename(used.pop(role))}: the file of its network is missing")
     source = _source(path, chosen, tuple(used.values()), tuple(aside))
     return dataclasses.replace(source, settings=_flags_beside(source), optimizers=owned)
 
@@ -191,7 +197,10 @@ def _only(file, kind) -> Network:
     networks, _ = _networks(file, contents)
     of_kind = [network for network in networks if network.kind == kind]
     checks.require(
-        bool(of_kind), f"a file of that name must hold a {kind}", path=file, holds=networks[0].kind
+        bool(of_kind),
+        f"the file must hold a {kind}, as its name says; rename it or use the right file",
+        path=file,
+        holds=networks[0].kind,
     )
     return _chosen(file, of_kind)[0][kind]
 
@@ -228,7 +237,7 @@ def _several(path, names):
             files[id(network.tensors)] = os.path.join(path, name)
             networks.append(network)
     checks.require(
-        bool(networks), f"a folder must hold {ACCEPTED}; this one has none", path=path, files=names
+        bool(networks), f"no file in the folder holds {ACCEPTED}", path=path, files=names
     )
     chosen, more = _chosen(path, networks)
     used = tuple(dict.fromkeys(files[id(network.tensors)] for network in chosen.values()))
@@ -239,10 +248,7 @@ def _several(path, names):
 def _networks(path, contents) -> tuple[list[Network], list[str]]:
     networks, beside = find_networks(contents)
     if not networks:
-        raise ValueError(
-            f"The input must hold {ACCEPTED}. Received: {path}, which holds"
-            f" {describe_contents(contents)}."
-        )
+        raise ValueError(f"{path} holds {describe_contents(contents)}. It must hold {ACCEPTED}.")
     return networks, beside
 
 
@@ -262,8 +268,8 @@ def _chosen(path, networks) -> tuple[dict[str, Network], list[str]]:
             places = [network.place or "the file itself" for network in several]
             checks.require(
                 len(several) < 2,
-                f"the input must hold one {kind}, and its moving average at most; save the one that"
-                " is wanted to a file of its own",
+                f"the input holds several {kind}s; save the one to convert (and its moving"
+                " average) to a file of its own",
                 path=path,
                 found_at=places,
             )
@@ -281,7 +287,7 @@ def _source(path, chosen: Mapping[str, Network], files, aside) -> Source:
     families = {name: network.family for name, network in chosen.items()}
     checks.require(
         len(set(families.values())) == 1,
-        "all networks of an input must be of one code base",
+        "the input holds networks of several code bases; convert them one at a time",
         path=path,
         found=families,
     )

@@ -1,4 +1,4 @@
-"""Classes by index, name or WordNet id; ImageNet's 1,000 classes. Imports no framework."""
+"""Finds classes by index, name or WordNet ID; lists ImageNet's classes. Imports no framework."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _RANGE = re.compile(r"(\d+)\s*-\s*(\d+)")
 
 @functools.cache
 def imagenet_classes() -> Mapping[str, str]:
-    """ImageNet's 1,000 classes in the usual order: WordNet id to name.
+    """Returns the names of ImageNet's 1,000 classes by WordNet ID, in the usual order.
 
-    A name is the lemmas of WordNet's synset with commas between them, such as "tench, Tinca tinca".
-    Names are unique. Source: imagenet_attribution.txt.
+    A name lists the lemmas of WordNet's synset, separated by commas: "tench, Tinca tinca". Names
+    are unique. Source: imagenet_attribution.txt.
     """
     lines = IMAGENET_FILE.read_text(encoding="utf-8").splitlines()
     return dict(line.split("\t") for line in lines)
@@ -35,49 +35,51 @@ def imagenet_classes() -> Mapping[str, str]:
 def parse_classes(
     specification: str, class_names: Sequence[str], num_classes: int | None = None
 ) -> tuple[int, ...]:
-    """Class indices, in the order named, of a text such as "tench,golden retriever,n02123394,7".
+    """Returns the indices of classes that a text names, such as "tench,n02123394,7".
 
-    See `ClassLookup` for what may be named. Repetitions stay.
+    `ClassLookup` explains the accepted names. The order of the text and repetitions are kept.
 
     Args:
-      specification: names with commas between them; empty ones are left out.
-      class_names: one name a class; empty where none are known.
-      num_classes: number of classes; may be left out where names are given.
+      specification: Names separated by commas. Empty names are ignored.
+      class_names: One name for each class; empty if the names are unknown.
+      num_classes: Number of classes. May be None if `class_names` is not empty.
 
     Raises:
-      ValueError: a name is unknown (its nearest matches are listed), ambiguous or out of range; or
-        nothing is named.
+      ValueError: A name is unknown (the message lists similar names), ambiguous or out of range, or
+        the text names no class.
     """
     return ClassLookup(class_names, num_classes).parse(specification)
 
 
 class ClassLookup:
-    """Finds the classes of one model by what a user calls them.
+    """Finds the classes of a model by name, WordNet ID or index.
 
-    A class is named by
-    - its name, in any case, spaces and underscores being the same;
-    - one of its name's parts between commas ("Tinca tinca"), where no other class has it: a class
-      whose whole name it is goes first ("missile" is 657, though 744 is "projectile, missile");
-    - its WordNet id, where the name is one of ImageNet's; and by ImageNet's names, where the
-      model's are WordNet ids;
-    - its index, counted from 0, or a range of indices such as 3-7, both ends included.
-    A name that has commas itself is taken before its parts ("tench, Tinca tinca" is one class).
-    A number that is the index of one class and the name of another is refused, alone and within a
-    range: "index:7", "index:3-7" and "name:7" say which. "all" is every class.
+    A class can be given by
+    - its name. Case is ignored, and underscores count as spaces.
+    - a part of its name between commas, such as "Tinca tinca", if no other class has this part. A
+      class with this text as its whole name takes precedence: "missile" is class 657, although
+      class 744 is "projectile, missile".
+    - its WordNet ID, if its name is one of ImageNet's; or its name in ImageNet, if the model's
+      class names are WordNet IDs.
+    - its index, counted from 0, or a range of indices such as 3-7, which includes both ends.
+    - "all" for every class.
+    A name that contains commas takes precedence over its parts: "tench, Tinca tinca" is one class.
+    A number that is the index of one class and the name of another one is refused. "index:7",
+    "index:3-7" and "name:7" tell which one is meant.
 
     Args:
-      class_names: one name a class; empty where none are known.
-      num_classes: number of classes; may be left out where names are given.
+      class_names: One name for each class; empty if the names are unknown.
+      num_classes: Number of classes. May be None if `class_names` is not empty.
 
     Raises:
-      ValueError: the two do not fit each other.
+      ValueError: The number of class names differs from `num_classes`.
     """
 
     def __init__(self, class_names: Sequence[str], num_classes: int | None = None):
         self.num_classes = len(class_names) if num_classes is None else num_classes
         checks.require(
             not class_names or len(class_names) == self.num_classes,
-            "there must be one class name for every class, or none",
+            "`class_names` must hold one name for each class, or be empty",
             class_names=len(class_names),
             num_classes=self.num_classes,
         )
@@ -101,9 +103,9 @@ class ClassLookup:
                 self._spelled.setdefault(_normal(part), part.strip())
 
     def parse(self, specification: str) -> tuple[int, ...]:
-        """See `parse_classes`."""
+        """Returns the indices of classes that a text names; see `parse_classes`."""
         parts = [part.strip() for part in specification.split(",") if part.strip()]
-        checks.require(bool(parts), "at least one class must be named", classes=specification)
+        checks.require(bool(parts), "`classes` must name at least one class", classes=specification)
         found, start = [], 0
         while start < len(parts):
             indices, taken = self._longest(parts[start:])
@@ -112,7 +114,7 @@ class ClassLookup:
         return tuple(found)
 
     def _longest(self, parts):
-        """(classes, parts used) of the longest name at the start; names may have commas."""
+        """Returns (classes, number of parts used) for the longest name that begins the parts."""
         for count in range(min(len(parts), self._most_parts), 1, -1):
             found = self.named(", ".join(parts[:count]))
             if len(found) == 1:
@@ -120,16 +122,17 @@ class ClassLookup:
         return self._of_one(parts[0]), 1
 
     def named(self, name: str) -> tuple[int, ...]:
-        """Every class that bears the name; indices and ranges are no names."""
+        """Returns the indices of all classes with this name. Indices and ranges are not names."""
         for level, key in zip(self._levels, (name, _normal(name), _normal(name)), strict=True):
             if key in level:
                 return tuple(sorted(level[key]))
         return ()
 
     def spellings(self) -> dict[str, int]:
-        """Every name of one class alone, in lower case with single spaces, and the class.
+        """Maps every name that belongs to a single class to the index of the class.
 
-        As `named`: whole names go before parts of names.
+        Names are in lower case with single spaces. As in `named`, whole names take precedence over
+        parts of names.
         """
         parts, whole = self._levels[2], self._levels[1]
         classes = {**parts, **whole}
@@ -161,23 +164,26 @@ class ClassLookup:
         return found
 
     def _require_one_meaning(self, index, text):
-        """Refuses a number that is one class's index and another's name; "01" is a name of 1."""
+        """Raises ValueError if a number is the index of one class and the name of another one.
+
+        The class name "01" counts as the number 1.
+        """
         named = self.named(str(index)) or self._numbered.get(index, (index,))
         if named == (index,):
             return
         others = ", ".join(str(other) for other in named if other != index)
         raise ValueError(
-            f"{index} is the index of class {self.class_names[index]!r} and the name of the class"
-            f" with index {others}; write {BY_INDEX}{text} to mean the index, or"
-            f" {BY_NAME}{self.class_names[named[0]]} to mean the name. Received: classes={text!r}."
+            f"{index} is the index of class {self.class_names[index]!r} and also the name of"
+            f" the class with index {others}; write {BY_INDEX}{text} for the index or"
+            f" {BY_NAME}{self.class_names[named[0]]} for the name. Received: classes={text!r}."
         )
 
     def _of_indices(self, numbers, text):
-        """Classes by index: one number, or a range with both ends."""
+        """Returns the classes that an index or a range of indices names, with both ends."""
         ends = _RANGE.fullmatch(numbers)
         if ends:
             first, last = int(ends[1]), int(ends[2])
-            rule = "a range of classes must rise and lie"
+            rule = "a range of classes must begin with its smaller number and lie"
         else:
             first = last = int(numbers) if numbers.isdecimal() else -1
             rule = "class indices must lie"
@@ -194,14 +200,14 @@ class ClassLookup:
             return found
         if found:
             several = "; ".join(self.label(index) for index in found)
-            rule = f"a name must be one class's; write the index or WordNet id of one of: {several}"
-        elif not self.class_names:
             rule = (
-                "this model's classes have no names; they must be named by index, from 0 to"
-                f" {self.num_classes - 1}"
+                "several classes have this name; give the index or WordNet ID of one of"
+                f" them: {several}"
             )
+        elif not self.class_names:
+            rule = f"this model has no class names; give an index from 0 to {self.num_classes - 1}"
         else:
-            rule = f"a class must be known; {self._nearest(name)}"
+            rule = f"no class has this name; {self._nearest(name)}"
         raise ValueError(f"{rule[0].upper()}{rule[1:]}. Received: classes={name!r}.")
 
     def _nearest(self, name):
@@ -212,36 +218,37 @@ class ClassLookup:
         nearest = list(dict.fromkeys([*containing, *similar]))[:MAX_NEAREST]
         if not nearest:
             shown = "; ".join(self.class_names[:MAX_NEAREST])
-            return f"none has a name like it; the first classes are {shown}"
+            return f"the first classes are {shown}"
         places = (", ".join(map(str, self.named(name))) for name in nearest)
         pairs = (f"{known[n]} ({place})" for n, place in zip(nearest, places, strict=True))
-        return f"nearest: {', '.join(pairs)}"
+        return f"the most similar names are {', '.join(pairs)}"
 
     def label(self, index: int) -> str:
-        """Index, WordNet id where there is one, and name of a class, for messages."""
+        """Returns index, WordNet ID (if there is one) and name of a class, for messages."""
         if not self.class_names or self.class_names[index] == str(index):
             return str(index)
-        # An id and the name that it stands for, in this order.
+        # Sorted so that the WordNet ID comes before the name.
         aliases = sorted(_aliases(self.class_names[index]), key=lambda a: a in imagenet_classes())
         return " ".join((str(index), *reversed(aliases)))
 
 
 def match_classes(names: Sequence[str], others: Sequence[str]) -> tuple[int, ...]:
-    """Finds the classes of one source of labels in another, by their names.
+    """Matches the classes of two data sets or models by their names.
 
-    A name of ImageNet also matches its WordNet id, and the first words of a name the whole name.
+    A name of ImageNet also matches its WordNet ID, and a part of a name matches the whole name.
 
     Args:
-      names: one name a class; not empty.
-      others: one name a class, of the source that is searched; not empty.
+      names: One name for each class of the first side; not empty.
+      others: One name for each class of the second side; not empty.
 
     Returns:
-      For every class of `names` the index of the same class in `others`; -1 where there is none, or
-      where its name belongs to several.
+      For each class of `names`, the index of the same class in `others`; -1 if there is no such
+      class or if several classes match.
     """
     if tuple(names) == tuple(others):
         return tuple(range(len(names)))
-    # "tench" finds "tench, Tinca tinca" only among the names that are searched, so both are.
+    # A lookup finds "tench, Tinca tinca" by "tench", but not the reverse, so both sides are
+    # searched.
     there, here = ClassLookup(others), ClassLookup(names)
     pairs = {(i, j) for i, name in enumerate(names) for j in there.named(name)}
     pairs |= {(i, j) for j, name in enumerate(others) for i in here.named(name)}
@@ -254,15 +261,14 @@ def match_classes(names: Sequence[str], others: Sequence[str]) -> tuple[int, ...
 def name_differences(
     names: Sequence[str], others: Sequence[str], where: str, elsewhere: str
 ) -> str | None:
-    """Names the first classes that only one of two sources of labels has.
+    """Returns a text that lists the first classes that only one of two sides has.
 
     Args:
-      names, others: one name a class, of each source; not empty.
-      where, elsewhere: what messages call the sources, such as "the run" and "the data".
+      names, others: One name for each class of either side; not empty.
+      where, elsewhere: Words for the sides in the text, such as "the run" and "the data".
 
     Returns:
-      A clause such as "only in the run: 'ant'; only in the data: 'zebra'"; None where every class
-      has its match.
+      A text such as "only in the run: 'ant'; only in the data: 'zebra'"; None if all classes match.
     """
     parts = []
     for mine, theirs, place in ((names, others, where), (others, names, elsewhere)):
@@ -275,15 +281,15 @@ def name_differences(
 
 
 def complete_names(names: Sequence[str], num_classes: int) -> tuple[str, ...]:
-    """One name for each of a model's classes, which may be more or fewer than its data have.
+    """Returns one name for each class of a model whose data have more or fewer classes.
 
     Args:
-      names: of the classes of the data; empty where none are known.
-      num_classes: of the model.
+      names: Class names of the data; empty if they are unknown.
+      num_classes: Number of classes of the model.
 
     Returns:
-      The first `num_classes` names; classes without images are called "unnamed 7" by their index.
-      () where no names are known.
+      The first `num_classes` names. A class that the data do not have is called "unnamed 7", with
+      its index. () if the names are unknown.
     """
     if not names:
         return ()
@@ -297,7 +303,7 @@ def _imagenet_ids() -> Mapping[str, str]:
 
 
 def _aliases(name: str) -> tuple[str, ...]:
-    """The name, and what ImageNet calls the class by another word: its id, or the id's name."""
+    """Returns a name and, for a class of ImageNet, also its WordNet ID (or the name of an ID)."""
     other = imagenet_classes().get(name) or _imagenet_ids().get(_normal(name))
     return (name,) if other is None else (name, other)
 

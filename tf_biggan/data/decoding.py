@@ -52,7 +52,7 @@ def decode(contents: tf.Tensor, channels: int) -> tf.Tensor:
     """Decodes a JPEG, PNG, BMP or WebP file. The format is found from the content.
 
     Grey images are repeated for RGB, and RGB images are converted to grey as ITU-R 601 luma. Alpha
-    is dropped if it is not asked for, and opaque if the file has none. Rotation in EXIF is ignored,
+    is dropped if it is not requested, and opaque if the file has none. Rotation in EXIF is ignored,
     as by torchvision. BMP files with 8 bits per pixel are read as grey. Animated WebP files, other
     formats and images with more than `input_bounds.IMAGE_PIXELS` pixels fail.
 
@@ -107,7 +107,7 @@ def require_readable(readable: tf.Tensor, name: tf.Tensor) -> tf.Operation:
 
 @contextlib.contextmanager
 def naming_unreadable():
-    """Context around code that reads batches: turns unreadable images into a ValueError."""
+    """Converts errors about unreadable images within a `with` block to a one-line ValueError."""
     try:
         yield
     except tf.errors.InvalidArgumentError as error:
@@ -115,7 +115,8 @@ def naming_unreadable():
         if found is None:
             raise
         raise ValueError(
-            f"Every image must be {READABLE}; remove or replace it. Received: {found[1]!r}."
+            f"Cannot read the image {found[1]!r}. Remove or replace it: an image must be"
+            f" {READABLE}."
         ) from None
 
 
@@ -223,8 +224,8 @@ def _number(contents: tf.Tensor, position: int, length: int, big: bool = False) 
 def _decode_png(contents: tf.Tensor, depth: int) -> tf.Tensor:
     if depth == 3:
         return tf.io.decode_png(contents, channels=3)
-    # Asked for alpha, TensorFlow fills it with 1, 3 or 15 in files of 1, 2 or 4 bits that have
-    # none. Asked for nothing, it gives palettes 3 channels, or 4 where they have alpha.
+    # If alpha is requested, TensorFlow fills it with 1, 3 or 15 in files of 1, 2 or 4 bits without
+    # alpha. If no number of channels is requested, palettes give 3 channels, or 4 with alpha.
     return tf.cond(
         _has(contents, _PALETTE, _PNG_COLOUR),
         lambda: _to_depth(tf.io.decode_png(contents, channels=0), depth),
@@ -236,7 +237,7 @@ def _grey_or_colour_png(contents: tf.Tensor, depth: int) -> tf.Tensor:
     pixels = tf.io.decode_png(contents, channels=depth)
     bits = tf.io.decode_raw(tf.strings.substr(contents, _PNG_DEPTH, 1), tf.uint8)[0]
     opaque = tf.constant(255, tf.uint8)
-    # Grey of fewer than 8 bits is opaque or wholly transparent, so any other alpha is the filler.
+    # In files with fewer than 8 bits, real alpha is 0 or 255, so every other value is a filler.
     alpha = tf.where(tf.logical_and(bits < 8, pixels[..., 3:] > 0), opaque, pixels[..., 3:])
     return tf.concat([pixels[..., :3], alpha], -1)
 
@@ -261,7 +262,7 @@ def _decode_bmp(contents: tf.Tensor, depth: int) -> tf.Tensor:
 
 
 def _to_depth(pixels: tf.Tensor, depth: int) -> tf.Tensor:
-    """1, 3 or 4 stored channels (known only when the graph runs) as 3 or 4."""
+    """Converts 1, 3 or 4 stored channels, a number known only in the running graph, to 3 or 4."""
     stored = tf.shape(pixels)[-1]
     pixels = tf.cond(stored == 1, lambda: tf.repeat(pixels, 3, axis=-1), lambda: pixels)
     pixels = tf.cond(stored == 4, lambda: pixels, lambda: _with_alpha(pixels))

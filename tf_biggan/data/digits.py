@@ -16,7 +16,10 @@ INK = 16
 
 
 class DigitsSource(Source):
-    """1,797 images of 8x8, stored as 0..16 and read as 0..255 (see digits_attribution.txt)."""
+    """The data set `digits`: 1,797 hand-written digits of 8x8 pixels, in 10 classes.
+
+    Pixels are stored as 0..16 and read as 0..255. Source: digits_attribution.txt.
+    """
 
     def __init__(self):
         with np.load(DIGITS_FILE) as stored:
@@ -37,8 +40,16 @@ def open_digits(location: str, split: str | None) -> DigitsSource:
     """Opens the digits. `location` must be empty, and the only split is "train".
 
     Raises:
-      ValueError: Another location or split was asked for.
+      ValueError: Another location or split is given.
     """
-    checks.require(location == "", "the digits have no path: write `digits`", received=location)
-    checks.require(split in (None, "train"), "the only split of the digits is train", split=split)
+    checks.require(
+        location == "",
+        "the data set `digits` comes with the package and takes no path; write --dataset=digits",
+        received=location,
+    )
+    checks.require(
+        split in (None, "train"),
+        "the data set `digits` has only the split train; leave out --split",
+        split=split,
+    )
     return DigitsSource()

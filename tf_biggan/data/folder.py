@@ -86,20 +86,22 @@ def open_folder(location: str, split: str | None) -> FolderSource:
         checks.require_existing("folder of images", root, "a folder", tf.io.gfile.exists)
     checks.require(
         location != "" and tf.io.gfile.isdir(root),
-        "`folder:PATH` must name an existing folder",
+        "`folder:PATH` must name a folder, not a file",
         path=root,
     )
     files, folders, left_out = _entries(root)
     checks.require(
         not (files and folders),
-        "a folder must hold either images or one sub-folder a class, not both",
+        "a folder of images must hold either images or one sub-folder per class; move the"
+        " images into sub-folders, or the sub-folders elsewhere",
         path=root,
         sub_folders=folders[:3],
         images=files[:3],
     )
     checks.require(
         bool(files or folders),
-        f"a folder must hold images ({', '.join(decoding.SUFFIXES)}) or sub-folders of images",
+        f"the folder holds neither images ({', '.join(decoding.SUFFIXES)}) nor sub-folders of"
+        " images; check the path, or convert the files",
         path=root,
         holds=_counted(left_out) or "nothing",
     )
@@ -123,7 +125,8 @@ def _with_classes(root: str, classes: list[str], left_out: collections.Counter) 
         labels += [label] * len(files)
     checks.require(
         not empty,
-        "every class folder must hold images itself; for a folder of splits, give `split`",
+        "each sub-folder is a class and must hold images itself; remove these sub-folders"
+        " or, if they hold a training and a test set, choose one by --split",
         path=root,
         without_images=empty[:3],
     )
@@ -134,7 +137,8 @@ def _require_decoder(paths: list[str]) -> None:
     webp = [path for path in paths if path.lower().endswith(".webp")]
     checks.require(
         not webp or hasattr(tf.io, "decode_webp"),
-        "WebP files need a TensorFlow with tf.io.decode_webp; convert them to PNG",
+        "this version of TensorFlow cannot read WebP files; install a version with"
+        " tf.io.decode_webp, or convert them to PNG",
         tensorflow=tf.__version__,
         files=webp[:3],
     )

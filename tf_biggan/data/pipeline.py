@@ -151,7 +151,8 @@ def distribute(
     replicas = strategy.num_replicas_in_sync
     checks.require(
         batch_size % replicas == 0,
-        "`batch_size` must be a multiple of the number of replicas",
+        "`batch_size` must be a multiple of the number of replicas, because each replica"
+        " takes the same number of images",
         batch_size=batch_size,
         replicas=replicas,
     )

@@ -99,8 +99,8 @@ def scan(
         tf.errors.NotFoundError,
     ) as error:
         raise ValueError(
-            "TFRecord files must be complete and undamaged; write the damaged one again."
-            f" Received: {_damaged(files) or error.message.splitlines()[0]!r}."
+            "A TFRecord file is damaged or incomplete:"
+            f" {_damaged(files) or error.message.splitlines()[0]!r}. Prepare or copy it again."
         ) from None
     progress.close()
     return _joined(files, found)

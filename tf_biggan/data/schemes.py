@@ -39,7 +39,7 @@ def open_source(
     }
     checks.require(
         kind in openers,
-        f"a data set must be given as one of {', '.join(FORMS)}{_about_path(specification)}",
+        f"a data set must have one of the forms {', '.join(FORMS)}{_about_path(specification)}",
         dataset=specification,
     )
     return openers[kind]()
@@ -47,5 +47,8 @@ def open_source(
 
 def _about_path(specification: str) -> str:
     if os.path.isdir(specification):
-        return f"; folder:{specification} would be accepted"
-    return "" if os.path.exists(specification) else "; a path of that name does not exist"
+        return (
+            f"; this path exists, so write folder:{specification} (images) or"
+            f" tfrecord:{specification} (written by `prepare`)"
+        )
+    return "" if os.path.exists(specification) else ", and no file or folder of this name exists"

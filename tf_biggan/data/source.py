@@ -27,7 +27,9 @@ class Source(abc.ABC):
     notes: tuple[str, ...] = ()
 
     def __init__(self, name: str, class_names: tuple[str, ...], labels: np.ndarray):
-        checks.require(len(labels) > 0, "a data set must have at least one image", source=name)
+        checks.require(
+            len(labels) > 0, "the data set has no images; check its path and split", source=name
+        )
         self.name = name
         self.class_names = tuple(class_names)
         self.labels = np.asarray(labels, np.int32)
@@ -57,7 +59,7 @@ class Source(abc.ABC):
         """
         made = copy.copy(self)
         made.class_names = tuple(class_names)
-        labelled = np.append(np.asarray(labels_of, np.int32), -1)  # -1 is no class, and stays
+        labelled = np.append(np.asarray(labels_of, np.int32), -1)  # -1 means no class and is kept.
         made.labels = labelled[self.labels]
         return made
 
@@ -119,8 +121,8 @@ def check_labels(source: Source, num_classes: int) -> None:
     distinct = np.unique(source.labels)
     checks.require(
         num_classes == 1 or len(distinct) > 1,
-        f"images for a model of {num_classes} classes must have at least two different labels;"
-        " for images without classes set num_classes to 0",
+        f"all images have the same label, although the model has {num_classes} classes; check"
+        " the path, or use --num_classes=0 for images without classes",
         source=source.name,
         only_label=int(distinct[0]),
         classes_found=source.num_classes,
@@ -131,7 +133,8 @@ def _require_labels_below(source: Source, num_classes: int) -> None:
     smallest, largest = int(source.labels.min()), int(source.labels.max())
     checks.require(
         0 <= smallest and largest < num_classes,
-        f"labels must lie from 0 to {num_classes - 1} for {num_classes} classes",
+        f"labels must lie from 0 to {num_classes - 1}, because the model has {num_classes}"
+        " classes; change --num_classes, or use a split with labels",
         source=source.name,
         smallest_label=smallest,
         largest_label=largest,

@@ -76,8 +76,8 @@ def _builder(tfds, location: str, data_dir: str | None):
     except (AssertionError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
     raise ValueError(
-        "`tfds:NAME` must name a data set of TensorFlow Datasets."
-        f" Received: {location!r}, {reason}."
+        f"TensorFlow Datasets has no data set {location!r} ({reason}). Write tfds:NAME with a"
+        " name from its catalogue."
     )
 
 
@@ -89,18 +89,18 @@ def _require_prepared(builder, location: str, download: bool, folder: PlainFolde
             # Networks, archives and manual downloads fail in too many ways to list their types.
             reason = str(error).strip().splitlines()[0]
             raise ValueError(
-                f"The data set tfds:{location} could not be downloaded and prepared."
-                f" Received: {type(error).__name__}: {reason}"
+                f"Cannot download and prepare tfds:{location}: {type(error).__name__}: {reason}"
             ) from error
     checks.require(
         builder.is_prepared(),
-        f"`tfds:{location}` must be prepared already, or --download must allow it to be"
-        f" downloaded (`tfds build {location}` does the same)",
+        f"`tfds:{location}` is not prepared on this machine; add --download, run `tfds build"
+        f" {location}`, or give the folder of prepared data sets by --data_dir",
         looked_in=folder.real(str(builder.data_path)),
     )
     checks.require(
         builder.info.file_format is not None and builder.info.file_format.value == "tfrecord",
-        f"`tfds:{location}` must be stored as TFRecord files",
+        f"`tfds:{location}` is stored in another format than TFRecord, which cannot be read;"
+        " prepare it again with --file_format=tfrecord of `tfds build`",
         file_format=str(builder.info.file_format),
     )
 
@@ -111,12 +111,13 @@ def _feature_keys(tfds, info, name: str) -> tuple[str, str | None]:
     image_key = _only(name, "image", features, pair, tfds.features.Image)
     checks.require(
         image_key is not None,
-        f"`{name}` must have an image feature",
+        f"`{name}` has no feature that is clearly the image; it needs an image as supervised"
+        " input, or exactly one image feature",
         features=tuple(features),
     )
     checks.require(
         features[image_key].np_dtype == np.uint8,
-        f"images of `{name}` must have 8 bits a channel",
+        f"images of `{name}` do not have 8 bits per channel, which is required",
         feature=image_key,
         dtype=np.dtype(features[image_key].np_dtype).name,
     )
@@ -128,7 +129,8 @@ def _only(name: str, role: str, features: dict, supervised: tuple, kind: type) -
     chosen = [key for key in supervised if key in keys]
     checks.require(
         len(chosen or keys) <= 1,
-        f"`{name}` must have at most one {role} feature, or say which is supervised",
+        f"`{name}` has several {role} features, and its supervised keys do not say which one"
+        " to use",
         features=tuple(keys),
     )
     return (chosen or keys or [None])[0]
@@ -141,7 +143,7 @@ def _instructions(builder, name: str, split: str) -> list:
         instructions = []
     checks.require(
         bool(instructions),
-        f"`{name}` must have images in the split; its splits are {', '.join(builder.info.splits)}",
+        f"`{name}` has no images in this split; its splits are {', '.join(builder.info.splits)}",
         split=split,
     )
     return list(instructions)
@@ -152,7 +154,7 @@ def _index(instructions: list, label_of, name: str, folder: PlainFolder) -> Reco
     # Readers open the TFRecord files later, when the temporary link no longer exists.
     paths = [folder.real(str(instruction.filename)) for instruction in instructions]
     files = tuple(dict.fromkeys(paths))
-    require_files(files, f"the files of `{name}` must all be there; prepare it again")
+    require_files(files, f"files of `{name}` are missing; prepare the data set again")
     index = scan(files, label_of, f"Reading the labels of {name}")
     starts = np.searchsorted(index.file_of, np.arange(len(files) + 1))
     selected = []

@@ -19,7 +19,7 @@ FORMAT_VERSION = 1
 IMAGE_FEATURE = "image"
 LABEL_FEATURE = "label"
 INDEX_ARRAYS = ("file_of", "offsets", "labels")
-# What is read of dataset.json, and what it must be.
+# Fields of dataset.json that are read, with their types.
 FIELDS = {"num_images": "int", "class_names": "tuple[str, ...]", "shards": "tuple[str, ...]"}
 
 
@@ -71,17 +71,22 @@ def open_tfrecord(location: str, split: str | None) -> RecordSource:
         )
     checks.require(
         location != "" and tf.io.gfile.exists(description_file),
-        f"`tfrecord:PATH` must name a folder that `prepare` finished, with a {DESCRIPTION_FILE}",
+        "`tfrecord:PATH` must name a folder that `prepare` finished, which holds a"
+        f" {DESCRIPTION_FILE}; run `prepare` again to finish it",
         path=root,
     )
     description = read_description(description_file)
     files = tuple(tf.io.gfile.join(root, shard) for shard in description["shards"])
     index_file = tf.io.gfile.join(root, INDEX_FILE)
-    require_files((*files, index_file), "a folder of records must hold all of its files")
+    require_files(
+        (*files, index_file),
+        "files of the prepared data set are missing; run the same `prepare` command again",
+    )
     index = _read_index(index_file, files)
     checks.require(
         len(index.labels) == description["num_images"],
-        f"{INDEX_FILE} must list every image of {DESCRIPTION_FILE}; prepare the folder again",
+        f"{INDEX_FILE} does not list the same number of images as {DESCRIPTION_FILE}; prepare"
+        " the folder again",
         path=root,
         listed=len(index.labels),
         images=description["num_images"],
@@ -99,7 +104,8 @@ def read_description(path: str) -> dict:
         description = json_files.parse_json(file.read(), path)
     checks.require(
         description.get("format_version") == FORMAT_VERSION,
-        f"the records must have format version {FORMAT_VERSION}; prepare them again",
+        "the data set was prepared in a format that this version cannot read (it reads"
+        f" {FORMAT_VERSION}); prepare it again",
         path=path,
         format_version=description.get("format_version"),
     )
@@ -132,8 +138,8 @@ def _read_index(path: str, files: tuple[str, ...]) -> RecordIndex:
 
 def _damaged_index(path: str) -> str:
     return (
-        f"Cannot read {path}: it must be the index that `prepare` wrote. Run the same `prepare`"
-        " command again: it keeps the images and writes the index anew."
+        f"Cannot read {path}: it is not the index that `prepare` wrote. Run the same"
+        " `prepare` command again: it keeps the images and writes a new index."
     )
 
 

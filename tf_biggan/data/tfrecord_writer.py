@@ -82,7 +82,7 @@ def _settings(
     checks.require_choice("image_format", image_format, tuple(ENCODERS))
     checks.require(
         image_format != "jpeg" or image_channels in JPEG_CHANNELS,
-        "JPEG images must have 1 or 3 channels",
+        "JPEG images have 1 or 3 channels; use PNG (--format=png) for other numbers of channels",
         image_channels=image_channels,
     )
     if num_shards is None:
@@ -120,7 +120,8 @@ def _require_writable(output: str) -> None:
         tf.io.gfile.makedirs(output)
     except tf.errors.OpError as error:
         raise ValueError(
-            f"`output` must be a folder that can be written. Received: {output!r}, {error.message}."
+            f"Cannot write to the folder {output!r}: {error.message}. Choose another --output"
+            " or free disk space."
         ) from None
 
 
@@ -134,7 +135,8 @@ def _require_same_settings(output: str, settings: dict, existing: dict | None) -
     ]
     checks.require(
         not differing,
-        "the folder was started with other settings; use the same or choose another `output`",
+        "`output` holds records that were written with other settings; use the same settings"
+        " or another `output`",
         output=output,
         differing="; ".join(differing),
     )
@@ -215,7 +217,8 @@ def _finish(output: str, settings: dict) -> dict:
 def _require_complete(index: RecordIndex, settings: dict) -> None:
     checks.require(
         len(index.labels) == settings["num_images"],
-        "the finished shards must hold every image once; delete the shards and start again",
+        "the finished files of `output` do not hold every image once; delete the folder and"
+        " run the command again",
         found=len(index.labels),
         images=settings["num_images"],
     )

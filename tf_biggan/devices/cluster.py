@@ -66,7 +66,11 @@ def cluster_from_environment() -> Cluster:
         or this process is not one that trains.
     """
     text = os.environ.get(VARIABLE)
-    _require(text is not None, f"training on several machines needs {VARIABLE} on each", text)
+    _require(
+        text is not None,
+        "it is not set; training on several machines needs it on each of them",
+        text,
+    )
     return parse_cluster(text)
 
 
@@ -77,7 +81,11 @@ def parse_cluster(text: str) -> Cluster:
         content = json.loads(text)
     except (ValueError, RecursionError):
         content = None
-    _require(isinstance(content, dict), "it must be a JSON object, with its quotation marks", text)
+    _require(
+        isinstance(content, dict),
+        "it must be a JSON object, with double quotation marks around names and texts",
+        text,
+    )
     addresses = _addresses(content.get("cluster"), text)
     task_type, task_index = _task(content.get("task"), text)
     _require(
@@ -103,9 +111,11 @@ def parse_cluster(text: str) -> Cluster:
 
 
 def _addresses(cluster, text: str) -> dict[str, tuple[str, ...]]:
-    _require(isinstance(cluster, dict), 'it must have a "cluster", an object', text)
+    _require(isinstance(cluster, dict), 'it must have an entry "cluster", which is an object', text)
     _require(
-        not cluster.get("ps"), "parameter servers (ps) are not supported; leave them out", text
+        not cluster.get("ps"),
+        'its "cluster" lists parameter servers ("ps"), which are not supported; leave them out',
+        text,
     )
     unknown = [name for name in cluster if name not in (*TRAINERS, EVALUATOR, "ps")]
     _require(
@@ -119,8 +129,14 @@ def _addresses(cluster, text: str) -> dict[str, tuple[str, ...]]:
         )
     everything = [address for addresses in cluster.values() for address in addresses]
     twice = {address for address in everything if everything.count(address) > 1}
-    _require(not twice, f'its "cluster" must name every address once, not {_or(twice)}', text)
-    _require(len(cluster.get("chief", ())) <= 1, 'its "cluster" may have one chief only', text)
+    _require(
+        not twice, f'its "cluster" lists {_or(twice)} more than once; list every address once', text
+    )
+    _require(
+        len(cluster.get("chief", ())) <= 1,
+        'its "cluster" lists several addresses of a chief; list one',
+        text,
+    )
     _require(
         any(cluster.get(name) for name in TRAINERS),
         f'its "cluster" must list {_or(TRAINERS)} addresses',
@@ -137,7 +153,7 @@ def _is_address(value) -> bool:
 def _task(task, text: str) -> tuple[str, int]:
     _require(
         isinstance(task, dict) and {"type", "index"} <= set(task),
-        'it must have a "task" with a "type" and an "index", which say which process this is',
+        'it must have an entry "task" with the "type" and the "index" of this process',
         text,
     )
     index = str(task["index"])

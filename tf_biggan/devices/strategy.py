@@ -46,7 +46,7 @@ def require_whole_cluster(strategy: tf.distribute.Strategy) -> None:
     try:
         cluster = cluster_from_environment()
     except ValueError:
-        return  # strategies other than multi_worker ignore TF_CONFIG
+        return  # Strategies other than multi_worker ignore TF_CONFIG.
     checks.require(
         cluster.num_processes == 1,
         f"{VARIABLE} lists {cluster.num_processes} processes, which would all write the same run;"
@@ -71,7 +71,8 @@ def _mirrored(tpu):
 def _on_cpu(name, tpu, count):
     checks.require(
         name in ("auto", "mirrored") and tpu is None,
-        "`cpu_replicas` can be used with --strategy=auto or mirrored only",
+        "`cpu_replicas` works only with --strategy=auto or --strategy=mirrored, and without"
+        " --tpu; leave out one of these flags",
         strategy=name,
         tpu=tpu,
     )
@@ -82,7 +83,8 @@ def _on_cpu(name, tpu, count):
             tf.config.set_logical_device_configuration(cpu, devices)
         except RuntimeError as error:
             raise ValueError(
-                f"`cpu_replicas` must be set before TensorFlow starts. Received: {count}."
+                f"Cannot create {count} CPU replicas, because TensorFlow has started already."
+                " Call create_strategy before any other function of TensorFlow."
             ) from error
     return tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(count)])
 
@@ -102,8 +104,9 @@ def _multi_worker(tpu):
         return tf.distribute.MultiWorkerMirroredStrategy(resolver)
     except (tf.errors.OpError, RuntimeError) as error:
         raise ValueError(
-            f"The cluster of {VARIABLE} did not start: {str(error).splitlines()[0]}"
-            f" This process is {cluster.describe()}."
+            f"The cluster of {VARIABLE} did not start: {str(error).splitlines()[0]} This"
+            f" process is {cluster.describe()}. Start the same command on every machine that"
+            f" {VARIABLE} lists."
         ) from error
 
 
@@ -115,8 +118,8 @@ def _tpu(tpu):
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except (tf.errors.OpError, ValueError) as error:
         raise ValueError(
-            "A TPU needs a TPU machine with the tensorflow-tpu package, or --tpu with its name."
-            f" Received: tpu={tpu!r}, where none answers."
+            f"No TPU answers. Received: tpu={tpu!r}. Run on a TPU machine with the package"
+            " tensorflow-tpu, or give the name of a TPU by --tpu."
         ) from error
     return tf.distribute.TPUStrategy(resolver)
 
@@ -156,8 +159,8 @@ def require_same_iteration(strategy: tf.distribute.Strategy, iteration: int, run
         return
     checks.require(
         _mean(strategy, float(iteration)) == iteration,
-        "all machines must begin at the same iteration; give them the same `run_dir`, on a file"
-        " system that they share",
+        "all machines must start at the same iteration; give them the same `run_dir` on a"
+        " file system that they share",
         iteration_here=iteration,
         run_dir=run_dir,
     )

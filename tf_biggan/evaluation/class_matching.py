@@ -57,7 +57,7 @@ def how_classes_were_matched(
 
 def why_classes_differ(class_names: Sequence[str], reference_names: Sequence[str]) -> str:
     """Returns the end of a sentence that says why a metric with classes cannot be computed."""
-    sentence = "needs images of the reference's classes"
+    sentence = "needs a reference that has the classes of the images"
     if not (class_names and reference_names):
         return sentence
     difference = name_differences(class_names, reference_names, "these images", "the reference")
@@ -88,8 +88,9 @@ def label_counts_for_model(
     matched = match_classes(source.class_names, class_names)
     checks.require(
         min(matched) >= 0,
-        "--label_sampling=data samples the classes of the reference, so the model must have all of"
-        f" them; {name_differences(class_names, source.class_names, 'the model', 'the reference')}",
+        "--label_sampling=data needs a model that has all classes of the reference;"
+        f" {name_differences(class_names, source.class_names, 'the model', 'the reference')}."
+        " Use another --label_sampling",
         reference=source.name,
     )
     found = np.zeros(num_classes, counts.dtype)

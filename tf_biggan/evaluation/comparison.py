@@ -64,7 +64,7 @@ def open_real_images(
         return open_source(dataset, split=split_of(dataset), data_dir=data_dir, download=download)
     checks.require(
         model is not None and is_run(model),
-        "--reference must name the real images to compare with; only a run knows its data",
+        "give the real images to compare with by --reference, because only a run records its data",
         model=model,
     )
     own = read_config(model).data

@@ -80,7 +80,7 @@ PROTOCOLS = {
         Protocol(
             "paper",
             "Brock et al. 2019: 50,000 images, moments of the training images, TensorFlow's"
-            " Inception; the order is not told and taken as natural",
+            " Inception; the paper does not tell the order of the images; natural is assumed",
             reference_split="train",
             order=NATURAL,
             decimals=2,
@@ -113,8 +113,8 @@ PROTOCOLS = {
 }
 
 REFUSED = {
-    "compare_gan": "it feeds Inception floats that were never rounded to bytes",
-    "pytorch_fid": "it resizes with the centres of pixels on one another, as the graph does not",
+    "compare_gan": "its images are not rounded to bytes before Inception sees them",
+    "pytorch_fid": "it resizes images with aligned pixel centres, unlike the graph of 2015",
 }
 
 
@@ -126,7 +126,7 @@ def get_protocol(name: str) -> Protocol:
     """
     checks.require(
         name not in REFUSED,
-        f"the protocol of {name} is not reproduced: {REFUSED.get(name)}; `protocol` must be one of"
+        f"the protocol of {name} is not reproduced here: {REFUSED.get(name)}; use one of"
         f" {', '.join(PROTOCOLS)}",
         protocol=name,
     )

@@ -73,7 +73,7 @@ def select(config: EvaluateConfig, protocol: Protocol) -> Selection:
     primary = config.extractor or _default_primary(config, protocol, asked)
     checks.require(
         protocol == DEFAULT or INCEPTION_DTYPES.get(primary, FLOAT32) == FLOAT32,
-        "protocols of other programs use float32; use --extractor=inception",
+        "protocols of other programs compute in float32; use --extractor=inception",
         extractor=primary,
         protocol=protocol.name,
     )
@@ -89,13 +89,14 @@ def select(config: EvaluateConfig, protocol: Protocol) -> Selection:
         kind, metric = _placed(name, primary)
         checks.require(
             metric in ALL_METRICS,
-            f"`metrics` must be among {', '.join(ALL_METRICS)}; put classifier_ before a name to"
-            " compute it with the classifier",
+            f"`metrics` must be some of {', '.join(ALL_METRICS)}; the prefix classifier_"
+            " computes a metric with the classifier",
             metric=name,
         )
         checks.require(
             metric in protocol.metrics or kind == CLASSIFIER,
-            f"protocol {protocol.name} is reproduced for {', '.join(protocol.metrics)} only",
+            f"the protocol {protocol.name} is reproduced only for the metrics"
+            f" {', '.join(protocol.metrics)}; leave out others",
             metric=name,
         )
         found[kind] = (*found.get(kind, ()), metric)
@@ -305,8 +306,8 @@ def _two_of_a_class(plan):
 
 _TRAINS_CLASSIFIER = _unless(
     lambda p: p.extractor.trainable,
-    "needs the classifier, which is trained on a reference with images of at least two classes;"
-    " without, give --inception_weights=PATH or --extractor=PATH",
+    "needs the classifier, which is trained on a reference with images of at least two"
+    " classes; without them, give --inception_weights=PATH or --extractor=PATH",
 )
 _REFERENCE_IMAGES = _unless(
     lambda p: p.reference.has_images, "needs the reference's images, not only their statistics"
@@ -315,8 +316,8 @@ _LOGITS = _unless(lambda p: p.extractor.has_logits, "needs an extractor with log
 _CLASSES = (
     _unless(
         lambda p: p.generated.labels is not None,
-        "needs generated images whose classes are known (--images has them from sub-folders, or"
-        " from labels in the .npz)",
+        "needs generated images with known classes (--images has them if its images are in"
+        " sub-folders or its .npz file holds labels)",
     ),
     _needs_agreeing_classes,
 )
@@ -360,14 +361,12 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
     "intra_fid": (
         _REFERENCE_IMAGES,
         _TRAINS_CLASSIFIER,
-        _unless(
-            lambda p: p.reference.labels is not None, "needs a reference whose classes are known"
-        ),
+        _unless(lambda p: p.reference.labels is not None, "needs a reference with known classes"),
         *_CLASSES,
         _two_of_a_class,
     ),
     "accuracy": (
-        _unless(lambda p: p.extractor.kind == CLASSIFIER, "needs the classifier as extractor"),
+        _unless(lambda p: p.extractor.kind == CLASSIFIER, "needs --extractor=classifier"),
         _TRAINS_CLASSIFIER,
         *_CLASSES,
     ),

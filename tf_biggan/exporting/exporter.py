@@ -19,7 +19,7 @@ from tf_biggan.cli.progress import Progress
 from tf_biggan.data.classes import parse_classes
 from tf_biggan.evaluation.features.generated_images import weights_sha256
 from tf_biggan.exporting.inference_generator import (
-    TableDrawing,
+    TableSpec,
     classes_cut,
     folded_arrays,
     inference_discriminator,
@@ -69,7 +69,7 @@ def new_folder(path: str) -> Iterator[str]:
             yield temporary
     except tf.errors.OpError as error:
         reason = _KERNEL_NAMES.sub("", str(error).splitlines()[0])
-        raise OSError(f"The SavedModel cannot be written: {path} ({reason})") from error
+        raise OSError(f"Cannot write the SavedModel {path}: {reason}") from error
 
 
 def check_writable(path: str) -> None:
@@ -82,7 +82,7 @@ def check_writable(path: str) -> None:
         os.makedirs(probe)
         os.rmdir(probe)
     except OSError as error:
-        raise OSError(f"The SavedModel cannot be written: {path} ({error.strerror})") from error
+        raise OSError(f"Cannot write the SavedModel {path}: {error.strerror}") from error
 
 
 def export(config: ExportConfig) -> list[str]:
@@ -103,7 +103,8 @@ def export(config: ExportConfig) -> list[str]:
     opened = open_model(config.model, raw=config.raw, iteration=config.iteration)
     checks.require(
         opened.kind != "saved_model",
-        "what is exported must be a run or a converted model, not a SavedModel",
+        "--model must be a run or a converted model; an exported SavedModel cannot be"
+        " exported again",
         model=config.model,
     )
     discriminator = _discriminator(config, opened) if config.with_discriminator else None
@@ -132,7 +133,7 @@ def _classes(config, opened) -> tuple[int, ...] | None:
     count = opened.generator.num_classes
     checks.require(
         count > 0,
-        "a model without classes has no subset of them",
+        "--num_classes_subset has no effect on a model without classes; leave it out",
         classes=config.num_classes_subset,
     )
     return parse_classes(config.num_classes_subset, opened.class_names, count)
@@ -149,7 +150,7 @@ def _arrays(config, generator) -> tuple[dict[str, np.ndarray], str]:
     if own > 1:
         checks.require(
             rows in (None, own),
-            f"the model has a table of {own} rows of its own; `truncation_grid` must be left out",
+            f"the model has its own table of {own} rows; leave out --truncation_grid",
             truncation_grid=config.truncation_grid,
         )
         return arrays, OWN_TABLE
@@ -157,8 +158,8 @@ def _arrays(config, generator) -> tuple[dict[str, np.ndarray], str]:
     if rows == 1:
         return arrays, RUNNING
     sizes = config.standing_sizes(generator.image_size)
-    drawing = TableDrawing(rows, *sizes, config.truncation_mode, config.standing_seed)
-    return arrays | statistics_table(generator.get_config(), arrays, drawing), STANDING
+    spec = TableSpec(rows, *sizes, config.truncation_mode, config.standing_seed)
+    return arrays | statistics_table(generator.get_config(), arrays, spec), STANDING
 
 
 def _parts(config, opened, classes, arrays, discriminator) -> ExportedParts:

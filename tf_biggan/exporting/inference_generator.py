@@ -82,7 +82,9 @@ def classes_cut(
       ValueError: A class is listed twice.
     """
     checks.require(
-        len(set(classes)) == len(classes), "a class may be named once only", classes=list(classes)
+        len(set(classes)) == len(classes),
+        "--num_classes_subset must name each class once",
+        classes=list(classes),
     )
     rows = list(classes)
     return {
@@ -145,7 +147,11 @@ class PhaseFactory(LayerFactory):
     """Layer factory for inference that builds a `PhaseConv2D` for each upsampling convolution."""
 
     def upsampled_conv(self, owner, name, filters, size):
-        checks.require(size == 3 and not self.spectral_norm, "3x3 and folded", size=size)
+        checks.require(
+            size == 3 and not self.spectral_norm,
+            "`PhaseConv2D` needs a 3x3 kernel that is already divided by sigma",
+            size=size,
+        )
         return PhaseConv2D(filters, dtype=owner.dtype_policy, name=name)
 
 
@@ -226,7 +232,7 @@ def _network(kind, config, arrays, compute_dtype, **overrides):
     variables, wanted = variables_by_path(network), _placed(network, arrays)
     checks.require(
         set(variables) == set(wanted),
-        "the arrays must be those of the network",
+        "`arrays` must have the paths of the network's variables",
         left_over=sorted(set(wanted) - set(variables)),
         missing=sorted(set(variables) - set(wanted)),
     )
@@ -248,7 +254,7 @@ def _placed(network, arrays):
 
 
 @dataclasses.dataclass(frozen=True)
-class TableDrawing:
+class TableSpec:
     """Size of a statistics table and the images from which it is computed.
 
     Attributes:
@@ -267,7 +273,7 @@ class TableDrawing:
 
 
 def statistics_table(
-    config: Mapping[str, object], arrays: Mapping[str, np.ndarray], drawing: TableDrawing
+    config: Mapping[str, object], arrays: Mapping[str, np.ndarray], spec: TableSpec
 ) -> dict[str, np.ndarray]:
     """Returns tables [rows, channels] of the mean and variance of every batch norm.
 
@@ -277,7 +283,7 @@ def statistics_table(
     Args:
       config: `Generator.get_config()` of the generator.
       arrays: Folded variables of the generator, by path.
-      drawing: Size of the table and the images from which it is computed.
+      spec: Size of the table and the images from which it is computed.
 
     Returns:
       float32 tables by the path of the batch norm's variable.
@@ -286,13 +292,13 @@ def statistics_table(
     alone = {p: a[-1:] if "/moving_" in p else a for p, a in arrays.items()}
     generator = inference_generator({**config, **settings}, alone)
     statistics = StandingStatistics(generator)
-    sizes = {"batches": drawing.batches, "batch_size": drawing.batch_size, "seed": drawing.seed}
-    images = (drawing.rows - 1) * drawing.batches * drawing.batch_size
+    sizes = {"batches": spec.batches, "batch_size": spec.batch_size, "seed": spec.seed}
+    images = (spec.rows - 1) * spec.batches * spec.batch_size
     progress = Progress("Statistics over truncation", images)
     rows = []
-    for row in range(1, drawing.rows):
-        level = row / (drawing.rows - 1)
-        batches = standing_batches(generator, level, drawing.mode, progress, **sizes)
+    for row in range(1, spec.rows):
+        level = row / (spec.rows - 1)
+        batches = standing_batches(generator, level, spec.mode, progress, **sizes)
         rows.append(statistics.means(batches))
     progress.close()
     return {

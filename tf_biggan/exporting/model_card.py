@@ -26,10 +26,16 @@ LARGEST_SIDE = 1024
 TRUNCATION = 0.5
 NO_NOTE = "No note was given. Weights and data have licences of their own."
 MEANING = {
-    "scale": "Latents are `truncation` times a normal distribution cut off at 2, as of DeepMind's"
-    " modules; above 0, at most 1. Lower is less varied and, by its scores, better looking.",
-    "resample": "Latents are a normal distribution cut off at `truncation` (the paper's); above 0."
-    " Lower is less varied and, by its scores, better looking.",
+    "scale": (
+        "Latents are `truncation` times a normal distribution that is cut off at 2, as in"
+        " DeepMind's modules. `truncation` is above 0 and at most 1. A lower value gives less"
+        " varied images with better Inception Scores."
+    ),
+    "resample": (
+        "Latents are a normal distribution that is cut off at `truncation`, as in the paper."
+        " `truncation` is above 0. A lower value gives less varied images with better Inception"
+        " Scores."
+    ),
 }
 MOST_CLASSES = 12
 
@@ -97,7 +103,7 @@ def _parts(name, metadata, signatures):
     yield f"## Licence\n\n{metadata['licence_note'] or NO_NOTE}"
     yield f"## Call\n\n```python\n{_example(metadata)}\n```"
     yield "## Signatures\n\n```text\n" + "\n".join(signature_lines(signatures)) + "\n```"
-    yield f"A request may have {metadata['max_batch']} rows."
+    yield f"A request may have at most {metadata['max_batch']} rows."
     yield f"## Truncation\n\n{MEANING[metadata['truncation_mode']]} {_table(metadata)}"
     if names:
         yield "## Classes\n\n" + "\n".join(f"{index}. {one}" for index, one in enumerate(names))

@@ -43,13 +43,22 @@ def read_signatures(folder: str) -> list[Signature]:
     checks.require_existing("SavedModel", folder, "a folder that `export` wrote")
     checks.require(
         is_saved_model(folder),
-        f"there must be a SavedModel in the folder, such as {os.path.join(folder, '1')}",
+        "the folder holds no SavedModel; give the folder of a version, such as"
+        f" {os.path.join(folder, '1')}",
         path=folder,
     )
     message = saved_model_files.read(folder)
-    checks.require(bool(message.meta_graphs), "a SavedModel must be complete", path=folder)
+    checks.require(
+        bool(message.meta_graphs),
+        "the SavedModel is incomplete; copy or export it again",
+        path=folder,
+    )
     graphs = [graph for graph in message.meta_graphs if SERVE_TAG in graph.meta_info_def.tags]
-    checks.require(bool(graphs), f"a SavedModel must have the tag {SERVE_TAG}", path=folder)
+    checks.require(
+        bool(graphs),
+        f"the SavedModel has no graph with the tag {SERVE_TAG!r}, which TensorFlow Serving needs",
+        path=folder,
+    )
     found = graphs[0].signature_def.items()
     return [
         Signature(name, _tensors(signature.inputs), _tensors(signature.outputs))
@@ -94,7 +103,7 @@ def description(folder: str) -> str:
     if metadata:
         lines += _metadata_lines(metadata)
     else:
-        lines.append("not exported by tf_biggan: there is no metadata")
+        lines.append("There is no metadata, because tf_biggan did not export this SavedModel.")
     return "\n".join([*lines, "", "signatures", *signature_lines(signatures)])
 
 

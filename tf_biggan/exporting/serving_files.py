@@ -131,7 +131,7 @@ def write_model_files(path: str, name: str, max_batch: int) -> list[str]:
       max_batch: The most rows of a request to this version.
 
     Returns:
-      Lines for the user: the files that were written, and those that were left.
+      Lines for the user: the files that were written or left unchanged.
     """
     base, last = os.path.split(os.path.abspath(path))
     if version_number(last) is None:
@@ -166,7 +166,7 @@ def _write_unless_edited(path: str, text: str) -> str:
     if found is None or _is_generated(found, text):
         write_text(path, text)
         return f"written: {path}"
-    line = f"Note: {path} was edited and is left as it is."
+    line = f"Note: {path} was edited and stays unchanged."
     allowed, limit = _MAX_BATCH_SIZE.search(found), _MAX_BATCH_SIZE.search(text)
     if allowed and limit and int(allowed[1]) > int(limit[1]):
         line += (

@@ -19,7 +19,7 @@ METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 LOCAL_HEADER_BYTES = 30
 ENCRYPTED = 1
 CHUNK_BYTES = 1 << 20
-# What zipfile raises of a damaged archive.
+# Errors that zipfile raises for a damaged archive.
 DAMAGED = (
     zipfile.BadZipFile,
     NotImplementedError,
@@ -72,7 +72,13 @@ class Archive:
         content = np.empty(self.size(name), np.uint8)
         with self.open(name) as file:
             filled = file.readinto(memoryview(content))
-        require(filled == len(content), "an entry must be complete", path=self.path, entry=name)
+        require(
+            filled == len(content),
+            "the archive is damaged: an entry is shorter than its header says; copy or"
+            " download the file again",
+            path=self.path,
+            entry=name,
+        )
         return content
 
     def open(self, name: str, kind: type = io.BufferedReader) -> io.BufferedReader:
@@ -85,30 +91,47 @@ class Archive:
             return call()
         except DAMAGED as error:
             raise ValueError(
-                f"An archive must be complete. Received: {self.path} ({_reason(error)})."
+                f"The archive {self.path} is damaged or incomplete ({_reason(error)}). Copy"
+                " or download it again."
             ) from error
 
     def _check(self, entries: Iterable[zipfile.ZipInfo], length: int) -> None:
         names = [entry.filename for entry in entries]
-        said = {"path": self.path}
-        require(len(names) == len(set(names)), "an archive must have every entry once", **said)
+        received = {"path": self.path}
+        require(
+            len(names) == len(set(names)),
+            "the archive is damaged: two entries have the same name; write the file again",
+            **received,
+        )
         end = 0
         for entry in sorted(entries, key=lambda entry: entry.header_offset):
-            said["entry"] = entry.filename
-            require(entry.header_offset >= end, "entries of an archive must not overlap", **said)
+            received["entry"] = entry.filename
+            require(
+                entry.header_offset >= end,
+                "the archive is damaged: two entries overlap; copy or download the file again",
+                **received,
+            )
             end = entry.header_offset + LOCAL_HEADER_BYTES + entry.compress_size
             require(
                 entry.compress_type in METHODS and not entry.flag_bits & ENCRYPTED,
-                "entries of an archive must be stored or deflated, and not encrypted",
-                **said,
+                "the archive cannot be read: an entry is encrypted or compressed by another"
+                " method than deflate; write the file again without encryption and with"
+                " deflate or no compression",
+                **received,
             )
             require(
                 entry.compress_type != zipfile.ZIP_STORED or entry.file_size == entry.compress_size,
-                "an entry that is not compressed must have one size",
-                **said,
+                "the archive is damaged: an entry without compression has two different"
+                " sizes; copy or download the file again",
+                **received,
                 sizes=(entry.compress_size, entry.file_size),
             )
-        require(end <= self._zip.start_dir, "entries of an archive must lie in the file", **said)
+        require(
+            end <= self._zip.start_dir,
+            "the archive is damaged: its entries are longer than the file; copy or download"
+            " the file again",
+            **received,
+        )
         self._check_inflated(entries, length)
 
     def _check_inflated(self, entries, length):
@@ -116,14 +139,15 @@ class Archive:
         bound = input_bounds.inflated_bound(length)
         require(
             inflated <= bound,
-            f"an archive of {length} bytes may inflate to {bound} bytes",
+            "the archive is refused, because its entries are suspiciously large: a file of"
+            f" {length} bytes may have {bound} bytes of decompressed entries",
             path=self.path,
             inflated=inflated,
         )
 
 
 class _TableFirst(io.BufferedReader):
-    """A file that refuses to read long pieces while `bounded` is true."""
+    """A file that refuses long reads while `bounded` is true, so no huge table is read."""
 
     def __init__(self, raw, path):
         super().__init__(raw)
@@ -132,7 +156,8 @@ class _TableFirst(io.BufferedReader):
     def read(self, size=-1):
         require(
             not self.bounded or size <= input_bounds.ZIP_TABLE_BYTES,
-            f"an archive's table of contents may have {input_bounds.ZIP_TABLE_BYTES} bytes",
+            "the archive is refused, because its table of contents is larger than"
+            f" {input_bounds.ZIP_TABLE_BYTES} bytes",
             path=self.path,
             size=size,
         )
@@ -140,7 +165,7 @@ class _TableFirst(io.BufferedReader):
 
 
 class _Entry(io.RawIOBase):
-    """An entry that is decompressed in small pieces, unlike by zipfile."""
+    """An entry that is decompressed in small pieces. zipfile would decompress it at once."""
 
     def __init__(self, entry, safely):
         self._entry, self._safely, self._position = entry, safely, 0

@@ -76,7 +76,11 @@ def new_folder(path: str) -> Iterator[str]:
 def check_new(path: str) -> None:
     """Raises a ValueError if `path` exists, unless it is an empty folder."""
     free = not os.path.exists(path) or (os.path.isdir(path) and not os.listdir(path))
-    checks.require(free, "the output must not exist, or be an empty folder", path=path)
+    checks.require(
+        free,
+        "the output exists and is not an empty folder; remove it or choose another path",
+        path=path,
+    )
 
 
 def temporary_name(path: str) -> str:

@@ -18,7 +18,7 @@ from tf_biggan.files.protobuf_files import varint
 
 FOOTER_BYTES, MAGIC = 48, 0xDB4775248B80FB57
 PLAIN = 0
-# Bytes of a text in memory; every other type has its own.
+# Bytes that a text occupies in memory. TensorFlow tells the size of all other types.
 TEXT_BYTES = 24
 
 
@@ -42,7 +42,7 @@ def open_checkpoint(prefix: str):
     stored = sum(map(os.path.getsize, glob.glob(f"{glob.escape(prefix)}.data-*")))
     require(
         declared <= stored + input_bounds.FILLED_BYTES,
-        "tensors of a checkpoint must be as large as its files",
+        "the checkpoint's index declares larger tensors than its files hold",
         declared_bytes=declared,
         stored_bytes=stored,
     )
@@ -62,7 +62,7 @@ def _check_keys(path: str) -> None:
         count, characters = count + 1, characters + length
         require(
             count <= input_bounds.TENSORS and characters <= input_bounds.CHECKPOINT_INDEX_BYTES,
-            f"an index may have {input_bounds.TENSORS} keys of together"
+            f"the checkpoint's index has more than {input_bounds.TENSORS} keys or"
             f" {input_bounds.CHECKPOINT_INDEX_BYTES} characters",
             keys=count,
             characters=characters,
@@ -73,9 +73,12 @@ def _key_lengths(content: bytes) -> Iterator[int]:
     """Yields the length of every key in a table."""
     footer = content[-FOOTER_BYTES:]
     whole = len(content) <= input_bounds.CHECKPOINT_INDEX_BYTES and len(footer) == FOOTER_BYTES
-    require(whole and int.from_bytes(footer[-8:], "little") == MAGIC, "an index must be complete")
+    whole = whole and int.from_bytes(footer[-8:], "little") == MAGIC
+    require(whole, "the checkpoint's index is incomplete", bytes=len(content))
     position = 0
-    for _ in range(2):  # of the table about the table, which is passed over
+    # The footer begins with two places of two numbers each. The first is that of the meta-index,
+    # which is not needed.
+    for _ in range(2):
         position = varint(footer, position, FOOTER_BYTES)[1]
     for _, place in _entries(content, footer[position:]):
         for length, _ in _entries(content, place):
@@ -83,12 +86,14 @@ def _key_lengths(content: bytes) -> Iterator[int]:
 
 
 def _entries(content: bytes, place: bytes) -> Iterator[tuple[int, bytes]]:
-    """(length of the key, value) of every entry of the block at an encoded place."""
+    """Yields (length of the key, value) for every entry of the block at an encoded place."""
     start, read = varint(place, 0, len(place))
     size, _ = varint(place, read, len(place))
     require(
         4 <= size < len(content) - start and content[start + size] == PLAIN,
-        "blocks of an index must lie in it, not compressed",
+        "a block of the checkpoint's index is compressed or lies outside of the file",
+        start=start,
+        bytes=size,
     )
     block = content[start : start + size]
     (restarts,) = struct.unpack("<I", block[-4:])

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from tf_biggan import checks
 
-ONE_PATH, LISTED_PATHS = "one path", "paths with commas between"
+ONE_PATH, LISTED_PATHS = "one path", "paths separated by commas"
 # A path may have a prefix, as in folder:~/birds.
 _KIND_AND_PATH = re.compile(r"((?:folder|tfrecord):)?(~.*)", re.DOTALL)
 
@@ -31,8 +31,8 @@ def expand_home(value: str) -> str:
     expanded = os.path.expanduser(path)
     checks.require(
         expanded != path,
-        f"{path.partition('/')[0]!r} names no user of this machine; a folder of that name is"
-        f" written ./{path}",
+        f"this machine has no user {path.partition('/')[0][1:]!r}; if a folder of that name"
+        f" is meant, write ./{path}",
         path=value,
     )
     return kind + expanded

@@ -11,63 +11,66 @@ from __future__ import annotations
 MEBIBYTE = 1 << 20
 
 # Zip archives (PyTorch's files, .npz, .keras).
-# The table of contents: a checkpoint with its optimisers has 4,000 entries of 100 bytes.
+# Length of the table of contents. A checkpoint with its optimisers has 4,000 entries of 100 bytes.
 ZIP_TABLE_BYTES = 4 * MEBIBYTE
-# What all compressed entries may inflate to: that much, and so many times the file's length.
-# Weights and photographs shrink by a tenth at most, drawings to a tenth; long runs of equal labels
-# to a thousandth, and for those the first number is there.
+# Decompressed size of all compressed entries: INFLATED_BYTES plus INFLATED_RATIO times the length
+# of the file. Compression shortens weights and photographs by 10 % and drawings by 90 %. It
+# shortens long runs of equal labels to a thousandth, which INFLATED_BYTES allows for.
 INFLATED_BYTES = 128 * MEBIBYTE
 INFLATED_RATIO = 16
 
 # Pickles in PyTorch's files.
-# 5,000 tensors take 200,000 operations; a log of losses one for every number.
+# A pickle of 5,000 tensors has 200,000 operations. A log of losses has one for every number.
 PICKLE_OPERATIONS = 1_000_000
-# A value can hold another many times; written out, the values of a run's flags are 300.
+# Number and depth of values, where a value that occurs several times counts each time. The flags of
+# a run have 300 values.
 PICKLE_VALUES = 4_000_000
 PICKLE_DEPTH = 100
-# mmengine keeps up to a million values of every log in one piece.
+# Bytes of one string or number. mmengine stores up to a million logged values as one string.
 PICKLE_PIECE_BYTES = 64 * MEBIBYTE
-# Longer texts are no names and no configurations: they are read and dropped.
+# Longer texts are neither names nor configurations, so they are read and dropped.
 PICKLE_KEPT_TEXT_BYTES = MEBIBYTE
 PICKLE_KEPT_BYTES = 64 * MEBIBYTE
-# PyTorch's own limit is lower still.
+# Axes of one tensor. PyTorch's own limit is lower.
 TENSOR_AXES = 64
 
 # Checkpoints. The longest name in a published one has 60 characters.
 TENSOR_NAME_CHARACTERS = 300
 TENSORS = 20_000
-# Tensors that share storages may be this many times as large as the storages.
+# Size of all tensors relative to the storages that they share.
 SHARED_RATIO = 2
-# BigGAN-deep at 1,024 pixels with four blocks a resolution has 36.
+# BigGAN-deep at 1,024 pixels with four blocks per resolution has 36.
 RESIDUAL_BLOCKS = 64
-# Numbers that a network may have beyond those of its file, so that the error of a network of which
-# some tensors are missing names those.
+# Numbers that a network may have in addition to those in its file. If a few tensors are missing,
+# the network is still built, so that the error message can name the missing tensors.
 MISSING_NUMBERS = 16 * MEBIBYTE
 
-# The header of a .npy entry; NumPy itself stops at 10,000 characters.
+# The header of a .npy entry. NumPy's own limit is 10,000 characters.
 NPY_HEADER_BYTES = 1 << 16
-# The header of a safetensors file: 5,000 tensors take 500 kB.
+# The header of a safetensors file. For 5,000 tensors it has 500 kB.
 SAFETENSORS_HEADER_BYTES = 8 * MEBIBYTE
-# A model's config.json has 20 kB; classes.json of 20,000 long names 2 MB.
+# A model's config.json has 20 kB. A classes.json with 20,000 long names has 2 MB.
 JSON_BYTES = 16 * MEBIBYTE
 
-# The index of a TensorFlow checkpoint: 5,000 variables take 500 kB.
+# The index of a TensorFlow checkpoint. For 5,000 variables it has 500 kB.
 CHECKPOINT_INDEX_BYTES = 8 * MEBIBYTE
 
-# TensorFlow's graphs. Parsed messages take up to 60 times their bytes.
+# TensorFlow's graphs. A parsed message occupies up to 60 times its length in the file.
 GRAPH_FIELDS = 1_000_000
 # The graph of Inception has 96 MB, nearly all of it weights.
 GRAPH_BYTES = 256 * MEBIBYTE
-# Graphs up to this size take 700 MB at worst, so that their fields need not be counted.
+# Graphs up to this size occupy at most 700 MB, so their fields need not be counted.
 SMALL_GRAPH_BYTES = 12 * MEBIBYTE
-# What constants of a graph may hold beyond what is stored of them: one number can stand for many.
+# Bytes that a graph's constants may have in addition to those that are stored. A constant of any
+# size can be stored as a single number.
 FILLED_BYTES = 16 * MEBIBYTE
-# Everything that is computed from the constants of a graph: BigGAN-deep 512 has 11 MB.
+# Bytes of everything that is computed from a graph's constants. BigGAN-deep 512 needs 11 MB.
 COMPUTED_BYTES = 128 * MEBIBYTE
-# What a .tgz may hold before the graph that is looked for: the published one has 3 MB beside it.
+# Bytes that a .tgz may hold before Inception's graph. The published one has 3 MB of other files.
 TAR_BYTES_BEFORE = 8 * MEBIBYTE
 
-# Pixels of one image: cameras have up to 60 million, and decoding takes up to 16 bytes for each.
+# Pixels of one image. Photographs have up to 60 million, and decoding takes up to 16 bytes per
+# pixel.
 IMAGE_PIXELS = 64 * MEBIBYTE
 
 

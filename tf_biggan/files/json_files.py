@@ -23,7 +23,7 @@ class NotJson(ValueError):  # noqa: N818
     """The content of a file is not JSON, as after an interrupted write."""
 
 
-# Name of a type, as in annotations, to its words in messages and a test for values.
+# Maps the name of a type, as in annotations, to its words in messages and a test for values.
 KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "bool": ("true or false", lambda value: isinstance(value, bool)),
     "int": (
@@ -50,12 +50,12 @@ def read_json(path: str | os.PathLike, kind: str | None = "dict") -> Any:
     """Returns the value in a JSON file.
 
     Args:
-      path: a local file.
-      kind: what the value must be, a name of `KINDS`; None for any value.
+      path: Path of a local file.
+      kind: Required type of the value, a name in `KINDS`; None for any type.
 
     Raises:
-      ValueError: the file is not JSON, or its value is of another kind. The message names the file.
-      OSError: the file cannot be opened.
+      ValueError: The file is not JSON, or its value has another type. The message names the file.
+      OSError: The file cannot be opened.
     """
     with open(path, "rb") as file:
         return parse_json(file.read(input_bounds.JSON_BYTES + 1), path, kind)
@@ -70,17 +70,21 @@ def parse_json(
     """Returns the value of JSON text.
 
     Args:
-      content: the text.
-      path: names its file in messages.
-      kind: what the value must be, a name of `KINDS`; None for any value.
-      pairs: makes an object of its (name, value) pairs; the default lets the last of a name count.
+      content: The JSON text.
+      path: Path of its file, for messages.
+      kind: Required type of the value, a name in `KINDS`; None for any type.
+      pairs: Function that makes an object from its (name, value) pairs. By default, the last pair
+        of a name counts.
 
     Raises:
-      NotJson: it is no JSON.
-      ValueError: its value is of another kind, or nested too deeply to be read.
+      NotJson: The text is not JSON.
+      ValueError: The value has another type, or is nested too deeply.
     """
     if len(content) > input_bounds.JSON_BYTES:
-        raise ValueError(f"Cannot read {path}: it may have {input_bounds.JSON_BYTES} bytes")
+        raise ValueError(
+            f"Cannot read {path}: it has more than {input_bounds.JSON_BYTES} bytes, the limit"
+            " for JSON files"
+        )
     try:
         text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
         value = json.loads(text, object_pairs_hook=pairs)
@@ -103,14 +107,15 @@ def field(
     """Returns one field of a JSON object.
 
     Args:
-      content: the object.
-      name: of the field.
-      kind: what the value must be: a name of `KINDS`, with " | None" behind it if null is accepted.
-      path: names the file in messages.
-      *default: at most one value, which is returned if the field is missing.
+      content: The object.
+      name: Name of the field.
+      kind: Required type of the value: a name in `KINDS`, followed by " | None" if null is
+        accepted.
+      path: Path of the file, for messages.
+      *default: At most one value, which is returned if the field is missing.
 
     Raises:
-      ValueError: the field is missing and has no default, or its value is of another kind.
+      ValueError: The field is missing and has no default, or its value has another type.
     """
     if name not in content:
         if default:
@@ -121,28 +126,28 @@ def field(
 
 
 def require_kind(value: Any, kind: str, path: str | os.PathLike, name: str | None = None) -> None:
-    """Raises a ValueError that names the file and the field unless a value is of a kind."""
+    """Raises a ValueError that names the file and the field if a value has another type."""
     if not is_kind(value, kind):
         what = "it" if name is None else f"the field {name!r}"
         raise ValueError(f"Cannot read {path}: {what} must be {words(kind)}, not {brief(value)}")
 
 
 def is_kind(value: Any, kind: str) -> bool:
-    """Returns whether a value is of a kind of `KINDS`, or None if the kind ends in " | None"."""
+    """Returns whether a value has a type of `KINDS`, or is None if the type ends in " | None"."""
     if value is None:
         return kind.endswith(OPTIONAL)
     return KINDS[kind.removesuffix(OPTIONAL)][1](value)
 
 
 def words(kind: str) -> str:
-    """Returns the words for a kind in messages, such as "a finite number or null"."""
+    """Returns the words for a type in messages, such as "a finite number or null"."""
     text = KINDS[kind.removesuffix(OPTIONAL)][0]
     return f"{text} or null" if kind.endswith(OPTIONAL) else text
 
 
 def brief(value: Any) -> str:
-    """Returns a value as JSON, cut off after a few words."""
-    # What is nested thousands deep can be written out no more than it can be read.
+    """Returns a value as JSON text, shortened for messages."""
+    # A value that is nested thousands deep cannot be written as JSON.
     try:
         text = json.dumps(value, ensure_ascii=False, default=repr)
     except (RecursionError, ValueError):
@@ -156,7 +161,7 @@ def _all_are(kind: str, values: Any) -> bool:
 
 
 def _is_finite(value: numbers.Real) -> bool:
-    # An integer of hundreds of digits, which JSON may hold, is no float.
+    # JSON may hold an integer of hundreds of digits, which does not fit into a float.
     try:
         return math.isfinite(value)
     except OverflowError:

@@ -17,7 +17,8 @@ from tf_biggan.files.archives import Archive
 
 NPY = ".npy"
 LONGEST_REASON = 400
-# Booleans, integers, floats, complex numbers and texts; objects are pickled, records have no use.
+# Booleans, integers, floats, complex numbers and texts. Python objects would be pickled, and this
+# package never writes records.
 PLAIN_KINDS = "biufcUS"
 HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -71,16 +72,20 @@ def _stored(archive, name):
         head = io.BytesIO(file.read(input_bounds.NPY_HEADER_BYTES))
     try:
         shape, fortran, dtype = HEADERS[np.lib.format.read_magic(head)](head)
-    # A header is a Python literal: what parsing it raises depends on what is in it.
+    # A header is a Python literal, so the type of the error depends on its content.
     except Exception as error:
-        raise ValueError(f"{name} has no header that NumPy writes: {error!r}"[:200]) from error
+        raise ValueError(
+            f"{name} does not begin with a header of NumPy: {error!r}"[:200]
+        ) from error
     if dtype.hasobject:
-        raise ValueError(f"{name} is pickled")
+        raise ValueError(f"{name} holds pickled Python objects, which are never read")
     if dtype.kind not in PLAIN_KINDS or min(shape, default=0) < 0:
-        raise ValueError(f"{name} is no plain array: {dtype} {shape}"[:200])
+        raise ValueError(f"{name} is not an array of numbers or texts: {dtype} {shape}"[:200])
     start, wanted = head.tell(), math.prod(shape) * dtype.itemsize
     if wanted != archive.size(name) - start:
-        raise ValueError(f"{name} has {archive.size(name) - start} bytes, not {wanted}"[:200])
+        raise ValueError(
+            f"{name} has {archive.size(name) - start} bytes; its header declares {wanted}"[:200]
+        )
     read = functools.partial(_array, archive, name, start, shape, dtype, fortran)
     return StoredArray(shape, dtype, read)
 
@@ -97,8 +102,9 @@ def _array(archive, name, start, shape, dtype, fortran):
 
 
 def _damaged(path, reason):
-    lines = str(reason)[:LONGEST_REASON].splitlines()
+    lines = str(reason)[:LONGEST_REASON].rstrip(".").splitlines()
     return ValueError(
-        "An .npz file must be there, complete and of plain arrays."
-        f" Received: {path} ({lines[0] if lines else 'unreadable'})."
+        f"Cannot read the .npz file {path}: {lines[0] if lines else 'it is unreadable'}. It"
+        " must be complete and hold arrays without Python objects; write, copy or download it"
+        " again."
     )

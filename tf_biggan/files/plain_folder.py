@@ -20,9 +20,9 @@ def pattern_note(path: str) -> str | None:
     if not found:
         return None
     return (
-        f"Note: hub.load and TensorFlow Serving will not open {path}, because they take"
-        f" {' '.join(found)} in a path for a pattern; the commands of tf_biggan will. Move the"
-        " folder to a path without them."
+        f"Note: hub.load and TensorFlow Serving cannot open {path}, because they read"
+        f" {' '.join(found)} in a path as a pattern; the commands of tf_biggan can. Move the"
+        " folder to a path without these characters."
     )
 
 
@@ -51,8 +51,9 @@ class PlainFolder:
         self.path = os.path.join(holder, "folder")
         if PATTERN_CHARACTERS & set(holder):
             raise ValueError(
-                f"Cannot read {path} through a link in {tempfile.gettempdir()}: both paths have"
-                " brackets or other characters of a pattern. Set TMPDIR to a path without them."
+                f"Cannot read {path}: it has brackets or other characters of a file pattern,"
+                f" and so has the folder for temporary files, {tempfile.gettempdir()}. Set"
+                " TMPDIR to a folder without them."
             )
         os.symlink(os.path.abspath(path), self.path, target_is_directory=True)
 

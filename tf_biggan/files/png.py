@@ -27,7 +27,11 @@ def to_uint8(images) -> np.ndarray:
       ValueError: A value is not a number.
     """
     values = np.asarray(images, dtype=np.float64)
-    checks.require(not np.isnan(values).any(), "images must not contain NaN", shape=values.shape)
+    checks.require(
+        not np.isnan(values).any(),
+        "images must not contain NaN; check the weights of the network that generated them",
+        shape=values.shape,
+    )
     return np.clip(np.floor(127.5 * (values + 1.0) + 0.5), 0, 255).astype(np.uint8)
 
 

@@ -15,11 +15,12 @@ from google.protobuf.message import DecodeError, Message
 from tf_biggan.files import input_bounds
 
 MessageT = TypeVar("MessageT", bound=Message)
-# Kinds of fields: a number, one with a length before it, and those of 8 and 4 bytes.
+# Wire types of fields: numbers of variable length, fields that begin with their length, and fields
+# of 8 and of 4 bytes.
 VARINT, LENGTH, FIXED = 0, 2, {1: 8, 5: 4}
 PACKED = "packed"
 ONE_BYTE = 127
-# Numbers that can be one byte in the file and are four or eight in memory.
+# Types of numbers that may occupy one byte in the file and four or eight bytes in memory.
 VARINT_TYPES = frozenset(
     getattr(FieldDescriptor, f"CPPTYPE_{name}")
     for name in ("INT32", "INT64", "UINT32", "UINT64", "ENUM")
@@ -43,14 +44,22 @@ def read_message(message: MessageT, path: str | os.PathLike) -> MessageT:
 def parse_message(message: MessageT, content: bytes, path: str | os.PathLike) -> MessageT:
     """Parses bytes into a message; path: path of the file, for messages."""
     if len(content) > input_bounds.GRAPH_BYTES:
-        raise _damaged(message, path, f"it may have {input_bounds.GRAPH_BYTES} bytes")
+        raise _damaged(
+            message,
+            path,
+            f"it has more than {input_bounds.GRAPH_BYTES} bytes, the limit for graphs",
+        )
     if len(content) > input_bounds.SMALL_GRAPH_BYTES:
         fields = _count_fields(content, message.DESCRIPTOR, input_bounds.GRAPH_FIELDS)
         if fields > input_bounds.GRAPH_FIELDS:
-            raise _damaged(message, path, f"it may have {input_bounds.GRAPH_FIELDS} fields")
+            raise _damaged(
+                message,
+                path,
+                f"it has more than {input_bounds.GRAPH_FIELDS} fields, the limit for graphs",
+            )
     try:
         message.ParseFromString(content)
-    # The second: a text that is not UTF-8.
+    # ParseFromString raises a ValueError for a text that is not UTF-8.
     except (DecodeError, ValueError) as error:
         raise _damaged(message, path, error) from error
     return message
@@ -64,7 +73,7 @@ def _damaged(message, path, reason) -> ValueError:
 def _count_fields(content: bytes, kind: Descriptor, limit: int) -> int:
     """Counts fields and packed numbers in a message and its submessages, up to `limit`.
 
-    In a damaged message, those before the damage are counted.
+    In a damaged message, only the fields before the damage are counted.
     """
     count, left, tables = 0, [(0, len(content), kind)], {}
     while left and count <= limit:
@@ -92,7 +101,7 @@ def _count_fields(content: bytes, kind: Descriptor, limit: int) -> int:
 
 
 def _of_lengths(kind: Descriptor) -> dict[int, Descriptor | str]:
-    """Of the fields that have a length, those that are messages or packed numbers."""
+    """Maps numbers of fields with a length to their message type, or to `PACKED` for numbers."""
     found = {number: field.message_type for number, field in kind.fields_by_number.items()}
     packed = {n: PACKED for n, f in kind.fields_by_number.items() if f.cpp_type in VARINT_TYPES}
     return {number: inner for number, inner in (found | packed).items() if inner is not None}

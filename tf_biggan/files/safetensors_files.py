@@ -31,8 +31,8 @@ def write_safetensors(
       metadata: Texts by name for the header of the file.
 
     Raises:
-      OSError: the file cannot be written.
-      safetensors.SafetensorError: the library cannot write it.
+      OSError: The file cannot be written.
+      safetensors.SafetensorError: The library cannot write it.
     """
     with open(path, "wb") as file:
         mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
@@ -54,12 +54,14 @@ def open_safetensors(path: str | os.PathLike) -> Iterator[safe_open]:
         with open(path, "rb") as file:
             length = int.from_bytes(file.read(LENGTH_BYTES), "little")
         if length > limit:
-            raise SafetensorError(f"its header may have {limit} bytes, not {length}")
+            raise SafetensorError(
+                f"its header has {length} bytes, and at most {limit} are accepted"
+            )
         with safe_open(path, framework="numpy") as stored:
             yield stored
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ValueError(
-            "Tensors must be in a complete safetensors file."
-            f" Received: {os.fspath(path)} ({reason.splitlines()[0]})."
+            f"Cannot read the safetensors file {os.fspath(path)}: {reason.splitlines()[0]}."
+            " Copy or download it again."
         ) from error

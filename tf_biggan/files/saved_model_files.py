@@ -35,11 +35,12 @@ def read(path: str) -> saved_model_pb2.SavedModel:
     nodes = itertools.chain(*(g.node for g in graphs), *(f.node_def for f in functions))
     try:
         filled = sum(_filled_bytes(node) for node in nodes if node.op == "Const")
-    except TypeError as error:  # a type that there is not
+    except TypeError as error:  # TensorFlow has no type with this number.
         raise ValueError(f"Cannot read the SavedModel {file!r}: {error}") from error
     checks.require(
         filled <= input_bounds.FILLED_BYTES,
-        f"constants of a SavedModel may have {input_bounds.FILLED_BYTES} bytes beyond the stored",
+        "the SavedModel is refused, because its constants declare more than"
+        f" {input_bounds.FILLED_BYTES} bytes that are not in the file",
         path=file,
         bytes=filled,
     )
@@ -51,7 +52,8 @@ def _filled_bytes(node) -> int:
     tensor = node.attr["value"].tensor
     count = math.prod(max(0, dim.size) for dim in tensor.tensor_shape.dim)
     if tensor.string_val:
-        # The last text stands for all that are not there, and each has a copy of its own.
+        # The last text stands for all texts that are not stored. Each of them becomes a copy in
+        # memory.
         return max(0, count - len(tensor.string_val)) * len(tensor.string_val[-1])
     return max(0, count * tf.dtypes.as_dtype(tensor.dtype or tf.uint8).size - tensor.ByteSize())
 
@@ -72,5 +74,6 @@ def load(path: str, tags: Sequence[str] | None = None):
     except Exception as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(
-            f"A SavedModel must be complete. Received: {path} ({reason[:LONGEST_REASON]})."
+            f"Cannot load the SavedModel {path}: {reason[:LONGEST_REASON]}. Copy or export it"
+            " again."
         ) from error

@@ -35,7 +35,7 @@ class Trunk:
     def __post_init__(self):
         checks.require(
             all(0 <= stage < len(self.resample) for stage in self.attention),
-            f"`attention` must name stages from 0 to {len(self.resample) - 1}",
+            f"`attention` must hold numbers of stages, from 0 to {len(self.resample) - 1}",
             attention=self.attention,
         )
 
@@ -77,14 +77,15 @@ class Architecture:
         stages = len(self.generator.resample)
         checks.require(
             len(self.generator.widths) == stages + 1,
-            f"a generator of {stages} stages must have {stages + 1} widths",
+            f"`widths` of a generator with {stages} stages must have {stages + 1} entries",
             widths=self.generator.widths,
         )
         stages = len(self.discriminator.resample)
         expected = stages + (self.variant == "biggan_deep")
         checks.require(
             len(self.discriminator.widths) == expected,
-            f"a {self.variant} discriminator of {stages} stages must have {expected} widths",
+            f"`widths` of a {self.variant} discriminator with {stages} stages must have"
+            f" {expected} entries",
             widths=self.discriminator.widths,
         )
 

@@ -115,7 +115,8 @@ class DeepGeneratorBlock(_GeneratorResidualBlock):
         spec, factory = self.spec, self.factory
         checks.require(
             spec.out_channels <= spec.in_channels,
-            "a deep generator's block cannot widen",
+            "a block of BigGAN-deep's generator cannot have more output than input channels,"
+            " because its shortcut drops channels; change the widths of the architecture",
             spec=spec,
         )
         hidden = spec.hidden_channels
@@ -224,7 +225,13 @@ class DeepDiscriminatorBlock(_DiscriminatorResidualBlock):
         super().__init__(spec, **kwargs)
         spec = self.spec
         hidden, added = spec.hidden_channels, spec.out_channels - spec.in_channels
-        checks.require(added >= 0, "a deep discriminator's block cannot narrow", spec=spec)
+        checks.require(
+            added >= 0,
+            "a block of BigGAN-deep's discriminator cannot have fewer output than input"
+            " channels, because its shortcut adds channels; change the widths of the"
+            " architecture",
+            spec=spec,
+        )
         self.convolutions = (
             self.conv("conv_1", hidden, 1),
             self.conv("conv_2", hidden, 3),

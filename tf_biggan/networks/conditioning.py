@@ -29,8 +29,9 @@ class LatentPlan:
         checks.require_integer("latent_dim", self.latent_dim, 1)
         checks.require(
             self.injection != "split" or self.latent_dim % self.num_chunks == 0,
-            f"`latent_dim` must divide into {self.num_chunks} equal chunks, one for the first layer"
-            f" and one for each of {self.num_blocks} blocks; {self._nearest()} would",
+            f"`latent_dim` must be a multiple of {self.num_chunks} if `latent_injection` is"
+            " 'split': one chunk of z for the first layer and one for each of"
+            f" {self.num_blocks} blocks; use {self._nearest()}",
             latent_dim=self.latent_dim,
         )
 

@@ -109,8 +109,8 @@ class Generator(Network):
         checks.require_integer("embedding_dim", self.embedding_dim, 0)
         checks.require(
             self.embedding_dim > 0 or self.num_classes == 0 or self.latent_injection == "first",
-            "per-class tables (`embedding_dim` 0) need `latent_injection` 'first'; z can only be"
-            " joined to a class embedding",
+            "`embedding_dim` 0 needs `latent_injection` 'first', because the other values"
+            " join z to a class embedding",
             latent_injection=self.latent_injection,
             embedding_dim=self.embedding_dim,
         )
@@ -224,7 +224,8 @@ class Generator(Network):
             return embeddings
         checks.require(
             embeddings is not None,
-            f"`embeddings` are needed: [N, {self.embedding_dim}]",
+            f"this generator needs `embeddings` [N, {self.embedding_dim}]; `embed` computes"
+            " them from labels",
             embeddings=embeddings,
         )
         embeddings = ops.convert_to_tensor(embeddings)

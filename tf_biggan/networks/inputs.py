@@ -23,15 +23,12 @@ def from_list(name: str, value):
         return value
     try:
         array = np.asarray(value)
-    except (
-        TypeError,
-        ValueError,
-        NotImplementedError,
-    ):  # rows of different lengths, symbolic tensors
+    # NumPy raises these errors for rows of different lengths and for symbolic tensors.
+    except (TypeError, ValueError, NotImplementedError):
         array = np.asarray(None)
     checks.require(
         array.dtype.kind in "iuf" and array.size > 0,
-        f"`{name}` as a list must hold numbers, in rows of one length",
+        f"`{name}` must hold numbers, and all rows of a list must have the same length",
         **{name: value},
     )
     return array.astype("float32" if array.dtype.kind == "f" else "int32")
@@ -60,13 +57,13 @@ def check_float(name: str, array, shape: tuple[int, ...], batch_size=None) -> No
     dtype = keras.backend.standardize_dtype(array.dtype)
     checks.require(
         "float" in dtype and len(array.shape) == 1 + len(shape) and array.shape[1:] == shape,
-        f"`{name}` must be [{wanted}] of a floating-point type",
+        f"`{name}` must have the shape [{wanted}] and a floating-point type",
         shape=tuple(array.shape),
         dtype=dtype,
     )
     checks.require(
         None in (array.shape[0], batch_size) or array.shape[0] == batch_size,
-        f"there must be one row of `{name}` for every example",
+        f"`{name}` must have one row for each example of the batch",
         rows=array.shape[0],
         examples=batch_size,
     )
@@ -86,7 +83,7 @@ def check_truncation(truncation, batch_size) -> None:
     checks.require(
         shape == ()
         or (len(shape) == 1 and (None in (*shape, batch_size) or shape[0] == batch_size)),
-        "`truncation` must be a scalar or one value for every example",
+        "`truncation` must be a scalar or hold one value for each example of the batch",
         shape=shape,
         examples=batch_size,
     )
@@ -113,9 +110,12 @@ def check_labels(labels, num_classes: int, batch_size) -> None:
     """
     if labels is None or num_classes == 0:
         rule = (
-            "an unconditional network takes no `labels`"
+            "this network is unconditional (num_classes is 0), so `labels` must be None"
             if num_classes == 0
-            else (f"`labels` are needed: class indices [N] or class weights [N, {num_classes}]")
+            else (
+                "this network needs `labels`: class indices [N] or class weights [N,"
+                f" {num_classes}]"
+            )
         )
         checks.require((labels is None) == (num_classes == 0), rule, labels=labels)
         return
@@ -129,7 +129,7 @@ def check_labels(labels, num_classes: int, batch_size) -> None:
     )
     checks.require(
         None in (shape[0], batch_size) or shape[0] == batch_size,
-        "there must be one label for every example",
+        "`labels` must have one row for each example of the batch",
         labels=shape[0],
         examples=batch_size,
     )

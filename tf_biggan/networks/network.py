@@ -88,7 +88,7 @@ class Network(keras.Model):
         )
 
     def create_trunk(self, specs: Sequence[BlockSpec]) -> None:
-        """Creates `blocks`, one for each spec, and `attentions` after the blocks that have one."""
+        """Creates the residual blocks, and an attention layer for each block that has attention."""
         self.block_specs = specs
         self.blocks = tuple(self.create_block(index) for index in range(len(specs)))
         names = [f"attention_{index}" for index, spec in enumerate(specs) if spec.attention]
@@ -162,5 +162,5 @@ def _parameters(cls) -> dict[str, inspect.Parameter]:
 def _integers(name: str, values) -> tuple[int, ...]:
     is_sequence = isinstance(values, (tuple, list))
     integral = is_sequence and all(isinstance(value, numbers.Integral) for value in values)
-    checks.require(integral, f"`{name}` must be a sequence of integers", **{name: values})
+    checks.require(integral, f"`{name}` must be a list or tuple of integers", **{name: values})
     return tuple(int(value) for value in values)

@@ -30,7 +30,8 @@ def require_stored(values: int, stored: int, path: str) -> None:
     """
     require(
         values <= stored + input_bounds.MISSING_NUMBERS,
-        f"a network of {values:,} numbers must have as many in its file",
+        f"the file is damaged: the network that it describes has {values:,} numbers, and the"
+        " file has far fewer; copy or convert it again",
         path=path,
         numbers=stored,
     )
@@ -97,7 +98,11 @@ def _complete(kind: type[Network], arguments) -> types.SimpleNamespace:
     values = types.SimpleNamespace(**kind.complete_arguments(arguments))
     count = values.depth * len(getattr(values.architecture, kind.side).resample)
     limit = input_bounds.RESIDUAL_BLOCKS
-    require(count <= limit, f"a network may have {limit} residual blocks", blocks=count)
+    require(
+        count <= limit,
+        f"a network may have at most {limit} residual blocks; use a smaller depth",
+        blocks=count,
+    )
     return values
 
 

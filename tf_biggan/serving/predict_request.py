@@ -20,7 +20,7 @@ from tf_biggan.serving.request_errors import RequestError, bad_request
 from tf_biggan.serving.served_model import Signature, TensorSpec
 
 BINARY = "b64"
-# String outputs whose names end so hold bytes, which JSON carries as base64.
+# A string output whose name has this ending holds bytes, which JSON carries as base64.
 BINARY_SUFFIX = "_bytes"
 DEFAULT_SIGNATURE = "serving_default"
 # Keys of the inputs in row format (a list with one element per row) and in column format (one list
@@ -122,7 +122,7 @@ def _converted(elements: list, dtype: tf.DType, name: str) -> np.ndarray:
         return _integers(elements, dtype, name)
     if dtype.is_floating:
         return _floats(elements, dtype, name)
-    raise bad_request(f"{name!r} is {dtype.name}, which JSON cannot carry here.")
+    raise bad_request(f"{name!r} has the type {dtype.name}, which cannot be read from JSON.")
 
 
 def _integers(elements: list, dtype: tf.DType, name: str) -> np.ndarray:
@@ -251,7 +251,9 @@ def read_request(document: dict, signatures: Mapping[str, Signature]) -> Predict
     known = {"signature_name", ROW, COLUMN}
     unknown = sorted(set(document) - known)
     if unknown:
-        raise bad_request(f"Unknown key {unknown[0]!r}; known: {', '.join(sorted(known))}.")
+        raise bad_request(
+            f"Unknown key {unknown[0]!r} in the request; the keys are {', '.join(sorted(known))}."
+        )
     if (ROW in document) == (COLUMN in document):
         raise bad_request(f"The body must have either {ROW!r} (rows) or {COLUMN!r} (columns).")
     form = ROW if ROW in document else COLUMN
@@ -269,13 +271,13 @@ def _signature(document: dict, signatures: Mapping[str, Signature]) -> Signature
     # An empty name means the default signature, as in TensorFlow Serving.
     name = name or DEFAULT_SIGNATURE
     if name not in signatures:
-        raise bad_request(f"No signature {name!r}; there are: {', '.join(signatures)}.")
+        raise bad_request(f"The model has no signature {name!r}; it has {', '.join(signatures)}.")
     return signatures[name]
 
 
 def _columns_from_rows(rows, signature: Signature) -> dict[str, list]:
     if not isinstance(rows, list):
-        raise bad_request(f"{ROW!r} must be a list with one element a row.")
+        raise bad_request(f"{ROW!r} must be a list with one element per row.")
     if not rows:
         raise bad_request(f"{ROW!r} must have at least one row.")
     if len(signature.inputs) == 1 and not any(_is_object(row) for row in rows):
@@ -310,8 +312,8 @@ def _check_names(given: dict, signature: Signature, place: str) -> None:
     ):
         if names:
             raise bad_request(
-                f"{problem} input {names[0]!r} in {place}; the signature {signature.name!r} takes"
-                f" {_accepted(signature)}."
+                f"{problem} input {names[0]!r} in {place}; the signature {signature.name!r}"
+                f" takes {_accepted(signature)}."
             )
 
 

@@ -22,9 +22,11 @@ RETRY_SECONDS = "1"
 UNCOMPRESSED = "identity"
 CHUNK_CHARACTERS = 2**18
 _WORDS = {
-    404: "No such address; there are /v1/models/NAME, the same with /metadata, and"
-    " /v1/models/NAME:predict, each also with /versions/NUMBER after NAME.",
-    405: "This address does not take this method: predict takes POST, the others GET.",
+    404: (
+        "There is no such address. The server has /v1/models/NAME, /v1/models/NAME/metadata and"
+        " /v1/models/NAME:predict, each also with /versions/NUMBER after NAME."
+    ),
+    405: "This address does not accept this method: use POST for predict and GET for the others.",
 }
 
 
@@ -40,7 +42,9 @@ def answer_pieces(outputs: Mapping[str, np.ndarray], form: str) -> Iterator[str]
     """
     rows = {array.shape[:1] for array in outputs.values()}
     if form == ROW and (len(rows) != 1 or () in rows):
-        raise bad_request(f"The outputs have no common rows; send {COLUMN!r} instead of {ROW!r}.")
+        raise bad_request(
+            f"The outputs have different numbers of rows; send {COLUMN!r} instead of {ROW!r}."
+        )
     return _PIECES[form](outputs)
 
 
@@ -116,7 +120,9 @@ class RestApi:
     async def _body(self, request: web.Request) -> bytes:
         encoding = request.headers.get("Content-Encoding", UNCOMPRESSED)
         if encoding.lower() != UNCOMPRESSED:
-            raise RequestError(415, f"The body must not be compressed. Received: {encoding[:32]}.")
+            raise RequestError(
+                415, f"The body of the request must not be compressed. Received: {encoding[:32]}."
+            )
         if (request.content_length or 0) > self._limits.body_bytes:
             raise _too_large(self._limits)
         try:
@@ -124,7 +130,9 @@ class RestApi:
                 return await request.read()
         except TimeoutError:
             seconds = f"{self._limits.body_seconds:g}"
-            raise RequestError(408, f"The body did not arrive within {seconds} s.") from None
+            raise RequestError(
+                408, f"The body of the request did not arrive within {seconds} s."
+            ) from None
         except web.HTTPRequestEntityTooLarge:
             raise _too_large(self._limits) from None
 
@@ -180,7 +188,9 @@ def _names(request: web.Request) -> tuple[str, int | None]:
 
 
 def _too_large(limits: Limits) -> RequestError:
-    return RequestError(413, f"The body must be at most {limits.body_bytes:,} bytes.")
+    return RequestError(
+        413, f"The body of the request must have at most {limits.body_bytes:,} bytes."
+    )
 
 
 def _json_response(value: dict) -> web.Response:

@@ -111,7 +111,11 @@ def load_saved_model(path: str) -> SavedModel:
       ValueError: The SavedModel cannot be read, or has no signatures for serving.
     """
     stored = _stored_signatures(path)
-    checks.require(bool(stored), "the SavedModel must have signatures for serving", path=path)
+    checks.require(
+        bool(stored),
+        "the SavedModel has no signatures to serve; export it with `python -m tf_biggan.export`",
+        path=path,
+    )
     loaded = saved_model_files.load(path, tags=[SERVE_TAG])
     signatures = {
         name: Signature(
@@ -126,7 +130,11 @@ def load_saved_model(path: str) -> SavedModel:
 def _stored_signatures(path: str) -> dict[str, meta_graph_pb2.SignatureDef]:
     message = saved_model_files.read(path)
     graphs = [graph for graph in message.meta_graphs if SERVE_TAG in graph.meta_info_def.tags]
-    checks.require(bool(graphs), f"the SavedModel must have the tag {SERVE_TAG!r}", path=path)
+    checks.require(
+        bool(graphs),
+        f"the SavedModel has no graph with the tag {SERVE_TAG!r}, which serving needs",
+        path=path,
+    )
     definitions = sorted(graphs[0].signature_def.items())
     return {name: value for name, value in definitions if name not in INTERNAL_SIGNATURES}
 
@@ -195,7 +203,8 @@ def find_versions(path: str) -> ModelVersions:
     }
     checks.require(
         bool(folders),
-        f"a folder with {SAVED_MODEL_FILE}, or with versions of it such as {path}/1, is needed",
+        f"the folder holds neither a {SAVED_MODEL_FILE} nor versions of a SavedModel, such as"
+        f" {path}/1; give the folder that `export` wrote",
         path=path,
     )
     return ModelVersions(_folder_name(path), dict(sorted(folders.items())))
@@ -269,13 +278,13 @@ class ServedModel:
           RequestError: The model has another name or no such version.
         """
         if name != self.name:
-            raise RequestError(404, f"No model {name!r} is served; there is: {self.name!r}.")
+            raise RequestError(404, f"This server has no model {name!r}; it serves {self.name!r}.")
         if version is None:
             return self.versions.newest
         if version not in self.versions.folders:
             there = ", ".join(map(str, self.versions.folders))
             raise RequestError(
-                404, f"No version {version} of {name!r} is served; there are: {there}."
+                404, f"This server has no version {version} of {name!r}; it has {there}."
             )
         return version
 

@@ -193,8 +193,8 @@ async def _listen(site, host: str, port: int) -> None:
         taken = getattr(error, "errno", None) == errno.EADDRINUSE
         reason = "it is in use" if taken else str(error)
         raise ValueError(
-            f"Cannot listen on port {port} of {host}: {reason}. Another port, or 0 for any that is"
-            " free, would be accepted."
+            f"Cannot listen on port {port} of {host}: {reason}. Choose another port by"
+            " --port, or 0 for any free port."
         ) from error
 
 
@@ -213,4 +213,6 @@ def _in_url(host: str) -> str:
 
 def _require_library() -> None:
     if importlib.util.find_spec("aiohttp") is None:
-        raise ValueError("The local server needs aiohttp: pip install 'tf_biggan[serve]'.")
+        raise ValueError(
+            "The local server needs the package aiohttp. Run pip install 'tf_biggan[serve]'."
+        )

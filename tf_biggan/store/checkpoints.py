@@ -100,8 +100,9 @@ def read_newest(
             return iteration, tuple(reasons)
     listed = "; ".join(f"{_name(iteration)} ({reason})" for iteration, reason in reasons.items())
     raise UnreadableCheckpoint(
-        f"Cannot read any checkpoint in {os.path.join(run_dir, FOLDER)}: {listed or 'none there'}."
-        " Nothing was changed; the files of a copy of the run would be accepted."
+        f"Cannot read any checkpoint in {os.path.join(run_dir, FOLDER)}:"
+        f" {listed or 'there is none'}. Nothing was changed. Restore the files from a copy of"
+        " the run, or train in another --run_dir."
     )
 
 

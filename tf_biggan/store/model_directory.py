@@ -86,7 +86,8 @@ def read_directory(path: str) -> ModelDirectory:
         raise ValueError(f"Cannot read {file}: {error.strerror}") from error
     checks.require(
         config.get("format") == FORMAT and config.get("format_version") == FORMAT_VERSION,
-        f"the folder must be of format {FORMAT!r}, version {FORMAT_VERSION}; convert it again",
+        f"the model folder has a format that this version cannot read (it reads {FORMAT!r},"
+        f" version {FORMAT_VERSION}); convert the weights again",
         path=path,
         format=config.get("format"),
         version=config.get("format_version"),
@@ -124,7 +125,7 @@ def write_directory(
     for network in networks.values():
         checks.require(
             not class_names or len(class_names) == network.num_classes,
-            f"there must be a name for each of {network.num_classes} classes, or none",
+            f"`class_names` must hold {network.num_classes} names, one for each class, or be empty",
             class_names=len(class_names),
         )
     config = {
@@ -157,7 +158,8 @@ def load_network(directory: ModelDirectory, name: str, **overrides) -> keras.Mod
     """
     checks.require(
         name in directory.networks,
-        f"the model must have a {name}",
+        f"the model folder holds no {name}; convert the weights again together with the file"
+        f" of the {name}",
         path=directory.path,
         networks=sorted(directory.networks),
     )
@@ -183,7 +185,7 @@ def _new_network(directory, name, config, numbers, path) -> keras.Model:
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         file = os.path.join(directory.path, CONFIG_FILE)
         raise ValueError(
-            f"Cannot read {file}: the arguments of {name!r} make no network"
+            f"Cannot read {file}: its arguments of {name!r} do not describe a network"
             f" ({type(error).__name__}: {one_line(str(error))})"
         ) from error
 
@@ -203,7 +205,7 @@ def _assign(network: keras.Model, stored) -> None:
     wanted = {path: tuple(variable.shape) for path, variable in variables.items()}
     checks.require(
         shapes == wanted,
-        "the weights must fit the network of config.json",
+        "the weights do not fit the network that config.json describes; convert the weights again",
         left_over=sorted(keys - set(wanted)),
         missing=sorted(set(wanted) - keys),
         other_shapes=sorted(k for k in keys & set(wanted) if shapes[k] != wanted[k]),

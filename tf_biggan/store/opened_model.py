@@ -48,12 +48,12 @@ def open_model(path: str, *, raw: bool = False, iteration: int | None = None) ->
         and the folder is not a run.
     """
     checks.require_existing("model", path, f"the folder of {KINDS}")
-    checks.require(os.path.isdir(path), f"a model must be the folder of {KINDS}", path=path)
+    checks.require(os.path.isdir(path), f"--model must be the folder of {KINDS}", model=path)
     if is_run(path):
         return _of_run(path, raw, iteration)
     checks.require(
         not raw and iteration is None,
-        "only a run has raw weights and iterations to choose from",
+        "--raw and --iteration choose weights of a run, and this is not a run; leave them out",
         path=path,
     )
     if is_model_directory(path):
@@ -61,7 +61,11 @@ def open_model(path: str, *, raw: bool = False, iteration: int | None = None) ->
         generator = load_network(directory, "generator")
         description = {"path": path, "kind": "model", "provenance": dict(directory.provenance)}
         return OpenedModel(generator, directory.class_names, "model", description)
-    checks.require(is_saved_model(path), f"a model must be the folder of {KINDS}", path=path)
+    checks.require(
+        is_saved_model(path),
+        f"the folder holds no model; --model must be the folder of {KINDS}",
+        model=path,
+    )
     generator = SavedModelGenerator(path)
     told = ("provenance", "truncation_mode", "bn", "dtype", "compute_dtype")
     description = {"path": path, "kind": "saved_model"}

@@ -44,7 +44,8 @@ def check_run(run_dir: str, config: TrainConfig) -> None:
         others = [name for name in os.listdir(run_dir) if not _OF_A_START.fullmatch(name)]
         checks.require(
             not others,
-            f"`run_dir` must be new, empty or a run (with {CONFIG_FILE})",
+            f"`run_dir` must be a new or empty folder, or a run (with {CONFIG_FILE}); choose"
+            " another folder",
             run_dir=run_dir,
             holds=sorted(others)[:3],
         )
@@ -156,7 +157,7 @@ def _require_same_run(run_dir, stored, given):
     listed = ", ".join(f"{k} was {old!r}, now {new!r}" for k, (old, new) in differences.items())
     checks.require(
         not differences,
-        "a run goes on with the settings that it began with, or begins in another run_dir;"
-        f" these differ: {listed}",
+        f"cannot resume {run_dir}: a run keeps the settings with which it started, and these"
+        f" differ: {listed}. Use the first values or another --run_dir",
         run_dir=run_dir,
     )

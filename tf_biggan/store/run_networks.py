@@ -142,10 +142,15 @@ def restore_networks(
       UnreadableCheckpoint: The chosen checkpoint, or every checkpoint, cannot be read.
     """
     iterations = checkpoint_iterations(run_dir)
-    checks.require(bool(iterations), "a run must have a checkpoint", run_dir=run_dir)
+    checks.require(
+        bool(iterations),
+        "the run has no checkpoint yet; train it until it saves one (see --save_every)",
+        run_dir=run_dir,
+    )
     checks.require(
         iteration is None or iteration in iterations,
-        f"`iteration` must be that of a checkpoint: {', '.join(map(str, iterations))}",
+        "the run has no checkpoint of this iteration; its checkpoints are"
+        f" {', '.join(map(str, iterations))}",
         iteration=iteration,
     )
     config = read_config(run_dir)

@@ -86,7 +86,8 @@ class SavedModelGenerator:
         self._module = saved_model_files.load(path)
         checks.require(
             SIGNATURE in self._module.signatures,
-            f"a SavedModel must have the signature {SIGNATURE!r}, which `export` writes",
+            f"the SavedModel has no signature {SIGNATURE!r}; export the model with `python -m"
+            " tf_biggan.export`",
             path=path,
             signatures=sorted(self._module.signatures),
         )
@@ -106,7 +107,12 @@ class SavedModelGenerator:
 
     def __call__(self, z, labels=None, truncation=None, training=False) -> tf.Tensor:
         """Returns images [N, H, W, C] in [-1, 1]; arguments as for `Generator`."""
-        checks.require(not training, "a SavedModel has no batch statistics", training=training)
+        checks.require(
+            not training,
+            "an exported SavedModel cannot run in training mode; open the run or the"
+            " converted model instead",
+            training=training,
+        )
         inputs = {"z": tf.convert_to_tensor(z, tf.float32)}
         labels = from_list("labels", labels)
         check_labels(labels, self.num_classes, inputs["z"].shape[0])

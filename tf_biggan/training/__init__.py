@@ -1,1 +1,1 @@
-"""What moves a model: so far, its moving average."""
+"""Training: the training step, the loop around it, checkpoints, logs and fine-tuning."""

@@ -27,5 +27,8 @@ def get_augmentation(name: str | None) -> Callable | None:
         return None
     function = load_object(name, "augmentation")
     if not callable(function):
-        raise ValueError(f"Cannot use --augmentation={name}: it is not a function.")
+        raise ValueError(
+            f"Cannot use --augmentation={name}: it is not a function. Name a function"
+            " augment(images, seeds)."
+        )
     return function

@@ -88,7 +88,7 @@ def _check_augment(function, images) -> None:
     made = tf.nest.flatten(outputs)
     if [_kind(image) for image in made] != [_kind(images)]:
         returned = ", ".join(map(_kind, made)) or "nothing"
-        raise UnusableError(f"{AUGMENT} must return images {_kind(images)}, and returns {returned}")
+        raise UnusableError(f"{AUGMENT} must return images {_kind(images)}, but returns {returned}")
     _require_finite(AUGMENT, made)
     _require_gradient(f"{AUGMENT} by images", gradient)
 
@@ -97,13 +97,14 @@ def _check_repeatable(augment, images, seeds) -> None:
     whole, again = (_called(AUGMENT, augment, images, seeds) for _ in range(2))
     if not np.array_equal(whole, again):
         raise UnusableError(
-            f"{AUGMENT} must return the same for the same seeds; draw with"
+            f"{AUGMENT} must return equal images for equal seeds; take random numbers from"
             " tf_biggan.generation.latents.uniform_for_each(seeds)"
         )
     alone = _called(AUGMENT, augment, images[:1], seeds[:1])
     if not np.allclose(alone, whole[:1], rtol=1e-4, atol=1e-4):
         raise UnusableError(
-            f"{AUGMENT} must treat each image by itself; an image comes out different in a batch"
+            f"{AUGMENT} must treat each image by itself, but the result of an image depends"
+            " on the other images of its batch"
         )
 
 
@@ -113,26 +114,26 @@ def wide_dtype_of(precision: str) -> str:
 
 
 def _check_function(name, function, arguments, num_losses) -> None:
-    said, inputs = f"{name}({', '.join(arguments)})", list(arguments.values())
-    outputs, gradients = _differentiated(said, function, inputs)
+    call, inputs = f"{name}({', '.join(arguments)})", list(arguments.values())
+    outputs, gradients = _differentiated(call, function, inputs)
     losses = list(outputs) if isinstance(outputs, tuple | list) else [outputs]
     if [_kind(loss) for loss in losses] != [_kind(inputs[0])] * num_losses:
         number = {1: "one loss", 2: "two losses"}[num_losses]
         returned = ", ".join(map(_kind, losses)) or "nothing"
         raise UnusableError(
-            f"for logits of {_kind(inputs[0])}, {said} must return {number} of the same dtype and"
-            f" shape, and returns {returned}"
+            f"for logits {_kind(inputs[0])}, {call} must return {number} of the same dtype"
+            f" and shape, but returns {returned}"
         )
-    _require_finite(said, losses)
+    _require_finite(call, losses)
     for argument, gradient in zip(arguments, gradients, strict=True):
-        _require_gradient(f"{said} by {argument}", gradient)
+        _require_gradient(f"{call} by {argument}", gradient)
 
 
 def _kind(tensor: tf.Tensor) -> str:
     return f"{tensor.dtype.name} {list(tensor.shape)}"
 
 
-def _differentiated(said: str, function: Callable, inputs: Sequence[tf.Tensor]):
+def _differentiated(call: str, function: Callable, inputs: Sequence[tf.Tensor]):
     """Returns the outputs of a function and the gradients of their sum, None where it has none.
 
     Raises:
@@ -140,7 +141,7 @@ def _differentiated(said: str, function: Callable, inputs: Sequence[tf.Tensor]):
     """
     with tf.GradientTape() as tape:
         tape.watch(inputs)
-        outputs = _called(said, function, *inputs)
+        outputs = _called(call, function, *inputs)
         # Weights, because the plain sum of an output may be constant.
         sums = [
             tf.reduce_sum(x * tf.random.stateless_uniform(x.shape, (1, 2), 0.5, 1.5, x.dtype))
@@ -148,28 +149,28 @@ def _differentiated(said: str, function: Callable, inputs: Sequence[tf.Tensor]):
             if x.dtype.is_floating
         ]
     graph = tf.function(function)
-    _called(said, graph.get_concrete_function, *[tf.TensorSpec(x.shape, x.dtype) for x in inputs])
+    _called(call, graph.get_concrete_function, *[tf.TensorSpec(x.shape, x.dtype) for x in inputs])
     return outputs, tape.gradient(sums, list(inputs)) if sums else [None] * len(inputs)
 
 
-def _called(said: str, function: Callable, *arguments):
+def _called(call: str, function: Callable, *arguments):
     try:
         made = function(*arguments)
         # A traced function is no tensor.
         return made if callable(made) else tf.nest.map_structure(tf.convert_to_tensor, made)
     except Exception as error:
-        raise UnusableError(f"{said} fails with {reason(error)}") from error
+        raise UnusableError(f"{call} fails with {reason(error)}") from error
 
 
-def _require_finite(said: str, outputs: Sequence[tf.Tensor]) -> None:
+def _require_finite(call: str, outputs: Sequence[tf.Tensor]) -> None:
     """Raises UnusableError unless every output is finite."""
     if not all(np.isfinite(output).all() for output in outputs):
-        raise UnusableError(f"{said} must return finite numbers")
+        raise UnusableError(f"{call} must return finite numbers")
 
 
-def _require_gradient(said: str, gradient: tf.Tensor | None) -> None:
+def _require_gradient(call: str, gradient: tf.Tensor | None) -> None:
     """Raises UnusableError unless a gradient is finite, and not 0 everywhere."""
     if gradient is None or not np.any(gradient):
-        raise UnusableError(f"the gradient of {said} is 0 everywhere, so that nothing is trained")
+        raise UnusableError(f"the gradient of {call} is 0 everywhere, so that nothing is trained")
     if not np.isfinite(gradient).all():
-        raise UnusableError(f"the gradient of {said} must be finite")
+        raise UnusableError(f"the gradient of {call} must be finite")

@@ -56,7 +56,7 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is not threading.main_thread():
-            return self  # only the main thread may handle signals
+            return self  # Only the main thread may handle signals.
         self._signals, self._wakeup = socket.socketpair()
         self._wakeup.setblocking(False)
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -148,7 +148,8 @@ class _Run:
                 self._iterate()
             finally:
                 if self._progress is not None:
-                    self._progress.close()  # so that an error has a line of its own
+                    # The progress line ends first, so that an error has a line of its own.
+                    self._progress.close()
             complete = self._iteration >= settings.num_iterations
             self._finish(complete)
         return complete
@@ -191,7 +192,7 @@ class _Run:
         began = time.monotonic()
         metrics = self._step(self._batches, tf.constant(1))
         self._iteration += 1
-        _means(metrics)  # waits for a GPU
+        _means(metrics)  # Reading the metrics waits for a GPU to finish.
         self._say(f"Compiled in {time.monotonic() - began:.0f} s, with the first iteration.")
         self._clock = (time.monotonic(), self._iteration)
         total, images = self._config.run.num_iterations, self._images_per_iteration()
@@ -253,7 +254,7 @@ class _Run:
         then, iterations = self._clock
         self._clock = (time.monotonic(), self._iteration)
         if self._iteration == iterations:
-            return means  # the first iteration includes the compilation, so its rate means nothing
+            return means  # The first iteration includes the compilation, so its rate means nothing.
         images = (self._iteration - iterations) * self._images_per_iteration()
         return {**means, "images_per_second": images / (self._clock[0] - then)}
 
@@ -321,8 +322,9 @@ def _require_finite(means, iteration):
     broken = [name for name, value in means.items() if not math.isfinite(value)]
     checks.require(
         not broken,
-        f"what is logged must stay finite, and at iteration {iteration} it is not; the newest"
-        " checkpoint is from before",
+        f"training diverged: at iteration {iteration}, these values are not finite. The"
+        " newest checkpoint was saved before that; start another run with lower learning"
+        " rates (with --init_from and this run, it starts from that checkpoint)",
         **{name: means[name] for name in broken},
     )
 

@@ -80,7 +80,9 @@ def get_loss(name: str) -> AdversarialLoss:
     missing = [side for side in SIDES if not callable(getattr(loss, side, None))]
     if missing:
         raise ValueError(
-            f"Cannot use --loss={name}: it has no function {' and no function '.join(missing)}."
-            " A loss is a tf_biggan.training.losses.AdversarialLoss or has the same two functions."
+            f"Cannot use --loss={name}: it has no function"
+            f" {' and no function '.join(missing)}. Name a"
+            " tf_biggan.training.losses.AdversarialLoss or an object with the same two"
+            " functions."
         )
     return loss

@@ -46,8 +46,9 @@ def data_of_run(
     difference = stored.differences(identity, source.class_names)
     checks.require(
         difference is None or config.data.changed_data,
-        f"cannot resume {run_dir}: its data have changed: {difference}. Use the data that it began"
-        f" with, --changed_data to continue with these, {ANOTHER_RUN}",
+        f"cannot resume {run_dir}: the images of --dataset have changed: {difference}. Use"
+        " the same images as before, add --changed_data to continue with the present ones,"
+        f" {ANOTHER_RUN}",
         dataset=source.name,
     )
     if difference is not None:
@@ -62,22 +63,25 @@ def _with_classes_of_run(
         return source
     checks.require(
         bool(source.class_names),
-        f"cannot resume {run_dir}: its data had classes, and {source.name} has none. Use the data"
-        f" that it began with, {ANOTHER_RUN}",
+        f"cannot resume {run_dir}: it started with {len(names)} classes, and {source.name}"
+        f" has none. Use the same data as before, {ANOTHER_RUN}",
         classes=len(names),
     )
     found = complete_names(source.class_names, max(len(names), int(source.labels.max()) + 1))
     difference = name_differences(names, found, "the run", source.name)
     checks.require(
         difference is None,
-        f"cannot resume {run_dir}: its data had other classes; {difference}. Give the classes the"
-        f" names that they had, {ANOTHER_RUN}",
+        f"cannot resume {run_dir}: it started with other classes; {difference}. Give the"
+        f" classes their former names, {ANOTHER_RUN}",
         dataset=source.name,
     )
     labels = match_classes(found, names)
     if labels == tuple(range(len(names))):
         return source
-    say(f"Classes of {source.name} are in another order than the run's: they are matched by name.")
+    say(
+        f"The classes of {source.name} have another order than those of the run. They are"
+        " matched by name."
+    )
     return source.with_classes(names, labels)
 
 
@@ -86,9 +90,10 @@ def _require_same_place(run_dir: str, config: TrainConfig) -> None:
     then, now = read_config(run_dir).data, config.data
     checks.require(
         (then.dataset, then.split) == (now.dataset, now.split),
-        f"cannot resume {run_dir}: --dataset was {_named(then)} and is {_named(now)}, and the run"
-        " is of a version that did not record which images it has. Resume it once with the data at"
-        f" their first place (a symbolic link is enough), {ANOTHER_RUN}",
+        f"cannot resume {run_dir}: --dataset was {_named(then)} and is {_named(now)}. The run"
+        " was started by version 0.1, which did not record its images, so they cannot be"
+        " compared. Resume once with the data at the former path (a symbolic link is enough),"
+        f" {ANOTHER_RUN}",
         dataset=now.dataset,
     )
 

@@ -162,8 +162,9 @@ class RunEvaluation:
         reference = self._evaluator.reference(data)
         fewest = min(self._config.run.eval_images, data.count)
         if fewest <= len(reference.statistics.mean):
-            return reference  # the kernel distance needs the features
-        # No other metric needs the features, which may take gigabytes.
+            # So few images are scored by the kernel distance, which needs the features.
+            return reference
+        # Other metrics do not need the features, which may take gigabytes.
         return dataclasses.replace(reference, features=None)
 
 
@@ -184,7 +185,12 @@ def _computable(
     plan = EvaluationPlan(generated, reference, expected_extractor(name, data), DEFAULT)
     kept, reasons = computable(plan, METRICS)
     notes = tuple(f"No {metric} during training: {why}." for metric, why in reasons.items())
-    checks.require(bool(kept), f"no score can be computed. {' '.join(notes)}", eval_extractor=name)
+    checks.require(
+        bool(kept),
+        f"no score can be computed during training. {' '.join(notes)} Set --eval_every=0 to"
+        " train without scores",
+        eval_extractor=name,
+    )
     return kept, notes
 
 

@@ -62,8 +62,9 @@ def batch_plan(config: StepConfig, replicas: int) -> dict[str, int]:
     ):
         checks.require(
             batch % (replicas * accumulations) == 0,
-            f"the global batch of {side.upper()} must be a multiple of replicas times accumulations"
-            f" ({replicas} x {accumulations} = {replicas * accumulations})",
+            f"the global batch size of {side.upper()} must be a multiple of replicas times"
+            f" accumulation steps ({replicas} x {accumulations} = {replicas * accumulations});"
+            " change the batch size or the accumulation steps",
             global_batch=batch,
         )
         plan[side] = batch // (replicas * accumulations)

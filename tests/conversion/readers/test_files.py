@@ -1,4 +1,4 @@
-"""Every format gives the tensors that were written; nothing in a file is executed."""
+"""Every file format returns the tensors that were written, and no code in a file is executed."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def kind(request):
 
 
 def test_every_format_gives_the_arrays(kind, tmp_path):
-    # The name says nothing: the content does.
+    # The file name has no ending, so the format must be found from the content.
     tensors = read_tensors(_write(tmp_path / "weights", kind))
     assert tensors.shapes == {key: array.shape for key, array in ARRAYS.items()}
     assert tensors.dtypes["count"] == "int64"
@@ -123,22 +123,22 @@ class _Exec(_Touch):
 @pytest.mark.parametrize("attack", [_Touch, _Evaluate, _Exec])
 def test_a_file_that_would_run_something_is_refused_and_runs_nothing(kind, attack, tmp_path):
     victim = tmp_path / "made"
-    # The attack works where pickles are trusted.
+    # The attack works with Python's own unpickler.
     pickle.loads(pickle.dumps(attack(str(victim))))
     victim.rmdir()
     for contents in ({"w": attack(str(victim))}, {"state_dict": {}, "meta": attack(str(victim))}):
         path = _write(tmp_path / "attack", kind, {**contents, "x": torch.ones(1)})
-        names = r"that names (posix\.mkdir|(__builtin__|builtins)\.(eval|exec))\."
-        with pytest.raises(ValueError, match=f"nothing of it was executed.*{names}"):
+        names = r"the file names (posix\.mkdir|(__builtin__|builtins)\.(eval|exec)),"
+        with pytest.raises(ValueError, match=f"{names}.*Nothing was executed"):
             read_tensors(path)
     assert not victim.exists()
 
 
 def test_known_names_cannot_be_made_to_run_something(tmp_path):
-    """`getattr` is inert: it looks nothing up, and neither do attributes below a known module."""
+    """`getattr` is inert, and so are attributes of known modules."""
     victim = tmp_path / "made"
     command = f"import os; os.mkdir({str(victim)!r})".encode()
-    # runstring lies below numpy, whose names are inert.
+    # `runstring` is in numpy, whose names are all inert.
     attack = (
         b"cnumpy.testing._private.utils\nrunstring\n(S'" + command.replace(b"'", b'"') + b"'\n}"
     )
@@ -146,7 +146,7 @@ def test_known_names_cannot_be_made_to_run_something(tmp_path):
     path = tmp_path / "attack.pth"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/data.pkl", attack)
-    with pytest.raises(ValueError, match="must hold a state_dict"):
+    with pytest.raises(ValueError, match="holds no dictionary of tensors"):
         read_tensors(str(path))
     assert not victim.exists()
 
@@ -167,7 +167,7 @@ def test_a_tensor_outside_its_storage_is_refused(tmp_path):
                 changed = data.replace(old, new) if name.endswith("data.pkl") else data
                 assert changed != data or not name.endswith("data.pkl")
                 archive.writestr(name, changed)
-        with pytest.raises(ValueError, match="must lie inside its storage of 100 elements"):
+        with pytest.raises(ValueError, match="lies outside of its storage of 100 elements"):
             read_tensors(str(path))
 
 
@@ -178,7 +178,7 @@ def test_a_truncated_file_is_one_clear_error(kind, share, tmp_path):
         data = file.read()
     with open(path, "wb") as file:
         file.write(data[: int(len(data) * share)])
-    with pytest.raises(ValueError, match=r"weights\.pth|must hold"):
+    with pytest.raises(ValueError, match=r"weights\.pth|holds"):
         dict(read_tensors(path))
 
 
@@ -188,14 +188,14 @@ def test_a_truncated_file_is_one_clear_error(kind, share, tmp_path):
 def test_other_files_are_refused(data, tmp_path):
     path = tmp_path / "other.pth"
     path.write_bytes(data)
-    with pytest.raises(ValueError, match=r"Received|File"):
+    with pytest.raises(ValueError, match=r"Received|Cannot read"):
         read_tensors(str(path))
 
 
 def test_pickled_arrays_in_an_npz_are_refused(tmp_path):
     path = tmp_path / "objects.npz"
     np.savez(path, a=np.array([{}], dtype=object))
-    with pytest.raises(ValueError, match=r"of plain arrays.*a\.npy is pickled"):
+    with pytest.raises(ValueError, match=r"a\.npy holds pickled .* without Python objects"):
         read_tensors(str(path))
 
 
@@ -206,13 +206,13 @@ def test_a_damaged_array_of_an_npz_is_one_clear_error(tmp_path):
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 255
         path.write_bytes(bytes(content))
-        with pytest.raises(ValueError, match=r"must be complete.*x\.npz"):
+        with pytest.raises(ValueError, match=r"x\.npz.* is damaged"):
             read_tensors(str(path))["a"]
 
 
 def test_tensors_without_names_are_refused(tmp_path):
     torch.save({1: torch.ones(2)}, tmp_path / "x.pth")
-    with pytest.raises(ValueError, match=r"^Tensors must have names"):
+    with pytest.raises(ValueError, match=r"tensors without names"):
         read_tensors(str(tmp_path / "x.pth"))
 
 
@@ -222,5 +222,5 @@ def test_only_what_is_asked_for_is_read(tmp_path):
     os.truncate(path, 64)
     assert tensors.shapes["a.weight"] == (300, 400)
     assert list(tensors.below("a.")) == ["weight"]
-    with pytest.raises(ValueError, match="must be complete"):
+    with pytest.raises(ValueError, match="damaged"):
         tensors["a.weight"]

@@ -1,4 +1,4 @@
-"""Arrays by key: found again, bounded, and never a reason to fail."""
+"""The cache of arrays: arrays are found again, the size is bounded, and errors are harmless."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_what_was_not_read_for_longest_goes_first(tmp_path):
         if key != "c":
             os.utime(tmp_path / f"{key}.npz", (number, number))
         if key == "b":
-            assert cache.read("a") is not None  # makes it younger than b
+            assert cache.read("a") is not None  # Reading makes it more recent than b.
     assert sorted(path.stem for path in tmp_path.glob("*.npz")) == ["a", "c"]
     cache.store("large", {"x": np.zeros(4000, np.uint8)})
     assert cache.read("large") is None and cache.read("c") is not None

@@ -1,4 +1,4 @@
-"""The classifier: right on digits, the same every time, trained once for the same data."""
+"""The classifier recognises digits, is reproducible, and is trained once for the same data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tf_biggan.evaluation.features.classifier import (
 from tf_biggan.evaluation.features.extractors import FEATURES, LOGITS
 from tf_biggan.evaluation.features.image_sets import ArrayImages, SourceImages
 
-# The digits as they are stored, where the usual settings are made for four times the size.
+# Digits at their stored size of 8x8. The default settings are made for larger images.
 SETTINGS = ClassifierSettings(channels=(16, 32), updates=(150, 150), shift=0)
 
 
@@ -53,7 +53,7 @@ def test_it_tells_digits_apart(digits, trained):
     assert made[FEATURES].shape == (1797, 64) and made[LOGITS].shape == (1797, 10)
     whole, by_class = accuracy(made[LOGITS].numpy(), digits.labels)
     assert whole > 0.93 and len(by_class) == 10 and min(by_class.values()) > 0.8
-    # Labels that are all one off are all wrong.
+    # If every label is shifted by one, the accuracy is 0.
     assert accuracy(made[LOGITS].numpy(), (digits.labels + 1) % 10)[0] < 0.02
     assert trained.extractor().facts["held_out_accuracy"] == trained.held_out_accuracy
 
@@ -110,5 +110,7 @@ def test_it_is_trained_on_more_than_a_small_reference(digits, monkeypatch):
 def test_data_without_classes_are_refused():
     pixels = np.zeros((4, 8, 8, 3), np.uint8)
     for labels in (None, np.zeros(4)):
-        with pytest.raises(ValueError, match=r"at least two classes; without, give --inception_w"):
+        with pytest.raises(
+            ValueError, match=r"at least two classes; without them, give --inception_w"
+        ):
             classifier_of(ArrayImages("plain", pixels, labels), None)

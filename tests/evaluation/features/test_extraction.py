@@ -1,4 +1,4 @@
-"""Features: the same whatever the batches and the replicas, kept by content, finite."""
+"""Features do not depend on batches or replicas, are cached by content, and must be finite."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_batches_and_replicas_change_nothing(mirrored_strategy):
 
 
 def test_products_are_not_rounded_and_training_goes_on_as_before():
-    """TensorFloat-32 is on wherever nobody turns it off, and no CPU shows what it does."""
+    """Checks the setting; CPUs do not use TensorFloat-32."""
     found = []
     extractor = tiny.extractor(SHAPE)
 
@@ -59,7 +59,7 @@ def test_products_are_not_rounded_and_training_goes_on_as_before():
     extraction(dataclasses.replace(extractor, build=build), batch_size=2).of(tiny.images(4))
     assert found == [False, False]
     assert tf.config.experimental.tensor_float_32_execution_enabled()
-    with pytest.raises(ValueError, match="must take images of this size"):
+    with pytest.raises(ValueError, match="does not accept images of the shape"):
         extraction().of(tiny.images(4, (9, 9, 3)))
     assert tf.config.experimental.tensor_float_32_execution_enabled()
 
@@ -106,10 +106,10 @@ def test_features_that_are_no_numbers_are_refused():
         return broken
 
     broken = dataclasses.replace(whole, build=build)
-    with pytest.raises(ValueError, match=r"Features must be finite.*images_with_others=\d"):
+    with pytest.raises(ValueError, match=r"features that are not finite.*images_with_others=\d"):
         extraction(broken).of(tiny.images(12))
 
 
 def test_images_that_the_network_does_not_take():
-    with pytest.raises(ValueError, match=r"must take images of this size.*\(5, 5, 3\)"):
+    with pytest.raises(ValueError, match=r"does not accept images of the shape.*\(5, 5, 3\)"):
         extraction().of(tiny.images(4, (5, 5, 3)))

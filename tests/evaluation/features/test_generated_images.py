@@ -1,4 +1,4 @@
-"""Images of a generator by (seed, index), whatever the batches, the replicas and the statistics."""
+"""A generated image depends on (seed, index) only, not on batches, replicas or statistics."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def pixels_of(images):
 
 
 def assert_same_pixels(one, two):
-    """Equal but for floats that lie on the edge between two bytes."""
+    """Checks that images are equal, except for floats at the boundary between two bytes."""
     difference = np.abs(one.astype(int) - two)
     assert difference.max() <= 1 and np.mean(difference > 0) < 1e-3
 
@@ -51,7 +51,7 @@ def test_images_are_the_generators_of_latents_by_index(generator, mirrored_strat
     assert expected.shape == (9, 32, 32, 1) and len(np.unique(expected)) > 50
     assert_same_pixels(pixels_of(images), expected)
     assert images.description["truncation"] == 0.5 and images.description["seed"] == 3
-    # Neither batches nor replicas nor the count change an image.
+    # Batch size, replicas and the number of images do not change an image.
     other = images_of(generator, mirrored_strategy, 3, seed=3, truncation=0.5, num_images=7)
     assert_same_pixels(pixels_of(other), expected[:7])
 
@@ -62,7 +62,7 @@ def test_batch_statistics_are_those_of_a_batch_and_move_nothing(generator):
     pixels = pixels_of(images)
     for path, variable in variables_by_path(generator).items():
         np.testing.assert_array_equal(variable, before[path], err_msg=path)
-    # A second batch of the same latents alone: u and the running statistics were put back.
+    # The same latents give the same images again, so u and the running statistics were restored.
     copy = copy_generator(generator)
     z = truncation.latents(0, range(8), 8)
     expected = to_uint8(copy(z[4:], images.labels[4:], training=True))
@@ -88,7 +88,7 @@ def test_standing_statistics_are_of_the_truncation(generator, monkeypatch):
     indices = STANDING_START + np.arange(64, 128)
     np.testing.assert_array_equal(z, truncation.latents(0, indices, 8, 0.1))
     assert images.description["standing_batches"] == [100, 64]
-    # No image that is scored may take part in the statistics it is scored with.
+    # The statistics must not be computed from images that are scored.
     scored = truncation.latents(7, range(6400), 8, 0.1).numpy()
     scored = {row.tobytes() for row in scored}
     assert not scored & {row.tobytes() for z, _ in drawn for row in np.asarray(z)}
@@ -116,7 +116,7 @@ def test_the_recipe_says_what_images_depend_on(generator):
 
 
 class _Module(tf.Module):
-    """Images whose two halves show z and the class, times the truncation."""
+    """A SavedModel whose images show z in one half and the class in the other half."""
 
     @tf.function(
         input_signature=[

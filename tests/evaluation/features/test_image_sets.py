@@ -1,4 +1,4 @@
-"""Images of every kind that users have, as uint8 of one size, or one clear sentence."""
+"""All kinds of image files become uint8 images of one size, or give a one-line message."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SIDE = 12
 
 @pytest.fixture(scope="module")
 def colour():
-    """A smooth picture, so that JPEG changes it little."""
+    """Returns a smooth picture, which JPEG changes little."""
     rows, columns = np.mgrid[0:SIDE, 0:SIDE]
     pixels = [12 * rows + 40, 9 * columns + 60, 6 * (rows + columns) + 50]
     return np.stack(pixels, axis=-1).astype(np.uint8)
@@ -36,7 +36,7 @@ def save(tmp_path, name, image, **arguments):
 
 
 def kinds_of_files(colour):
-    """(name, image, arguments of `save`, the pixels that it must give)."""
+    """Yields (name, image, arguments of `save`, expected pixels)."""
     grey = np.repeat(colour[..., :1], 3, axis=-1)
     palette = Image.fromarray(colour).quantize(32)
     alpha = np.concatenate([colour, np.full((SIDE, SIDE, 1), 7, np.uint8)], axis=-1)
@@ -58,7 +58,7 @@ def test_every_kind_of_file_gives_its_pixels(tmp_path, colour):
         save(tmp_path, name, image, **arguments)
     made = pixels_of(tmp_path)
     for (name, _, _, expected), actual in zip(kinds, made, strict=True):
-        # JPEG loses something; of an animated PNG the first image counts.
+        # JPEG is lossy. The first frame of an animated PNG counts.
         difference = np.abs(actual.astype(int) - expected).max()
         assert difference <= (6 if name.endswith(".jpg") else 0), name
     (tmp_path / "cmyk.jpg").unlink()
@@ -67,7 +67,9 @@ def test_every_kind_of_file_gives_its_pixels(tmp_path, colour):
 
 def test_a_gif_is_no_image(tmp_path, colour):
     path = save(tmp_path, "moving.gif", Image.fromarray(colour))
-    with pytest.raises(ValueError, match=r"must hold images \(\.bmp, \.jfif, .*holds='1 \.gif'"):
+    with pytest.raises(
+        ValueError, match=r"holds neither images \(\.bmp, \.jfif, .*holds='1 \.gif'"
+    ):
         pixels_of(path)
 
 
@@ -77,12 +79,12 @@ def test_a_corrupt_image_is_named(tmp_path, kept):
     save(tmp_path, "a.png", Image.fromarray(noise))
     content = (tmp_path / "a.png").read_bytes()
     (tmp_path / "b.png").write_bytes(content[:kept])
-    with pytest.raises(ValueError, match=r"must be a complete JPEG.*b\.png"):
+    with pytest.raises(ValueError, match=r"b\.png.* must be a complete JPEG"):
         pixels_of(tmp_path)
 
 
 def test_an_empty_folder_and_none_at_all(tmp_path):
-    with pytest.raises(ValueError, match="must hold images"):
+    with pytest.raises(ValueError, match="holds neither images"):
         pixels_of(tmp_path)
     with pytest.raises(ValueError, match="path of images does not exist"):
         pixels_of(tmp_path / "nowhere")
@@ -91,7 +93,7 @@ def test_an_empty_folder_and_none_at_all(tmp_path):
 def test_mixed_sizes_are_refused_unless_a_size_is_given(tmp_path, colour):
     save(tmp_path, "a.png", Image.fromarray(colour))
     save(tmp_path, "b.png", Image.fromarray(colour[:8]))
-    with pytest.raises(ValueError, match=r"must be of one size, or --resolution.*12x12.*8x12"):
+    with pytest.raises(ValueError, match=r"differ in size; give --resolution.*12x12.*8x12"):
         pixels_of(tmp_path)
     images = open_images(str(tmp_path), (8, 8), 3)
     assert np.concatenate(list(images.batches(5))).shape == (2, 8, 8, 3)
@@ -123,7 +125,7 @@ def test_an_npz(tmp_path, colour, names):
     images = open_images(str(tmp_path / "a.npz"), None, 3)
     np.testing.assert_array_equal(np.concatenate(list(images.batches(2))), pixels)
     assert images.labels.tolist() == [1, 0, 1]
-    # As BigGAN-PyTorch's --sample_npz writes them.
+    # BigGAN-PyTorch's --sample_npz writes this form.
     np.savez(tmp_path / "b.npz", x=pixels.transpose(0, 3, 1, 2))
     np.testing.assert_array_equal(pixels_of(tmp_path / "b.npz"), pixels)
 
@@ -134,7 +136,7 @@ NPZ_FAULTS = {
     "nothing in it": (dict(x=np.zeros((0, 4, 4, 3), np.uint8)), r"uint8 \[N, H, W, C\]"),
     "two channels": (dict(x=np.zeros((2, 4, 4, 2), np.uint8)), "1 or 3 channels"),
     "labels": (dict(x=np.zeros((2, 4, 4, 3), np.uint8), y=np.zeros(3, int)), "one for each image"),
-    "pickle": (dict(x=np.array([object()])), "of plain arrays"),
+    "pickle": (dict(x=np.array([object()])), "without Python objects"),
 }
 
 
@@ -148,7 +150,7 @@ def test_an_npz_of_something_else(tmp_path, arrays, message):
 def test_a_damaged_npz(tmp_path):
     path = tmp_path / "a.npz"
     path.write_bytes(b"PK\x03\x04 and no more")
-    with pytest.raises(ValueError, match=r"must be there, complete.*a\.npz"):
+    with pytest.raises(ValueError, match=r"Cannot read the \.npz file .*a\.npz"):
         open_images(str(path), None, 3)
     random = np.random.RandomState(0)
     np.savez_compressed(path, x=random.randint(0, 256, (4, SIDE, SIDE, 3)).astype(np.uint8))

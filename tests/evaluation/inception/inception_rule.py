@@ -1,4 +1,4 @@
-"""Rule-made weights of Inception, once for all tests, and the files that such weights come in."""
+"""Weights of Inception made by a rule, once for all tests, and files that hold them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BATCH_NORM |= {"moving_variance": "running_var"}
 
 
 def state_dict() -> dict[str, np.ndarray]:
-    """Tensors by the keys and in the layout of PyTorch ports."""
+    """Returns the tensors with the keys and the layout of PyTorch ports."""
     names = {conv.name for conv, _ in convolutions()} | {CLASSIFIER}
     tensors = manifest_weights("inception_public")
     return {
@@ -31,12 +31,12 @@ def state_dict() -> dict[str, np.ndarray]:
 
 @functools.cache
 def folded() -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """The same with batch norms folded in."""
+    """Returns the weights with batch norms folded into the convolutions."""
     return WeightFile("the rule", "", PYTORCH, lambda: Tensors.of(state_dict())).folded()
 
 
 def graph_constants() -> dict[str, np.ndarray]:
-    """The same by the names and in the layout of the graph of 2015."""
+    """Returns the tensors with the names and the layout of the graph of 2015."""
     weights, constants = state_dict(), {}
     for conv, _ in convolutions():
         kernel = weights[f"{conv.name}.conv.weight"]
@@ -49,7 +49,7 @@ def graph_constants() -> dict[str, np.ndarray]:
 
 
 def constant_node(name: str, value) -> NodeDef:
-    """A node that holds a constant."""
+    """Returns a graph node that holds a constant."""
     node = NodeDef(name=name, op="Const")
     proto = tf.make_tensor_proto(value)
     node.attr["dtype"].type = proto.dtype
@@ -58,7 +58,7 @@ def constant_node(name: str, value) -> NodeDef:
 
 
 def graph(scope: str = "") -> GraphDef:
-    """A graph with those constants below a scope, and other nodes as the original has."""
+    """Returns a graph with the constants below a scope, and with other nodes like the original."""
     made = GraphDef()
     made.node.append(NodeDef(name="DecodeJpeg/contents", op="Placeholder"))
     made.node.append(constant_node("mixed/join/concat_dim", 3))
@@ -68,7 +68,7 @@ def graph(scope: str = "") -> GraphDef:
 
 
 def assert_is_rule(weights) -> None:
-    """Fails unless they are `folded`, to the last bit."""
+    """Checks that weights are equal to `folded`, bit for bit."""
     assert weights.keys() == folded().keys()
     for name, parts in folded().items():
         for actual, expected in zip(weights[name], parts, strict=True):

@@ -1,4 +1,4 @@
-"""Inception as extractor: the taps that a protocol asks for, and names that its weights allow."""
+"""Inception as an extractor: the outputs that a protocol needs, and the names of its scores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tf_biggan.evaluation.inception import extractor as inception_extractor
 
 @pytest.fixture
 def loaded(monkeypatch):
-    """What was asked of the loader, whose network gives the mean of every channel for any tap."""
+    """Replaces the loader by a network of channel means, and returns the arguments of its calls."""
     asked = []
 
     def load(path, taps, dtype):

@@ -1,4 +1,4 @@
-"""Weights of Inception from every kind of file, what is refused, the cache, and what is known."""
+"""Weights of Inception: all kinds of files, error messages, the cache, and the SHA-256."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from tests.evaluation.inception import inception_rule
 from tf_biggan.conversion.readers.tensors import Tensors
 from tf_biggan.evaluation.inception import extractor as inception_weights
-from tf_biggan.evaluation.inception import network as inception
+from tf_biggan.evaluation.inception import inception_network as inception
 from tf_biggan.evaluation.inception import weight_files as inception_sources
 from tf_biggan.evaluation.inception.architecture import convolutions
 from tf_biggan.evaluation.inception.extractor import REFERENCE_FILES, content_sha256, load_inception
@@ -35,7 +35,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module", autouse=True)
 def small():
-    """As if the network ended after its first convolutions: a tenth of the weights."""
+    """Shortens the network to its first convolutions, which have a tenth of the weights."""
     with pytest.MonkeyPatch.context() as patch:
         for module in (inception, inception_sources, inception_rule):
             patch.setattr(module, "convolutions", lambda: convolutions()[:NUM_CONVOLUTIONS])
@@ -46,7 +46,7 @@ def small():
 
 @pytest.fixture(scope="module")
 def files(small, tmp_path_factory):
-    """One file of each kind, with the same weights."""
+    """Returns one file of each kind, all with the same weights."""
     folder = tmp_path_factory.mktemp("weights")
     graph = inception_rule.graph().SerializeToString()
     (folder / "classify_image_graph_def.pb").write_bytes(graph)
@@ -116,7 +116,7 @@ def test_variables_of_a_module_are_read_as_its_constants(tmp_path):
     assert tensors.keys() == names.keys()
     np.testing.assert_array_equal(tensors["softmax/weights"], 1)
     (tmp_path / "variables" / "variables.index").write_bytes(b"not an index")
-    with pytest.raises(ValueError, match="variables must be complete"):
+    with pytest.raises(ValueError, match="Cannot read the variables"):
         open_weight_file(str(tmp_path)).folded()
 
 
@@ -158,9 +158,9 @@ def test_published_hashes_make_the_reference_and_equal_numbers_too(files, monkey
     module = str(files / "module")
     assert not load_inception(module, ["64"]).is_reference
     assert load_inception(path, ["64"]).is_reference
-    # Without a path the reference weights of the cache are taken.
+    # Without a path, the reference weights in the cache are used.
     assert load_inception(None, ["64"]).sha256 in known
-    # The module has the numbers of a file that is known by now.
+    # The module's weights equal those of a file that was converted before.
     assert load_inception(module, ["64"]).is_reference
 
 
@@ -235,25 +235,25 @@ def test_other_files_are_refused(tmp_path):
         assert "\n" not in str(caught.value)
 
     refused("words.txt", b"no weights at all, only words", "must be classify_image_graph_def.pb")
-    refused("empty", b"", "must have the tensor 'conv/conv2d_params'")
-    refused("graph.pb", GraphDef().SerializeToString(), "must have the tensor")
+    refused("empty", b"", "the tensor 'conv/conv2d_params' is missing")
+    refused("graph.pb", GraphDef().SerializeToString(), "the tensor .* is missing")
     buffer = io.BytesIO()
     torch.save({"layer.weight": torch.zeros(3)}, buffer)
-    refused("other.pth", buffer.getvalue(), "'Conv2d_1a_3x3.conv.weight'.*num_tensors=1")
+    refused("other.pth", buffer.getvalue(), "'Conv2d_1a_3x3.conv.weight' is missing.*num_tensors=1")
     with tarfile.open(tmp_path / "other.tgz", "w:gz"):
         pass
-    refused("other.tgz", (tmp_path / "other.tgz").read_bytes(), "must hold classify_image")
+    refused("other.tgz", (tmp_path / "other.tgz").read_bytes(), "does not hold classify_image")
     with pytest.raises(ValueError, match=r"path of Inception weights does not exist.*nothing"):
         load_inception(str(tmp_path / "nothing"))
-    with pytest.raises(ValueError, match=r"TF-Hub module with a saved_model\.pb"):
+    with pytest.raises(ValueError, match=r"TF-Hub module, which has a saved_model\.pb"):
         load_inception(str(tmp_path))
 
 
 def test_tensors_of_another_network_are_refused():
     weights = inception_rule.state_dict()
     later = {**weights, "fc.weight": np.zeros((1000, 2048), "float32")}
-    with pytest.raises(ValueError, match=r"'fc\.weight' must be of shape \(1008, 2048\)"):
+    with pytest.raises(ValueError, match=r"'fc\.weight' must have the shape \(1008, 2048\)"):
         WeightFile("later.pth", "", PYTORCH, lambda: Tensors.of(later)).folded()
     broken = {**weights, "fc.bias": np.full(1008, np.nan, "float32")}
-    with pytest.raises(ValueError, match=r"'fc\.bias' must be finite"):
+    with pytest.raises(ValueError, match=r"'fc\.bias' holds numbers that are not finite"):
         WeightFile("broken.pth", "", PYTORCH, lambda: Tensors.of(broken)).folded()

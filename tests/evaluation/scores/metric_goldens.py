@@ -1,4 +1,4 @@
-"""torch-fidelity's scores of features made by a rule."""
+"""torch-fidelity's scores of features that a rule makes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ METRICS = GOLDEN["cases"]
 
 @functools.cache
 def feature_sets(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Generated and real features [N, D], float32, checked against the sums on file."""
+    """Returns generated and real features [N, D], float32, after checking their recorded sums."""
     case = METRICS[name]
     generated, real = rule.feature_sets(case["seed"], case["n"], case["dim"])
     sums = [side.astype(np.float64).sum() for side in (generated, real)]
@@ -26,7 +26,7 @@ def feature_sets(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def logits_set() -> np.ndarray:
-    """Logits [500, 1008], float32, checked against the sum on file."""
+    """Returns logits [500, 1008], float32, after checking their recorded sum."""
     case = GOLDEN["isc"]
     logits = rule.logits_set(case["seed"], case["n"], case["classes"])
     np.testing.assert_allclose(logits.astype(np.float64).sum(), case["sum"], rtol=1e-7)

@@ -1,4 +1,4 @@
-"""Fréchet distance against torch-fidelity's numbers, SciPy's matrix root and closed forms."""
+"""Fréchet distance, compared with torch-fidelity, SciPy's matrix root and closed forms."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_statistics_do_not_depend_on_the_size_of_blocks(block):
     accumulator = StatisticsAccumulator(features.shape[1])
     for start in range(0, len(features), block):
         accumulator.add(features[start : start + block])
-    for _ in range(2):  # asking does not change what is asked for
+    for _ in range(2):  # `result` does not change the accumulated statistics.
         statistics = accumulator.result()
         np.testing.assert_array_equal(statistics.mean, feature_statistics(features).mean)
         np.testing.assert_array_equal(

@@ -1,4 +1,4 @@
-"""FID of infinitely many images and of each class, on Gaussians whose true distance is known."""
+"""FID of infinitely many images and of each class, for Gaussians with known distances."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REFERENCE = FeatureStatistics(np.zeros(DIM), np.eye(DIM), 10**6)
 
 
 def test_extrapolation_comes_closer_to_the_truth():
-    # Features of the reference's own distribution: the true distance is zero.
+    # Both sides have the same distribution, so the true distance is zero.
     errors = []
     for seed in range(5):
         features = np.random.RandomState(seed).standard_normal((2000, DIM))

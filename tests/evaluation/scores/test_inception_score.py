@@ -1,4 +1,4 @@
-"""Inception Score against torch-fidelity's numbers and the formula in loops."""
+"""Inception Score, compared with torch-fidelity and with the formula in loops."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def test_formula_in_loops():
 
 
 def test_sure_and_varied_images_score_the_number_of_classes():
-    logits = np.tile(5000 * np.eye(10), (4, 1))  # every other probability underflows to zero
+    logits = np.tile(5000 * np.eye(10), (4, 1))  # All other probabilities underflow to zero.
     assert inception_score(logits, splits=1) == pytest.approx((10, 0))
     assert inception_score(np.zeros((40, 10))) == pytest.approx((1, 0))
     assert inception_score(np.zeros((1, 10)), splits=1) == pytest.approx((1, 0))
 
 
 def test_what_cannot_be_scored_is_refused():
-    with pytest.raises(ValueError, match=r"10 splits need at least 10 images.*num_images=9"):
+    with pytest.raises(ValueError, match=r"over 10 splits needs at least 10 images.*num_images=9"):
         inception_score(np.zeros((9, 4)))
     with pytest.raises(ValueError, match=r"finite numbers\. Received: first_bad_row=0"):
         inception_score(np.full((10, 4), np.nan))

@@ -1,4 +1,4 @@
-"""Confidence intervals against resampling by copies, and how often they hold the truth."""
+"""Confidence intervals, compared with resampling by copies; how often they contain the truth."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_more_images_make_a_narrower_interval():
         frechet_interval(features(4, count), REFERENCE, resamples=100) for count in (100, 10000)
     )
     ratio = (few.high - few.low) / (many.high - many.low)
-    assert 5 < ratio < 20  # the root of the ratio of the counts is 10
+    assert 5 < ratio < 20  # The square root of the ratio of the counts is 10.
 
 
 def test_options_out_of_range_are_refused():

@@ -1,4 +1,4 @@
-"""Kernel distance against torch-fidelity's numbers and the formula in loops."""
+"""Kernel distance, compared with torch-fidelity and with the formula in loops."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tf_biggan.evaluation.scores.kernel_distance import (
 
 
 def loops(x, y):
-    """Unbiased squared MMD, pair by pair."""
+    """Returns the unbiased squared MMD, computed pair by pair."""
 
     def kernel(a, b):
         return (np.dot(a, b) / len(a) + 1) ** 3
@@ -44,7 +44,8 @@ def sides():
 def test_distances_are_torch_fidelitys(case, key, options):
     expected = METRICS[case]
     mean, std = kernel_distance(*feature_sets(case), **options)
-    # Close to its float64 run, and within the bound on file of its float32 one.
+    # The value is close to torch-fidelity's in float64, and within the recorded bound of its
+    # float32 value.
     for name, atol in ((key, 5e-6), (f"{key}_float64", 1e-6)):
         values = expected[name]
         assert mean == pytest.approx(values["kernel_inception_distance_mean"], rel=0, abs=atol)
@@ -65,7 +66,9 @@ def test_one_distribution_is_at_distance_zero_on_average():
 
 
 def test_a_subset_larger_than_a_side_is_refused(sides):
-    with pytest.raises(ValueError, match=r"larger than either side.*subset_size=9.*num_real=8"):
+    with pytest.raises(
+        ValueError, match=r"at most the number of images on either side.*subset_size=9.*num_real=8"
+    ):
         kernel_distance(*sides, subset_size=9)
     assert largest_subset_size(11, 8) == 8 and largest_subset_size(5000, 8000) == 1000
     assert largest_subset_size(11, 8, subset_size=5) == 5

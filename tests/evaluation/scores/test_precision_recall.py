@@ -1,4 +1,4 @@
-"""Precision, recall, density, coverage and nearest rows, against torch-fidelity and loops."""
+"""Precision, recall, density, coverage and nearest rows, compared with torch-fidelity and loops."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tf_biggan.evaluation.scores.precision_recall import (
 
 
 def reach(features, k):
-    """Distance of every row to its k-th neighbour, by sorting."""
+    """Returns the distance of every row to its k-th neighbour, found by sorting."""
     return [sorted(np.linalg.norm(features - row, axis=1))[k] for row in features]
 
 
@@ -55,7 +55,7 @@ def test_precision_and_recall_in_loops(sides, k):
     "case, density, coverage", [("d2048", 1.1984, 0.956), ("d64", 1.124, 0.928)]
 )
 def test_density_and_coverage_are_those_of_their_authors(case, density, coverage):
-    # As the package prdc 0.2 gives them for these features.
+    # The package prdc 0.2 computes these values for the same features.
     assert density_coverage(*feature_sets(case)) == pytest.approx((density, coverage), abs=1e-9)
 
 
@@ -103,13 +103,13 @@ def test_too_few_images_are_refused(sides):
 def data():
     random = np.random.RandomState(0)
     queries, rows = random.standard_normal((7, 5)), random.standard_normal((50, 5))
-    # Some rows are the same, and so are their distances.
+    # Some rows are equal, so some distances are equal too.
     rows[30:35] = rows[:5]
     return queries, rows, random.randint(0, 3, 7), random.randint(0, 3, 50)
 
 
 def brute(queries, rows, k, allowed):
-    """(places, distances) of the `k` nearest allowed rows, of equals the first."""
+    """Returns (indices, distances) of the `k` nearest allowed rows; ties go to the earlier row."""
     distances = np.sqrt(((queries[:, None] - rows[None]) ** 2).sum(-1))
     distances[~allowed] = np.inf
     places = np.argsort(distances, axis=1, kind="stable")[:, :k]

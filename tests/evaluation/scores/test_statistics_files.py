@@ -1,4 +1,4 @@
-"""Statistics in files: ours and pytorch-fid's, and those that must not be compared with."""
+"""Files of statistics, our own and pytorch-fid's, and statistics that must not be compared."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_what_was_written_is_read(tmp_path):
     assert description == {**IMAGES, "sha256": "f00", "extractor": EXTRACTOR, "count": 50}
     assert [entry.name for entry in tmp_path.iterdir()] == ["s.npz"]
     require_comparable(path, found, description, IMAGES, EXTRACTOR, 4)
-    # As pytorch-fid reads it.
+    # pytorch-fid reads the file in this way.
     with np.load(path) as stored:
         assert stored["mu"].shape == (4,) and stored["sigma"].shape == (4, 4)
 
@@ -40,7 +40,7 @@ def test_files_of_pytorch_fid_and_ttur(tmp_path):
     found, description = read_statistics(str(path))
     assert description == {} and found.mean.dtype == found.covariance.dtype == np.float64
     require_comparable(str(path), found, description, IMAGES, EXTRACTOR, 4)
-    with pytest.raises(ValueError, match=r"features of the same size.*of_extractor=2048"):
+    with pytest.raises(ValueError, match=r"another number of features.*of_extractor=2048"):
         require_comparable(str(path), found, description, IMAGES, EXTRACTOR, 2048)
 
 
@@ -65,14 +65,14 @@ def test_a_damaged_file(tmp_path):
     write_statistics(str(tmp_path / "s.npz"), STATISTICS, {})
     content = (tmp_path / "s.npz").read_bytes()
     (tmp_path / "s.npz").write_bytes(content[: len(content) // 2])
-    with pytest.raises(ValueError, match=r"must be there, complete.*s\.npz"):
+    with pytest.raises(ValueError, match=r"Cannot read the \.npz file .*s\.npz"):
         read_statistics(str(tmp_path / "s.npz"))
     with pytest.raises(ValueError, match=r"must end in \.npz"):
         write_statistics(str(tmp_path / "s.pkl"), STATISTICS, {})
 
 
 OTHERS = {
-    "extractor": (IMAGES, {"kind": "inception", "sha256": "other"}, "by the same extractor"),
+    "extractor": (IMAGES, {"kind": "inception", "sha256": "other"}, "with another extractor"),
     "resolution": ({**IMAGES, "resolution": [16, 16, 1]}, EXTRACTOR, r"same preprocessing.*16, 16"),
     "resize": ({**IMAGES, "resize": "nearest"}, EXTRACTOR, "same preprocessing.*nearest"),
 }
@@ -88,5 +88,5 @@ def test_another_preprocessing_or_network_is_refused(images, extractor, message)
 def test_statistics_of_unknown_origin_are_of_float32():
     require_comparable("s.npz", STATISTICS, {}, IMAGES, EXTRACTOR, 4)
     narrow = {**EXTRACTOR, "precision": "bfloat16"}
-    with pytest.raises(ValueError, match=r"must be taken as those of float32.*bfloat16"):
+    with pytest.raises(ValueError, match=r"as computed in float32.*bfloat16"):
         require_comparable("s.npz", STATISTICS, {}, IMAGES, narrow, 4)

@@ -1,4 +1,4 @@
-"""Self-attention and resampling against loops in NumPy."""
+"""Self-attention and resampling, compared with loops in NumPy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batch norm against NumPy in float64, and its conditional form against the plain one."""
+"""Batch norm, compared with NumPy in float64; the conditional form, compared with the plain one."""
 
 from __future__ import annotations
 
@@ -159,17 +159,17 @@ def test_positions_are_huggingfaces_but_for_its_swapped_weights_and_rounding(row
         lower, fraction = table_position(np.float32(entry["truncation"]), rows)
         place = entry["truncation"] * (rows - 1)
         if abs(place - round(place)) < 1e-9:
-            # It takes a neighbour's row at 0.14, 0.28, 0.56, 0.58 and 0.94.
+            # Hugging Face's code takes a neighbouring row at 0.14, 0.28, 0.56, 0.58 and 0.94.
             assert int(lower) + float(fraction) == round(place)
         else:
             assert int(lower) == entry["start_idx"]
-            # Its weight of the row above stands at the row below.
+            # It exchanges the weights of the two rows.
             assert float(fraction) == pytest.approx(entry["weight_of_start"], abs=2e-5)
 
 
 def test_truncation_between_rows_is_interpolated_the_right_way_round(table_norm):
     mean, variance = table_norm.moving_mean.numpy(), table_norm.moving_variance.numpy()
-    output = table_norm(X, position=table_position(0.425, 51))  # row 21.25
+    output = table_norm(X, position=table_position(0.425, 51))  # The position is row 21.25.
     expected = _with(
         table_norm,
         0.75 * mean[21] + 0.25 * mean[22],

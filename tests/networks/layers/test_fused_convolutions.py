@@ -45,7 +45,7 @@ def arrays(shape, channels=(3, 5), size=3, seed=0):
 
 
 def choose(monkeypatch, forms):
-    """Uses these forms everywhere; where a table has no more of them, its first."""
+    """Returns a function that selects the given forms everywhere."""
 
     def form(what, purpose, small_map):
         table = (what, purpose) if purpose == "kernel_gradient" else what
@@ -55,7 +55,7 @@ def choose(monkeypatch, forms):
 
 
 def derivatives(function, x, kernel):
-    """The output; both gradients; and both gradients of an R1-like and a kernel penalty."""
+    """Returns the output, both gradients, and both gradients of an R1-like and a kernel penalty."""
     with tf.GradientTape() as outer:
         outer.watch((x, kernel))
         with tf.GradientTape() as tape:

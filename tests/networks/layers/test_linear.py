@@ -1,4 +1,4 @@
-"""Plain layers against PyTorch's conventions written out in NumPy."""
+"""Plain layers, compared with PyTorch's conventions in NumPy."""
 
 from __future__ import annotations
 

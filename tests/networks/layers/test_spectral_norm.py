@@ -1,4 +1,4 @@
-"""Spectral norm against NumPy's SVD, finite differences and hand-computed values."""
+"""Spectral norm, compared with NumPy's SVD, finite differences and hand-computed values."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_gradient_goes_through_sigma_with_u_and_v_constant():
 def test_epsilon_bounds_the_norm_that_is_divided_by():
     tiny = np.full((2, 2), 1e-6)
     sigma, _, v = power_iteration(tiny, np.array([[1.0, 0.0]]), epsilon=1e-3)
-    # |u K^T| = sqrt(2) 1e-6 is below epsilon, so v is 1e-3 long and not a unit vector.
+    # |u K^T| = sqrt(2) 1e-6 is below epsilon, so v has the length 1e-3 instead of 1.
     np.testing.assert_allclose(np.linalg.norm(v), np.sqrt(2) * 1e-6 / 1e-3)
     assert np.isfinite(sigma)
 

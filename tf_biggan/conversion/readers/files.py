@@ -63,7 +63,12 @@ def read_tensors(path: str) -> Tensors:
     weights = next((entry for entry in entries if isinstance(entry, Mapping)), contents)
     found = {key: value for key, value in weights.items() if isinstance(value, StoredTensor)}
     others = [key for key in found if not isinstance(key, str)]
-    checks.require(not others, "tensors must have names", keys=others[:3])
+    checks.require(
+        not others,
+        "the file holds tensors without names; save the network's state_dict()",
+        path=path,
+        keys=others[:3],
+    )
     keys, _ = without_wrappers(found)
     return Tensors({keys[key]: entry for key, entry in found.items()})
 
@@ -75,7 +80,7 @@ def read_everything(path: str) -> Mapping[Any, Any]:
       ValueError: The file is damaged, has an unknown format, or its content is not a dictionary.
       OSError: The file cannot be read.
     """
-    checks.require(os.path.isfile(path), f"an input must be a file: {FORMATS}", path=path)
+    checks.require(os.path.isfile(path), f"the weights must be a file: {FORMATS}", path=path)
     kind = _kind(path)
     if kind in ("npz", "safetensors"):
         entries = (read_npz(path) if kind == "npz" else read_safetensors(path)).entries
@@ -84,7 +89,7 @@ def read_everything(path: str) -> Mapping[Any, Any]:
     contents = read_contents(path)
     checks.require(
         isinstance(contents, Mapping),
-        "a PyTorch file must hold a state_dict",
+        "the PyTorch file holds no dictionary of tensors; save the network's state_dict()",
         path=path,
         holds=type(contents).__name__,
     )
@@ -116,12 +121,19 @@ def _kind(path):
         if any(name.endswith(PICKLE_ENTRY) for name in names):
             return "pytorch"
         checks.require(
-            any(name.endswith(NPY) for name in names), f"an input must be {FORMATS}", path=path
+            any(name.endswith(NPY) for name in names),
+            f"the zip archive has none of the accepted formats: {FORMATS}",
+            path=path,
         )
         return "npz"
     if head[8:] == b"{":
         return "safetensors"
-    checks.require(head[:1] == b"\x80", f"an input must be {FORMATS}", path=path, begins_with=head)
+    checks.require(
+        head[:1] == b"\x80",
+        f"the file has none of the accepted formats: {FORMATS}",
+        path=path,
+        begins_with=head,
+    )
     return "pytorch"
 
 
@@ -135,7 +147,8 @@ def read_npz(path: str) -> Tensors:
     others = sorted(name for name, array in arrays.items() if array.dtype.kind not in NUMBERS)
     if others:
         raise ValueError(
-            f"Tensors in an .npz file must be numbers. Received: {path} with {others[:3]}."
+            f"Cannot read {path}: these entries are not arrays of numbers: {others[:3]}. Save"
+            " the weights as numbers only."
         )
     return Tensors(
         {
@@ -161,7 +174,8 @@ def read_safetensors(path: str) -> Tensors:
     unknown = sorted({kind for _, kind in types.values()} - set(SAFETENSORS_TYPES))
     if unknown:
         raise ValueError(
-            f"A tensor's type must be one of {', '.join(SAFETENSORS_TYPES)}. Received: {unknown}."
+            f"Cannot read {path}: a tensor has the type {unknown}. Accepted types are"
+            f" {', '.join(SAFETENSORS_TYPES)}."
         )
     return Tensors(
         {

@@ -71,8 +71,8 @@ class Storage:
         data = self.read_bytes()
         if len(data) != self.num_bytes:
             raise ValueError(
-                f"A storage of {self.size} elements must have {self.num_bytes} bytes."
-                f" Received: {len(data)}."
+                f"the file is damaged: a storage of {self.size} elements needs"
+                f" {self.num_bytes} bytes. Received: {len(data)}."
             )
         array = np.frombuffer(data, self.element)
         array = array.astype(self.element.newbyteorder("="), copy=False)
@@ -100,7 +100,7 @@ class Storages:
         storage = self.by_key.get(key) or self._make(dtype, key, size)
         require(
             (storage.dtype, storage.size) == (dtype, size),
-            "a storage must have one type and size",
+            "the file is damaged: it declares a storage twice, with different types or sizes",
             storage=key,
         )
         self.by_key[key] = storage
@@ -119,7 +119,7 @@ class Storages:
         inside = not count or (min((offset, *shape, *strides)) >= 0 and last < storage.size)
         require(
             inside and 0 <= count <= storage.size and min(shape, default=0) >= 0,
-            f"a tensor must lie inside its storage of {storage.size} elements",
+            f"the file is damaged: a tensor lies outside of its storage of {storage.size} elements",
             offset=offset,
             shape=shape,
             strides=strides,
@@ -157,7 +157,8 @@ class Storages:
         declared, ratio = sum(size for _, size in placed), input_bounds.SHARED_RATIO
         require(
             declared <= ratio * stored + input_bounds.FILLED_BYTES,
-            f"tensors may be {ratio} times as large as what is stored of them",
+            f"the file is refused, because its tensors are more than {ratio} times as large"
+            " as the stored numbers",
             tensors_bytes=declared,
             stored_bytes=stored,
         )
@@ -178,14 +179,15 @@ def read_contents(path: str) -> Any:
             zipped = file.read(len(ZIP_HEAD)) == ZIP_HEAD
         return _read_zip(path) if zipped else _read_older(path)
     except ValueError as error:
-        raise ValueError(f"{str(error)[:LONGEST_REASON]} File: {path}.") from error
+        reason = str(error)[:LONGEST_REASON]
+        raise ValueError(f"Cannot read {path}: {reason[:1].lower()}{reason[1:]}") from error
     except OSError:
         raise
     except Exception as error:  # A damaged pickle can raise any type of error.
         reason = f"{type(error).__name__}: {error}"[:LONGEST_REASON]
         raise ValueError(
-            "A PyTorch file must be complete and of a form that torch.save writes."
-            f" Received: {path} ({reason})."
+            f"Cannot read {path}: it is damaged, or torch.save did not write it ({reason})."
+            " Copy or download it again."
         ) from error
 
 
@@ -198,11 +200,11 @@ def _read_zip(path):
 
     def storage(dtype, key, size):
         entry = f"{folder}/data/{key}"
-        require(entry in names, "every storage must be in the archive", missing=entry)
+        require(entry in names, "the file is incomplete: a storage is missing", missing=entry)
         made = Storage(dtype, size, byte_order, functools.partial(archive.read, entry))
         require(
             made.num_bytes == archive.size(entry),
-            f"a storage of {size} elements must have {made.num_bytes} bytes",
+            f"the file is damaged: a storage of {size} elements needs {made.num_bytes} bytes",
             entry=entry,
             bytes=archive.size(entry),
         )
@@ -221,7 +223,11 @@ def _byte_order(archive, entry):
         return "<"
     with archive.open(entry) as file:
         order = file.read(max(map(len, BYTE_ORDERS)) + 1)
-    require(order in BYTE_ORDERS, "the byte order must be little or big", byteorder=order)
+    require(
+        order in BYTE_ORDERS,
+        "the file is damaged: its byte order is neither little nor big",
+        byteorder=order,
+    )
     return BYTE_ORDERS[order]
 
 
@@ -238,9 +244,12 @@ def _read_older(path):
             return RestrictedUnpickler(file, storages, storages.tensor).load()
 
         if load() != MAGIC_NUMBER or load() != PROTOCOL_VERSION:
-            raise ValueError("A PyTorch file must begin with its magic number.")
+            raise ValueError("the file does not begin with the magic number of a PyTorch file.")
         if not load().get("little_endian", True):
-            raise ValueError("A PyTorch file of the older form must be little-endian.")
+            raise ValueError(
+                "a PyTorch file of the form before 1.6 must be little-endian. Save it again"
+                " with a newer PyTorch."
+            )
         unpickler = RestrictedUnpickler(file, storages, storages.tensor)
         value, keys = unpickler.load(), load()
         _place_storages(file, [str(key) for key in keys], storages.by_key, places)
@@ -254,15 +263,19 @@ def _place_storages(file, keys, storages, places):
         (size,) = struct.unpack("<q", file.read(8))
         if size != storages[key].size:
             raise ValueError(
-                f"A storage must have the size that the pickle says, {storages[key].size}."
-                f" Received: {size}."
+                f"the file is damaged: its pickle declares a storage of {storages[key].size}"
+                f" elements. Received: {size}."
             )
         places[key] = (file.tell(), storages[key].num_bytes)
         if sum(places[key]) > end:
-            raise ValueError("A PyTorch file must be complete. Received: one that ends too early.")
+            raise ValueError(
+                "the file is incomplete: it ends within a storage. Copy or download it again."
+            )
         file.seek(sum(places[key]))
     if set(places) != set(storages) or len(keys) != len(places):
-        raise ValueError("Every storage that the pickle names must be in the file once.")
+        raise ValueError(
+            "the file is damaged: it does not hold each storage of its pickle exactly once."
+        )
 
 
 def _span(path, places, key):
@@ -278,7 +291,7 @@ def _integers(values) -> tuple[int, ...]:
     plain = plain and all(type(value) is int and abs(value) < 1 << 63 for value in values)
     require(
         plain,
-        f"a tensor must have up to {input_bounds.TENSOR_AXES} axes of plain numbers",
+        f"a tensor may have at most {input_bounds.TENSOR_AXES} axes, whose sizes are integers",
         axes=len(values) if isinstance(values, (tuple, list)) else type(values).__name__,
     )
     return tuple(values)

@@ -76,8 +76,8 @@ class PickleFile(io.BufferedReader):
     def read(self, size=-1):
         if size > input_bounds.PICKLE_PIECE_BYTES:
             raise ValueError(
-                f"A piece of a pickle may have {input_bounds.PICKLE_PIECE_BYTES} bytes."
-                f" Received: {size}."
+                "the file is refused: a text or number in its pickle has more than"
+                f" {input_bounds.PICKLE_PIECE_BYTES} bytes. Received: {size}."
             )
         return super().read(size)
 
@@ -85,7 +85,9 @@ class PickleFile(io.BufferedReader):
         limit = input_bounds.PICKLE_KEPT_TEXT_BYTES
         line = super().readline(limit)
         if len(line) == limit:
-            raise ValueError(f"A line of a pickle may have {limit} bytes. Received: more.")
+            raise ValueError(
+                f"the file is refused: a line of its pickle has more than {limit} bytes."
+            )
         return line
 
 
@@ -133,9 +135,14 @@ class RestrictedUnpickler:
             self._count(1)
             step = steps.get(operation.name)
             if step is None:
-                raise ValueError(f"A pickle must be one of data. Received: {operation.name}.")
+                raise ValueError(
+                    "the file is refused: its pickle does more than store data. Received:"
+                    f" the operation {operation.name}."
+                )
             step(argument)
-        raise ValueError("A pickle must be complete.")
+        raise ValueError(
+            "the file is incomplete: its pickle ends too early. Copy or download it again."
+        )
 
     def _read_operations(self):
         try:
@@ -146,14 +153,15 @@ class RestrictedUnpickler:
                 raise
             limit = sys.get_int_max_str_digits()
             raise ValueError(
-                f"An integer of a pickle may have {limit} digits. Received: more."
+                f"the file is refused: an integer in its pickle has more than {limit} digits."
             ) from error
 
     def _count(self, operations):
         self._operations += operations
         if self._operations > input_bounds.PICKLE_OPERATIONS:
             raise ValueError(
-                f"A pickle may have {input_bounds.PICKLE_OPERATIONS} operations. Received: more."
+                "the file is refused: its pickle has more than"
+                f" {input_bounds.PICKLE_OPERATIONS} operations."
             )
 
     # One method for each operation of a pickle, called with the operation's argument.
@@ -169,8 +177,8 @@ class RestrictedUnpickler:
         self._kept_bytes += size
         if self._kept_bytes > input_bounds.PICKLE_KEPT_BYTES:
             raise ValueError(
-                f"Texts of a pickle may have {input_bounds.PICKLE_KEPT_BYTES} bytes."
-                " Received: more."
+                "the file is refused: the texts of its pickle have more than"
+                f" {input_bounds.PICKLE_KEPT_BYTES} bytes."
             )
         return self.push(value)
 
@@ -196,7 +204,9 @@ class RestrictedUnpickler:
     def take(self, count) -> tuple:
         """Removes the topmost `count` values from the stack and returns them."""
         if count > len(self._stack):
-            raise ValueError("A pickle must be complete.")
+            raise ValueError(
+                "the file is incomplete: its pickle ends too early. Copy or download it again."
+            )
         items = tuple(self._stack[len(self._stack) - count :])
         del self._stack[len(self._stack) - count :]
         return items
@@ -210,7 +220,11 @@ class RestrictedUnpickler:
     def _extend(self, items):
         if self._stack[-1] is not INERT:
             kind = type(self._stack[-1])
-            require(kind is list, "items must be appended to a list", to=kind.__name__)
+            require(
+                kind is list,
+                "the file is damaged: its pickle appends items to something other than a list",
+                to=kind.__name__,
+            )
             self._stack[-1].extend(items)
 
     def set_item(self, argument):
@@ -238,7 +252,12 @@ class RestrictedUnpickler:
     def drop_state(self, argument):
         _, owner = self.take(1), self._stack[-1]
         plain = owner is INERT or type(owner) is dict
-        require(plain, "only bookkeeping may have a state", owner=type(owner).__name__)
+        require(
+            plain,
+            "the file is refused: its pickle sets the state of an object that a state_dict"
+            " cannot hold",
+            owner=type(owner).__name__,
+        )
 
     def call(self, argument):
         function, arguments = self.take(2)
@@ -258,7 +277,11 @@ class RestrictedUnpickler:
     def _called(self, function, arguments):
         if function is INERT:
             return INERT
-        require(callable(function), "known names are all that is called", called=type(function))
+        require(
+            callable(function),
+            "the file is refused: its pickle calls something other than a known function",
+            called=type(function),
+        )
         return function(*arguments)
 
     def name(self, argument):
@@ -267,7 +290,12 @@ class RestrictedUnpickler:
     def stacked_name(self, argument):
         module, name = self.take(2)
         plain = isinstance(module, str) and isinstance(name, str)
-        require(plain, "names must be texts", module=type(module), name=type(name))
+        require(
+            plain,
+            "the file is damaged: a name in its pickle is not a text",
+            module=type(module),
+            name=type(name),
+        )
         self.push(self._named(module, name))
 
     def _named(self, module: str, name: str) -> Any:
@@ -280,16 +308,20 @@ class RestrictedUnpickler:
         if _is_inert(module, name):
             return INERT
         raise ValueError(
-            "A PyTorch file may only hold tensors, plain values and known bookkeeping; nothing of"
-            f" it was executed. Received: one that names {module[:80]}.{name[:80]}. Of a whole"
-            " network that was saved, save its state_dict() instead."
+            f"the file names {module[:80]}.{name[:80]}, which is neither a tensor, nor a"
+            " plain value, nor known bookkeeping. Nothing was executed. If it holds a whole"
+            " network, save the network's state_dict() instead."
         )
 
     def stored(self, argument):
         """Pushes the storage that the value on the stack describes."""
         (description,) = self.take(1)
         whole = isinstance(description, tuple) and len(description) > 1
-        require(whole, "a storage must be described", by=type(description).__name__)
+        require(
+            whole,
+            "the file is damaged: its pickle describes a storage wrongly",
+            by=type(description).__name__,
+        )
         if description[0] == "module":
             # Before PyTorch 1.6, this could also be the class of a layer with its source code.
             return self.push(description[1])
@@ -297,7 +329,7 @@ class RestrictedUnpickler:
         plain = isinstance(dtype, str) and isinstance(key, (str, int)) and isinstance(size, int)
         require(
             plain and kind == "storage" and dtype in DTYPES and size >= 0 and not any(view),
-            "a tensor's storage must be of a known kind",
+            "the file is refused: the storage of a tensor has an unknown type",
             dtype=dtype[:80] if isinstance(dtype, str) else type(dtype).__name__,
         )
         return self.push(self._storage(DTYPES[dtype], str(key), size))
@@ -307,7 +339,11 @@ class RestrictedUnpickler:
         if dictionary is INERT:
             return dictionary
         kind = type(dictionary)
-        require(kind is dict, "items must be set in a dictionary", **{"in": kind.__name__})
+        require(
+            kind is dict,
+            "the file is damaged: its pickle sets items of something other than a dictionary",
+            **{"in": kind.__name__},
+        )
         for key, value in pairs:
             if isinstance(key, KEYS) or (type(key) is int and abs(key) < SMALL_INTEGER):
                 dictionary[key] = value
@@ -323,7 +359,11 @@ class RestrictedUnpickler:
 
     def _size(self, sizes=()):
         limit = input_bounds.TENSOR_AXES
-        require(len(sizes) <= limit, f"a size may have {limit} axes", axes=len(sizes))
+        require(
+            len(sizes) <= limit,
+            f"the file is refused: a size in it has more than {limit} axes",
+            axes=len(sizes),
+        )
         return tuple(sizes)
 
     def _rebuild(self, storage, offset, shape, strides, *rest):
@@ -345,7 +385,11 @@ def _check_written_out(value) -> None:
         if id(one) in sizes:
             continue
         if not parts_are_measured:
-            require(id(one) not in opened, "no value of a pickle may hold itself", kind=type(one))
+            require(
+                id(one) not in opened,
+                "the file is refused: a value of its pickle contains itself",
+                kind=type(one),
+            )
             opened.add(id(one))
             left.append((one, True))
             left += [(part, False) for part in _parts(one) if _parts(part)]
@@ -356,8 +400,8 @@ def _check_written_out(value) -> None:
         sizes[id(one)] = count, depth
         if count > input_bounds.PICKLE_VALUES or depth > input_bounds.PICKLE_DEPTH:
             raise ValueError(
-                f"A pickle may hold {input_bounds.PICKLE_VALUES} values, written out, of"
-                f" {input_bounds.PICKLE_DEPTH} levels. Received: more."
+                f"the file is refused: its pickle has more than {input_bounds.PICKLE_VALUES}"
+                f" values or {input_bounds.PICKLE_DEPTH} levels when written out."
             )
 
 

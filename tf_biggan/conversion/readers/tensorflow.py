@@ -75,7 +75,9 @@ def _variable(reader, folder, path, name):
 
 def _incomplete(path, what, error, name=""):
     reason = (str(error) or type(error).__name__).splitlines()[0][:LONGEST_REASON]
-    return ValueError(f"A module's {what} must be complete. Received: {path} ({name}{reason}).")
+    return ValueError(
+        f"Cannot read the {what} of the TF-Hub module {path} ({name}{reason}). Download it again."
+    )
 
 
 class Graph:
@@ -100,7 +102,11 @@ class Graph:
         except ValueError as error:
             raise _incomplete(file_path, "graph", error) from error
         graphs = [g for g in model.meta_graphs if "train" not in g.meta_info_def.tags]
-        checks.require(bool(graphs), "a module must have a graph for inference", path=file_path)
+        checks.require(
+            bool(graphs),
+            "the TF-Hub module has no graph for inference; download it again",
+            path=file_path,
+        )
         self._path, self._graph = file_path, graphs[0].graph_def
         self.node_names = tuple(node.name for node in self._graph.node)
 
@@ -121,7 +127,10 @@ class Graph:
             raise _incomplete(self._path, "graph", error) from error
         others = sorted({f"{node.name} ({node.op})" for node in part.node if node.op not in PURE})
         checks.require(
-            not others, "only what constants give is read from a graph", depends_on=others[:3]
+            not others,
+            "cannot read the statistics of the TF-Hub module: its graph computes them from"
+            " other values than constants",
+            depends_on=others[:3],
         )
         try:
             _check_sizes(map(_constant_bytes, part.node))
@@ -144,7 +153,12 @@ def _check_sizes(sizes: Iterable[int]) -> None:
     """
     limit = input_bounds.COMPUTED_BYTES
     total = sum(sizes)
-    checks.require(total <= limit, f"constants of a graph may have {limit} bytes", bytes=total)
+    checks.require(
+        total <= limit,
+        "the TF-Hub module is refused, because the constants of its graph need more than"
+        f" {limit} bytes",
+        bytes=total,
+    )
 
 
 def _constant_bytes(node) -> int:
@@ -154,7 +168,11 @@ def _constant_bytes(node) -> int:
 
 def _result_bytes(tensor) -> int:
     known = tensor.shape.is_fully_defined()
-    checks.require(known, "results of constants must have known shapes", tensor=tensor.name)
+    checks.require(
+        known,
+        "cannot read the statistics of the TF-Hub module: a result of its graph has no known shape",
+        tensor=tensor.name,
+    )
     return _num_bytes(tensor.shape.as_list(), tensor.dtype.as_datatype_enum)
 
 
@@ -168,5 +186,11 @@ def _num_bytes(shape: Sequence[int], dtype: int) -> int:
     # One text can stand for many, each with its own copy.
     number = kind.is_floating or kind.is_integer or kind.is_bool
     plain = number and min(shape, default=0) >= 0
-    checks.require(plain, "constants of a graph must be numbers", dtype=kind.name, shape=shape)
+    checks.require(
+        plain,
+        "cannot read the statistics of the TF-Hub module: a constant of its graph is not an"
+        " array of numbers",
+        dtype=kind.name,
+        shape=shape,
+    )
     return math.prod(shape) * kind.size

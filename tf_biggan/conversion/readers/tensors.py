@@ -100,9 +100,14 @@ def require_plausible(names: Collection[str], path: str) -> None:
       path: Path of the file, for the error message.
     """
     limit = input_bounds.TENSORS
-    require(len(names) <= limit, f"a file may hold {limit} tensors", path=path, tensors=len(names))
+    require(
+        len(names) <= limit,
+        f"the file is refused, because it holds more than {limit} tensors",
+        path=path,
+        tensors=len(names),
+    )
     limit, longest = input_bounds.TENSOR_NAME_CHARACTERS, max(map(len, names), default=0)
-    rule = f"names of tensors may have {limit} characters"
+    rule = f"the file is refused, because a name of a tensor has more than {limit} characters"
     require(longest <= limit, rule, path=path, longest=longest)
 
 

@@ -129,8 +129,8 @@ def classifier_of(
     settings = ClassifierSettings()
     checks.require(
         images.labels is not None and len(np.unique(images.labels)) > 1,
-        "the classifier needs a reference with labels of at least two classes; without, give"
-        " --inception_weights=PATH or --extractor=PATH",
+        "the classifier needs a reference with labels of at least two classes; without them,"
+        " give --inception_weights=PATH or --extractor=PATH",
         reference=images.name,
     )
     labels = images.labels.tolist()

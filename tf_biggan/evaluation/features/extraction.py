@@ -159,15 +159,17 @@ class FeatureExtraction:
         except (ValueError, tf.errors.InvalidArgumentError) as error:
             reason = str(error).strip().splitlines()[-1]
             raise ValueError(
-                f"The extractor must take images of this size. Received: {self.extractor.name},"
-                f" images {batch.shape[1:]} ({reason})."
+                f"The extractor {self.extractor.name} does not accept images of the shape"
+                f" {batch.shape[1:]} ({reason}). Use images of another size or another"
+                " --extractor."
             ) from error
 
     def _require_finite(self, arrays, images):
         broken = ~np.isfinite(arrays[FEATURES]).all(axis=1)
         checks.require(
             not broken.any(),
-            "features must be finite numbers; the extractor's weights or its input are broken",
+            "the extractor returned features that are not finite numbers; check its weights"
+            " and the images",
             extractor=self.extractor.name,
             images=images.name,
             images_with_others=int(broken.sum()),

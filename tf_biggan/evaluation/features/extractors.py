@@ -71,10 +71,10 @@ def open_extractor(path: str, layer: str | None = None) -> Extractor:
         build = lambda: _saved_function(path, layer)  # noqa: E731
         description = {"kind": "saved_model"}
     else:
-        missing = "" if os.path.exists(path) else "; a path of that name does not exist"
+        missing = "" if os.path.exists(path) else ", and no file or folder of this name exists"
         raise ValueError(
-            "An extractor must be `classifier`, `inception`, `inception_bfloat16`, a .keras file or"
-            f" the folder of a SavedModel{missing}. Received: {path}."
+            f"There is no feature extractor {path!r}{missing}. Give `classifier`,"
+            " `inception`, `inception_bfloat16`, a .keras file or the folder of a SavedModel."
         )
     identity = {**description, "sha256": sha256, "layer": layer, "range": "0 to 255, float32"}
     return Extractor(os.path.basename(os.path.normpath(path)), "extractor_", identity, build)
@@ -103,8 +103,8 @@ def load_keras(path: str) -> keras.Model:
         # Keras passes on whatever error its deserialisers meet in a damaged or foreign file.
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(
-            "A .keras file must be complete and have only Keras's own layers, without code."
-            f" Received: {path} ({reason[:LONGEST_REASON]})."
+            f"Cannot read {path}: {reason[:LONGEST_REASON]}. A .keras file must be complete"
+            " and have only Keras's own layers, without code."
         ) from error
 
 
@@ -113,7 +113,9 @@ def _stored_bytes(path: str) -> int:
     archive, limit = Archive(path), input_bounds.JSON_BYTES
     sizes = {name: archive.size(name) for name in archive.names}
     configuration = sizes.pop(CONFIG, 0)
-    checks.require(configuration <= limit, f"{CONFIG} may have {limit} bytes", bytes=configuration)
+    checks.require(
+        configuration <= limit, f"its {CONFIG} has more than {limit} bytes", bytes=configuration
+    )
     return sum(sizes.values())
 
 
@@ -126,7 +128,9 @@ def _bounded_variables(stored_bytes: int) -> Iterator[None]:
         nonlocal left
         left -= _num_values(settings["initial_value"])
         checks.require(
-            left >= 0, "a model must have its weights in its file", stored_bytes=stored_bytes
+            left >= 0,
+            "it describes a model with more weights than the file holds",
+            stored_bytes=stored_bytes,
         )
         return next_creator(**settings)
 
@@ -147,7 +151,7 @@ def _load_keras_layer(path: str, layer: str | None) -> keras.Model:
     inputs = getattr(model, "inputs", None) or ()
     checks.require(
         len(inputs) == 1,
-        "a .keras file must hold a model with one input, the images",
+        "the .keras file must hold a model with one input, the images",
         path=path,
         inputs=[str(tuple(one.shape)) for one in inputs],
     )
@@ -174,7 +178,7 @@ def _saved_function(path: str, output: str | None):
     }
     checks.require(
         len(signatures) > 0,
-        "a SavedModel must have a signature of one input, the images",
+        "the SavedModel has no signature with one input, the images",
         path=path,
         signatures=sorted(module.signatures),
     )
@@ -204,6 +208,9 @@ def _flat(features) -> tf.Tensor:
     if features.shape.rank == 4:
         features = tf.reduce_mean(features, axis=(1, 2))
     checks.require(
-        features.shape.rank == 2, "features must be [N, D] or [N, H, W, D]", shape=features.shape
+        features.shape.rank == 2,
+        "the extractor must return features [N, D] or [N, H, W, D]; choose another output by"
+        " --layer",
+        shape=features.shape,
     )
     return features

@@ -167,7 +167,8 @@ def _probabilities(num_classes, sampling: Sampling, label_counts):
         return np.full(num_classes, 1.0 / num_classes)
     checks.require(
         label_counts is not None and len(label_counts) == num_classes,
-        "--label_sampling=data needs a reference with the classes of the model",
+        "--label_sampling=data needs a reference with the classes of the model; use another"
+        " --label_sampling or --reference",
         classes=num_classes,
         reference_classes=None if label_counts is None else len(label_counts),
     )

@@ -219,13 +219,13 @@ def _only_size(source: Source) -> tuple[int, int]:
         # PIL raises a ValueError for a damaged header, and its own error for too many pixels.
         except (OSError, ValueError, Image.DecompressionBombError) as error:
             raise ValueError(
-                f"Every image must be {images.READABLE}; remove or replace it. Received: {place!r}."
+                f"Cannot read the image {place!r}. Remove or replace it: an image must be"
+                f" {images.READABLE}."
             ) from error
         first = first or (height, width, place)
         checks.require(
             (height, width) == first[:2],
-            "images must be of one size, or --resolution=R must say which they are cropped and"
-            " resized to",
+            "the images differ in size; give --resolution=R to crop and resize all to RxR pixels",
             **{"first": f"{first[2]} {first[0]}x{first[1]}", "other": f"{place} {height}x{width}"},
         )
     return first[:2]
@@ -239,7 +239,8 @@ def _from_npz(path: str, count: int | None) -> ArrayImages:
         and pixels.dtype == np.uint8
         and len(pixels.shape) == 4
         and pixels.shape[0] > 0,
-        f"an npz of images must have uint8 [N, H, W, C] under one of {', '.join(IMAGE_KEYS)}",
+        "an .npz file of images must hold uint8 [N, H, W, C] under one of the names"
+        f" {', '.join(IMAGE_KEYS)}",
         path=path,
         arrays={name: f"{array.dtype} {array.shape}" for name, array in arrays.items()},
     )
@@ -248,12 +249,14 @@ def _from_npz(path: str, count: int | None) -> ArrayImages:
         # BigGAN-PyTorch writes images as [N, C, H, W].
         pixels = pixels.transpose(0, 2, 3, 1)
     checks.require(
-        pixels.shape[-1] in (1, 3), "images must have 1 or 3 channels", shape=pixels.shape
+        pixels.shape[-1] in (1, 3),
+        "the images in an .npz file must have 1 or 3 channels",
+        shape=pixels.shape,
     )
     labels = _first_of(arrays, LABEL_KEYS)
     checks.require(
         labels is None or (labels.shape == (len(pixels),) and labels.dtype.kind in "iu"),
-        "labels must be integers, one for each image",
+        "the labels in an .npz file must be integers, one for each image",
         path=path,
         labels=None if labels is None else f"{labels.dtype} {labels.shape}",
     )

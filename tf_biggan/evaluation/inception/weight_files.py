@@ -102,7 +102,8 @@ class WeightFile:
           and kernel [2048, 1008] and bias [1008] of the classifier.
 
         Raises:
-          ValueError: the tensors cannot be read, or are not those of this Inception.
+          ValueError: the tensors cannot be read, or are not those of the Inception
+            network of 2015-12-05.
         """
         read = functools.partial(_tensor, self.tensors(), self.path)
         names = self.names
@@ -134,7 +135,7 @@ def open_weight_file(path: str) -> WeightFile:
     if os.path.isdir(path):
         return _module(path)
     # Pipes and devices are refused, because reading them may never end.
-    require(os.path.isfile(path), f"Inception weights must be {accepted}", path=path)
+    require(os.path.isfile(path), f"--inception_weights must be {accepted}", path=path)
     try:
         with open(path, "rb") as file:
             start = file.read(2)
@@ -143,8 +144,8 @@ def open_weight_file(path: str) -> WeightFile:
             graph = start + (b"" if start == GZIP_START else file.read(LARGEST_GRAPH))
     except OSError as error:
         raise ValueError(
-            f"Inception weights must be a readable file or folder. Received: {path}"
-            f" ({error.strerror})."
+            f"Cannot read the Inception weights {path}: {error.strerror}. Check the path and"
+            " its permissions."
         ) from error
     if start == GZIP_START:
         graph = _graph_in_archive(path)
@@ -159,15 +160,20 @@ def _graph_in_archive(path: str) -> bytes:
                 if os.path.basename(member.name) == GRAPH_FILE and member.isreg():
                     require(
                         member.size <= LARGEST_GRAPH and not member.issparse(),
-                        f"{GRAPH_FILE} must be of at most {LARGEST_GRAPH} bytes",
+                        f"the {GRAPH_FILE} in the archive is refused, because it has more"
+                        f" than {LARGEST_GRAPH} bytes; download the archive again",
                         path=path,
                         size=member.size,
                     )
                     unpacked.left += member.size
                     return archive.extractfile(member).read()
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-        raise ValueError(f"An archive must be complete. Received: {path} ({error}).") from error
-    raise ValueError(f"An archive must hold {GRAPH_FILE}. Received: {path}.")
+        raise ValueError(
+            f"The archive {path} is damaged or incomplete ({error}). Download it again."
+        ) from error
+    raise ValueError(
+        f"The archive {path} does not hold {GRAPH_FILE}. Download inception-2015-12-05.tgz again."
+    )
 
 
 class _Unpacked(gzip.GzipFile):
@@ -183,8 +189,8 @@ class _Unpacked(gzip.GzipFile):
         self.left -= len(content)
         require(
             self.left >= 0,
-            f"an archive must hold {GRAPH_FILE} within its first"
-            f" {input_bounds.TAR_BYTES_BEFORE} bytes",
+            f"the archive does not hold {GRAPH_FILE} within its first"
+            f" {input_bounds.TAR_BYTES_BEFORE} bytes; download inception-2015-12-05.tgz again",
             path=self.name,
         )
         return content
@@ -229,7 +235,7 @@ def _constant(stored, path, name):
         return tf.make_ndarray(stored)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"A graph must be complete. Received: {path} ({name}: {error})."
+            f"The graph {path} is damaged ({name}: {error}). Download it again."
         ) from error
 
 
@@ -237,7 +243,7 @@ def _module(path: str) -> WeightFile:
     graph_file = os.path.join(path, SAVED_MODEL_FILE)
     require(
         os.path.isfile(graph_file),
-        f"a folder with Inception weights must be a TF-Hub module with a {SAVED_MODEL_FILE}",
+        f"a folder with Inception weights must be a TF-Hub module, which has a {SAVED_MODEL_FILE}",
         path=path,
     )
     parts = (
@@ -279,7 +285,8 @@ def _below_scope(tensors: dict[str, StoredTensor], path: str) -> dict[str, Store
     scopes = [name.removesuffix(weights) for name in tensors if name.endswith(weights)]
     require(
         len(scopes) == 1,
-        f"a module must have one tensor whose name ends in {weights!r}",
+        "the TF-Hub module is not the one of this Inception network: it must have exactly"
+        f" one tensor whose name ends in {weights!r}",
         path=path,
         found=[scope + weights for scope in scopes[:3]],
     )
@@ -294,7 +301,8 @@ def _tensor(tensors: Tensors, path: str, name: str, axes, shape) -> np.ndarray:
     """Reads one tensor as float64 and transposes it to the given axes."""
     require(
         name in tensors,
-        f"Inception of 2015-12-05 must have the tensor {name!r}",
+        "the weights are not those of the Inception network of 2015-12-05: the tensor"
+        f" {name!r} is missing",
         path=path,
         num_tensors=len(tensors),
     )
@@ -302,14 +310,19 @@ def _tensor(tensors: Tensors, path: str, name: str, axes, shape) -> np.ndarray:
     expected = tuple(shape[axes.index(i)] for i in range(len(axes)))
     require(
         entry.shape == expected and "float" in entry.dtype,
-        f"{name!r} must be of shape {expected}, floating",
+        f"the weights are not those of the Inception network of 2015-12-05: {name!r} must"
+        f" have the shape {expected} and a floating-point type",
         path=path,
         shape=entry.shape,
         dtype=entry.dtype,
     )
     stored = entry.read()
     require(
-        bool(np.isfinite(stored).all()), f"{name!r} must be finite numbers", path=path, finite=False
+        bool(np.isfinite(stored).all()),
+        f"the Inception weights are damaged: {name!r} holds numbers that are not finite;"
+        " download the file again",
+        path=path,
+        finite=False,
     )
     return stored.transpose(axes).astype(np.float64)
 

@@ -99,7 +99,7 @@ class StatisticsAccumulator:
         dim = self._waiting.shape[1]
         require(
             features.shape[1] == dim,
-            f"features must be of shape [N, {dim}] as the statistics are",
+            f"features must have the shape [N, {dim}], like the statistics that they are added to",
             shape=features.shape,
         )
         while len(features):
@@ -279,7 +279,7 @@ def frechet_infinity(features, reference: FeatureStatistics) -> Extrapolation:
     smallest = count // 10
     require(
         smallest > dim,
-        f"extrapolation over {dim} features needs at least {10 * (dim + 1)} images",
+        f"the extrapolation of FID with {dim} features needs at least {10 * (dim + 1)} images",
         num_images=count,
     )
     sizes = np.linspace(smallest, count, EXTRAPOLATED_SIZES).round().astype(int)

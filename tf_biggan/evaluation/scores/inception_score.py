@@ -44,7 +44,7 @@ def split_probabilities(logits, splits: int, shuffle_seed: int | None) -> list[n
     count = len(logits)
     require(
         count >= splits,
-        f"{splits} splits need at least {splits} images",
+        f"the Inception Score over {splits} splits needs at least {splits} images",
         num_images=count,
         splits=splits,
     )

@@ -61,7 +61,7 @@ def subset_indices(
     require_integer("subset_size", subset_size, minimum=2)
     require(
         subset_size <= min(num_generated, num_real),
-        "a subset must not be larger than either side",
+        "`subset_size` must be at most the number of images on either side",
         subset_size=subset_size,
         num_generated=num_generated,
         num_real=num_real,

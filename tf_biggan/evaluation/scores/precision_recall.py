@@ -161,7 +161,7 @@ def _checked(generated, real, k: int) -> tuple[np.ndarray, np.ndarray]:
     generated, real = checked_pair(generated, real)
     require(
         min(len(generated), len(real)) > k,
-        f"neighbour {k} needs more than {k} images of either side",
+        f"k = {k} needs more than {k} images on either side",
         num_generated=len(generated),
         num_real=len(real),
     )

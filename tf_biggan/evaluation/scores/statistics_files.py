@@ -49,7 +49,7 @@ def read_statistics(path: str) -> tuple[FeatureStatistics, dict]:
     arrays = read_npz(path)
     checks.require(
         {"mu", "sigma"} <= set(arrays),
-        "a file of statistics must have the arrays mu and sigma",
+        "a file of statistics must hold the arrays mu and sigma",
         path=path,
         arrays=sorted(arrays),
     )
@@ -58,14 +58,14 @@ def read_statistics(path: str) -> tuple[FeatureStatistics, dict]:
         mean.ndim == 1
         and covariance.shape == (len(mean), len(mean))
         and mean.dtype.kind == covariance.dtype.kind == "f",
-        "mu must be floats [D] and sigma [D, D]",
+        "in a file of statistics, mu must be floats [D] and sigma floats [D, D]",
         path=path,
         mu=f"{mean.dtype} {mean.shape}",
         sigma=f"{covariance.dtype} {covariance.shape}",
     )
     checks.require(
         bool(np.isfinite(mean).all() and np.isfinite(covariance).all()),
-        "mu and sigma must be finite numbers",
+        "mu and sigma of the file of statistics must be finite numbers; compute the file again",
         path=path,
     )
     described = DESCRIPTION in arrays
@@ -98,7 +98,8 @@ def require_comparable(
     """
     checks.require(
         len(statistics.mean) == feature_dim,
-        "statistics must be of features of the same size",
+        "the file of statistics belongs to an extractor with another number of features; use"
+        " that extractor or another file",
         path=path,
         of_file=len(statistics.mean),
         of_extractor=feature_dim,
@@ -106,15 +107,16 @@ def require_comparable(
     if not stored:
         checks.require(
             "precision" not in extractor,
-            "statistics of unknown origin must be taken as those of float32; use"
-            " --extractor=inception",
+            "the file of statistics does not record its extractor and is taken as computed"
+            " in float32; use --extractor=inception",
             path=path,
             extractor=extractor.get("precision"),
         )
         return
     checks.require(
         stored.get("extractor") == dict(extractor),
-        "statistics must be made by the same extractor",
+        "the file of statistics was computed with another extractor; use that extractor or"
+        " another file",
         path=path,
         of_file=stored.get("extractor"),
         now=dict(extractor),
@@ -126,7 +128,8 @@ def require_comparable(
     }
     checks.require(
         not differing,
-        "statistics must be of images with the same preprocessing (of the file, now)",
+        "the images of the file of statistics were preprocessed differently (in the file,"
+        " now); use the same preprocessing or another file",
         path=path,
         **differing,
     )

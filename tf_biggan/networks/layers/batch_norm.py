@@ -136,7 +136,8 @@ class BatchNormCore(keras.Layer):
     def _update_statistics(self, mean, variance):
         checks.require(
             self.num_statistics == 1,
-            "training needs a table of one row",
+            "a batch norm in training needs `num_statistics` 1; build the network with that"
+            " value to train it",
             num_statistics=self.num_statistics,
         )
         for table, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):

@@ -51,8 +51,8 @@ def read_class_map(text: str) -> Mapping[str, object]:
     else:
         checks.require(
             "=" in text or text.lstrip().startswith("{"),
-            "`class_map` must be a file, or NAME=SOURCE with semicolons between entries; no file of"
-            " that name exists",
+            "`class_map` must be NAME=SOURCE, with semicolons between entries, or the path"
+            " of a file; no file of that name exists",
             class_map=text,
         )
     return _from_json(text) if text.lstrip().startswith("{") else _from_text(text)
@@ -77,8 +77,9 @@ def class_sources(
     """
     checks.require(
         (new.num_classes == 0) == (source.num_classes == 0),
-        "a run of classes starts from a model of classes, and one without from one without (images"
-        " in a single sub-folder are one class)",
+        "a run with classes can start only from a model with classes, and a run without"
+        " classes only from a model without classes (images in a single sub-folder are one"
+        " class)",
         classes=new.num_classes,
         source_classes=source.num_classes,
     )
@@ -98,11 +99,13 @@ def class_sources(
 
 
 def describe_sources(
-    sources: ClassSources, new: ClassLookup, source: ClassLookup
+    source_classes: ClassSources, new: ClassLookup, source: ClassLookup
 ) -> Mapping[str, str]:
     """Maps the name of every new class to the names of its source classes, for messages."""
     names = new.class_names or tuple(map(str, range(new.num_classes)))
-    return {name: _listed(indices, source) for name, indices in zip(names, sources, strict=True)}
+    return {
+        name: _listed(indices, source) for name, indices in zip(names, source_classes, strict=True)
+    }
 
 
 def _listed(indices, source) -> str:
@@ -117,7 +120,9 @@ def _of_entries(entries, new, source) -> dict[int, tuple[int, ...]]:
         indices = _sources_of(value, source)
         for index in () if key == OTHERS else new.parse(key):
             checks.require(
-                index not in found, "a class must have one entry of the class map", entry=key
+                index not in found,
+                "the class map has two entries for the same class; keep one of them",
+                entry=key,
             )
             found[index] = indices
     if OTHERS in entries:
@@ -130,7 +135,8 @@ def _sources_of(value, source) -> tuple[int, ...]:
     values = value if isinstance(value, list) else [value]
     checks.require(
         bool(values) and all(isinstance(v, (str, int)) and not isinstance(v, bool) for v in values),
-        "a class map's right side must be names or indices of the source's classes",
+        "the right side of a class map's entry must be names or indices of classes of the"
+        " source model, or fresh",
         received=value,
     )
     if values == [FRESH]:
@@ -148,7 +154,9 @@ def _from_text(text) -> dict:
     pairs = []
     for line in filter(None, lines):
         name, equals, value = line.partition("=")
-        checks.require(bool(equals), "an entry of a class map must be NAME=SOURCE", entry=line)
+        checks.require(
+            bool(equals), "an entry of the class map must have the form NAME=SOURCE", entry=line
+        )
         pairs.append((name.strip(), value.strip()))
     return _once(pairs)
 
@@ -157,7 +165,7 @@ def _once(pairs: Sequence[tuple]) -> dict:
     entries = dict(pairs)
     checks.require(
         len(entries) == len(pairs),
-        "a class must have one entry of the class map",
+        "the class map has two entries with the same left side; keep one of them",
         entries=[key for key, _ in pairs],
     )
     return entries
@@ -169,7 +177,7 @@ def _asking_for_a_map(new, source, missing) -> str:
     key = new.class_names[missing[0]] if new.class_names and missing else "0"
     example = source.class_names[0].split(",")[0] if source.class_names else "0"
     return (
-        f"every class must start from one of the {source.num_classes} classes of the source, by the"
-        f" same name or by --class_map (such as --class_map='{key}={example}; *=fresh');"
-        f" these have none: {shown}"
+        f"these classes have no source class: {shown}. Each class starts from one of the"
+        f" {source.num_classes} classes of --init_from, by the same name or by --class_map,"
+        f" such as --class_map='{key}={example}; *=fresh'"
     )

@@ -44,27 +44,29 @@ class Initialization:
 
     Attributes:
       source: The source model.
-      sources: The source classes of every new class.
+      source_classes: The source classes of every new class.
       class_names: The names of the source classes by the name of every new class.
       by_index: Whether classes were matched in order because one side has no names.
     """
 
     source: SourceModel
-    sources: ClassSources
+    source_classes: ClassSources
     class_names: Mapping[str, str]
     by_index: bool = False
 
     def fill(self, state: TrainState) -> None:
         """Replaces the initial values of a state with the weights and slots of the source."""
         source, average = self.source, state.average
-        transfer_weights(state.generator, source.raw_generator or source.generator, self.sources)
+        transfer_weights(
+            state.generator, source.raw_generator or source.generator, self.source_classes
+        )
         if source.raw_generator is None:
             for target, value in zip(average.variables, state.generator.variables, strict=True):
                 target.assign(value)
         else:
-            transfer_weights(average, source.generator, self.sources)
+            transfer_weights(average, source.generator, self.source_classes)
         if source.discriminator is not None:
-            transfer_weights(state.discriminator, source.discriminator, self.sources)
+            transfer_weights(state.discriminator, source.discriminator, self.source_classes)
         for name, slots in source.slots.items():
             optimizer = {"generator": state.g_optimizer, "discriminator": state.d_optimizer}[name]
             transfer_optimizer_slots(optimizer, getattr(state, name), slots)
@@ -74,16 +76,19 @@ class Initialization:
         path, row = self.source.description["path"], self.source.architecture
         size, width = row.resolution, self.source.generator.config["base_channels"]
         lines = [
-            f"Starting from {path}: the networks of {row.name}, {size}x{size} pixels, width {width}"
+            (f"Starting from {path}: architecture {row.name}, {size}x{size} pixels, width {width}")
         ]
         if self.source.discriminator is None:
-            lines.append("Discriminator: new, since the source has none")
+            lines.append("Discriminator: new, because the source has none")
         if self.source.slots:
             lines.append("Optimisers: continued from the source")
         if note := self.source.description.get("provenance", {}).get("licence_note"):
             lines.append(f"Licence note of the source: {note}")
         if self.by_index:
-            lines.append("Classes are taken in order, since the source or the data name none")
+            lines.append(
+                "Classes are matched by their order, because the source or the data have no"
+                " class names"
+            )
         shown = list(self.class_names.items())
         lines += [f"Class {name} starts from: {of}" for name, of in shown[:MAX_SHOWN]]
         if len(shown) > MAX_SHOWN:
@@ -121,7 +126,8 @@ def begin(
     path, map_text = config.run.init_from, config.run.class_map
     checks.require(
         path is not None or (map_text is None and not config.run.init_optimizers),
-        "`class_map` and `init_optimizers` need `init_from`, the folder of the source model",
+        "`class_map` and `init_optimizers` have an effect only with `init_from`, the folder"
+        " of the source model; give it or leave them out",
         class_map=map_text,
         init_optimizers=config.run.init_optimizers,
     )
@@ -139,8 +145,9 @@ def begin(
     _require_trained_blocks(config, source.discriminator)
     checks.require(
         source.raw_generator is None or config.step.ema_start == 0,
-        "`init_optimizers` continues the source's moving average, so `ema_start` must be 0; before"
-        " `ema_start` the average would be a copy of the raw generator",
+        "`init_optimizers` continues the moving average of the source, so `ema_start` must"
+        " be 0; before `ema_start`, the moving average would be a copy of the generator in"
+        " training",
         ema_start=config.step.ema_start,
     )
     config = dataclasses.replace(config, model=with_settings(config.model, source))
@@ -152,10 +159,10 @@ def begin(
 def _initialization(source, num_classes, class_names, entries) -> Initialization:
     new = _lookup(class_names, num_classes)
     known = _lookup(source.class_names, source.generator.config["num_classes"])
-    sources = class_sources(entries, new, known)
+    source_classes = class_sources(entries, new, known)
     nameless = num_classes > 0 and not (new.class_names and known.class_names)
-    described = describe_sources(sources, new, known)
-    return Initialization(source, sources, described, nameless and entries is None)
+    described = describe_sources(source_classes, new, known)
+    return Initialization(source, source_classes, described, nameless and entries is None)
 
 
 def _lookup(class_names, num_classes) -> ClassLookup:
@@ -165,7 +172,8 @@ def _lookup(class_names, num_classes) -> ClassLookup:
 def _require_trained_blocks(config, discriminator):
     checks.require(
         discriminator is not None or config.step.freeze_d_blocks == 0,
-        "`freeze_d_blocks` needs a trained discriminator, and this run starts with a new one",
+        "`freeze_d_blocks` needs a trained discriminator, but the source has none; leave it"
+        " out or use a source with a discriminator",
         freeze_d_blocks=config.step.freeze_d_blocks,
         init_from=config.run.init_from,
     )
@@ -174,7 +182,8 @@ def _require_trained_blocks(config, discriminator):
 def _require_same_classes(config, initialization):
     same = tuple((i,) for i in range(initialization.source.generator.config["num_classes"]))
     checks.require(
-        not config.run.init_optimizers or initialization.sources == same,
-        "`init_optimizers` needs the source's classes in the source's order",
+        not config.run.init_optimizers or initialization.source_classes == same,
+        "`init_optimizers` needs the classes of the source in the same order; leave it out"
+        " for other classes",
         classes=list(initialization.class_names.items())[:MAX_SHOWN],
     )

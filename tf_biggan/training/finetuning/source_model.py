@@ -106,14 +106,14 @@ def read_source_model(path: str, with_optimizers: bool = False) -> SourceModel:
         if is_run(path):
             checks.require(
                 not with_optimizers,
-                "`init_optimizers` needs a converted model; to continue a run, train again with its"
-                " --run_dir and a larger --num_iterations",
+                "`init_optimizers` works only with a converted model; to continue a run, use"
+                " its --run_dir and a larger --num_iterations",
                 init_from=path,
             )
             return _of_run(path)
         checks.require(
             is_model_directory(path),
-            "a run starts from the folder of another run or of a converted model",
+            "--init_from must be the folder of a run or of a converted model",
             init_from=path,
         )
         source = _of_directory(path)
@@ -151,8 +151,8 @@ def _with_optimizers(path, source) -> SourceModel:
     missing = [name for name, found in slots.items() if found is None]
     checks.require(
         not missing,
-        "`init_optimizers` needs a model that was converted with the optimiser files of both"
-        " networks",
+        "`init_optimizers` needs the states of both optimisers; convert the model again with"
+        " its optimiser files, or leave it out",
         init_from=path,
         without=missing,
     )
@@ -198,10 +198,11 @@ def with_settings(model: ModelConfig, source: SourceModel) -> ModelConfig:
     settings = settings_of_source(source)
     given = {name: value for name in settings if (value := getattr(model, name)) != DEFAULTS[name]}
     contrary = [name for name, value in given.items() if _frozen(value) != settings[name]]
-    listed = ", ".join(f"--{name}={given[name]} where it has {settings[name]}" for name in contrary)
+    texts = (f"--{name}={given[name]}, which is {settings[name]} there" for name in contrary)
+    listed = ", ".join(texts)
     checks.require(
         not contrary,
-        f"networks that start from a model are the model's; leave out what differs: {listed}",
+        f"the networks of --init_from decide these flags; leave out those that differ: {listed}",
         init_from=source.description["path"],
     )
     model = dataclasses.replace(model, **settings)
@@ -223,7 +224,8 @@ def _row_of(g, d) -> Architecture:
     """Returns the architecture with the widths of both networks, if possible the source's own."""
     checks.require(
         tuple(g["bottom_size"]) == (4, 4),
-        "a run trains square images; the source's first feature map must be (4, 4)",
+        "--init_from must have a square first feature map of 4x4, because only such networks"
+        " can be trained",
         bottom_size=g["bottom_size"],
     )
     own = Architecture.from_dict(g["architecture"])
@@ -237,7 +239,8 @@ def _row_of(g, d) -> Architecture:
     rows = [row for row in ARCHITECTURES.values() if _same_widths(row, *wanted)]
     checks.require(
         bool(rows),
-        "the source's widths must be those of a row of the architecture table",
+        "the widths of the networks of --init_from must be those of an architecture in the"
+        " table, because a run describes its networks by an architecture",
         architecture=own.name,
         rows=sorted(ARCHITECTURES),
     )
@@ -256,8 +259,9 @@ def _check_normalized(g, description):
     family = description.get("provenance", {}).get("family")
     checks.require(
         g["spectral_norm"] or family is None or family in FOLDED,
-        "a run's networks have spectral norm; a generator that was trained without it (--G_param of"
-        " BigGAN-PyTorch) can be sampled, evaluated and exported, but not trained further",
+        "a generator that was trained without spectral norm (--G_param of BigGAN-PyTorch)"
+        " cannot be trained further, because all runs use spectral norm; it can be sampled,"
+        " evaluated and exported",
         init_from=description["path"],
     )
 
@@ -269,8 +273,9 @@ def _check_pair(g, d):
     different = [name for name in shared if _frozen(g[name]) != _frozen(d[name])]
     checks.require(
         not different and d["spectral_norm"],
-        "the source's networks must belong together: equal classes, image channels and epsilon of"
-        " the spectral norm, which the discriminator must have",
+        "the generator and the discriminator of --init_from do not belong together: they"
+        " must have equal numbers of classes and image channels and the same epsilon of the"
+        " spectral norm, and the discriminator must have spectral norm",
         different=different,
     )
 

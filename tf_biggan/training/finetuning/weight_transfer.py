@@ -35,13 +35,15 @@ POWER_ITERATIONS = 200
 POWER_TOLERANCE = 1e-7
 
 
-def transfer_weights(network: keras.Model, source: SourceNetwork, sources: ClassSources) -> None:
+def transfer_weights(
+    network: keras.Model, source: SourceNetwork, source_classes: ClassSources
+) -> None:
     """Replaces the initial values of a network with the weights of a source.
 
     Args:
       network: A network of the source's architecture, with spectral norm and one row of statistics.
       source: The network whose weights are copied.
-      sources: The source classes of every class; see `class_map`.
+      source_classes: The source classes of every class; see `class_map`.
     """
     class_axes = _class_axes(network)
     for path, variable in variables_by_path(network).items():
@@ -50,11 +52,11 @@ def transfer_weights(network: keras.Model, source: SourceNetwork, sources: Class
             continue
         value = source.arrays[path]
         if id(variable) in class_axes:
-            value = _mapped(value, variable, sources, class_axes[id(variable)])
+            value = _mapped(value, variable, source_classes, class_axes[id(variable)])
         elif path.endswith(STATISTICS):
             value = value[-1:]
         variable.assign(value)
-    same_classes = _is_permutation(sources, source.config["num_classes"])
+    same_classes = _is_permutation(source_classes, source.config["num_classes"])
     for layer in normalized_layers(network):
         is_new = f"{layer.path.removeprefix(f'{network.path}/')}/u" not in source.arrays
         if is_new or (isinstance(layer, Embedding) and not same_classes):
@@ -79,7 +81,12 @@ def transfer_optimizer_slots(
     paths = {id(variable): path for path, variable in variables_by_path(network).items()}
     trained = [paths[id(variable)] for variable in network.trainable_variables]
     missing = sorted(set(trained) - (set(slots.momentum) & set(slots.velocity)))
-    checks.require(not missing, "every trained variable must have its slots", missing=missing[:5])
+    checks.require(
+        not missing,
+        "the source's optimiser state lacks some of the trained variables; leave out"
+        " --init_optimizers",
+        missing=missing[:5],
+    )
     optimizer.iterations.assign(slots.iterations)
     for path, momentum, velocity in zip(
         trained, optimizer._momentums, optimizer._velocities, strict=True
@@ -88,8 +95,8 @@ def transfer_optimizer_slots(
         velocity.assign(slots.velocity[path])
 
 
-def _is_permutation(sources, num_classes) -> bool:
-    return sorted(sources) == [(index,) for index in range(num_classes)]
+def _is_permutation(source_classes, num_classes) -> bool:
+    return sorted(source_classes) == [(index,) for index in range(num_classes)]
 
 
 def _class_axes(network) -> dict[int, int]:
@@ -100,10 +107,10 @@ def _class_axes(network) -> dict[int, int]:
     return axes | {id(table.u): 1 for table in tables if isinstance(table, SpectralNorm)}
 
 
-def _mapped(value, variable, sources, axis):
+def _mapped(value, variable, source_classes, axis):
     """Returns the mean over the source classes for each class, or its initial values if fresh."""
     rows, old = np.moveaxis(np.array(variable), axis, 0), np.moveaxis(value, axis, 0)
-    for row, indices in zip(rows, sources, strict=True):
+    for row, indices in zip(rows, source_classes, strict=True):
         if indices:
             row[...] = old[list(indices)].mean(axis=0)
     return np.moveaxis(rows, 0, axis)

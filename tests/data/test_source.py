@@ -1,0 +1,206 @@
+"""Folders of images and the digits: classes and labels that are found, descriptions, and errors."""
+
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tf_biggan.data import decoding as images
+from tf_biggan.data.schemes import open_source
+from tf_biggan.data.source import Source, check_labels, describe
+from tf_biggan.data.tfrecord_writer import prepare
+
+
+class LabelsOnly(Source):
+    """A data source with labels and without images."""
+
+    def __init__(self, labels, num_classes):
+        super().__init__("test", tuple(f"class {c}" for c in range(num_classes)), labels)
+
+    def load(self, index, channels):
+        raise NotImplementedError
+
+    def locate(self, index):
+        return str(index)
+
+
+def load_all(source, channels=3):
+    dataset = tf.data.Dataset.range(source.num_images).map(lambda i: source.load(i, channels))
+    return np.stack(list(dataset.as_numpy_iterator()))
+
+
+def test_folder_of_classes(image_folder, folder_pixels):
+    source = open_source(f"folder:{image_folder}")
+    assert source.class_names == ("ant", "bee", "cow")
+    assert source.labels.dtype == np.int32
+    np.testing.assert_array_equal(source.labels, np.repeat([0, 1, 2], 7))
+    np.testing.assert_array_equal(load_all(source), folder_pixels)
+
+
+def test_folder_without_sub_folders_has_no_classes(image_folder, folder_pixels):
+    source = open_source(f"folder:{image_folder}/bee")
+    assert (source.num_classes, source.num_images) == (0, 7)
+    assert not source.labels.any()
+    np.testing.assert_array_equal(load_all(source), folder_pixels[7:14])
+
+
+def test_brackets_in_the_path(image_folder, folder_pixels, tmp_path):
+    shutil.copytree(image_folder, tmp_path / "a[b]*" / "images")
+    source = open_source(f"folder:{tmp_path / 'a[b]*' / 'images'}")
+    np.testing.assert_array_equal(load_all(source), folder_pixels)
+    records = str(tmp_path / "a[b]*" / "records")
+    prepare(source, records, image_size=folder_pixels.shape[1], num_shards=2)
+    np.testing.assert_array_equal(load_all(open_source(f"tfrecord:{records}")), folder_pixels)
+
+
+def test_split_is_a_sub_folder(image_folder):
+    assert open_source(f"folder:{image_folder}", split="cow").num_images == 7
+
+
+def test_every_suffix_is_found_and_other_files_are_not(tmp_path):
+    suffixes = [s for s in images.SUFFIXES if s != ".webp" or hasattr(tf.io, "decode_webp")]
+    for number, suffix in enumerate(suffixes):
+        Image.new("RGB", (4, 4), (number, 0, 0)).save(tmp_path / f"{number}{suffix.upper()}")
+    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / ".hidden.png").write_text("no image")
+    assert open_source(f"folder:{tmp_path}").num_images == len(suffixes)
+
+
+def test_what_is_left_out_is_counted_by_suffix_in_one_line(own_folder):
+    for number, name in enumerate(("a.tif", "b.TIF", "c.gif", "d.JFIF", "Thumbs.db", "README")):
+        image = Image.new("RGB", (4, 4), (number, 0, 0))
+        form = {"tif": "TIFF", "gif": "GIF", "jfif": "JPEG"}.get(name.lower()[2:], "PNG")
+        image.save(own_folder / "bee" / name, form)
+    (own_folder / "labels.csv").write_text("")
+    (own_folder / "bee" / "deeper").mkdir()
+    source = open_source(f"folder:{own_folder}")
+    assert source.num_images == 7  # d.JFIF counts as a JPEG.
+    (line,) = [line for line in describe(source) if "Left out" in line]
+    assert "2 .tif, 1 .csv, 1 .db, 1 .gif, 1 sub-folders, 1 without suffix. Images end" in line
+    assert not [line for line in describe(open_source("digits")) if "Left out" in line]
+
+
+def test_a_folder_of_no_readable_image_tells_what_it_holds(own_folder):
+    for file in (own_folder / "ant").iterdir():
+        file.rename(file.with_suffix(".tif"))
+    with pytest.raises(ValueError, match=r"holds='3 \.tif'"):
+        open_source(f"folder:{own_folder}/ant")
+    with pytest.raises(ValueError, match=r"without_images=\['ant \(holds 3 \.tif\)'\]"):
+        open_source(f"folder:{own_folder}")
+
+
+@pytest.mark.parametrize("place", ["ant/\udce9.png", "\udce9", "ant/2.png/\udce9"])
+def test_names_that_are_no_utf_8_are_told_in_one_line(own_folder, place):
+    # Python represents the byte E9, a Latin-1 letter, as a lone surrogate.
+    if place.endswith("2.png/\udce9"):
+        opened = f"{own_folder}/\udce9"
+    else:
+        (own_folder / ("ant/0.png" if "/" in place else "ant")).rename(own_folder / place)
+        opened = own_folder
+    for kind in ("folder", "tfrecord"):
+        if kind == "folder" or "\udce9" in str(opened):
+            with pytest.raises(ValueError, match=r"must be UTF-8; rename .*\\xe9") as caught:
+                open_source(f"{kind}:{opened}")
+            str(caught.value).encode()
+
+
+def test_digits_are_the_published_ones():
+    source = open_source("digits")
+    # These counts are in the UCI repository's description of the test part.
+    assert source.label_counts().tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+    pixels = load_all(source, channels=1)
+    assert pixels.shape == (1797, 8, 8, 1)
+    # The first row of the published file optdigits.tes is 0,0,5,13,9,1,0,0 and shows a zero.
+    np.testing.assert_array_equal(
+        pixels[0, 0, :, 0], np.round(np.array([0, 0, 5, 13, 9, 1, 0, 0]) * 255 / 16)
+    )
+    assert source.labels[:3].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_digits_have_the_channels_asked_for(channels):
+    image = open_source("digits").load(tf.constant(5, tf.int64), channels).numpy()
+    assert image.shape == (8, 8, channels)
+    if channels in (2, 4):
+        assert (image[..., -1] == 255).all()
+    assert (image[..., 0] == image[..., (channels - 1) // 2]).all()
+
+
+def test_description_tells_images_classes_and_counts(image_folder):
+    text = "\n".join(describe(open_source(f"folder:{image_folder}")))
+    assert "21 images" in text
+    assert "3 (ant, bee, cow)" in text
+    assert "ant 7, bee 7, cow 7" in text
+
+
+def test_description_of_many_classes_is_short():
+    labels = np.concatenate([np.arange(999), np.zeros(50, int)])
+    lines = describe(LabelsOnly(labels, 1000))
+    assert max(map(len, lines)) < 150
+    assert "fewest 0 (class 999), median 1, most 51 (class 0)" in lines[2]
+    assert lines[3] == "Classes without images: 1 (class 999)"
+
+
+@pytest.mark.parametrize(
+    ("labels", "num_classes", "message"),
+    [
+        ([0, 0, 0], 2, "All images have the same label.*only_label=0"),
+        ([0, 1, 5], 5, "from 0 to 4.*largest_label=5"),
+        ([-1, 1, 2], 5, "from 0 to 4.*smallest_label=-1"),
+        ([0, 1], 1, "from 0 to 0.*largest_label=1"),
+        ([0, 1], -1, "num_classes"),
+    ],
+)
+def test_labels_that_cannot_be_trained_on_are_refused(labels, num_classes, message):
+    with pytest.raises(ValueError, match=message):
+        check_labels(LabelsOnly(np.array(labels), 3), num_classes)
+
+
+@pytest.mark.parametrize(("labels", "num_classes"), [([0, 4], 5), ([0, 0], 1), ([7, 7], 0)])
+def test_labels_that_can_be_trained_on_pass(labels, num_classes):
+    check_labels(LabelsOnly(np.array(labels), 3), num_classes)
+
+
+@pytest.mark.parametrize(
+    ("specification", "message"),
+    [
+        ("cifar10", "one of the forms digits, tfds:NAME, folder:PATH, tfrecord:PATH.*'cifar10'"),
+        ("folder:", "name a folder, not a file"),
+        ("folder:/does/not/exist", "folder of images does not exist.*'/does/not/exist'"),
+        ("tfrecord:/does/not/exist", "folder of records does not exist.*'/does/not/exist'"),
+        ("digits:8", "no path"),
+    ],
+)
+def test_wrong_specifications_are_refused_in_one_line(specification, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        open_source(specification)
+    assert "\n" not in str(caught.value)
+
+
+def test_digits_have_one_split():
+    with pytest.raises(ValueError, match=r"only the split train.*'test'"):
+        open_source("digits", split="test")
+
+
+def test_folder_of_splits_is_not_taken_for_classes(image_folder):
+    with pytest.raises(ValueError, match=r"must hold images itself.*without_images"):
+        open_source(f"folder:{image_folder.parent}")
+
+
+def test_empty_class_folder_is_named(own_folder):
+    (own_folder / "dog").mkdir()
+    with pytest.raises(ValueError, match=r"Each sub-folder is a class.*'dog \(holds nothing\)'"):
+        open_source(f"folder:{own_folder}")
+
+
+def test_images_beside_class_folders_are_refused(own_folder):
+    Image.new("RGB", (4, 4)).save(own_folder / "stray.png")
+    with pytest.raises(ValueError, match=r"per class; move .*'stray\.png'"):
+        open_source(f"folder:{own_folder}")
+
+
+def test_folder_without_images_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"holds neither images .*\.webp"):
+        open_source(f"folder:{tmp_path}")
