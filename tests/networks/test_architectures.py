@@ -198,5 +198,5 @@ def test_plans_that_contradict_themselves_are_refused():
     fields = dict(
         row.__dict__, generator=Trunk((4, 4), (True, True)), discriminator=row.discriminator
     )
-    with pytest.raises(ValueError, match="2 stages must have 3 widths"):
+    with pytest.raises(ValueError, match="2 stages must have 3 entries"):
         Architecture(**fields)
