@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import subprocess
@@ -13,8 +14,9 @@ ROOT = pathlib.Path(__file__).parent.parent
 
 
 def run(script, *flags, setting="32px"):
-    command = [sys.executable, str(ROOT / "benchmarks" / script), f"--setting={setting}", *flags]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(ROOT / "benchmarks" / script), *flags]
+    command += [f"--setting={setting}"] if setting else []
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_ENABLE_X64": "1"}
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert result.returncode == 0, result.stderr
     return result.stdout
@@ -42,3 +44,13 @@ def test_input_pipeline_compares_the_orders_with_plain_reading():
     rows = [line.split() for line in printed.splitlines() if line.startswith("32px_png")]
     assert [row[1] for row in rows] == ["plain", "blocks", "full"]
     assert all(float(value) > 0 for row in rows for value in row[2:])
+
+
+@pytest.mark.slow
+def test_an_xla_program_of_the_iteration_runs_without_tensorflow(tmp_path):
+    pytest.importorskip("jax")
+    folder = str(tmp_path / "program")
+    assert "variables" in run("write_xla_program.py", folder, "--values")
+    printed = run("run_xla_program.py", folder, "--iterations=2", setting=None)
+    result = json.loads(printed.splitlines()[-1])
+    assert result["real_images_per_second"] > 0 and len(result["metrics"]) == 5

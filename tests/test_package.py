@@ -40,6 +40,7 @@ TENSORFLOW_INSIDE = {
     "networks/layers/batch_norm.py",
     "networks/layers/convolutions.py",
     "networks/layers/fused_convolutions.py",
+    "networks/layers/spectral_norm.py",
 }
 
 

@@ -17,29 +17,26 @@ class FusedAdam(keras.optimizers.Adam):
     """
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
-        # The powers of beta are the same for all variables, so they are computed once and passed on
-        # together with the learning rate.
+        # All variables share these numbers, so they are passed on in place of the learning rate.
         dtype = trainable_variables[0].dtype
         step = tf.cast(self.iterations.value, dtype) + 1
-        powers = [tf.pow(tf.constant(beta, dtype), step) for beta in (self.beta_1, self.beta_2)]
-        scalars = tf.stack([tf.cast(learning_rate, dtype), *powers])
-        super()._backend_update_step(grads, trainable_variables, scalars)
+        betas = {f"beta{i}": tf.constant(b, dtype) for i, b in ((1, self.beta_1), (2, self.beta_2))}
+        shared = {
+            **betas,
+            **{f"{name}_power": tf.pow(beta, step) for name, beta in betas.items()},
+            "lr": tf.cast(learning_rate, dtype),
+            "epsilon": tf.constant(self.epsilon, dtype),
+        }
+        super()._backend_update_step(grads, trainable_variables, shared)
 
     def update_step(self, gradient, variable, learning_rate):
-        scalars = tf.unstack(tf.cast(learning_rate, variable.dtype))
-        rate, beta_1_power, beta_2_power = scalars
         index = self._get_variable_index(variable)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[index].value.handle,
             v=self._velocities[index].value.handle,
-            beta1_power=beta_1_power,
-            beta2_power=beta_2_power,
-            lr=rate,
-            beta1=tf.constant(self.beta_1, variable.dtype),
-            beta2=tf.constant(self.beta_2, variable.dtype),
-            epsilon=tf.constant(self.epsilon, variable.dtype),
             grad=tf.cast(gradient, variable.dtype),
+            **learning_rate,
         )
 
 

@@ -122,3 +122,46 @@ def test_seeds_give_equal_kernels_and_layers_of_one_shape_differ():
     np.testing.assert_array_equal(first.kernel, again.kernel)
     np.testing.assert_array_equal(first.u, again.u)
     assert np.abs(first.kernel - other.kernel).max() > 0.01
+
+
+@pytest.mark.parametrize("kind", ["conv", "embedding"])
+def test_a_graph_computes_what_eager_execution_does_to_the_second_derivative(kind):
+    layer = {
+        "conv": SNConv2D(3, 3, dtype="float64", seed=1),
+        "embedding": SNEmbedding(4, 3, dtype="float64", seed=1),
+    }[kind]
+    layer.build((None, 5, 5, 2) if kind == "conv" else None)
+    random = np.random.RandomState(0)
+    weights = tf.constant(random.randn(*layer.kernel.shape))
+    kernel, start = layer.kernel.value, layer.u.numpy()
+
+    def derivatives():
+        with tf.GradientTape() as outer:
+            with tf.GradientTape() as inner:
+                normalized = layer.effective_kernel(training=True)
+                target = tf.reduce_sum(weights * normalized**2)
+            first = inner.gradient(target, kernel)
+            slope = tf.reduce_sum(first * weights)
+        return normalized, first, outer.gradient(slope, kernel)
+
+    eager, eager_u = derivatives(), layer.u.numpy()
+    layer.u.assign(start)
+    graph, graph_u = tf.function(derivatives)(), layer.u.numpy()
+    for expected, actual in zip((*eager, eager_u), (*graph, graph_u), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-14)
+    assert not np.allclose(eager_u, start)
+
+
+def test_a_graph_has_few_operations_for_each_kernel():
+    layers = [SNDense(3, seed=i) for i in range(10)]
+    for layer in layers:
+        layer.build((None, 3))
+
+    @tf.function
+    def gradients():
+        with tf.GradientTape() as tape:
+            total = sum(tf.reduce_sum(layer.effective_kernel(training=True)) for layer in layers)
+        return tape.gradient(total, [layer.kernel.value for layer in layers])
+
+    graph = gradients.get_concrete_function().graph
+    assert len(graph.get_operations()) < 30 * len(layers)

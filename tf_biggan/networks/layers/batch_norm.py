@@ -97,25 +97,20 @@ class BatchNormCore(keras.Layer):
 
     def _normalize_batch(self, x, gain, offset):
         """Returns (x normalised with its own moments, times gain plus offset; mean; variance)."""
+        mean = self._over_global_batch(_over_map(x))
+        variance = self._over_global_batch(_over_map(ops.square(x - mean)))
+        inverse = ops.rsqrt(variance + self.epsilon)
 
         def function(x, gain, offset):
-            mean = self._over_global_batch(_over_map(x))
-            variance = self._over_global_batch(_over_map(ops.square(x - mean)))
-            inverse = ops.rsqrt(variance + self.epsilon)
             y = _scaled(x, gain, offset, mean, inverse)
-            gradient = functools.partial(self._gradients, x, gain, mean, inverse)
-            return (y, mean, variance), gradient
+            return y, functools.partial(self._gradients, x, gain, mean, inverse)
 
         if keras.backend.backend() == "tensorflow":
-            return ops.custom_gradient(function)(x, gain, offset)
-        return function(x, gain, offset)[0]
+            return ops.custom_gradient(function)(x, gain, offset), mean, variance
+        return function(x, gain, offset)[0], mean, variance
 
-    def _gradients(self, x, gain, mean, inverse, upstream, *_):
-        """Returns the gradients of x, gain and offset, as means over maps and a sum of terms.
-
-        The forward pass returns the moments only for the running statistics, so their upstream
-        gradients are ignored.
-        """
+    def _gradients(self, x, gain, mean, inverse, upstream):
+        """Returns the gradients of x, gain and offset, as means over maps and a sum of terms."""
         positions = x.shape[1] * x.shape[2]
         of_offset = _over_map(upstream)
         of_gain = _over_map(upstream * (x - mean)) * inverse
@@ -141,7 +136,8 @@ class BatchNormCore(keras.Layer):
             num_statistics=self.num_statistics,
         )
         for table, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            table.assign(self.momentum * table + (1.0 - self.momentum) * batch[None])
+            row = ops.reshape(batch, table.shape)
+            table.assign(self.momentum * table + (1.0 - self.momentum) * row)
 
     def _stored_moments(self, position):
         tables = (
@@ -250,7 +246,9 @@ def _over_map(x):
 
 def _over_positions(values):
     """Reshapes [C], [1, C] or [N, C] so that it can multiply [N, H, W, C]."""
-    return values if len(values.shape) == 1 else values[:, None, None, :]
+    if len(values.shape) == 1:
+        return values
+    return ops.reshape(values, (-1, 1, 1, values.shape[-1]))
 
 
 def mean_over_replicas(value):

@@ -45,9 +45,14 @@ class KernelLayer(keras.Layer):
         if self.use_bias:
             self.bias = self.add_weight(name="bias", shape=(outputs,), initializer="zeros")
 
+    @staticmethod
+    def as_matrix(kernel):
+        """Returns a kernel of this layer as a matrix [inputs, outputs]."""
+        return ops.reshape(kernel, (-1, kernel.shape[-1]))
+
     def kernel_matrix(self):
         """Returns the raw kernel as a matrix [inputs, outputs]."""
-        return ops.reshape(self.kernel, (-1, self.kernel.shape[-1]))
+        return self.as_matrix(ops.convert_to_tensor(self.kernel))
 
     def effective_kernel(self, training):
         """Returns the kernel that this forward pass uses."""
@@ -183,9 +188,10 @@ class Embedding(KernelLayer):
     def build(self, labels_shape=None):
         self.add_kernel((self.num_classes, self.dim), self.num_classes)
 
-    def kernel_matrix(self):
-        """Returns the raw table as [dim, classes]: classes are outputs, as in BigGAN-PyTorch."""
-        return ops.transpose(self.kernel)
+    @staticmethod
+    def as_matrix(kernel):
+        """Returns a table as [dim, classes]: classes are outputs, as in BigGAN-PyTorch."""
+        return ops.transpose(kernel)
 
     def call(self, labels, training=False):
         table = self.compute_kernel(training)

@@ -8,6 +8,9 @@ Source: BigGAN-PyTorch, layers.py.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import keras
 from keras import ops
 
@@ -40,12 +43,76 @@ def power_iteration(matrix, u, epsilon: float):
     v = _unit(ops.matmul(u, ops.transpose(constant)), epsilon)
     new_u = _unit(ops.matmul(v, constant), epsilon)
     v, new_u = ops.stop_gradient(v), ops.stop_gradient(new_u)
-    sigma = ops.sum(ops.matmul(v, matrix) * new_u)
-    return sigma, new_u, v
+    return sigma_of(matrix, new_u, v), new_u, v
+
+
+def sigma_of(matrix, u, v):
+    """Returns v matrix u^T, which is sigma if v and u are its singular vectors."""
+    return ops.sum(ops.matmul(v, matrix) * u)
 
 
 def _unit(vector, epsilon):
     return vector / ops.maximum(ops.sqrt(ops.sum(ops.square(vector))), epsilon)
+
+
+def normalized_kernel(kernel, u, epsilon: float, as_matrix: Callable):
+    """Returns (kernel / sigma, the new u) after one step of power iteration from `u`.
+
+    Args:
+      kernel: The raw kernel of a layer.
+      u: See `power_iteration`.
+      epsilon: See `power_iteration`.
+      as_matrix: Maps the kernel to the matrix [inputs, outputs] whose sigma counts.
+    """
+    sigma, new_u, _ = power_iteration(as_matrix(kernel), u, epsilon)
+    return kernel / sigma, new_u
+
+
+def _normalized_in_graph(kernel, u, epsilon, as_matrix):
+    """Computes `normalized_kernel`, in a graph on a CPU as one operation with one for its gradient.
+
+    A network has a hundred kernels. Thirty operations for each, and as many for the gradient, would
+    double the time to build and to optimise the graph of a training step.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return normalized_kernel(kernel, u, epsilon, as_matrix)
+    import tensorflow as tf
+
+    if not tf.inside_function() or tf.config.list_logical_devices("GPU"):
+        return normalized_kernel(kernel, u, epsilon, as_matrix)
+    forward, backward = _graph_functions(epsilon, as_matrix)
+
+    # A variable would be an input of its own, with a trace of its own.
+    kernel, u = tf.convert_to_tensor(kernel), tf.convert_to_tensor(u)
+    normalized, new_u, v = forward(tf.stop_gradient(kernel), u)
+
+    @tf.custom_gradient
+    def with_gradient(kernel):
+        return normalized, lambda upstream: backward(upstream, kernel, new_u, v)
+
+    return with_gradient(kernel), new_u
+
+
+@functools.cache
+def _graph_functions(epsilon, as_matrix):
+    """Returns graph functions (kernel, u) -> (kernel / sigma, new u, v) and of the gradient."""
+    import tensorflow as tf
+
+    as_one_operation = tf.function(autograph=False, experimental_attributes={"_noinline": True})
+
+    @as_one_operation
+    def forward(kernel, u):
+        sigma, new_u, v = power_iteration(as_matrix(kernel), u, epsilon)
+        return kernel / sigma, new_u, v
+
+    @as_one_operation
+    def backward(upstream, kernel, u, v):
+        with tf.GradientTape() as tape:
+            tape.watch(kernel)
+            normalized = kernel / sigma_of(as_matrix(kernel), u, v)
+        return tape.gradient(normalized, kernel, upstream)
+
+    return forward, backward
 
 
 class SpectralNorm:
@@ -75,10 +142,11 @@ class SpectralNorm:
         )
 
     def effective_kernel(self, training):
-        sigma, u, _ = self.estimate_sigma()
+        kernel = ops.cast(self.kernel, wide_dtype(self))
+        kernel, u = _normalized_in_graph(kernel, self.u, self.epsilon, self.as_matrix)
         if training:
             self.u.assign(u)
-        return ops.cast(self.kernel, wide_dtype(self)) / sigma
+        return kernel
 
     def estimate_sigma(self):
         """Returns `power_iteration` of the raw kernel from the stored u, without storing u."""

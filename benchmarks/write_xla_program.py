@@ -1,0 +1,110 @@
+"""Writes one training iteration as an XLA program, for machines that have JAX and no TensorFlow.
+
+    python benchmarks/write_xla_program.py program32 --setting=32px
+    python benchmarks/write_xla_program.py wide --setting=128px_hierarchical --flag=g_channels=96
+
+`run_xla_program.py` compiles and runs it there. The program is the unoptimised one, which is the
+same for every kind of device. The folder gets `program.hlo`, `program.json` (images, variables and
+metrics, in the program's order) and, with --values, `values.npz` (the initial variables). Without
+it the runner draws every variable from a normal distribution with its mean and deviation.
+--forms says for which kind of device the forms of convolutions are chosen: GPU computes them as
+they are written, CPU with fewer multiplications.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import os
+import pathlib
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+import numpy as np
+import tensorflow as tf
+from iteration_settings import SETTINGS, train_config
+
+from tf_biggan.networks.layers import fused_convolutions
+from tf_biggan.training.loop import create_state
+from tf_biggan.training.train_step import batch_plan, input_sampler, replica_iteration
+from tf_biggan.training.updates import RealBatch
+
+
+def iteration_function(config):
+    """The iteration as a function of uint8 images and int32 labels, and their shapes."""
+    state, step = create_state(config), config.step
+    classes, size = config.model.num_classes, batch_plan(step, 1)["d"]
+    sampler = input_sampler(state, step, 0, np.full(classes, 1 / classes), 1)
+    passes = (step.num_d_steps, step.d_accumulations)
+
+    @tf.function(jit_compile=True, autograph=False)
+    def iteration(images, labels):
+        images = tf.cast(images, tf.float32) / 127.5 - 1
+        reals = [
+            [RealBatch(images[i, j], labels[i, j]) for j in range(passes[1])]
+            for i in range(passes[0])
+        ]
+        metrics = replica_iteration(state, step, reals, sampler)
+        return [metrics[name] for name in sorted(metrics)]
+
+    shape = (*passes, size, *state.generator.image_size, config.model.image_channels)
+    return iteration, shape
+
+
+def described(variable) -> dict:
+    """What the runner needs to know about a variable."""
+    values = variable.numpy()
+    return {
+        "name": variable.name,
+        "shape": list(values.shape),
+        "dtype": values.dtype.name,
+        "mean": float(values.mean()),
+        "deviation": float(values.std()),
+        # The program returns every variable that the iteration writes.
+        "written": "learning_rate" not in variable.name,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--setting", default="32px", choices=SETTINGS)
+    parser.add_argument("--flag", action="append", default=[], help="NAME=VALUE of TrainConfig")
+    parser.add_argument("--forms", default="GPU", choices=("CPU", "GPU"))
+    parser.add_argument("--values", action="store_true")
+    flags = parser.parse_args()
+    fused_convolutions._device = lambda: flags.forms
+    overrides = dict(flag.split("=", 1) for flag in flags.flag)
+    overrides = {name: _parsed(text) for name, text in overrides.items()}
+    iteration, shape = iteration_function(train_config(flags.setting, **overrides))
+    arguments = tf.zeros(shape, tf.uint8), tf.zeros(shape[:3], tf.int32)
+    concrete = iteration.get_concrete_function(*arguments)
+    program = iteration.experimental_get_compiler_ir(*arguments)(stage="hlo_serialized")
+    by_handle = {id(variable.handle): variable for variable in concrete.variables}
+    variables = [by_handle[id(handle)] for handle in concrete.captured_inputs]
+    about = {
+        "images": shape,
+        "classes": train_config(flags.setting, **overrides).model.num_classes,
+        "metrics": len(concrete.outputs),
+        "variables": [described(variable) for variable in variables],
+    }
+    flags.folder.mkdir(parents=True, exist_ok=True)
+    (flags.folder / "program.hlo").write_bytes(program)
+    (flags.folder / "program.json").write_text(json.dumps(about))
+    if flags.values:
+        np.savez(flags.folder / "values.npz", *(variable.numpy() for variable in variables))
+    print(f"{flags.folder}: {len(program) / 1e6:.1f} MB, {len(variables)} variables")
+
+
+def _parsed(text):
+    try:
+        return ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())
