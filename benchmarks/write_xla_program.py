@@ -34,7 +34,7 @@ from tf_biggan.training.updates import RealBatch
 
 
 def iteration_function(config):
-    """The iteration as a function of uint8 images and int32 labels, and their shapes."""
+    """The iteration as a function of uint8 images and int32 labels, their shape, and the state."""
     state, step = create_state(config), config.step
     classes, size = config.model.num_classes, batch_plan(step, 1)["d"]
     sampler = input_sampler(state, step, 0, np.full(classes, 1 / classes), 1)
@@ -51,7 +51,14 @@ def iteration_function(config):
         return [metrics[name] for name in sorted(metrics)]
 
     shape = (*passes, size, *state.generator.image_size, config.model.image_channels)
-    return iteration, shape
+    return iteration, shape, state
+
+
+def variables_of(state) -> list[tf.Variable]:
+    """All variables of the state."""
+    networks = (state.generator, state.discriminator, state.average)
+    parts = (*networks, state.g_optimizer, state.d_optimizer)
+    return [variable.value for part in parts for variable in part.variables] + [state.iteration]
 
 
 def described(variable) -> dict:
@@ -79,15 +86,16 @@ def main() -> None:
     fused_convolutions._device = lambda: flags.forms
     overrides = dict(flag.split("=", 1) for flag in flags.flag)
     overrides = {name: _parsed(text) for name, text in overrides.items()}
-    iteration, shape = iteration_function(train_config(flags.setting, **overrides))
+    config = train_config(flags.setting, **overrides)
+    iteration, shape, state = iteration_function(config)
     arguments = tf.zeros(shape, tf.uint8), tf.zeros(shape[:3], tf.int32)
     concrete = iteration.get_concrete_function(*arguments)
     program = iteration.experimental_get_compiler_ir(*arguments)(stage="hlo_serialized")
-    by_handle = {id(variable.handle): variable for variable in concrete.variables}
+    by_handle = {id(variable.handle): variable for variable in variables_of(state)}
     variables = [by_handle[id(handle)] for handle in concrete.captured_inputs]
     about = {
         "images": shape,
-        "classes": train_config(flags.setting, **overrides).model.num_classes,
+        "classes": config.model.num_classes,
         "metrics": len(concrete.outputs),
         "variables": [described(variable) for variable in variables],
     }

@@ -14,6 +14,7 @@ from tf_biggan.devices.replica_map import spans_processes
 from tf_biggan.devices.strategy import (
     any_process,
     create_strategy,
+    default_call_length,
     is_chief,
     require_same_iteration,
     require_whole_cluster,
@@ -169,3 +170,10 @@ def test_replicas_on_the_cpu():
     for name, tpu in (("one_device", None), ("multi_worker", None), ("auto", "local")):
         with pytest.raises(ValueError, match="`cpu_replicas` works only with"):
             create_strategy(name, tpu, 2)
+
+
+@pytest.mark.parametrize(("device", "length"), [("CPU", 1), ("GPU", 10)])
+def test_a_gpu_does_not_wait_for_python_after_every_iteration(device, length, monkeypatch):
+    found = [] if device == "CPU" else ["a GPU"]
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind=None: found)
+    assert default_call_length(tf.distribute.get_strategy()) == length

@@ -245,9 +245,10 @@ class RunConfig(DeviceSettings):
         may_change=True,
         path=ONE_PATH,
     )
-    iterations_per_call: int = setting(
-        1,
-        "Number of iterations that run in TensorFlow without returning to Python.",
+    iterations_per_call: int | None = setting(
+        None,
+        "Number of iterations that run in TensorFlow without returning to Python. Default: 1 on"
+        " CPUs, 10 on GPUs and TPUs, which would wait for Python at 1.",
         minimum=1,
         may_change=True,
     )

@@ -10,7 +10,10 @@ import tensorflow as tf
 
 from tf_biggan import checks
 from tf_biggan.devices.cluster import VARIABLE, cluster_from_environment, is_writer
-from tf_biggan.devices.replica_map import spans_processes
+from tf_biggan.devices.replica_map import runs_on_cpu, spans_processes
+
+# Iterations that run without returning to Python. A GPU or TPU would wait for Python after each.
+CPU_CALL_LENGTH, ACCELERATOR_CALL_LENGTH = 1, 10
 
 
 def create_strategy(
@@ -181,3 +184,11 @@ def may_compile(strategy: tf.distribute.Strategy) -> bool:
     """Returns whether to compile the training step with XLA, which is faster on one GPU only."""
     gpus = tf.config.list_logical_devices("GPU")
     return strategy.num_replicas_in_sync == 1 and len(gpus) == 1
+
+
+def default_call_length(strategy: tf.distribute.Strategy) -> int:
+    """Returns how many iterations run in TensorFlow before the program returns to Python.
+
+    Every process of a cluster must run the same number, so it depends on the kind of device alone.
+    """
+    return CPU_CALL_LENGTH if runs_on_cpu(strategy) else ACCELERATOR_CALL_LENGTH

@@ -18,6 +18,7 @@ from tf_biggan.data.source import describe
 from tf_biggan.devices.replica_map import spans_processes
 from tf_biggan.devices.strategy import (
     any_process,
+    default_call_length,
     is_chief,
     require_same_iteration,
 )
@@ -109,6 +110,7 @@ class _Run:
         names = complete_names(source.class_names, config.model.num_classes)
         self._sheets = SampleSheets(state.average, run_dir, names, settings.seed)
         self._sampled, self._scored = self._done_before(run_dir)
+        self._call_length = settings.iterations_per_call or default_call_length(strategy)
         self._step = compiled_step(config, strategy, source, state)
         scores = self._wants(settings.eval_every, self._scored)
         self._evaluation = (
@@ -142,7 +144,7 @@ class _Run:
     def to_the_end(self, leave: Callable[[], None] | None) -> bool:
         """Runs the remaining iterations; returns whether the run is complete."""
         settings = self._config.run
-        longest = min(settings.iterations_per_call, *filter(None, self._periods()))
+        longest = min(self._call_length, *filter(None, self._periods()))
         with StopRequest(_stop_answer(longest, leave is not None), leave) as self._stop:
             try:
                 self._iterate()
@@ -213,9 +215,9 @@ class _Run:
         )
 
     def _iterations_of_a_call(self):
-        """Returns `iterations_per_call`, or fewer if a log, sample, score or checkpoint is due."""
-        settings, done = self._config.run, self._iteration
-        ends = [done + settings.iterations_per_call, settings.num_iterations]
+        """Returns the length of a call, or less if a log, sample, score or checkpoint is due."""
+        done = self._iteration
+        ends = [done + self._call_length, self._config.run.num_iterations]
         ends += [(done // period + 1) * period for period in self._periods() if period]
         return min(ends) - done
 
