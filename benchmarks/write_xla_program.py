@@ -28,7 +28,7 @@ import tensorflow as tf
 from iteration_settings import SETTINGS, train_config
 
 from tf_biggan.networks.layers import fused_convolutions
-from tf_biggan.training.loop import create_state
+from tf_biggan.training.start import create_state
 from tf_biggan.training.train_step import batch_plan, input_sampler, replica_iteration
 from tf_biggan.training.updates import RealBatch
 
