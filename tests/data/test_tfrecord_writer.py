@@ -259,7 +259,7 @@ DAMAGES = {
     ),
     "index of fewer images": (
         "index.npz",
-        npz_of(labels=NUMBERS[:4], offsets=NUMBERS[:4], file_of=NUMBERS[:4]),
+        npz_of(labels=NUMBERS[:4], offsets=np.arange(4), file_of=NUMBERS[:4]),
         "listed=4, images=21",
     ),
 }
