@@ -4,8 +4,8 @@ Examples:
   python -m tf_biggan.evaluate --model=runs/birds
   python -m tf_biggan.evaluate --model=runs/birds --inception_weights=pt_inception.pth
 
-By default a run is scored against its own data with a small classifier, which is trained on them
-once; nothing is downloaded. With inception_weights the scores are FID, IS and KID.
+By default a run is scored against its own data with a small classifier, which is trained once on
+these data; nothing is downloaded. With inception_weights the scores are FID, IS and KID.
 """
 
 from __future__ import annotations

@@ -239,9 +239,7 @@ def test_other_scores_along_a_curve(run, tmp_path, capsys):
     assert [row["truncation"] for row in rows] == ["0.5", "1.0", ""]
     assert names < set(rows[0]) and Image.open(tmp_path / "curve.png").width == 1440
     assert "classifier_precision" in capsys.readouterr().out
-    with pytest.raises(
-        ValueError, match="`valid_score` has an effect only with the metrics fid and is"
-    ):
+    with pytest.raises(ValueError, match="`valid_score` needs the metrics 'fid' and 'is'"):
         scores_of(model=run, metrics="accuracy", truncation="0.5:1.0:0.5", valid_score=1.0)
 
 

@@ -15,7 +15,7 @@ COMMANDS = {
     "report": "Write curves, samples and settings of a run as an HTML page.",
     "evaluate": "Score a model or a set of images: FID, IS, KID and others.",
     "sample": "Write images of a model as a sheet, as files or as an animation.",
-    "interpolate": "Write a path between images of a model.",
+    "interpolate": "Interpolate between images: a sheet, files or an animation.",
     "invert": "Find the latent vector and class of an image.",
     "neighbours": "Write samples beside the nearest real images.",
     "convert": "Convert published weights, or write a model for BigGAN-PyTorch.",

@@ -35,10 +35,10 @@ class ModelConfig(Settings):
         None, f"Width multiplier of the discriminator. {PUBLISHED}", minimum=1
     )
     g_depth: int | None = setting(
-        None, f"Blocks per resolution in the generator. {PUBLISHED}", minimum=1
+        None, f"Blocks per stage in the generator. {PUBLISHED}", minimum=1
     )
     d_depth: int | None = setting(
-        None, f"Blocks per resolution in the discriminator. {PUBLISHED}", minimum=1
+        None, f"Blocks per stage in the discriminator. {PUBLISHED}", minimum=1
     )
     latent_dim: int | None = setting(None, f"Length of the latent vector z. {PUBLISHED}", minimum=1)
     latent_injection: str | None = setting(
@@ -54,13 +54,14 @@ class ModelConfig(Settings):
     )
     g_attention: tuple[int, ...] | None = setting(
         None,
-        "Stages of the generator, from 0, that are followed by self-attention, separated by commas."
+        "Numbers, from 0, of the generator's stages that are followed by self-attention; separated"
+        " by commas."
         f" {PUBLISHED}",
     )
     d_attention: tuple[int, ...] | None = setting(
         None,
-        "Stages of the discriminator, from 0, that are followed by self-attention, separated by"
-        f" commas. {PUBLISHED}",
+        "Numbers, from 0, of the discriminator's stages that are followed by self-attention;"
+        f" separated by commas. {PUBLISHED}",
     )
     d_wide: bool = setting(
         True, "Use wide blocks in the discriminator. False for the thin blocks of SN-GAN."

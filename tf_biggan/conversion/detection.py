@@ -30,7 +30,7 @@ class Match:
     Attributes:
       architecture: The architecture, from the table or made for the checkpoint.
       base_channels: Width multiplier of each network, by "generator" and "discriminator".
-      depth: Number of residual blocks per resolution of each network.
+      depth: Number of residual blocks per stage of each network.
     """
 
     architecture: Architecture
@@ -123,7 +123,7 @@ def _fit(row: Architecture, structures) -> Match | None:
 
 
 def _fit_side(row, side, structure) -> tuple[int, int] | None:
-    """Returns the width multiplier and the blocks per resolution with which an architecture fits.
+    """Returns the width multiplier and the blocks per stage with which an architecture fits.
 
     None is returned if the architecture does not fit the blocks.
     """
@@ -137,7 +137,7 @@ def _fit_side(row, side, structure) -> tuple[int, int] | None:
         return None
     specs = _specs(row, side, base_channels, depth, blocks)
     fits = all(_agrees(*pair, row.variant) for pair in zip(specs, blocks, strict=True))
-    # Attention follows the last block of a resolution.
+    # Attention follows the last block of a stage.
     fits &= all((index + 1) % depth == 0 for index, block in enumerate(blocks) if block.attention)
     return (base_channels, depth) if fits else None
 
@@ -185,7 +185,7 @@ def _made_match(structures) -> Match | None:
 
 
 def _depths(found: Structure) -> tuple[int, ...]:
-    """Returns the possible numbers of blocks per resolution, in order of preference."""
+    """Returns the possible numbers of blocks per stage, in order of preference."""
     if found.variant == "biggan":
         return (1,)
     # One block per resolution is possible only if each block's resampling is known.
@@ -350,7 +350,7 @@ def _trunk_arguments(structure, match, side) -> dict[str, object]:
     places = [index for index, block in enumerate(structure.blocks) if block.attention]
     checks.require(
         all((index + 1) % depth == 0 for index in places),
-        "cannot convert a network whose attention does not follow the last block of a resolution",
+        "cannot convert a network whose attention does not follow the last block of a stage",
         blocks=places,
         blocks_per_resolution=depth,
     )

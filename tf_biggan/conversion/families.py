@@ -55,7 +55,7 @@ class Choices:
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """Tensors of a network, ready for the rules of its code base.
+    """Tensors of a network, renamed and corrected so that its code base's rules can assign them.
 
     Attributes:
       tensors: Tensors by the keys that the tables of the code base use.
@@ -77,8 +77,8 @@ class Family:
         if the code base has no such network.
       epsilons: Function that returns the published epsilons by argument name. Its argument says
         whether the generator has a shared class embedding.
-      arguments: Function (source, choices) that returns constructor arguments that no shape shows,
-        by network.
+      arguments: Function (source, choices) that returns, for each network, the constructor
+        arguments that cannot be read from tensor shapes.
       stored_epsilons: Function that returns the epsilons in the settings next to the weights.
       warnings: Function that returns sentences about differences from the source's code base.
       assumptions: Function that returns what is assumed because no tensor shows it, by name.

@@ -147,7 +147,7 @@ def _attention_block(variables: Tensors) -> int | None:
     outputs = []
     while (name := f"{_scope(len(outputs))}/{last}/w") in shapes:
         outputs.append(shapes[name][3])
-    # Attention follows the last block of a resolution. BigGAN-deep has two blocks per resolution.
+    # Attention follows the last block of a stage. BigGAN-deep has two blocks per stage.
     step = 2 if last == "conv3" else 1
     found = [i for i, out in enumerate(outputs) if out == width and (i + 1) % step == 0]
     checks.require(

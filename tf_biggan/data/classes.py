@@ -23,7 +23,7 @@ _RANGE = re.compile(r"(\d+)\s*-\s*(\d+)")
 
 @functools.cache
 def imagenet_classes() -> Mapping[str, str]:
-    """Returns the names of ImageNet's 1,000 classes by WordNet ID, in the usual order.
+    """Maps the WordNet IDs of ImageNet's 1,000 classes to names, in the order of class indices.
 
     A name lists the lemmas of WordNet's synset, separated by commas: "tench, Tinca tinca". Names
     are unique. Source: imagenet_attribution.txt.

@@ -42,7 +42,10 @@ class RecordIndex:
         return cls(files, file_of, offsets, labels, np.arange(len(labels)) - first_of_file[file_of])
 
     def mean_bytes(self) -> int:
-        """Returns the mean size of a record, rounded up; or 1 if no file has two records."""
+        """Returns the mean size of a record, rounded up.
+
+        It is 1 if no size is known, because no file has two consecutive records in this index.
+        """
         same_file = np.diff(self.file_of) == 0
         sizes = np.diff(self.offsets)[same_file & (np.diff(self.numbers) == 1)]
         return -(-int(sizes.sum()) // len(sizes)) if len(sizes) else 1

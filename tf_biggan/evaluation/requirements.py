@@ -175,7 +175,7 @@ class EvaluationPlan:
 
 
 def summarize_images(images: ImageSet, flag: str) -> ImagesSummary:
-    """Summarises a set of images.
+    """Returns what the checks need of a set of images: count, labels and class names.
 
     Args:
       images: the images.
@@ -185,7 +185,7 @@ def summarize_images(images: ImageSet, flag: str) -> ImagesSummary:
 
 
 def summarize_extractor(extractor: Extractor) -> ExtractorSummary:
-    """Summarises an open feature extractor."""
+    """Returns what the checks need of a feature extractor: kind, classes and features."""
     kind = str(extractor.identity["kind"])
     return ExtractorSummary(kind, extractor.num_classes > 0, extractor.num_features)
 

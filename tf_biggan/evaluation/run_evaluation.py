@@ -255,7 +255,7 @@ def _names_of_curve(
         names = score_name(prefix, "fid"), score_name(prefix, "is")
     checks.require(
         names is not None or config.valid_score is None,
-        "`valid_score` has an effect only with the metrics fid and is; add them or leave it out",
+        "`valid_score` needs the metrics 'fid' and 'is'; add both, or leave `valid_score` out",
         valid_score=config.valid_score,
         metrics=config.metrics,
     )

@@ -100,7 +100,7 @@ def to_json(scores: Scores, protocol: Mapping[str, object], curve: Curve | None 
 
 
 def to_csv(scores: Scores, protocol: Mapping[str, object], curve: Curve | None = None) -> str:
-    """Returns the text of scores.csv: one row per score, or per truncation of a curve.
+    """Returns the text of scores.csv: one row per score; for a curve, one row per truncation.
 
     The columns after the scores say what was scored and how. The JSON file has all details.
 

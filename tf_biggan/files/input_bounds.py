@@ -39,7 +39,7 @@ TENSOR_NAME_CHARACTERS = 300
 TENSORS = 20_000
 # Size of all tensors relative to the storages that they share.
 SHARED_RATIO = 2
-# BigGAN-deep at 1,024 pixels with four blocks per resolution has 36.
+# BigGAN-deep at 1,024 pixels with four blocks per stage has 36.
 RESIDUAL_BLOCKS = 64
 # Numbers that a network may have in addition to those in its file. If a few tensors are missing,
 # the network is still built, so that the error message can name the missing tensors.

@@ -1,8 +1,8 @@
 """The table of published architectures of BigGAN and BigGAN-deep, and the blocks of a network.
 
-Channel multipliers are in units of `base_channels` ("ch" in the papers). A stage is one resolution
-step: one block in BigGAN, `depth` blocks in BigGAN-deep. This module imports neither TensorFlow nor
-Keras.
+Channel multipliers are in units of `base_channels` ("ch" in the papers). A stage is one block in
+BigGAN and `depth` blocks in BigGAN-deep. Most stages double or halve the size; the last stages of
+some discriminators keep it. This module imports neither TensorFlow nor Keras.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Architecture:
       variant: "biggan" or "biggan_deep", which determines the kind of residual block.
       generator, discriminator: The stages of each network.
       base_channels: Published width multiplier.
-      depth: Residual blocks per resolution (1 in BigGAN).
+      depth: Residual blocks per stage (1 in BigGAN).
       latent_dim: Size of the latent vector z.
       latent_injection: Which layers receive z. "first": the first dense layer. "split": the first
         dense layer and every block, one equal chunk of z each ("skip-z" or hierarchical latent
@@ -328,14 +328,14 @@ def generator_blocks(
     bottleneck = architecture.variant == "biggan_deep"
     specs = []
     for stage, resample in enumerate(trunk.resample):
-        wide, narrow = (base_channels * m for m in trunk.widths[stage : stage + 2])
-        for position in range(depth):
-            last = position == depth - 1
-            out = narrow if last else wide
+        entering, leaving = (base_channels * m for m in trunk.widths[stage : stage + 2])
+        for block in range(depth):
+            last = block == depth - 1
+            out = leaving if last else entering
             specs.append(
                 BlockSpec(
-                    in_channels=wide,
-                    hidden_channels=max(1, wide // BOTTLENECK_RATIO) if bottleneck else out,
+                    in_channels=entering,
+                    hidden_channels=max(1, entering // BOTTLENECK_RATIO) if bottleneck else out,
                     out_channels=out,
                     resample=resample and last,
                     attention=stage in trunk.attention and last,
@@ -372,8 +372,8 @@ def discriminator_blocks(
     seams = widths if bottleneck else (image_channels, *widths)
     specs = []
     for stage, resample in enumerate(trunk.resample):
-        for position in range(depth):
-            first, last = position == 0, position == depth - 1
+        for block in range(depth):
+            first, last = block == 0, block == depth - 1
             entering, out = seams[stage] if first else seams[stage + 1], seams[stage + 1]
             inner = max(1, out // BOTTLENECK_RATIO) if bottleneck else (out if wide else entering)
             specs.append(

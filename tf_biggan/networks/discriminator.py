@@ -39,7 +39,7 @@ class Discriminator(Network):
       architecture: A name in `ARCHITECTURES`, an `Architecture`, or the fields of one as a dict.
       num_classes: Number of classes; 0 for an unconditional discriminator.
       base_channels: Width multiplier, "ch" in the papers.
-      depth: Residual blocks per resolution.
+      depth: Residual blocks per stage.
       attention_stages: Stages, counted from 0, whose last block is followed by self-attention.
       image_channels: Channels of the images, 1 to 4.
       bottom_size: The generator's `bottom_size`. Images are larger by the architecture's `scale`.

@@ -33,7 +33,7 @@ class Generator(Network):
       architecture: A name in `ARCHITECTURES`, an `Architecture`, or the fields of one as a dict.
       num_classes: Number of classes; 0 for an unconditional generator.
       base_channels: Width multiplier, "ch" in the papers.
-      depth: Residual blocks per resolution.
+      depth: Residual blocks per stage.
       latent_dim: Size of the latent vector. With `latent_injection="split"` it must be a multiple
         of the number of blocks plus 1.
       latent_injection: "first", "split" or "all"; see `Architecture`.
@@ -144,8 +144,8 @@ class Generator(Network):
             else None
         )
         self.bottom_channels = specs[0].in_channels
-        positions = self.bottom_size[0] * self.bottom_size[1]
-        self.first = self.factory.dense(self, "first", positions * self.bottom_channels)
+        pixels = self.bottom_size[0] * self.bottom_size[1]
+        self.first = self.factory.dense(self, "first", pixels * self.bottom_channels)
         self.create_trunk(specs)
         self.output_norm = self.factory.plain_batch_norm(
             self, "output_norm", self.output_bn_epsilon

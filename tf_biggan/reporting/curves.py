@@ -194,7 +194,10 @@ def _sigmas(run: RunRecord, network: str) -> Mapping[str, Series]:
 
 
 def _layers(run: RunRecord, network: str) -> list[Line]:
-    """Returns a line for each layer. Only the layers with the largest last values have names."""
+    """Returns a line for each layer.
+
+    Only the layers whose sigma is largest at the end are named in the legend.
+    """
     sigmas = _sigmas(run, network)
     ranked = sorted(sigmas, key=lambda name: -sigmas[name].values[-1])
     lines = [_drawn(name if name in ranked[:NAMED_LAYERS] else "", sigmas[name]) for name in ranked]

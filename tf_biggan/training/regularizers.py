@@ -85,7 +85,9 @@ def consistency_penalty(first, second):
 
 
 def clamp_first_singular_value(matrix, u, sigma_clamp, epsilon: float = 1e-8):
-    """Returns W - max(0, sigma_0 - sigma_clamp) v_0 u_0^T. Source: paper, section 4.1.
+    """Returns W - max(0, sigma_0 - sigma_clamp) v_0^T u_0. Source: paper, section 4.1.
+
+    sigma_0 is the largest singular value of W; v_0 and u_0 are its singular vectors, as rows.
 
     Args:
       matrix: W [inputs, outputs].
@@ -101,7 +103,7 @@ def clamp_first_singular_value(matrix, u, sigma_clamp, epsilon: float = 1e-8):
 def second_singular_value(matrix, u, u_second, epsilon: float = 1e-8):
     """Estimates the second singular value of W with one step of power iteration.
 
-    The step runs on W - sigma_0 v_0 u_0^T, whose largest singular value is the second of W.
+    The step runs on W - sigma_0 v_0^T u_0, whose largest singular value is the second of W.
 
     Args:
       matrix: W [inputs, outputs].

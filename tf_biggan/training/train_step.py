@@ -143,7 +143,8 @@ def compile_iterations(
     @tf.function(autograph=False)
     def run(iterator, count):
         # The iterator yields one batch per accumulation step. u changes from one accumulation step
-        # to the next, so which images share a step matters, for any number of replicas.
+        # to the next, so results depend on which images share a step. The iterator must therefore
+        # group images in the same way for any number of replicas.
         def one(_, metrics):
             return iteration.run(lambda step, index: iterator.get_next())
 

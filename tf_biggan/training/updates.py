@@ -29,7 +29,7 @@ from tf_biggan.training.state import TrainState, ema_decay
 # The metrics of `discriminator_gradients` and `generator_gradients`, in this order.
 D_METRICS = ("d_loss_real", "d_loss_fake", "d_real", "d_fake")
 G_METRICS = ("g_loss",)
-# What the seeds of an image are used for; 0 is the user's own augmentation.
+# Purposes for `seeds_for`. Purpose 0, the seeds themselves, is the user's own augmentation.
 DIFF_AUGMENT_SEEDS, BCR_SEEDS, NOISE_SEEDS = 1, 2, 3
 # Consistency penalties of the discriminator: the setting of the weight, and the two batches whose
 # logits are compared.
@@ -84,7 +84,8 @@ def discriminator_gradients(
     nearby = _nearby_images(state.generator, config, inputs) if config.zcr_d_weight else None
     averages = None
     if state.logit_averages:
-        # The decay is 0 in the first iteration, which sets the averages to the first logits.
+        # The decay is 0 in the first iteration. After it, the averages are the means of the logits
+        # of its last accumulation step.
         averages = state.logit_averages, ema_decay(state.iteration, config.lecam_decay, start=1)
     with tf.GradientTape() as tape:
         loss, means = _discriminator_pass(

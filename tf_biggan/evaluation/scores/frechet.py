@@ -1,6 +1,7 @@
-"""Fréchet distance between Gaussians fitted to two sets of features; FID with Inception's features.
+"""Fréchet distance between Gaussians that are fitted to two sets of features.
 
-Also FID extrapolated to infinitely many images, and FID within each class.
+This is FID if the features are Inception's. The module also extrapolates FID to infinitely many
+images and computes FID within each class.
 
 Source: Heusel et al. 2017 (TTUR), equation 6; Dowson and Landau 1982.
 """

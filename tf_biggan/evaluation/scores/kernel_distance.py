@@ -1,4 +1,4 @@
-"""Kernel distance: squared MMD with a cubic kernel; KID with Inception's features.
+"""Kernel distance: squared MMD with a cubic kernel. This is KID if the features are Inception's.
 
 Source: Bińkowski et al. 2018, section 4; torch-fidelity metric_kid.py for the subsets.
 """

@@ -41,9 +41,9 @@ class SelfAttention(FactoryLayer):
         return layer
 
     def call(self, x, training=False):
-        queries = _positions(self.theta(x, training=training))
-        keys = _positions(_max_pool(self.phi(x, training=training)))
-        values = _positions(_max_pool(self.g(x, training=training)))
+        queries = _flattened(self.theta(x, training=training))
+        keys = _flattened(_max_pool(self.phi(x, training=training)))
+        values = _flattened(_max_pool(self.g(x, training=training)))
         scores = ops.matmul(queries, ops.swapaxes(keys, 1, 2))
         weights = ops.softmax(ops.cast(scores, wide_dtype(self)), axis=-1)
         mixed = ops.matmul(ops.cast(weights, values.dtype), values)
@@ -54,7 +54,7 @@ class SelfAttention(FactoryLayer):
         return input_shape
 
 
-def _positions(x):
+def _flattened(x):
     return ops.reshape(x, (-1, x.shape[1] * x.shape[2], x.shape[3]))
 
 

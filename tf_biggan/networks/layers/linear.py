@@ -1,7 +1,7 @@
 """Convolution, dense and embedding layers, whose kernel spectral normalisation can replace.
 
-Every layer computes its output with `effective_kernel`. The spectrally normalised layers override
-this method only.
+Every layer computes its output with `effective_kernel`. Spectral normalisation adds a vector u to a
+layer and otherwise changes only what this method returns.
 """
 
 from __future__ import annotations

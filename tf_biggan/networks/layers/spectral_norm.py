@@ -1,7 +1,8 @@
 """Spectral normalisation: kernels are divided by an estimate of their largest singular value.
 
-The variable holds the raw kernel W; the layer computes with W / sigma. Each forward pass in
-training improves the stored vector u by one step of power iteration.
+The variable holds the raw kernel W; the layer computes with W / sigma. Every forward pass estimates
+sigma by one step of power iteration from the stored vector u. Only passes in training store the
+improved u.
 
 Source: BigGAN-PyTorch, layers.py.
 """

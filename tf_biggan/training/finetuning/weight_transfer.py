@@ -151,7 +151,7 @@ def freeze_blocks(discriminator: Discriminator, count: int) -> None:
     Args:
       discriminator: Changed in place. Its optimiser must not be built yet.
       count: Number of residual blocks, counted from the image; 0 for none. BigGAN-deep has `depth`
-        blocks per resolution.
+        blocks per stage.
 
     Raises:
       ValueError: The discriminator has fewer blocks.
