@@ -18,6 +18,7 @@ from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.cli import flags
 
 flags.define_path("run_dir", "Folder of the run.")
+flags.define_switch("dry_run", "Write nothing.")
 
 def main(config):
     if config.run.seed == 1:
