@@ -203,8 +203,8 @@ def _check_batch_norms(generator, bn: str, path: str | None) -> None:
     checks.require_choice("bn", bn, BATCH_NORMS)
     checks.require(
         bn in ("table", "running") or isinstance(generator, Generator),
-        "an exported SavedModel keeps its own batch-norm statistics; use --bn=table or"
-        " --bn=running, or give a run or a converted model",
+        "the batch-norm statistics of an exported SavedModel cannot be recomputed; use --bn=table"
+        " or --bn=running, or give a run or a converted model",
         bn=bn,
         model=path,
     )

@@ -87,7 +87,7 @@ def read_inverted(path: str) -> InvertedImage:
     description = _description(arrays, path)
     checks.require(
         description.pop("format", None) == FORMAT and _has_values(arrays),
-        f"an end point that ends in {ENDING} must be a file written by invert",
+        f"an end point that ends in {ENDING} must be a file that `invert` wrote",
         endpoints=path,
     )
     return InvertedImage(
