@@ -76,7 +76,7 @@ class ImageMaker:
         self._functions: dict[tuple, ReplicaMap] = {}
 
     def embeddings(self, labels) -> np.ndarray | None:
-        """Returns the vectors that `batches` accepts as embeddings, and that may be mixed linearly.
+        """Returns class embeddings for `batches`, which also accepts linear mixtures of them.
 
         Args:
           labels: Classes [N] or class weights [N, num_classes]; None returns None.

@@ -55,7 +55,7 @@ def begin(output: str, request: Mapping[str, object]) -> str:
     """Creates the unfinished folder of `output`, or opens an existing one; returns its path.
 
     Raises:
-      ValueError: The folder belongs to another request.
+      ValueError: The folder holds images of another request.
     """
     folder = unfinished_folder(output)
     there = read_request(folder)

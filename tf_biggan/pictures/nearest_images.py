@@ -202,7 +202,7 @@ def table_rows(
 
     Args:
       names: Name of each sample.
-      source: Data source of the reference, in which the indices of neighbours count.
+      source: Data source of the reference. The index of a neighbour is its place in this source.
       reference: Real images.
       found: Neighbours of the samples.
     """
