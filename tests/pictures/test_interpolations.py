@@ -200,7 +200,10 @@ FAULTS = {
     "class of random ends": (dict(classes="cat"), "no class has this name"),
     "one end point": (dict(endpoints="3@0"), "must name at least two"),
     "seeds backwards": (dict(seeds="9-0"), "must begin with its smaller number"),
-    "seeds for half a row": (dict(seeds="0-2", num_rows=2), "`seeds` must contain 2"),
+    "seeds for half a row": (
+        dict(seeds="0-2", num_rows=2),
+        "`seeds` must be 4, which is 2 for each row",
+    ),
     "truncation 0": (
         dict(truncation="0"),
         "above 0 and, if `truncation_mode` is 'scale', at most 1",
@@ -214,7 +217,10 @@ FAULTS = {
         dict(seconds_per_frame=0.1),
         "`seconds_per_frame` has no effect on a sheet",
     ),
-    "more classes than ends": (dict(classes="0-4", num_rows=2), "at most 4 `classes` fit"),
+    "more classes than ends": (
+        dict(classes="0-4", num_rows=2),
+        "`classes` must be at most 4, which is 2 for each row",
+    ),
     "both fixed": (dict(fix_z=True, fix_y=True), "only one of --fix_z and --fix_y"),
     "ends twice": (dict(endpoints="3@0,4@1", seeds="1"), "have no effect with --endpoints"),
     "no model": (dict(model="{tmp}"), "--model must be the folder of"),

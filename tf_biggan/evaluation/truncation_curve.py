@@ -136,7 +136,7 @@ def _named(truncation: float | None) -> str:
 
 
 def save_chart(curve: Curve, title: str, path: str) -> None:
-    """Draws a curve and writes it as a PNG file that appears whole or not at all.
+    """Draws a curve and writes it as PNG. An interrupted write leaves no incomplete file.
 
     Args:
       curve: the scores along truncations.

@@ -13,7 +13,7 @@ from PIL import Image
 from tf_biggan import checks
 from tf_biggan.files import input_bounds
 
-# Of all pictures of a page together. Base64 makes them a third larger.
+# Limit for all pictures of a page together. Base64 makes them a third larger.
 TOTAL_BYTES = 5_000_000
 QUALITY = 85
 SHRINK = 0.75

@@ -28,7 +28,7 @@ from tf_biggan.reporting.warning_signs import warning_signs
 
 TEMPLATE = "report_page.html"
 MOST_SHEETS = 8
-# Of all runs together, so that pictures stay large enough.
+# Limit for the sheets of all runs together, so that pictures stay large enough.
 MOST_SHEETS_OF_ALL = 16
 
 
