@@ -28,5 +28,5 @@ if __name__ == "__main__":
     flags.run(
         main,
         PrepareConfig,
-        interrupted="Interrupted. The same command continues where it stopped.",
+        interrupted="Interrupted. Run the same command again to resume.",
     )

@@ -28,5 +28,5 @@ if __name__ == "__main__":
     flags.run(
         main,
         SampleConfig,
-        interrupted="Interrupted. A folder or an .npz goes on with the same command.",
+        interrupted="Interrupted. Run the same command again to resume a folder or an .npz file.",
     )

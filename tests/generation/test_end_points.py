@@ -35,16 +35,16 @@ def test_points_without_classes_and_from_files(tmp_path):
 
 
 FAULTS = {
-    "3@0": "`endpoints` must be two or more",
+    "3@0": "`endpoints` must name at least two end points",
     "3@0,4": r"end point must be class@seed.*endpoints='4'",
     "3@0,cat@1": "give an index from 0 to 9",
     "3@0,10@1": "must lie from 0 to 9",
-    "3@0,all@1": "exactly one class",
+    "3@0,all@1": "must name exactly one class before @",
     "3@0,4@7-2": "begin with its smaller number",
-    "3@0,4@1-2": "exactly one seed",
+    "3@0,4@1-2": "must have exactly one seed after @",
     "3@0,4@-1": "whole numbers",
     "3@0,4@1073741824": "must lie from 0 to 1073741823",
-    "3@0,@4": "must be class@seed. Received",
+    "3@0,@4": "must have the form class@seed. Received",
     "3@0,nothing.npz": "does not exist",
 }
 
@@ -56,13 +56,15 @@ def test_wrong_points_are_refused(text):
 
 
 def test_a_model_without_classes_refuses_some():
-    with pytest.raises(ValueError, match="must be @seed"):
+    with pytest.raises(
+        ValueError, match="must have the form @seed, because this model has no classes"
+    ):
         parse_end_points("@1,3@2", UNCONDITIONAL)
 
 
 def test_a_file_of_something_else_is_refused(tmp_path):
     np.savez(tmp_path / "a.npz", z=np.ones(3), description="no JSON")
-    with pytest.raises(ValueError, match="written by invert"):
+    with pytest.raises(ValueError, match="must be a file that `invert` wrote"):
         parse_end_points(f"3@0,{tmp_path}/a.npz", NUMBERED)
 
 
@@ -91,10 +93,10 @@ def test_classes_and_seeds_come_in_turn():
     )
     assert random_routes(1, 0) == ((EndPoint(None, 0), EndPoint(None, 1)),)
     assert random_routes(1, 1)[0][1].label == 0
-    with pytest.raises(ValueError, match="`seeds` must contain 2 for each row"):
+    with pytest.raises(ValueError, match="`seeds` must be 4, which is 2 for each row"):
         random_routes(2, 10, None, [1, 2, 3])
     for most, fix_y in ((4, False), (2, True)):
         random_routes(2, 10, range(most), None, fix_y=fix_y)
-        with pytest.raises(ValueError, match=f"t most {most} `classes` fit the rows"):
+        with pytest.raises(ValueError, match=f"`classes` must be at most {most}, which is"):
             random_routes(2, 10, range(most + 1), None, fix_y=fix_y)
     assert random_routes(1, 10, range(10)) == random_routes(1, 10, [0, 1])

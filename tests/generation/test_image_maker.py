@@ -121,5 +121,7 @@ def test_standing_statistics_are_taken_once_for_every_truncation(opened, monkeyp
 
 @pytest.mark.parametrize("bn", ["batch", "standing"])
 def test_a_saved_model_has_its_own_statistics_alone(exported, bn):
-    with pytest.raises(ValueError, match=r"keeps its own batch-norm statistics.*exported'"):
+    with pytest.raises(
+        ValueError, match=r"statistics of an exported SavedModel cannot be recomputed.*exported'"
+    ):
         maker_of(exported, bn)

@@ -178,7 +178,7 @@ def test_what_is_written_is_read(tmp_path):
 def test_other_files_are_refused(tmp_path):
     path = tmp_path / "a.npz"
     np.savez(path, z=np.ones(2), description="[1]")
-    with pytest.raises(ValueError, match="must be a file written by invert"):
+    with pytest.raises(ValueError, match="must be a file that `invert` wrote"):
         read_inverted(str(path))
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ValueError, match="complete"):

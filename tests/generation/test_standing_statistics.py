@@ -84,5 +84,5 @@ def test_a_copy_of_a_table_has_one_row(generator):
 
 
 def test_no_batch_is_refused(generator):
-    with pytest.raises(ValueError, match="at least one batch"):
+    with pytest.raises(ValueError, match="at least one batch of latents"):
         with_standing_statistics(generator, [])

@@ -109,7 +109,7 @@ def test_ffmpegs_failure_is_told_and_leaves_nothing(tmp_path, monkeypatch):
 
 def test_without_ffmpeg_there_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ValueError, match="needs the program ffmpeg, which is not on the PATH"):
+    with pytest.raises(ValueError, match="without the program ffmpeg, which is not on the PATH"):
         save_animation(frames_of("L"), str(tmp_path / "a.mp4"), 0.05)
 
 
@@ -119,8 +119,8 @@ def test_without_ffmpeg_there_is_one_line(tmp_path, monkeypatch):
         (frames_of("L"), "a.avi", 1, r"must end in one of \.gif, \.webp, \.mp4"),
         ([], "a.gif", 1, "must have the same size and mode"),
         ([*frames_of("L"), *frames_of("RGB")], "a.gif", 1, "the same size and mode"),
-        (frames_of("L"), "a.gif", 0.001, "at least 0.02 seconds"),
-        (frames_of("L"), "a.gif", float("nan"), "at least 0.02 seconds"),
+        (frames_of("L"), "a.gif", 0.001, "must be at least 0.02, because"),
+        (frames_of("L"), "a.gif", float("nan"), "must be at least 0.02, because"),
     ],
 )
 def test_what_is_no_animation(tmp_path, frames, name, seconds, message):

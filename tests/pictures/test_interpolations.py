@@ -198,9 +198,12 @@ def test_a_loop_leaves_its_last_frame_out():
 FAULTS = {
     "unknown class": (dict(endpoints="cat@0,3@1"), "no class has this name"),
     "class of random ends": (dict(classes="cat"), "no class has this name"),
-    "one end point": (dict(endpoints="3@0"), "must be two or more"),
+    "one end point": (dict(endpoints="3@0"), "must name at least two"),
     "seeds backwards": (dict(seeds="9-0"), "must begin with its smaller number"),
-    "seeds for half a row": (dict(seeds="0-2", num_rows=2), "`seeds` must contain 2"),
+    "seeds for half a row": (
+        dict(seeds="0-2", num_rows=2),
+        "`seeds` must be 4, which is 2 for each row",
+    ),
     "truncation 0": (
         dict(truncation="0"),
         "above 0 and, if `truncation_mode` is 'scale', at most 1",
@@ -214,12 +217,15 @@ FAULTS = {
         dict(seconds_per_frame=0.1),
         "`seconds_per_frame` has no effect on a sheet",
     ),
-    "more classes than ends": (dict(classes="0-4", num_rows=2), "at most 4 `classes` fit"),
+    "more classes than ends": (
+        dict(classes="0-4", num_rows=2),
+        "`classes` must be at most 4, which is 2 for each row",
+    ),
     "both fixed": (dict(fix_z=True, fix_y=True), "only one of --fix_z and --fix_y"),
     "ends twice": (dict(endpoints="3@0,4@1", seeds="1"), "have no effect with --endpoints"),
     "no model": (dict(model="{tmp}"), "--model must be the folder of"),
     "iteration of a model": (dict(model="{tmp}", iteration=3), "choose weights of a run"),
-    "no folder": (dict(output="{tmp}/none/a.png"), "the folder of `output` must exist"),
+    "no folder": (dict(output="{tmp}/none/a.png"), "the folder of `output` does not exist"),
     "folder": (dict(output="{tmp}"), "must end in .png or .gif or .webp or .mp4"),
     "ending": (dict(output="{tmp}/a.jpg"), "must end in .png or .gif or .webp or .mp4"),
 }

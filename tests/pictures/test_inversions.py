@@ -111,7 +111,7 @@ def test_another_models_find_is_noted_or_refused(inverted, tmp_path, capsys):
     interpolate(InterpolateConfig(**settings))
     assert f"{output} was found with other weights ({MODEL})" in capsys.readouterr().out
     np.savez(output, **{**arrays, "z": arrays["z"][:-1]})
-    with pytest.raises(ValueError, match="was found with a model of other sizes"):
+    with pytest.raises(ValueError, match="with another latent size or number of classes"):
         interpolate(InterpolateConfig(**settings))
 
 
@@ -128,7 +128,7 @@ FAULTS = {
         "has no effect with --extractor=none",
     ),
     "ending": (dict(output="{tmp}/a.png"), "`output` must end in .npz"),
-    "no folder": (dict(output="{tmp}/none/a.npz"), "the folder of `output` must exist"),
+    "no folder": (dict(output="{tmp}/none/a.npz"), "the folder of `output` does not exist"),
 }
 
 

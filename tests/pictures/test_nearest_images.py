@@ -125,7 +125,10 @@ FAULTS = {
     "no reference": (dict(reference=None), "give the real images to compare with by --reference"),
     "other folder": (dict(model="{tmp}"), "--model must be the folder of"),
     "no images": (dict(images="{tmp}/none"), "The path of images does not exist"),
-    "other images": (dict(images="{colour}"), "`images` must have the size of the model's images"),
+    "other images": (
+        dict(images="{colour}"),
+        "`images` must have the size and channels of the model's images",
+    ),
     "unknown class": (dict(classes="cat"), "no class has this name"),
     "seeds backwards": (dict(seeds="9-0"), "must begin with its smaller number"),
     "truncation 5": (dict(truncation="5"), "`truncation` must be above 0"),

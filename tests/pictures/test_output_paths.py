@@ -19,8 +19,8 @@ def test_what_can_be_written_passes_and_leaves_nothing(tmp_path, monkeypatch):
 FAULTS = {
     "{tmp}/a.jpg": r"must end in \.png or \.gif",
     "{tmp}/folder.png": "must be a file, not a folder",
-    "{tmp}/none/a.png": "the folder of `output` must exist",
-    "/proc/a.png": r"The folder of `output` must be writable. Received: /proc/a\.png \(",
+    "{tmp}/none/a.png": "the folder of `output` does not exist",
+    "/proc/a.png": r"Cannot write to the folder of `output`, /proc: ",
 }
 
 

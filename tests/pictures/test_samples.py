@@ -168,5 +168,5 @@ def test_a_link_to_a_folder_stays_one(tmp_path):
 def test_a_complete_folder_from_which_an_image_is_gone_is_not_complete(tmp_path):
     run(tmp_path / "set", classes="4", seeds="0-2")
     (tmp_path / "set" / "4" / "seed0001.png").unlink()
-    with pytest.raises(ValueError, match="mages are missing from this finished folder"):
+    with pytest.raises(ValueError, match="mages were removed from this finished folder"):
         run(tmp_path / "set", classes="4", seeds="0-2")

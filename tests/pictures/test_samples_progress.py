@@ -57,7 +57,7 @@ def test_frames_are_sheets_of_checkpoints(run, tmp_path, capsys):
 
 def test_what_has_no_progress(run, tmp_path):
     made = SampleConfig(model=str(tmp_path), progress=True, output=str(tmp_path / "a.gif"))
-    with pytest.raises(ValueError, match="--progress needs a run"):
+    with pytest.raises(ValueError, match="--progress needs a run as --model"):
         sample(made)
     settings = config(num_classes=10)
     write_config(str(tmp_path / "new"), settings, ())

@@ -44,7 +44,7 @@ def test_the_iteration_stands_below(channels):
 def test_pages_that_no_program_shows_are_refused():
     check_page(wanted(10, 10), 10, (512, 512))
     with pytest.raises(
-        ValueError, match=r"at most 80,000,000 pixels.*\.npz or a folder.*images=10"
+        ValueError, match=r"at most 80,000,000 pixels.*\.npz file or a folder.*images=10"
     ):
         check_page(wanted(1000, 10), 10, (128, 128))
     # Small images are enlarged.

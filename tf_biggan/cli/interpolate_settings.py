@@ -36,7 +36,7 @@ class InterpolateConfig(GenerationSettings):
     endpoints: str | None = setting(
         None,
         "End points of the path in order, separated by commas. Each is class@seed, as in"
-        " tench@3,7@0 (@seed for a model without classes), or an .npz file written by invert."
+        " tench@3,7@0 (@seed for a model without classes), or an .npz file that invert wrote."
         " Default: random end points.",
         path=LISTED_PATHS,
     )

@@ -32,7 +32,7 @@ class PrepareConfig(Settings):
         " tfds.",
     )
     data_dir: str | None = setting(
-        None, "Folder of prepared tfds data sets. Default: that of TFDS.", path=ONE_PATH
+        None, "Folder of prepared tfds data sets. Default: the default of TFDS.", path=ONE_PATH
     )
     download: bool = setting(False, "Download the tfds data set if it is not in data_dir.")
     resolution: int | None = setting(None, "Height and width of the stored images in pixels.")

@@ -47,7 +47,7 @@ class DataConfig(Settings):
     )
     data_dir: str | None = setting(
         None,
-        "Folder of prepared tfds data sets. Default: that of TFDS.",
+        "Folder of prepared tfds data sets. Default: the default of TFDS.",
         may_change=True,
         path=ONE_PATH,
     )
@@ -193,8 +193,9 @@ class RunConfig(DeviceSettings):
     )
     class_map: str | None = setting(
         None,
-        "Which classes of init_from the classes of the new run start from: a file, or NAME=SOURCE"
-        " separated by semicolons, where SOURCE is classes of init_from or fresh.",
+        "Classes of init_from that initialise the classes of the new run: entries CLASS=SOURCE"
+        " separated by semicolons, or a file that holds them. SOURCE is one or more classes of"
+        " init_from, or fresh for random values.",
         path=ONE_PATH,
     )
     init_optimizers: bool = setting(

@@ -195,7 +195,7 @@ def _depths(found: Structure) -> tuple[int, ...]:
 
 
 def _row(variant, trunks) -> Architecture:
-    """Makes an architecture, mirroring one network's part if the other is missing."""
+    """Returns an architecture. A missing network mirrors the other network."""
     trunks = dict(trunks)
     for side, other in (SIDES, SIDES[::-1]):
         if side not in trunks:

@@ -257,8 +257,8 @@ def _plan(trunk: Trunk) -> tuple:
 def _attention(network, side) -> str | None:
     """Returns BigGAN-PyTorch's attention argument, such as "64" or "32_64".
 
-    The argument lists image sizes: attention follows the blocks with these output sizes. None is
-    returned if the network's attention cannot be described in this way.
+    The argument lists image sizes. Self-attention follows every block with one of these output
+    sizes. None is returned if the network's attention cannot be described in this way.
     """
     sizes = _sizes(network, side)
     stages = tuple(network.get_config()["attention_stages"])
@@ -270,7 +270,7 @@ def _attention(network, side) -> str | None:
 
 
 def _sizes(network, side) -> Sequence[int]:
-    """Returns the image size after every stage, as BigGAN-PyTorch's tables give it."""
+    """Returns the image size after every stage, according to BigGAN-PyTorch's tables."""
     row = _row(network, side)
     if side == "discriminator" and row.resolution == 32:
         return SIZES_OF_D32[: len(row.discriminator.resample)]

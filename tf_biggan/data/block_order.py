@@ -57,7 +57,7 @@ def block_order(
     block_keys: tf.Tensor,
     image_keys: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the order of the images in an epoch; a pure function of random numbers.
+    """Returns the order of the images in an epoch, which depends on the random numbers alone.
 
     Args:
       num_images: Number of images, N.

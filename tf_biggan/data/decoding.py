@@ -26,7 +26,8 @@ JPEG_TRANSFORM = "INTEGER_ACCURATE"
 _LUMA_WEIGHTS = (19595, 38470, 7471)
 _WEBP_ANIMATION_BIT = 2
 _WEBP_SIDE = 1 << 14
-# Places in a PNG file's header, and the colour type of files with a palette.
+# Byte offsets of the bit depth and the colour type in a PNG file, and the colour type of files with
+# a palette.
 _PNG_DEPTH, _PNG_COLOUR = 24, 25
 _PALETTE = b"\x03"
 _UNREADABLE = "unreadable image"

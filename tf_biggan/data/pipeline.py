@@ -53,7 +53,7 @@ def make_dataset(
       image_size: Side of a square, or (height, width), in pixels.
       image_channels: 1 to 4, as in `decoding.decode`.
       batch_size: Number of images of all shards together, a multiple of `num_shards`.
-      seed: Seed of the order and of the flips.
+      seed: Seed of the order of images and of the flips.
       flip: Whether each image is flipped horizontally with probability 1/2 in every epoch.
       start_batch: Number of batches that a resumed run has already consumed.
       shard_index: Index of this shard.

@@ -7,10 +7,10 @@ from tf_biggan.data import schemes, source, tfrecord_writer
 
 
 def prepare(config: PrepareConfig) -> None:
-    """Writes the images that the settings name as TFRecord files, or resumes an earlier call.
+    """Writes the images that the settings name as TFRecord files, or resumes an interrupted call.
 
     Raises:
-      ValueError: the images cannot be read, or the output belongs to other settings.
+      ValueError: the images cannot be read, or the output was written with other settings.
     """
     config.require_given()
     opened = schemes.open_source(

@@ -86,7 +86,7 @@ def _require_prepared(builder, location: str, download: bool, folder: PlainFolde
         try:
             builder.download_and_prepare()
         except Exception as error:
-            # Networks, archives and manual downloads fail in too many ways to list their types.
+            # Downloads, archives and manual steps raise too many types of exceptions to list them.
             reason = str(error).strip().splitlines()[0]
             raise ValueError(
                 f"Cannot download and prepare tfds:{location}: {type(error).__name__}: {reason}"

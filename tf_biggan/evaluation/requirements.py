@@ -255,8 +255,8 @@ def _at_least(
 
     Args:
       side: "generated" or "reference".
-      minimum: gives the number of images; None if it is not known yet.
-      why: gives the end of the message, which explains the number.
+      minimum: function that returns the smallest number of images, or None if it is not known yet.
+      why: function that returns the end of the message, which explains the number.
     """
 
     def need(plan):

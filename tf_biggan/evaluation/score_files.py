@@ -24,7 +24,7 @@ from tf_biggan.evaluation.truncation_curve import STD, Curve, save_chart
 from tf_biggan.files.atomic import write_text
 
 TABLE_ENDING, CHART_ENDING = ".csv", ".png"
-# Most classes that the table lists one by one.
+# Highest number of classes that the table lists one by one.
 MOST_CLASSES = 20
 # Columns of the CSV file that say how images were generated.
 GENERATION_COLUMNS = ("seed", "truncation", "truncation_mode", "bn", "label_sampling")
@@ -225,7 +225,7 @@ def _read(path: str) -> str:
 
 
 def _keep_earlier(path: str, written: Sequence[str]) -> list[str]:
-    """Renames the files that would be replaced, and the chart of an earlier curve.
+    """Renames the files that would be replaced, and the chart of an earlier truncation curve.
 
     Returns:
       Lines that tell the user where the earlier scores are.

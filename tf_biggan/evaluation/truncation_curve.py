@@ -20,7 +20,7 @@ COLUMNS = ("no truncation", "min FID", "FID at valid IS", "max IS")
 PANEL_INCHES = (7.2, 4.8)
 DOTS_PER_INCH = 100
 PANELS_PER_ROW = 2
-# Most points of a panel that are labelled with their truncation.
+# Highest number of points in a panel that are labelled with their truncation.
 LABELS = 8
 TRUNCATION = "truncation"
 # The classifier's accuracy on real images is the same at every truncation, so it has no panel.
@@ -136,7 +136,7 @@ def _named(truncation: float | None) -> str:
 
 
 def save_chart(curve: Curve, title: str, path: str) -> None:
-    """Draws a curve and writes it as a PNG file that appears whole or not at all.
+    """Draws a curve and writes it as PNG. An interrupted write leaves no incomplete file.
 
     Args:
       curve: the scores along truncations.

@@ -1,1 +1,1 @@
-"""Reading and writing files: whole or not at all, with bounds and checked types."""
+"""Reading and writing files: no incomplete files, bounded sizes and checked types."""

@@ -25,8 +25,8 @@ def read(path: str) -> saved_model_pb2.SavedModel:
     """Returns the SavedModel message of a folder after checking the sizes of its constants.
 
     Raises:
-      ValueError: It is damaged, or a constant declares more values than it stores. The message
-        names the file.
+      ValueError: The file is damaged, or a constant declares more values than it stores. The
+        message names the file.
     """
     file = os.path.join(path, SAVED_MODEL_FILE)
     model = read_message(saved_model_pb2.SavedModel(), file)

@@ -14,7 +14,7 @@ from tf_biggan.data.classes import ClassLookup
 from tf_biggan.generation.inversion import ENDING, InvertedImage, read_inverted
 from tf_biggan.generation.latents import latents_of_seeds
 
-FORM = "class@seed (@seed for a model without classes) or an .npz file written by invert"
+FORM = "class@seed (@seed for a model without classes) or an .npz file that `invert` wrote"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +99,9 @@ def parse_end_points(specification: str, lookup: ClassLookup) -> tuple[EndPoint,
         not "".join(pending).strip(), f"an end point must be {FORM}", endpoints=",".join(pending)
     )
     checks.require(
-        len(points) > 1, f"`endpoints` must be two or more, each {FORM}", endpoints=specification
+        len(points) > 1,
+        f"`endpoints` must name at least two end points, each {FORM}",
+        endpoints=specification,
     )
     return tuple(points)
 
@@ -109,19 +111,23 @@ def _point(text: str, lookup: ClassLookup) -> EndPoint:
         return EndPoint(file=(text, read_inverted(text)))
     name, _, seed = text.rpartition("@")
     seeds = parse_seeds(seed)
-    checks.require(len(seeds) == 1, "an end point needs exactly one seed", endpoints=text)
+    checks.require(
+        len(seeds) == 1, "an end point must have exactly one seed after @", endpoints=text
+    )
     conditional = lookup.num_classes > 0
     checks.require(
         bool(name.strip()) == conditional,
-        "an end point must be class@seed"
+        "an end point must have the form class@seed"
         if conditional
-        else "an end point of a model without classes must be @seed",
+        else "an end point must have the form @seed, because this model has no classes",
         endpoints=text,
     )
     if not conditional:
         return EndPoint(seed=seeds[0])
     labels = lookup.parse(name)
-    checks.require(len(labels) == 1, "an end point needs exactly one class", endpoints=text)
+    checks.require(
+        len(labels) == 1, "an end point must name exactly one class before @", endpoints=text
+    )
     return EndPoint(labels[0], seeds[0])
 
 
@@ -150,7 +156,7 @@ def random_routes(
     seeds = range(each * num_rows) if seeds is None else seeds
     checks.require(
         len(seeds) == each * num_rows,
-        f"`seeds` must contain {each} for each row",
+        f"the number of `seeds` must be {each * num_rows}, which is {each} for each row",
         seeds=len(seeds),
         num_rows=num_rows,
     )
@@ -168,7 +174,8 @@ def _in_turn(labels, row, num_rows, num_classes, each) -> tuple[int, int]:
     """Returns both classes of a row that has `each` different classes."""
     checks.require(
         len(labels) in (num_classes, *range(each * num_rows + 1)),
-        f"at most {each * num_rows} `classes` fit the rows",
+        f"the number of `classes` must be at most {each * num_rows}, which is {each} for each row;"
+        " name fewer classes or use a larger --num_rows",
         classes=len(labels),
         num_rows=num_rows,
     )

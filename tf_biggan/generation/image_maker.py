@@ -76,7 +76,7 @@ class ImageMaker:
         self._functions: dict[tuple, ReplicaMap] = {}
 
     def embeddings(self, labels) -> np.ndarray | None:
-        """Returns the vectors that `batches` accepts as embeddings, and that may be mixed linearly.
+        """Returns class embeddings for `batches`, which also accepts linear mixtures of them.
 
         Args:
           labels: Classes [N] or class weights [N, num_classes]; None returns None.
@@ -203,8 +203,8 @@ def _check_batch_norms(generator, bn: str, path: str | None) -> None:
     checks.require_choice("bn", bn, BATCH_NORMS)
     checks.require(
         bn in ("table", "running") or isinstance(generator, Generator),
-        "an exported SavedModel keeps its own batch-norm statistics; use --bn=table or"
-        " --bn=running, or give a run or a converted model",
+        "the batch-norm statistics of an exported SavedModel cannot be recomputed; use --bn=table"
+        " or --bn=running, or give a run or a converted model",
         bn=bn,
         model=path,
     )

@@ -28,7 +28,7 @@ FORMAT = "tf_biggan inverted image"
 CLASS_ARRAYS = ("class_weights", "embedding")
 # The pixel loss compares full images and images averaged over squares with these sides.
 POOLED_SIDES = (2, 4, 8)
-# Of N(0, 1), one value in sixteen thousand has a larger absolute value.
+# One value of N(0, 1) in sixteen thousand has a larger absolute value.
 UNTRUNCATED_LIMIT = 4.0
 # Weight of the mean square of z. For comparison: at 40 dB, the mean square error of pixels in
 # [-1, 1] is 4e-4.
@@ -87,7 +87,7 @@ def read_inverted(path: str) -> InvertedImage:
     description = _description(arrays, path)
     checks.require(
         description.pop("format", None) == FORMAT and _has_values(arrays),
-        f"an end point that ends in {ENDING} must be a file written by invert",
+        f"an end point that ends in {ENDING} must be a file that `invert` wrote",
         endpoints=path,
     )
     return InvertedImage(

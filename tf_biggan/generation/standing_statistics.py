@@ -152,5 +152,7 @@ class StandingStatistics:
             self._forward(tf.constant(z), None if labels is None else tf.constant(labels))
             sums = {p: sums[p] + np.asarray(v, np.float64) for p, v in self._variables.items()}
             count += 1
-        checks.require(count > 0, "standing statistics need at least one batch", batches=count)
+        checks.require(
+            count > 0, "standing statistics need at least one batch of latents", batches=count
+        )
         return {path: total / count for path, total in sums.items()}

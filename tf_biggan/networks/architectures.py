@@ -319,7 +319,7 @@ def generator_blocks(
     (paper, Tables 7-9). With `depth` 1 these are the blocks of BigGAN.
 
     Args:
-      architecture: Gives the stages and the variant.
+      architecture: Architecture, which defines the stages and the variant.
       base_channels: Width multiplier.
       depth: Blocks per stage.
       attention: Stages, counted from 0, whose last block is followed by self-attention.
@@ -358,7 +358,7 @@ def discriminator_blocks(
     (the stem) comes before the first block, and blocks have bottlenecks.
 
     Args:
-      architecture: Gives the stages and the variant.
+      architecture: Architecture, which defines the stages and the variant.
       base_channels: Width multiplier.
       depth: Blocks per stage.
       attention: Stages, counted from 0, whose last block is followed by self-attention.

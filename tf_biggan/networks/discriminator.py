@@ -17,7 +17,7 @@ from tf_biggan.networks.layers.precision import wide_dtype
 from tf_biggan.networks.layers.spectral_norm import DEFAULT_SN_EPSILON
 from tf_biggan.networks.network import Network
 
-# By variant and `rectified_shortcuts`.
+# Classes of blocks by variant and `rectified_shortcuts`.
 BLOCKS = {
     ("biggan", False): DiscriminatorBlock,
     ("biggan", True): RectifiedDiscriminatorBlock,

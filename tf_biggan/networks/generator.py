@@ -181,7 +181,8 @@ class Generator(Network):
     def embed(self, labels):
         """Returns the class embeddings [N, embedding_dim] of labels, as input of `synthesize`.
 
-        A generator with a table for each class has no class embedding; it returns the labels.
+        Generators with a table of gains for each class have no class embeddings. They return the
+        labels.
 
         Args:
           labels: Class indices [N] or class weights [N, num_classes].

@@ -54,7 +54,8 @@ def save_animation(
     )
     checks.require(
         seconds_per_frame >= SHORTEST_SECONDS,
-        f"a frame must be shown for at least {SHORTEST_SECONDS} seconds",
+        f"`seconds_per_frame` must be at least {SHORTEST_SECONDS}, because browsers slow down"
+        " shorter frames",
         seconds_per_frame=seconds_per_frame,
     )
     comment = json.dumps(dict(text or {}))
@@ -71,8 +72,8 @@ def check_animation_path(path: str) -> None:
     )
     checks.require(
         _ending(path) != ".mp4" or shutil.which(FFMPEG) is not None,
-        f"an .mp4 file needs the program {FFMPEG}, which is not on the PATH; install it or write a"
-        " .gif or .webp file",
+        f"cannot write an .mp4 file without the program {FFMPEG}, which is not on the PATH; install"
+        " it, or write a .gif or .webp file",
         output=path,
     )
 

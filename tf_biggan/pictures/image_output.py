@@ -55,7 +55,7 @@ def begin(output: str, request: Mapping[str, object]) -> str:
     """Creates the unfinished folder of `output`, or opens an existing one; returns its path.
 
     Raises:
-      ValueError: The folder belongs to another request.
+      ValueError: The folder holds images of another request.
     """
     folder = unfinished_folder(output)
     there = read_request(folder)
@@ -120,7 +120,7 @@ def require_same(there: Mapping[str, object], asked: Mapping[str, object], path:
     ]
     checks.require(
         not differing,
-        "`output` contains images that were sampled with other settings; use the same settings or"
+        "`output` holds images that were sampled with other settings; use the same settings or"
         " another `output`",
         path=path,
         differing="; ".join(differing),
@@ -257,7 +257,8 @@ class ImageFolder:
         names = [self._name(number) for number in range(len(selection.seeds))]
         checks.require(
             len(set(names)) == len(names),
-            "a folder cannot contain an image twice; remove repeated classes and seeds",
+            "`classes` and `seeds` select an image twice, but a folder holds every image once;"
+            " remove the repetitions",
             classes=description.get("classes"),
             seeds=description.get("seeds"),
         )
@@ -267,7 +268,7 @@ class ImageFolder:
         if not os.path.isdir(self.path):
             checks.require(
                 not os.path.exists(self.path),
-                "`output` must be a folder or a new path",
+                "`output` exists and is not a folder; use another path",
                 output=self.path,
             )
             return None
@@ -279,7 +280,8 @@ class ImageFolder:
         )
         checks.require(
             request != self.request or self.done(self.path) == len(self._names),
-            "images are missing from this finished folder; remove it or use another `output`",
+            "images were removed from this finished folder; remove the folder or use"
+            " another `output`",
             output=self.path,
             images=len(self._names),
         )

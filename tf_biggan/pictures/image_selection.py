@@ -26,7 +26,7 @@ LISTED_CLASSES = 10
 OF_CLASSES = ("classes", "class_mix", "num_per_class")
 # Names may contain commas and colons. A weight follows the last colon before a comma.
 _ENTRY = re.compile(r"\s*(.+?)\s*:\s*([^,:]+?)\s*(?:,|$)")
-FORM = "a class mix must be classes with weights above 0, such as tench:0.5,goldfish:0.5"
+FORM = "`class_mix` must be classes with weights above 0, such as tench:0.5,goldfish:0.5"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,7 +160,7 @@ def _seeds(config, named, usual_count):
 def _check_seeds(seeds):
     checks.require(
         int(seeds.max()) <= MAX_SEED,
-        f"seeds must lie from 0 to {MAX_SEED}; use a smaller first seed or fewer images",
+        f"`seeds` must lie from 0 to {MAX_SEED}; use a smaller first seed or fewer images",
         last=int(seeds.max()),
     )
 
@@ -184,9 +184,11 @@ def parse_class_mix(specification: str, lookup: ClassLookup) -> dict[int, float]
     weights: dict[int, float] = {}
     for name, weight in entries:
         classes = lookup.parse(name)
-        checks.require(len(classes) == 1, f"{FORM}; every class needs its own", class_mix=name)
         checks.require(
-            classes[0] not in weights, "a class mix must not repeat a class", class_mix=name
+            len(classes) == 1, f"{FORM}; give every class its own weight", class_mix=name
+        )
+        checks.require(
+            classes[0] not in weights, "`class_mix` must not name a class twice", class_mix=name
         )
         weights[classes[0]] = _weight(weight, specification)
     total = sum(weights.values())

@@ -175,7 +175,8 @@ def _check_points(routes, opened: OpenedModel) -> None:
         classes = 0 if found.class_weights is None else len(found.class_weights)
         checks.require(
             found.z.shape == (generator.latent_dim,) and classes == generator.num_classes,
-            "this end point was found with a model of other sizes; invert its image with this one",
+            "the file of an end point was written for a model with another latent size or number of"
+            " classes; invert its image with this model",
             file=path,
             found_with=found.description.get("model"),
             model=opened.description["path"],

@@ -111,11 +111,11 @@ def _picture_path(config):
 
 
 def _check_picture(config):
-    """Raises ValueError if the picture next to the output would replace the image."""
+    """Raises ValueError if the picture beside the output would replace the image."""
     picture = _picture_path(config)
     checks.require(
         os.path.realpath(picture) != os.path.realpath(config.image),
-        "the picture next to `output` would replace the image; use another `output`",
+        "the picture that is written beside `output` would replace the image; use another `output`",
         output=config.output,
         picture=picture,
     )

@@ -32,7 +32,8 @@ def open_model_of(settings: GenerationSettings, iteration: int | None = None) ->
     mode = metadata.get("truncation_mode", settings.truncation_mode)
     checks.require(
         settings.truncation is None or mode == settings.truncation_mode,
-        f"this SavedModel was exported with --truncation_mode={mode}; use the same value",
+        f"the SavedModel was exported with --truncation_mode={mode}; use the same value, or"
+        " leave out --truncation and --truncation_mode",
         model=settings.model,
         truncation_mode=settings.truncation_mode,
     )
@@ -117,12 +118,17 @@ def output_folder(path: str) -> str:
 def check_output_place(path: str) -> None:
     """Raises ValueError unless the folder of `path` exists and is writable."""
     folder = os.path.dirname(path) or "."
-    checks.require(os.path.isdir(folder), "the folder of `output` must exist", output=path)
+    checks.require(
+        os.path.isdir(folder),
+        "the folder of `output` does not exist; create it or use another path",
+        output=path,
+    )
     try:
         # A test file also finds full and read-only disks, which permissions do not show.
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise ValueError(
-            f"The folder of `output` must be writable. Received: {path} ({error.strerror})."
+            f"Cannot write to the folder of `output`, {folder}: {error.strerror}. Use another path"
+            " or change the permissions of the folder."
         ) from error

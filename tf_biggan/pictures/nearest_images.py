@@ -108,7 +108,8 @@ def given_images(
     images = open_images(config.images, size, channels, config.num_images)
     checks.require(
         opened is None or images.image_shape == (*size, channels),
-        "`images` must have the size of the model's images",
+        "`images` must have the size and channels of the model's images; use other images or leave"
+        " out --model",
         images=images.image_shape,
         model=(*(size or ()), channels),
     )
@@ -201,7 +202,7 @@ def table_rows(
 
     Args:
       names: Name of each sample.
-      source: Data source of the reference, in which the indices of neighbours count.
+      source: Data source of the reference. The index of a neighbour is its place in this source.
       reference: Real images.
       found: Neighbours of the samples.
     """

@@ -78,7 +78,7 @@ def _animate(config: SampleConfig, path: str) -> None:
     check_animation_path(path)
     checks.require(
         is_run(config.model or ""),
-        "--progress needs a run, because only runs have several checkpoints",
+        "--progress needs a run as --model, because only runs have several checkpoints",
         model=config.model,
     )
     iterations = checkpoint_iterations(config.model)
@@ -172,8 +172,8 @@ def check_page(selection: ImageSelection, columns: int, image_size: tuple[int, i
     pixels = count * factor**2 * image_size[0] * image_size[1]
     checks.require(
         pixels <= MOST_PIXELS,
-        f"a picture must have at most {MOST_PIXELS:,} pixels; use fewer classes or seeds, or write"
-        " an .npz or a folder",
+        f"a picture may have at most {MOST_PIXELS:,} pixels; use fewer classes or seeds, or write"
+        " an .npz file or a folder",
         images=count,
         pixels=pixels,
     )

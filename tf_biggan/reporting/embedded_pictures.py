@@ -13,7 +13,7 @@ from PIL import Image
 from tf_biggan import checks
 from tf_biggan.files import input_bounds
 
-# Of all pictures of a page together. Base64 makes them a third larger.
+# Limit for all pictures of a page together. Base64 makes them a third larger.
 TOTAL_BYTES = 5_000_000
 QUALITY = 85
 SHRINK = 0.75
@@ -37,12 +37,13 @@ class Picture:
 
 
 def picture_of_file(path: str, caption: str, limit: int) -> Picture:
-    """Returns the picture in a PNG file. If it cannot be read, the caption tells so.
+    """Returns the picture in a PNG file. If it cannot be read, the caption says so.
 
     Args:
       path: The file.
       caption: Text below the picture.
-      limit: Most bytes of the encoded picture. Larger files become JPEG, and smaller if needed.
+      limit: Highest number of bytes of the encoded picture. A larger file is converted to JPEG, and
+        its picture is reduced in size if needed.
     """
     try:
         with open(path, "rb") as file:

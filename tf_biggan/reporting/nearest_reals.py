@@ -39,7 +39,7 @@ def nearest_reals(run: RunRecord, limit: int) -> Picture:
 
     Args:
       run: The run.
-      limit: Most bytes of the encoded picture.
+      limit: Highest number of bytes of the encoded picture.
     """
     stored = os.path.join(run.path, STORED)
     if os.path.exists(stored):

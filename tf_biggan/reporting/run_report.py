@@ -28,7 +28,7 @@ from tf_biggan.reporting.warning_signs import warning_signs
 
 TEMPLATE = "report_page.html"
 MOST_SHEETS = 8
-# Of all runs together, so that pictures stay large enough.
+# Limit for the sheets of all runs together, so that pictures stay large enough.
 MOST_SHEETS_OF_ALL = 16
 
 
@@ -81,7 +81,7 @@ def write_report(runs: Sequence[RunRecord], path: str) -> None:
         data=data_rows(runs),
         machine=machine_rows(runs),
     )
-    # A lone surrogate, from a file name that is not UTF-8, cannot be written.
+    # File names that are not UTF-8 contain lone surrogates, which cannot be encoded.
     write_text(path, page.encode("utf-8", "backslashreplace").decode())
 
 

@@ -109,7 +109,7 @@ def _rounded(length: float) -> int:
     return int(length + 0.5)
 
 
-# Name of an augmentation to its function and to the count of random numbers that it takes.
+# Function of each augmentation and the count of random numbers that it takes.
 AUGMENTATIONS: dict[str, tuple[Callable[[tf.Tensor, tf.Tensor], tf.Tensor], int]] = {
     "color": (change_color, 3),
     "translation": (translate, 2),

@@ -44,7 +44,7 @@ def original_orthogonal_penalty(matrix):
     return ops.sum(ops.square(gram - _identity_like(gram)))
 
 
-# By the values of the flags --g_orthogonal_form and --d_orthogonal_form.
+# Penalties by the values of the flags --g_orthogonal_form and --d_orthogonal_form.
 ORTHOGONAL_PENALTIES = {
     "relaxed": orthogonal_penalty,
     "original": original_orthogonal_penalty,

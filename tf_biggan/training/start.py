@@ -171,14 +171,24 @@ def plan_lines(start: Start) -> Iterator[str]:
     """Yields the lines that describe how the batches of both networks are divided."""
     step, plan = start.config.step, start.plan
     replicas = start.strategy.num_replicas_in_sync
-    yield (
-        f"Batch of D: {step.global_batch_size} = {replicas} replicas x {plan['d']} images"
-        f" x {step.d_accumulations} accumulations; {step.num_d_steps} D steps an iteration"
+    d_parts = (replicas, plan["d"], step.d_accumulations)
+    g_parts = (replicas, plan["g"], step.g_accumulations)
+    yield _batch_line("discriminator", step.num_d_steps, step.global_batch_size, d_parts)
+    yield _batch_line("generator", 1, step.g_batch_size or step.global_batch_size, g_parts)
+
+
+def _batch_line(network, num_steps, batch_size, parts) -> str:
+    """Returns how a batch is divided; `parts` are replicas, images and accumulation steps."""
+    named = zip(parts, ("replica", "image", "accumulation step"), strict=True)
+    return (
+        f"In each iteration, the {network} takes {_counted(num_steps, 'step')} of"
+        f" {_counted(batch_size, 'image')}"
+        f" ({' x '.join(_counted(count, noun) for count, noun in named)})"
     )
-    yield (
-        f"Batch of G: {step.g_batch_size or step.global_batch_size} = {replicas} replicas"
-        f" x {plan['g']} images x {step.g_accumulations} accumulations"
-    )
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def _silent(text: str) -> None:

@@ -78,7 +78,7 @@ def test_a_keras_file_with_code_is_refused(tmp_path):
     made = keras.Model(inputs, keras.layers.Lambda(lambda x: x[:, 0, 0])(inputs))
     path = str(tmp_path / "code.keras")
     made.save(path)
-    with pytest.raises(ValueError, match="only Keras's own layers, without code"):
+    with pytest.raises(ValueError, match="only Keras's own layers and no code"):
         open_extractor(path)
 
 

@@ -147,7 +147,9 @@ def test_a_saved_model_is_drawn_from_as_well(tmp_path):
     assert_same_pixels(pixels[:, 0, ::2, 0], to_uint8(np.tanh(z)))
     np.testing.assert_array_equal(pixels[:, 1, 0, 0], [128, 128, 191] * 3)
     assert images.description["model"]["sha256"] == folder_sha256(tmp_path)
-    with pytest.raises(ValueError, match="keeps its own batch-norm statistics"):
+    with pytest.raises(
+        ValueError, match="statistics of an exported SavedModel cannot be recomputed"
+    ):
         GeneratedImages(
             loaded, Sampling(1, bn="standing"), tf.distribute.get_strategy(), 4, {"path": "p"}
         )

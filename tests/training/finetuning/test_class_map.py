@@ -95,8 +95,8 @@ def test_what_cannot_be_known_is_asked_for_with_an_example(new, source, message)
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("birds.txt", r"must be NAME=SOURCE, .* no file .*Received: class_map='birds.txt'"),
-        ("finch=goldfinch; wren", r"the form NAME=SOURCE\. Received: entry='wren'"),
+        ("birds.txt", r"must be CLASS=SOURCE, .* no file .*Received: class_map='birds.txt'"),
+        ("finch=goldfinch; wren", r"the form CLASS=SOURCE\. Received: entry='wren'"),
         ("finch=1; finch=2", r"two entries with the same left side"),
         ("finch=1; 0=2", r"two entries for the same class; keep one of them\. Received: entry='0'"),
         ('{"finch": 1, "finch": 2}', r"two entries with the same left side"),

@@ -254,8 +254,7 @@ class RestrictedUnpickler:
         plain = owner is INERT or type(owner) is dict
         require(
             plain,
-            "the file is refused: its pickle sets the state of an object that a state_dict"
-            " cannot hold",
+            "the file is refused: its pickle sets attributes of an object that is not a dictionary",
             owner=type(owner).__name__,
         )
 

@@ -29,7 +29,7 @@ class ArrayCache:
 
     Args:
       folder: folder of the cache, created when something is stored; None to keep nothing.
-      limit: most bytes of all files together.
+      limit: highest number of bytes of all files together.
     """
 
     def __init__(self, folder: str | os.PathLike | None, limit: int = LIMIT_BYTES):

@@ -103,8 +103,8 @@ def load_keras(path: str) -> keras.Model:
         # Keras passes on whatever error its deserialisers meet in a damaged or foreign file.
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(
-            f"Cannot read {path}: {reason[:LONGEST_REASON]}. A .keras file must be complete"
-            " and have only Keras's own layers, without code."
+            f"Cannot read {path}: {reason[:LONGEST_REASON]}. The .keras file must be complete"
+            " and may contain only Keras's own layers and no code."
         ) from error
 
 

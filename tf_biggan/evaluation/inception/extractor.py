@@ -28,7 +28,7 @@ FEATURE_TAP = "2048"
 LOGITS_TAPS = {True: "logits", False: "logits_unbiased"}
 OTHER_PREFIX = "other_inception_"
 FLOAT32 = "float32"
-# Precision of the convolutions by the name of the extractor.
+# Data type of the convolutions for each name of the extractor.
 INCEPTION_DTYPES = {"inception": FLOAT32, "inception_bfloat16": "bfloat16"}
 # SHA-256 of the published files. The name of the first file contains the first eight digits of its
 # hash. Several public repositories pin both hashes, the second one together with the size of the

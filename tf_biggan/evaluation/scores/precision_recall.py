@@ -15,9 +15,9 @@ from tf_biggan.evaluation.features.feature_matrix import blocks, checked_feature
 
 # Index that stands for no row.
 NONE = -1
-# k of density and coverage in the authors' paper.
+# Number of nearest neighbours for density and coverage in the paper that introduced them.
 DENSITY_NEIGHBOURS = 5
-# Most distances in memory at a time: 128 MiB in float64.
+# Highest number of distances in memory at a time: 128 MiB in float64.
 DISTANCES_AT_ONCE = 2**24
 # A squared distance is the difference of numbers as large as the squared norms. Anything below this
 # share of them is rounding and counts as zero, so that equal images have distance zero.

@@ -23,7 +23,7 @@ COMPARED = ("resolution", "crop", "resize")
 
 
 def write_statistics(path: str, statistics: FeatureStatistics, description: Mapping) -> None:
-    """Writes a file of statistics that appears whole or not at all.
+    """Writes a file of statistics. An interrupted write leaves no incomplete file.
 
     Args:
       path: path of the file, which ends in .npz.

@@ -83,8 +83,8 @@ def kernel_gradient(x, upstream, kernel):
 
     Args:
       x: Input of the convolution.
-      upstream: Gradient of its output.
-      kernel: Its kernel, of which only shape and dtype are used.
+      upstream: Gradient of the output of the convolution.
+      kernel: Kernel of the convolution. Only its shape and dtype are used.
     """
 
     form = _form("convolution", "kernel_gradient", x.shape[1:3])

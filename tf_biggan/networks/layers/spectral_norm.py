@@ -166,7 +166,7 @@ def normalized_layers(model: keras.Model) -> list[SpectralNorm]:
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
 class SNConv2D(SpectralNorm, Conv2D):
-    """`Conv2D` with a spectrally normalised kernel, seen as a matrix [kh * kw * in, out]."""
+    """`Conv2D` whose kernel, as a matrix [kh * kw * in, out], is spectrally normalised."""
 
 
 @keras.saving.register_keras_serializable(package="tf_biggan")

@@ -51,7 +51,7 @@ def read_class_map(text: str) -> Mapping[str, object]:
     else:
         checks.require(
             "=" in text or text.lstrip().startswith("{"),
-            "`class_map` must be NAME=SOURCE, with semicolons between entries, or the path"
+            "`class_map` must be CLASS=SOURCE, with semicolons between entries, or the path"
             " of a file; no file of that name exists",
             class_map=text,
         )
@@ -155,7 +155,7 @@ def _from_text(text) -> dict:
     for line in filter(None, lines):
         name, equals, value = line.partition("=")
         checks.require(
-            bool(equals), "an entry of the class map must have the form NAME=SOURCE", entry=line
+            bool(equals), "an entry of the class map must have the form CLASS=SOURCE", entry=line
         )
         pairs.append((name.strip(), value.strip()))
     return _once(pairs)

@@ -1,1 +1,1 @@
-"""The dry run of a training: what it would do, how long it takes, and the classic mistakes."""
+"""Dry run: describes a training run, measures its time and memory, and finds common mistakes."""

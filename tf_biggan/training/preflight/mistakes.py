@@ -16,13 +16,14 @@ MOST_OF_ONE_CLASS = 0.9
 SMALL_BATCH = 8
 FEW_EVALUATION_IMAGES = 1000
 NAMED = 3
-# The newest and the best by each of two scores are kept; one more exists while it is written.
+# Runs with evaluations also keep the best checkpoint by each of two scores, and one more checkpoint
+# exists while it is written.
 MORE_CHECKPOINTS = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What the checks look at.
+    """Facts about a run that the checks examine.
 
     Attributes:
       config: The configuration, with its number of classes.
