@@ -43,6 +43,6 @@ def test_the_first_unreadable_image_is_named(kind, damaged):
     files = list(FILES[kind])
     files[damaged] = files[damaged][: len(files[damaged]) // 2]
     files[-1] = b""
-    with pytest.raises(ValueError, match=f"Received: 'image {damaged}'"):
+    with pytest.raises(ValueError, match=f"Cannot read the image 'image {damaged}'"):
         with decoding.naming_unreadable():
             decoded(tf.constant(files))

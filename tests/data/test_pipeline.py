@@ -127,23 +127,19 @@ def test_cached_and_stored_batches_are_equal(source):
 
 
 def test_blocks_from_storage_are_those_of_memory(records, small_blocks, folder_pixels):
-    arguments = dict(data_order="blocks", batch_size=6)
+    arguments = dict(data_order="blocks", batch_size=6, flip=False)
     images, labels = batches(records, 12, cache=True, **arguments)
     assert_equal(batches(records, 12, cache=False, **arguments), (images, labels))
-    resumed = batches(records, 5, cache=False, start_batch=7, **arguments)
-    assert_equal(resumed, (images[7:], labels[7:]))
-    for host in range(2):
-        part = batches(
-            records, 5, cache=False, start_batch=7, shard_index=host, num_shards=2, **arguments
-        )
-        assert_equal(part, (images[7:, host::2], labels[7:, host::2]))
-    plain, _ = batches(records, 7, cache=False, flip=False, **arguments)
-    found = indices_of(plain, folder_pixels)
+    resumed_host = dict(start_batch=7, shard_index=1, num_shards=2)
+    part = batches(records, 5, cache=False, **resumed_host, **arguments)
+    assert_equal(part, (images[7:, 1::2], labels[7:, 1::2]))
+    found = indices_of(images[:7], folder_pixels)
     for epoch in found.reshape(2, 21):
         np.testing.assert_array_equal(np.sort(epoch), np.arange(21))
     np.testing.assert_array_equal(labels[:7].ravel(), found // 7)
 
 
+@pytest.mark.slow
 def test_resuming_in_blocks_reads_no_earlier_window(
     image_folder, tmp_path, small_blocks, monkeypatch
 ):

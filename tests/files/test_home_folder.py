@@ -18,6 +18,7 @@ from tf_biggan.cli.interpolate_settings import InterpolateConfig
 from tf_biggan.cli.invert_settings import InvertConfig
 from tf_biggan.cli.neighbours_settings import NeighboursConfig
 from tf_biggan.cli.prepare_settings import PrepareConfig
+from tf_biggan.cli.report_settings import ReportConfig
 from tf_biggan.cli.sample_settings import SampleConfig
 from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.evaluation.features.cache import cache_folder
@@ -33,6 +34,7 @@ CONFIGS = {
     "export": ExportConfig,
     "convert": ConvertConfig,
     "prepare": PrepareConfig,
+    "report": ReportConfig,
 }
 # Text flags that do not hold a path. A new flag must be listed here, or its setting must have
 # `path=`.
@@ -40,6 +42,7 @@ NO_PATHS = {
     *("architecture", "split", "reference_split", "tpu", "suffix", "licence_note"),
     *("classes", "class", "class_mix", "seeds", "truncation", "truncations", "truncation_grid"),
     *("metrics", "layer", "protocol", "num_classes_subset"),
+    *("diff_augment", "bcr_augment"),
 }
 
 

@@ -39,7 +39,7 @@ def test_colour_and_grey(tmp_path, colour):
 
 def test_what_is_no_image_is_refused(tmp_path):
     (tmp_path / "a.png").write_text("no image")
-    with pytest.raises(ValueError, match=r"JPEG, PNG, BMP or WebP file .*remove.*a\.png"):
+    with pytest.raises(ValueError, match=r"Cannot read the image .*a\.png.*JPEG, PNG, BMP or WebP"):
         read_target(str(tmp_path / "a.png"), (8, 8), 3)
     with pytest.raises(ValueError, match="The image does not exist"):
         read_target(str(tmp_path / "b.png"), (8, 8), 3)

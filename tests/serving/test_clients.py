@@ -69,7 +69,7 @@ def test_rest_client_saves_pictures_in_batches(server, tmp_path, what):
     ("arguments", "words"),
     [
         (["--label=9"], "The server answers 400: `label` must be from 0 to 4."),
-        (["--label=1", "--version=7"], "The server answers 404: No version 7"),
+        (["--label=1", "--version=7"], "The server answers 404: This server has no version 7"),
         (["--server=http://127.0.0.1:9"], "Cannot reach http://127.0.0.1:9/"),
     ],
 )

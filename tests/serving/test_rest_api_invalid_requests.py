@@ -66,7 +66,10 @@ WRONG_BODIES = {
     "plain rows": (b'{"instances": [1, 2]}', "Row 0 must be an object with label, seed"),
     "plain columns": (b'{"inputs": [1, 2]}', "'inputs' must be an object with label, seed"),
     "number as name": (b'{"signature_name": 3, "instances": [1]}', "must be a string"),
-    "unknown signature": (b'{"signature_name": "x", "instances": [1]}', "No signature 'x'; there"),
+    "unknown signature": (
+        b'{"signature_name": "x", "instances": [1]}',
+        "The model has no signature 'x'; it has",
+    ),
     "bad base64": (
         b'{"signature_name": "generate_png_by_name",'
         b' "instances": [{"class_name": {"b64": "?"}, "seed": 1, "truncation": 1}]}',

@@ -359,9 +359,9 @@ def test_r1_in_finite_differences():
 @pytest.mark.parametrize(
     "settings, replicas, message",
     [
-        (dict(global_batch_size=10), 4, r"batch of D must be a multiple .*4 x 1 = 4.*=10"),
-        (dict(global_batch_size=8, d_accumulations=3), 1, r"batch of D .*1 x 3 = 3.*=8"),
-        (dict(g_batch_size=6, g_accumulations=2), 2, r"batch of G .*2 x 2 = 4.*=6"),
+        (dict(global_batch_size=10), 4, r"batch size of D must be a multiple .*4 x 1 = 4.*=10"),
+        (dict(global_batch_size=8, d_accumulations=3), 1, r"batch size of D .*1 x 3 = 3.*=8"),
+        (dict(g_batch_size=6, g_accumulations=2), 2, r"batch size of G .*2 x 2 = 4.*=6"),
     ],
 )
 def test_batches_that_do_not_divide_are_refused(settings, replicas, message):

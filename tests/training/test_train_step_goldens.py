@@ -35,6 +35,8 @@ TRACES = {
 }
 TRACES["train_i32acc_splitD"] = TRACES["train_i32acc"]
 WITH_FLOAT64 = ["train_c10", "train_i32acc"]
+# The default run follows these in float64.
+SLOW_IN_FLOAT32 = {*WITH_FLOAT64, "train_i32acc_splitD"}
 
 
 class Trace:
@@ -148,7 +150,10 @@ def _check_losses(trace, metrics):
     np.testing.assert_allclose(of_g, theirs, rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", TRACES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW_IN_FLOAT32)) for name in TRACES],
+)
 def test_losses_in_float32(name):
     trace = Trace(name, "float32")
     _check_losses(trace, trace.run())

@@ -159,7 +159,7 @@ def test_broken_features_are_refused():
             feature_statistics(wrong)
     with pytest.raises(ValueError, match=r"at least 2 rows\. Received: shape=\(1, 12\)"):
         feature_statistics(random_features(1, 1))
-    with pytest.raises(ValueError, match=r"shape \[N, 11\] .* Received: shape=\(300, 12\)"):
+    with pytest.raises(ValueError, match=r"shape \[N, 11\], .* Received: shape=\(300, 12\)"):
         StatisticsAccumulator(11).add(random_features(1))
 
 

@@ -93,7 +93,7 @@ def test_equal_features_are_at_distance_zero():
 
 
 def test_too_few_images_are_refused(sides):
-    with pytest.raises(ValueError, match=r"Neighbour 3 needs more than 3 images.*num_real=3"):
+    with pytest.raises(ValueError, match=r"K = 3 needs more than 3 images .*num_real=3"):
         precision_recall(sides[0], sides[1][:3])
     with pytest.raises(ValueError, match="finite numbers"):
         density_coverage(sides[0] * np.nan, sides[1])

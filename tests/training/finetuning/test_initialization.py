@@ -331,9 +331,9 @@ def test_five_digits_and_a_new_class_and_on_after_an_interruption(
     assert [line["iteration"] for line in read_metrics(str(path))] == [1, 2, 3]
     for changed, message in (
         (dict(init_from=None, class_map=None), r"differ: init_from was .*class_map was"),
-        (dict(class_map="blot=1"), r"differ: class_map was 'blot=fresh', now 'blot=1'\. R"),
-        (dict(g_channels=4), r"differ: g_channels was 2, now 4\. R"),
-        (dict(freeze_d_blocks=0), r"differ: freeze_d_blocks was 2, now 0\. R"),
+        (dict(class_map="blot=1"), r"differ: class_map was 'blot=fresh', now 'blot=1'\. Use"),
+        (dict(g_channels=4), r"differ: g_channels was 2, now 4\. Use"),
+        (dict(freeze_d_blocks=0), r"differ: freeze_d_blocks was 2, now 0\. Use"),
     ):
         with pytest.raises(ValueError, match=message):
             train(TrainConfig.from_flat({**flat, **changed}), str(path))
