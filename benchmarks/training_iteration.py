@@ -30,7 +30,7 @@ KINDS = ("tf_biggan", *TORCH)
 
 
 def serve(kind: str, setting: str) -> None:
-    """Runs an iteration for each input line and prints its seconds as JSON."""
+    """Runs an iteration for each line of standard input and prints its seconds as JSON."""
     config = train_config(setting)
     if kind == "tf_biggan":
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -135,14 +135,14 @@ def distribute(
 ) -> tf.distribute.DistributedDataset | tf.data.Dataset:
     """Returns `make_dataset` distributed over the replicas of a strategy, on one host or several.
 
-    Every step splits the same global batch among the replicas. Which replica gets which image
+    Every accumulation step splits the same batch among the replicas. Which replica gets which image
     depends on the number of replicas and hosts.
 
     Args:
       strategy: The strategy.
       source: The images.
       batch_size: Number of images of all replicas together, a multiple of their number.
-      start_batch: Number of global batches that were already consumed.
+      start_batch: Number of such batches that were already consumed.
       **arguments: Other arguments of `make_dataset`, except for shards.
 
     Returns:

@@ -70,7 +70,7 @@ def load(path: str, tags: Sequence[str] | None = None):
             if os.path.isfile(os.path.join(folder, f"{VARIABLES}.index")):
                 open_checkpoint(os.path.join(folder, VARIABLES))
             return tf.saved_model.load(folder, tags=tags)
-    # TensorFlow raises whatever its loaders meet in a damaged or foreign file.
+    # For a damaged or foreign file, TensorFlow's loaders may raise any exception.
     except Exception as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(

@@ -52,9 +52,9 @@ class Architecture:
       depth: Residual blocks per stage (1 in BigGAN).
       latent_dim: Size of the latent vector z.
       latent_injection: Which layers receive z. "first": the first dense layer. "split": the first
-        dense layer and every block, one equal chunk of z each ("skip-z" or hierarchical latent
-        space). "all": the first dense layer and every block, each the whole z joined with the class
-        embedding.
+        dense layer and every block, one equal chunk of z each, which the blocks join with the class
+        embedding ("skip-z" or hierarchical latent space). "all": the first dense layer and every
+        block, each the whole z joined with the class embedding.
       embedding_dim: Size of the shared class embedding; 0 for a table of gains and offsets for each
         class in every batch norm.
       source: The publication or code that this architecture follows.

@@ -102,7 +102,8 @@ def output_folder(path: str) -> str:
     """Returns the path of an output folder, with symbolic links resolved.
 
     Raises:
-      ValueError: The folder cannot be replaced by a new one when its images are complete.
+      ValueError: The finished folder could not take the place of this one, which is the current or
+        a mounted folder.
     """
     folder = os.path.realpath(path)
     checks.require(

@@ -28,7 +28,8 @@ class UnusableError(Exception):
 def check_loss(name: str, dtype: str = "float32") -> None:
     """Checks a loss of the user's own module; the losses of this package need no check.
 
-    Both functions must work in a graph and return a loss for every logit. Losses and gradients must
+    Its functions `discriminator` and `generator` must work in a graph and return a loss for every
+    logit. Losses and gradients must
     be finite.
 
     Args:

@@ -32,7 +32,7 @@ def orthogonal_penalty(matrix):
     """Returns ||W^T W * (1 - I)||_F^2, which leaves the norms of the columns free.
 
     Source: paper, equation 3. BigGAN-PyTorch's `--G_ortho s` adds s * 2 (W W^T * (1 - I)) W to the
-    gradient, which is the gradient of 0.5 * s * `orthogonal_penalty`.
+    gradient (its W is ours transposed), which is the gradient of 0.5 * s * `orthogonal_penalty`.
     """
     gram = ops.matmul(ops.transpose(matrix), matrix)
     return ops.sum(ops.square(gram * (1.0 - _identity_like(gram))))

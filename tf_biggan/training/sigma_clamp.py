@@ -22,6 +22,8 @@ def clamp_to_second(
 ) -> None:
     """Lowers the first singular value of every kernel to at most `ratio` times its second.
 
+    Kernels with one row or column have no second singular value and stay as they are.
+
     Args:
       generator: Its kernels are updated in place.
       ratio: Largest allowed ratio of the first to the second singular value.

@@ -84,8 +84,8 @@ def discriminator_gradients(
     nearby = _nearby_images(state.generator, config, inputs) if config.zcr_d_weight else None
     averages = None
     if state.logit_averages:
-        # The decay is 0 in the first iteration. After it, the averages are the means of the logits
-        # of its last accumulation step.
+        # The decay is 0 in the first iteration, so at its end the averages are the mean logits of
+        # its last accumulation step.
         averages = state.logit_averages, ema_decay(state.iteration, config.lecam_decay, start=1)
     with tf.GradientTape() as tape:
         loss, means = _discriminator_pass(

@@ -254,7 +254,8 @@ class RestrictedUnpickler:
         plain = owner is INERT or type(owner) is dict
         require(
             plain,
-            "the file is refused: its pickle sets attributes of an object that is not a dictionary",
+            "the file is refused: its pickle sets the state of an object; only a dictionary may"
+            " have one",
             owner=type(owner).__name__,
         )
 

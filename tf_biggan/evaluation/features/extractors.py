@@ -58,7 +58,8 @@ def open_extractor(path: str, layer: str | None = None) -> Extractor:
         over H and W.
 
     Raises:
-      ValueError: the path is neither, the layer does not exist, or the file contains code.
+      ValueError: the path is neither a .keras file nor a SavedModel, the layer does not exist, or
+        the file contains code.
     """
     if path.endswith(".keras") and os.path.isfile(path):
         model = _load_keras_layer(path, layer)

@@ -43,9 +43,9 @@ class BatchNormCore(keras.Layer):
     """Base class of the batch norms: moments, running statistics and the normalisation.
 
     Subclasses provide gain and offset. The normalised value is (x - mean) / sqrt(variance +
-    epsilon). In training, mean and (biased) variance are those of the global batch, computed in two
-    passes in float32 or wider, and running = momentum * running + (1 - momentum) * batch. In
-    inference, mean and variance come from the table of running statistics.
+    epsilon). In training, mean and (biased) variance are those of one forward pass over all
+    replicas, computed from the data in two passes in float32 or wider, and running = momentum *
+    running + (1 - momentum) * batch. In inference, they come from the table of running statistics.
 
     Args:
       epsilon: Added to the variance.
