@@ -21,6 +21,8 @@ BFLOAT16_MEAN_ERROR = 0.05
 
 # XLA takes up to a minute to compile a whole network. The default run compiles layers and blocks.
 SLOW_WITH_XLA = {name for name in ROWS if name.startswith(("Generator", "Discriminator"))}
+# One generator is enough for the default run, as all of them have the same layers.
+SLOW_TWICE = {"Generator, split z", "Generator, deep"}
 
 
 @pytest.fixture(params=ROWS)
@@ -201,6 +203,11 @@ def _loss_and_gradients(layer, inputs, weights):
     return loss, tape.gradient(loss, variables)
 
 
+@pytest.mark.parametrize(
+    "row",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW_TWICE)) for name in ROWS],
+    indirect=True,
+)
 def test_two_replicas_are_one_on_the_joined_batch(row, mirrored_strategy):
     batches = [wide(example_inputs(row, seed)) for seed in (1, 2)]
     single = build(row, dtype="float64")

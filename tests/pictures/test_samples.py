@@ -110,6 +110,7 @@ def _sets(generator, count):
         yield maker.images(z, labels, truncation)
 
 
+@pytest.mark.slow
 def test_features_differ_more_at_larger_truncations(generator):
     extractor = classifier_of(SourceImages(open_source("digits"), (32, 32), 1), None).extractor()
     network, spreads = extractor.build(), []

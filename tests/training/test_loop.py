@@ -99,7 +99,13 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
         train(config(), str(tmp_path))
 
 
-@pytest.mark.parametrize("end", [5, 3], ids=["seen when logged", "seen at the end"])
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param(5, id="seen when logged", marks=pytest.mark.slow),
+        pytest.param(3, id="seen at the end"),
+    ],
+)
 def test_a_loss_that_is_not_finite_ends_the_run_before_it_is_saved(tmp_path, monkeypatch, end):
     run = str(tmp_path / "run")
     train(config(num_iterations=2, save_every=1, log_every=1), run)

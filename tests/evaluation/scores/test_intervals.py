@@ -86,6 +86,7 @@ def test_intervals_hold_the_score_and_follow_the_seed(kind):
     assert low < narrow.low < score < narrow.high < high
 
 
+@pytest.mark.slow
 def test_most_intervals_hold_the_value_for_such_a_number_of_images():
     scores = [frechet_distance(feature_statistics(features(s)), REFERENCE) for s in range(60)]
     expected = np.mean(scores)
