@@ -1,4 +1,4 @@
-"""Writes files and folders completely or not at all, under a temporary name that is then renamed.
+"""Writes files and folders completely or not at all: under a temporary name, then renamed.
 
 The temporary name is PATH.PROCESS.tmp. If a process is killed, its temporary file stays and is
 removed by the next process that writes to the same path.

@@ -1,4 +1,4 @@
-"""Reads and writes safetensors files, with checks of their size and usual permissions."""
+"""Reads safetensors files after a check of their sizes; writes them with the usual permissions."""
 
 from __future__ import annotations
 

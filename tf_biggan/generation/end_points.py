@@ -145,7 +145,7 @@ def random_routes(
       num_rows: Number of rows.
       num_classes: Number of classes of the model, 0 if it is unconditional.
       labels: Classes that are assigned to the end points in turn (with `fix_y`, to the rows), at
-        most as many as there are; None for random classes, which differ within a row.
+        most one for each; None for random classes, which differ within a row.
       seeds: Two seeds for each row, or one with `fix_z`; None for 0, 1, 2 and so on.
       fix_z, fix_y: Whether both end points of a row share the seed or the class.
 

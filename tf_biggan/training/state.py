@@ -21,7 +21,8 @@ from tf_biggan.training.sigma_clamp import second_vectors
 def ema_decay(iteration, decay: float, start: int):
     """Returns the decay of the moving average: 0 before iteration `start`, then `decay`.
 
-    With a decay of 0 the average is a copy of the generator. Iterations are counted from 1.
+    With a decay of 0 the average is a copy. For the generator's average, iterations are counted
+    from 1.
 
     Source: BigGAN-PyTorch, utils.py `ema.update`, which counts the same way in training.
     """

@@ -68,10 +68,11 @@ def discriminator_gradients(
 ) -> tuple[list[tf.Tensor], tf.Tensor]:
     """Returns the gradients of the discriminator's loss in one accumulation step.
 
-    The generator's batch-norm statistics and the vectors u of both networks are updated.
+    The generator's batch-norm statistics and the vectors u of both networks are updated, and with
+    LeCam the averages of the logits.
 
     Args:
-      state: The networks.
+      state: The state of the run.
       config: The settings of the training step.
       real, inputs: The real images and the random inputs of this accumulation step.
       replicas: Number of replicas that run this function at the same time.
@@ -84,8 +85,8 @@ def discriminator_gradients(
     nearby = _nearby_images(state.generator, config, inputs) if config.zcr_d_weight else None
     averages = None
     if state.logit_averages:
-        # The decay is 0 in the first iteration, so at its end the averages are the mean logits of
-        # its last accumulation step.
+        # `state.iteration` is 0 during the first iteration, so the decay is 0 there. At its end,
+        # the averages are the mean logits of its last accumulation step.
         averages = state.logit_averages, ema_decay(state.iteration, config.lecam_decay, start=1)
     with tf.GradientTape() as tape:
         loss, means = _discriminator_pass(

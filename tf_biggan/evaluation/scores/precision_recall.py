@@ -95,7 +95,8 @@ def precision_recall(generated, real, k: int = 3) -> tuple[float, float]:
       k: the neighbour that a neighbourhood reaches to; the image itself does not count.
 
     Raises:
-      ValueError: a side is not finite numbers of shape [N, D] with more than k rows, or D differs.
+      ValueError: `generated` or `real` is not a finite array [N, D] of more than k rows, or their
+        D differ.
     """
     generated, real = _checked(generated, real, k)
     return _inside(generated, real, k), _inside(real, generated, k)
@@ -114,7 +115,8 @@ def density_coverage(generated, real, k: int = DENSITY_NEIGHBOURS) -> tuple[floa
       k: the real neighbour that the neighbourhood of a real image reaches to.
 
     Raises:
-      ValueError: a side is not finite numbers of shape [N, D] with more than k rows, or D differs.
+      ValueError: `generated` or `real` is not a finite array [N, D] of more than k rows, or their
+        D differ.
     """
     generated, real = _checked(generated, real, k)
     reach = squared_reach(real, k)

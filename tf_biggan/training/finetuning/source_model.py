@@ -91,8 +91,8 @@ def read_source_model(path: str, with_optimizers: bool = False) -> SourceModel:
 
     Args:
       path: Folder of the run or of the model.
-      with_optimizers: Whether to read the slots of both optimisers, and the raw generator if there
-        is one.
+      with_optimizers: Whether to also read the slots of both optimisers and, if the folder has
+        it, the raw generator.
 
     Raises:
       ValueError: `path` holds neither, it is damaged, it has no generator, or slots are requested
