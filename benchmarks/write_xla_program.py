@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("--forms", default="GPU", choices=("CPU", "GPU"))
     parser.add_argument("--values", action="store_true")
     flags = parser.parse_args()
-    fused_convolutions._device = lambda: flags.forms
+    fused_convolutions.device_kind = lambda: flags.forms
     overrides = dict(flag.split("=", 1) for flag in flags.flag)
     overrides = {name: _parsed(text) for name, text in overrides.items()}
     config = train_config(flags.setting, **overrides)

@@ -122,10 +122,11 @@ def upsampled_kernel_gradient(x, upstream, kernel):
 
 
 def _form(what, purpose, small_map):
-    return form_of(_device(), what, purpose, min(small_map))
+    return form_of(device_kind(), what, purpose, min(small_map))
 
 
-def _device():
+def device_kind() -> str:
+    """Returns the kind of device that graphs are built for: "TPU", "GPU" or "CPU"."""
     kinds = {device.device_type for device in tf.config.list_logical_devices()}
     return next((kind for kind in ("TPU", "GPU") if kind in kinds), "CPU")
 

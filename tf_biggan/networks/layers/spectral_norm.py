@@ -57,32 +57,26 @@ def _unit(vector, epsilon):
 
 
 def normalized_kernel(kernel, u, epsilon: float, as_matrix: Callable):
-    """Returns (kernel / sigma, the new u) after one step of power iteration from `u`.
+    """Returns (kernel / sigma, u, v) after one step of power iteration from `u`.
 
     Args:
       kernel: The raw kernel of a layer.
-      u: See `power_iteration`.
-      epsilon: See `power_iteration`.
+      u, epsilon: See `power_iteration`, which also describes the new u and v.
       as_matrix: Maps the kernel to the matrix [inputs, outputs] whose sigma counts.
     """
-    sigma, new_u, _ = power_iteration(as_matrix(kernel), u, epsilon)
-    return kernel / sigma, new_u
+    sigma, u, v = power_iteration(as_matrix(kernel), u, epsilon)
+    return kernel / sigma, u, v
 
 
-def _normalized_in_graph(kernel, u, epsilon, as_matrix):
-    """Computes `normalized_kernel`, in a graph on a CPU as one operation with one for its gradient.
+def _as_one_operation(kernel, u, epsilon, as_matrix):
+    """Computes `normalized_kernel` as one operation of a graph, with one for its gradient.
 
     A network has a hundred kernels. Thirty operations for each, and as many for the gradient, would
     double the time to build and to optimise the graph of a training step.
     """
-    if keras.backend.backend() != "tensorflow":
-        return normalized_kernel(kernel, u, epsilon, as_matrix)
     import tensorflow as tf
 
-    if not tf.inside_function() or tf.config.list_logical_devices("GPU"):
-        return normalized_kernel(kernel, u, epsilon, as_matrix)
     forward, backward = _graph_functions(epsilon, as_matrix)
-
     # A variable would be an input of its own, with a trace of its own.
     kernel, u = tf.convert_to_tensor(kernel), tf.convert_to_tensor(u)
     normalized, new_u, v = forward(tf.stop_gradient(kernel), u)
@@ -91,22 +85,21 @@ def _normalized_in_graph(kernel, u, epsilon, as_matrix):
     def with_gradient(kernel):
         return normalized, lambda upstream: backward(upstream, kernel, new_u, v)
 
-    return with_gradient(kernel), new_u
+    return with_gradient(kernel), new_u, v
 
 
 @functools.cache
 def _graph_functions(epsilon, as_matrix):
-    """Returns graph functions (kernel, u) -> (kernel / sigma, new u, v) and of the gradient."""
+    """Returns graph functions of `normalized_kernel` and of the gradient of kernel / sigma."""
     import tensorflow as tf
 
-    as_one_operation = tf.function(autograph=False, experimental_attributes={"_noinline": True})
+    as_function = tf.function(autograph=False, experimental_attributes={"_noinline": True})
 
-    @as_one_operation
+    @as_function
     def forward(kernel, u):
-        sigma, new_u, v = power_iteration(as_matrix(kernel), u, epsilon)
-        return kernel / sigma, new_u, v
+        return normalized_kernel(kernel, u, epsilon, as_matrix)
 
-    @as_one_operation
+    @as_function
     def backward(upstream, kernel, u, v):
         with tf.GradientTape() as tape:
             tape.watch(kernel)
@@ -114,6 +107,16 @@ def _graph_functions(epsilon, as_matrix):
         return tape.gradient(normalized, kernel, upstream)
 
     return forward, backward
+
+
+def _in_graph_on_cpu() -> bool:
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    from tf_biggan.networks.layers.fused_convolutions import device_kind
+
+    return tf.inside_function() and device_kind() == "CPU"
 
 
 class SpectralNorm:
@@ -144,7 +147,8 @@ class SpectralNorm:
 
     def effective_kernel(self, training):
         kernel = ops.cast(self.kernel, wide_dtype(self))
-        kernel, u = _normalized_in_graph(kernel, self.u, self.epsilon, self.as_matrix)
+        normalize = _as_one_operation if _in_graph_on_cpu() else normalized_kernel
+        kernel, u, _ = normalize(kernel, self.u, self.epsilon, self.as_matrix)
         if training:
             self.u.assign(u)
         return kernel
