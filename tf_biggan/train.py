@@ -10,13 +10,16 @@ The files in configs/ hold published settings. Flags after --flagfile override t
 
 from __future__ import annotations
 
+from absl import flags as absl_flags
+
 from tf_biggan.cli import flags
 from tf_biggan.cli.terminal import quiet_tensorflow
 from tf_biggan.cli.train_settings import TrainConfig
 
 _RUN_DIR = flags.define_path("run_dir", "Folder of the run: checkpoints, logs and samples.")
-_DRY_RUN = flags.define_switch(
+_DRY_RUN = absl_flags.DEFINE_boolean(
     "dry_run",
+    False,
     "Check the data and the settings, measure three iterations, print what the run needs and when"
     " it would end, and write nothing. (default: false)",
 )

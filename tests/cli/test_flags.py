@@ -14,11 +14,12 @@ from tf_biggan.cli.train_settings import TrainConfig
 COMMAND = """
 '''A command for this test.'''
 import sys
+from absl import flags as absl_flags
 from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.cli import flags
 
 flags.define_path("run_dir", "Folder of the run.")
-flags.define_switch("dry_run", "Write nothing.")
+absl_flags.DEFINE_boolean("dry_run", False, "Write nothing.")
 
 def main(config):
     if config.run.seed == 1:

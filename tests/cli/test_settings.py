@@ -18,7 +18,7 @@ from tf_biggan.cli.commands import COMMANDS
 from tf_biggan.cli.convert_settings import ConvertConfig
 from tf_biggan.cli.evaluate_settings import EvaluateConfig
 from tf_biggan.cli.export_settings import ExportConfig
-from tf_biggan.cli.flags import define, define_switch, parsed
+from tf_biggan.cli.flags import define, parsed
 from tf_biggan.cli.help_text import command_help
 from tf_biggan.cli.interpolate_settings import InterpolateConfig
 from tf_biggan.cli.invert_settings import InvertConfig
@@ -178,7 +178,7 @@ def test_helps_are_sentences_that_name_their_default(command):
 def test_help_shows_values_defaults_and_bounds():
     values = absl_flags.FlagValues()
     absl_flags.DEFINE_string("run_dir", None, "Folder of the run.", values)
-    define_switch("dry_run", "Only check.", values)
+    absl_flags.DEFINE_boolean("dry_run", False, "Only check.", values)
     define(TrainConfig, values)
     shown = command_help(TrainConfig, values, "Trains.")
     assert shown.startswith("Trains.\n\nRun:\n  --run_dir=PATH\n      Folder of the run. Required.")

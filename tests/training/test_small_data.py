@@ -9,14 +9,11 @@ import pytest
 import tensorflow as tf
 
 from tests.training.test_train_step import (
-    LATENTS_ATOL,
     SMALL_DATA,
     UNIFORM,
     _frozen,
     assert_same,
     batches_of,
-    compiled,
-    endless,
     make_state,
     run_eagerly,
     values_of,
@@ -217,16 +214,3 @@ def test_a_restored_state_goes_on_bit_for_bit(tmp_path):
     run_eagerly(other, SMALL_DATA, images, labels, iterations=1)
     assert_same(values_of(other), values_of(state), atol=0)
     np.testing.assert_array_equal(other.logit_averages, state.logit_averages)
-
-
-@pytest.mark.slow
-def test_compiled_with_xla_every_method_is_the_same():
-    images, labels = batches_of(8, 8)
-    plain, fast = (make_state(rate=1e-3, average_logits=True) for _ in range(2))
-    config = dataclasses.replace(SMALL_DATA, global_batch_size=16, d_accumulations=2)
-    expected = run_eagerly(plain, config, images, labels)
-    step = compiled(tf.distribute.get_strategy(), fast, config, jit_compile=True)
-    actual = step(endless(images, labels), tf.constant(2))
-    for name, value in expected.items():
-        np.testing.assert_allclose(actual[name], value, atol=LATENTS_ATOL, err_msg=name)
-    assert_same(values_of(fast), values_of(plain), atol=LATENTS_ATOL)

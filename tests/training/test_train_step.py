@@ -221,10 +221,22 @@ def _frozen(state):
 
 # XLA takes minutes to compile the whole step. test_conformance.py compiles every layer by default.
 @pytest.mark.slow
-def test_compiled_with_xla_it_is_the_same():
+@pytest.mark.parametrize(
+    ("base", "changed", "state"),
+    [
+        (ACCUMULATING, dict(g_orthogonal=1e-3, g_sigma_clamp=0.5), {}),
+        (
+            SMALL_DATA,
+            dict(global_batch_size=16, d_accumulations=2),
+            dict(rate=1e-3, average_logits=True),
+        ),
+    ],
+    ids=["accumulation", "small data"],
+)
+def test_compiled_with_xla_it_is_the_same(base, changed, state):
     images, labels = batches_of(8, 8)
-    config = dataclasses.replace(ACCUMULATING, g_orthogonal=1e-3, g_sigma_clamp=0.5)
-    plain, fast = make_state(), make_state()
+    config = dataclasses.replace(base, **changed)
+    plain, fast = make_state(**state), make_state(**state)
     expected = run_eagerly(plain, config, images, labels)
     step = compiled(tf.distribute.get_strategy(), fast, config, jit_compile=True)
     actual = step(endless(images, labels), tf.constant(2))

@@ -144,19 +144,6 @@ def define_path(
     return absl_flags.DEFINE(_Path(ONE_PATH), name, None, sentence, flag_values)
 
 
-def define_switch(
-    name: str, sentence: str, flag_values: absl_flags.FlagValues = absl_flags.FLAGS
-) -> absl_flags.FlagHolder:
-    """Defines a flag that is false unless it is given.
-
-    Args:
-      name: Name of the flag.
-      sentence: Help of the flag.
-      flag_values: Where the flag is defined. Default: absl's global flags.
-    """
-    return absl_flags.DEFINE_boolean(name, False, sentence, flag_values)
-
-
 def parsed(
     config_class: type[Settings], flag_values: absl_flags.FlagValues = absl_flags.FLAGS
 ) -> Settings:
