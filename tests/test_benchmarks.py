@@ -39,6 +39,13 @@ def test_convolution_forms_covers_the_iteration():
 
 
 @pytest.mark.slow
+def test_iteration_profile_gives_every_operation_a_group():
+    printed = run("iteration_profile.py", "--iterations=1")
+    shares = [float(line.split()[-2]) for line in printed.splitlines() if line.endswith("%")]
+    assert abs(sum(shares) - 100) < 1 and max(shares) == shares[0] > 50
+
+
+@pytest.mark.slow
 def test_input_pipeline_compares_the_orders_with_plain_reading():
     printed = run("input_pipeline.py", "--rounds=1", "--seconds=0.2", setting="32px_png")
     rows = [line.split() for line in printed.splitlines() if line.startswith("32px_png")]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -192,7 +194,8 @@ class _Run:
             return metrics
         self._say("Compiling the training step ...")
         began = time.monotonic()
-        metrics = self._step(self._batches, tf.constant(1))
+        with _without_garbage_collection():
+            metrics = self._step(self._batches, tf.constant(1))
         self._iteration += 1
         _means(metrics)  # Reading the metrics waits for a GPU to finish.
         self._say(f"Compiled in {time.monotonic() - began:.0f} s, with the first iteration.")
@@ -313,6 +316,18 @@ def _stop_answer(longest_call: int, may_leave: bool) -> str:
     after = "this iteration" if longest_call == 1 else f"at most {longest_call} iterations"
     again = "; press Ctrl-C again to leave without saving" if may_leave else ""
     return f"Stopping after {after}{again}."
+
+
+@contextlib.contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Saves a fifth of the time in which TensorFlow builds a graph, out of millions of objects."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _means(metrics) -> dict[str, float]:
