@@ -5,7 +5,7 @@
 
 The iteration is traced, and the convolutions that its graph really computes are counted. Each is
 then timed on its own in every form of `tf_biggan.networks.layers.fused_convolutions`. Forms take
-turns, and the best of several runs counts. "*" marks the form that `convolution_forms.FORMS`
+turns, and the best of several runs counts. "*" marks the form that `fused_convolutions.FORMS`
 chooses and "!" a faster one. The last line is the sum over the iteration with the chosen forms. The
 rows of `FORMS` come from this table. Run on an idle machine.
 """

@@ -52,7 +52,7 @@ def write_records(folder: str, side: int, image_format: str, count: int) -> None
     import tensorflow as tf
 
     from tf_biggan.data.source import Source
-    from tf_biggan.data.tfrecord_writer import prepare
+    from tf_biggan.data.tfrecord_writer import write_tfrecords
 
     class Crops(Source):
         def __init__(self):
@@ -69,7 +69,9 @@ def write_records(folder: str, side: int, image_format: str, count: int) -> None
         def locate(self, index):
             return str(index)
 
-    prepare(Crops(), folder, image_size=side, image_format=image_format, num_shards=NUM_SHARDS)
+    write_tfrecords(
+        Crops(), folder, image_size=side, image_format=image_format, num_shards=NUM_SHARDS
+    )
 
 
 def plain(folder: str, side: int, image_format: str):

@@ -13,10 +13,10 @@ from tf_biggan.networks.blocks import (
     DeepGeneratorBlock,
     DiscriminatorBlock,
     GeneratorBlock,
+    SelfAttention,
 )
 from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator
-from tf_biggan.networks.layers.attention import SelfAttention
 from tf_biggan.networks.layers.batch_norm import BatchNorm, ConditionalBatchNorm
 from tf_biggan.networks.layers.factory import LayerFactory
 from tf_biggan.networks.layers.linear import Conv2D, Dense, Embedding

@@ -15,14 +15,13 @@ from tf_biggan.evaluation.scores.statistics_files import read_statistics
 from tf_biggan.generation.inversion import read_inverted
 from tf_biggan.pictures.image_output import begin as begin_unfinished
 from tf_biggan.store.model_directory import load_network, read_directory
-from tf_biggan.store.opened_model import open_model
+from tf_biggan.store.opened_model import open_model, read_metadata
 from tf_biggan.store.run_directory import (
     check_run,
     read_class_names,
     read_data_identity,
     read_initialization,
 )
-from tf_biggan.store.saved_models import read_metadata
 from tf_biggan.training.finetuning.class_map import read_class_map
 from tf_biggan.training.finetuning.initialization import begin
 from tf_biggan.training.logs import MetricsLog, read_metrics

@@ -38,7 +38,6 @@ COMMANDS = len(ORDER)
 KERAS_ONLY = ("networks/", "training/losses.py", "training/regularizers.py")
 TENSORFLOW_INSIDE = {
     "networks/layers/batch_norm.py",
-    "networks/layers/convolutions.py",
     "networks/layers/fused_convolutions.py",
     "networks/layers/spectral_norm.py",
 }

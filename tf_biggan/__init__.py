@@ -23,8 +23,8 @@ if TYPE_CHECKING:  # What editors and type checkers see; the tables below are wh
     from tf_biggan.cli.train_settings import TrainConfig
     from tf_biggan.conversion.run_conversion import convert
     from tf_biggan.data.pipeline import make_dataset
-    from tf_biggan.data.preparation import prepare
     from tf_biggan.data.schemes import open_source
+    from tf_biggan.data.tfrecord_writer import prepare
     from tf_biggan.evaluation.run_evaluation import evaluate
     from tf_biggan.exporting.exporter import export
     from tf_biggan.files.png import to_uint8
@@ -83,7 +83,7 @@ _WITH_TENSORFLOW = {
     "neighbours": "tf_biggan.pictures.nearest_images:draw_neighbours",
     "open_model": "tf_biggan.store.opened_model:open_model",
     "open_source": "tf_biggan.data.schemes:open_source",
-    "prepare": "tf_biggan.data.preparation:prepare",
+    "prepare": "tf_biggan.data.tfrecord_writer:prepare",
     "report": "tf_biggan.reporting.run_report:report",
     "sample": "tf_biggan.pictures.samples:sample",
     "to_uint8": "tf_biggan.files.png:to_uint8",

@@ -12,17 +12,6 @@ from __future__ import annotations
 
 from tf_biggan.cli import flags
 from tf_biggan.cli.convert_settings import ConvertConfig
-from tf_biggan.cli.terminal import quiet_tensorflow
-
-
-def main(config: ConvertConfig) -> int:
-    """Runs the command and returns its exit code."""
-    quiet_tensorflow()
-    from tf_biggan.conversion.run_conversion import convert
-
-    convert(config)
-    return 0
-
 
 if __name__ == "__main__":
-    flags.run(main, ConvertConfig)
+    flags.run_public("convert", ConvertConfig)

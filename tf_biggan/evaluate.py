@@ -12,17 +12,6 @@ from __future__ import annotations
 
 from tf_biggan.cli import flags
 from tf_biggan.cli.evaluate_settings import EvaluateConfig
-from tf_biggan.cli.terminal import quiet_tensorflow
-
-
-def main(config: EvaluateConfig) -> int:
-    """Runs the command and returns its exit code."""
-    quiet_tensorflow()
-    from tf_biggan.evaluation.run_evaluation import evaluate
-
-    evaluate(config)
-    return 0
-
 
 if __name__ == "__main__":
-    flags.run(main, EvaluateConfig)
+    flags.run_public("evaluate", EvaluateConfig)

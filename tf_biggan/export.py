@@ -13,7 +13,7 @@ from __future__ import annotations
 from tf_biggan.cli import flags
 from tf_biggan.cli.export_settings import ExportConfig
 from tf_biggan.cli.terminal import quiet_tensorflow
-from tf_biggan.files.plain_folder import pattern_note
+from tf_biggan.files.file_paths import pattern_note
 
 
 def main(config: ExportConfig) -> int:

@@ -13,17 +13,6 @@ from __future__ import annotations
 
 from tf_biggan.cli import flags
 from tf_biggan.cli.interpolate_settings import InterpolateConfig
-from tf_biggan.cli.terminal import quiet_tensorflow
-
-
-def main(config: InterpolateConfig) -> int:
-    """Runs the command and returns its exit code."""
-    quiet_tensorflow()
-    from tf_biggan.pictures.interpolations import interpolate
-
-    interpolate(config)
-    return 0
-
 
 if __name__ == "__main__":
-    flags.run(main, InterpolateConfig)
+    flags.run_public("interpolate", InterpolateConfig)

@@ -11,17 +11,6 @@ from __future__ import annotations
 
 from tf_biggan.cli import flags
 from tf_biggan.cli.invert_settings import InvertConfig
-from tf_biggan.cli.terminal import quiet_tensorflow
-
-
-def main(config: InvertConfig) -> int:
-    """Runs the command and returns its exit code."""
-    quiet_tensorflow()
-    from tf_biggan.pictures.inversions import invert_file
-
-    invert_file(config)
-    return 0
-
 
 if __name__ == "__main__":
-    flags.run(main, InvertConfig)
+    flags.run_public("invert", InvertConfig)

@@ -12,21 +12,8 @@ from __future__ import annotations
 
 from tf_biggan.cli import flags
 from tf_biggan.cli.prepare_settings import PrepareConfig
-from tf_biggan.cli.terminal import quiet_tensorflow
-
-
-def main(config: PrepareConfig) -> int:
-    """Runs the command and returns its exit code."""
-    quiet_tensorflow()
-    from tf_biggan.data.preparation import prepare
-
-    prepare(config)
-    return 0
-
 
 if __name__ == "__main__":
-    flags.run(
-        main,
-        PrepareConfig,
-        interrupted="Interrupted. Run the same command again to resume.",
+    flags.run_public(
+        "prepare", PrepareConfig, interrupted="Interrupted. Run the same command again to resume."
     )

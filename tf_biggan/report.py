@@ -12,17 +12,6 @@ from __future__ import annotations
 
 from tf_biggan.cli import flags
 from tf_biggan.cli.report_settings import ReportConfig
-from tf_biggan.cli.terminal import quiet_tensorflow
-
-
-def main(config: ReportConfig) -> int:
-    """Runs the command and returns its exit code."""
-    quiet_tensorflow()
-    from tf_biggan.reporting.run_report import report
-
-    report(config)
-    return 0
-
 
 if __name__ == "__main__":
-    flags.run(main, ReportConfig)
+    flags.run_public("report", ReportConfig)

@@ -12,21 +12,10 @@ from __future__ import annotations
 
 from tf_biggan.cli import flags
 from tf_biggan.cli.sample_settings import SampleConfig
-from tf_biggan.cli.terminal import quiet_tensorflow
-
-
-def main(config: SampleConfig) -> int:
-    """Runs the command and returns its exit code."""
-    quiet_tensorflow()
-    from tf_biggan.pictures.samples import sample
-
-    sample(config)
-    return 0
-
 
 if __name__ == "__main__":
-    flags.run(
-        main,
+    flags.run_public(
+        "sample",
         SampleConfig,
         interrupted="Interrupted. Run the same command again to resume a folder or an .npz file.",
     )

@@ -18,8 +18,7 @@ from tf_biggan.cli.commands import COMMANDS
 from tf_biggan.cli.convert_settings import ConvertConfig
 from tf_biggan.cli.evaluate_settings import EvaluateConfig
 from tf_biggan.cli.export_settings import ExportConfig
-from tf_biggan.cli.flags import define, parsed
-from tf_biggan.cli.help_text import command_help
+from tf_biggan.cli.flags import command_help, define, parsed
 from tf_biggan.cli.interpolate_settings import InterpolateConfig
 from tf_biggan.cli.invert_settings import InvertConfig
 from tf_biggan.cli.neighbours_settings import NeighboursConfig
@@ -196,4 +195,4 @@ def test_help_shows_values_defaults_and_bounds():
 def test_every_command_module_takes_its_settings():
     for command, (config_class, _) in ACCEPTED.items():
         module = importlib.import_module(f"tf_biggan.{command}")
-        assert module.main.__annotations__["config"] == config_class.__name__
+        assert getattr(module, config_class.__name__) is config_class

@@ -12,16 +12,16 @@ from absl import flags
 
 from tf_biggan.cli.convert_settings import ConvertConfig
 from tf_biggan.cli.flags import define, parsed
-from tf_biggan.convert import main
+from tf_biggan.conversion.run_conversion import convert
 from tf_biggan.store.model_directory import load_network, read_directory
 
 
-def run(**values) -> int:
-    """Runs `python -m tf_biggan.convert` with the given flags in this process."""
+def run(**values) -> None:
+    """Does what `python -m tf_biggan.convert` does with the given flags, in this process."""
     flag_values = flags.FlagValues()
     define(ConvertConfig, flag_values)
     flag_values(["convert", *(f"--{name}={value}" for name, value in values.items())])
-    return main(parsed(ConvertConfig, flag_values))
+    convert(parsed(ConvertConfig, flag_values))
 
 
 def converted(path: pathlib.Path, output: pathlib.Path, **values) -> tuple[dict, dict]:

@@ -7,12 +7,12 @@ import pytest
 import tensorflow as tf
 
 from tf_biggan.data import order, record_source
-from tf_biggan.data.block_order import Blocks
 from tf_biggan.data.decoding import naming_unreadable
+from tf_biggan.data.order import Blocks
 from tf_biggan.data.pipeline import distribute, make_dataset
 from tf_biggan.data.schemes import open_source
 from tf_biggan.data.source import Source
-from tf_biggan.data.tfrecord_writer import prepare
+from tf_biggan.data.tfrecord_writer import write_tfrecords
 
 BATCH = 6
 
@@ -47,7 +47,7 @@ def batches(source, count, **overrides):
 def records(image_folder, tmp_path_factory):
     """The images of the folder as records in two files."""
     output = str(tmp_path_factory.mktemp("records"))
-    prepare(open_source(f"folder:{image_folder}"), output, image_size=12, num_shards=2)
+    write_tfrecords(open_source(f"folder:{image_folder}"), output, image_size=12, num_shards=2)
     return open_source(f"tfrecord:{output}")
 
 
@@ -144,7 +144,7 @@ def test_resuming_in_blocks_reads_no_earlier_window(
     image_folder, tmp_path, small_blocks, monkeypatch
 ):
     monkeypatch.setattr(record_source, "MAX_GAP", 1)
-    prepare(open_source(f"folder:{image_folder}"), str(tmp_path), image_size=12)
+    write_tfrecords(open_source(f"folder:{image_folder}"), str(tmp_path), image_size=12)
     source = open_source(f"tfrecord:{tmp_path}")
     arguments = dict(data_order="blocks", batch_size=7, cache=False, flip=False)
     whole, _ = batches(source, 2, **arguments)

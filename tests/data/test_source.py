@@ -10,7 +10,7 @@ from PIL import Image
 from tf_biggan.data import decoding as images
 from tf_biggan.data.schemes import open_source
 from tf_biggan.data.source import Source, check_labels, describe
-from tf_biggan.data.tfrecord_writer import prepare
+from tf_biggan.data.tfrecord_writer import write_tfrecords
 
 
 class LabelsOnly(Source):
@@ -51,7 +51,7 @@ def test_brackets_in_the_path(image_folder, folder_pixels, tmp_path):
     source = open_source(f"folder:{tmp_path / 'a[b]*' / 'images'}")
     np.testing.assert_array_equal(load_all(source), folder_pixels)
     records = str(tmp_path / "a[b]*" / "records")
-    prepare(source, records, image_size=folder_pixels.shape[1], num_shards=2)
+    write_tfrecords(source, records, image_size=folder_pixels.shape[1], num_shards=2)
     np.testing.assert_array_equal(load_all(open_source(f"tfrecord:{records}")), folder_pixels)
 
 

@@ -15,7 +15,7 @@ from tf_biggan.data import tfrecord_writer as prepare_module
 from tf_biggan.data.decoding import crop_and_resize, naming_unreadable
 from tf_biggan.data.pipeline import make_dataset
 from tf_biggan.data.schemes import open_source
-from tf_biggan.data.tfrecord_writer import prepare
+from tf_biggan.data.tfrecord_writer import write_tfrecords
 
 SIDE = 8
 
@@ -39,7 +39,7 @@ def hashes(folder):
 
 
 def test_records_give_the_batches_of_the_folder(source, tmp_path):
-    prepare(source, str(tmp_path), image_size=SIDE, num_shards=4)
+    write_tfrecords(source, str(tmp_path), image_size=SIDE, num_shards=4)
     records = open_source(f"tfrecord:{tmp_path}")
     assert records.class_names == source.class_names
     np.testing.assert_array_equal(records.labels, source.labels)
@@ -52,7 +52,9 @@ def test_records_give_the_batches_of_the_folder(source, tmp_path):
 
 
 def test_description_tells_how_the_records_were_made(source, tmp_path):
-    returned = prepare(source, str(tmp_path), image_size=(8, 6), image_channels=1, num_shards=2)
+    returned = write_tfrecords(
+        source, str(tmp_path), image_size=(8, 6), image_channels=1, num_shards=2
+    )
     stored = json.loads((tmp_path / "dataset.json").read_text())
     assert stored == returned
     assert (stored["image_height"], stored["image_width"], stored["image_channels"]) == (8, 6, 1)
@@ -68,7 +70,7 @@ def test_description_tells_how_the_records_were_made(source, tmp_path):
 
 
 def test_records_are_plain_examples_of_png_files(source, tmp_path, folder_pixels):
-    prepare(source, str(tmp_path), image_size=12, num_shards=3)
+    write_tfrecords(source, str(tmp_path), image_size=12, num_shards=3)
     files = sorted(str(file) for file in tmp_path.glob("*.tfrecord"))
     for index, record in enumerate(tf.data.TFRecordDataset(files).as_numpy_iterator()):
         features = tf.train.Example.FromString(record).features.feature
@@ -80,7 +82,7 @@ def test_records_are_plain_examples_of_png_files(source, tmp_path, folder_pixels
 
 @pytest.mark.parametrize("image_channels", [1, 2, 4])
 def test_channels_survive_the_round_trip(source, tmp_path, image_channels):
-    prepare(source, str(tmp_path), image_size=SIDE, image_channels=image_channels)
+    write_tfrecords(source, str(tmp_path), image_size=SIDE, image_channels=image_channels)
     records = open_source(f"tfrecord:{tmp_path}")
     index = tf.constant(3, tf.int64)
     loaded = source.load(index, image_channels)
@@ -92,7 +94,7 @@ def test_jpeg_is_smaller_and_close(tmp_path):
     digits = open_source("digits")
     for image_format in ("png", "jpeg"):
         output = str(tmp_path / image_format)
-        prepare(digits, output, image_size=32, image_channels=1, image_format=image_format)
+        write_tfrecords(digits, output, image_size=32, image_channels=1, image_format=image_format)
     png, jpeg = (open_source(f"tfrecord:{tmp_path}/{kind}") for kind in ("png", "jpeg"))
     index = tf.constant(9, tf.int64)
     difference = png.load(index, 1).numpy().astype(int) - jpeg.load(index, 1).numpy()
@@ -101,7 +103,7 @@ def test_jpeg_is_smaller_and_close(tmp_path):
 
 def test_an_interrupted_preparation_goes_on(source, tmp_path, monkeypatch):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    expected = prepare(source, str(whole), image_size=SIDE, num_shards=4)
+    expected = write_tfrecords(source, str(whole), image_size=SIDE, num_shards=4)
     real, written = prepare_module.tfrecord.serialize, []
 
     def interrupted(contents, label):
@@ -112,7 +114,7 @@ def test_an_interrupted_preparation_goes_on(source, tmp_path, monkeypatch):
 
     monkeypatch.setattr(prepare_module.tfrecord, "serialize", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        prepare(source, str(broken), image_size=SIDE, num_shards=4)
+        write_tfrecords(source, str(broken), image_size=SIDE, num_shards=4)
     kept = hashes(broken)
     assert sorted(kept) == [
         "images-00000-of-00004.tfrecord",
@@ -123,7 +125,7 @@ def test_an_interrupted_preparation_goes_on(source, tmp_path, monkeypatch):
         open_source(f"tfrecord:{broken}")
     times = {file.name: file.stat().st_mtime_ns for file in broken.glob("*.tfrecord")}
     monkeypatch.setattr(prepare_module.tfrecord, "serialize", real)
-    assert prepare(source, str(broken), image_size=SIDE, num_shards=4) == expected
+    assert write_tfrecords(source, str(broken), image_size=SIDE, num_shards=4) == expected
     assert hashes(broken) == hashes(whole)
     for name, written_at in times.items():
         assert (broken / name).stat().st_mtime_ns == written_at
@@ -131,18 +133,18 @@ def test_an_interrupted_preparation_goes_on(source, tmp_path, monkeypatch):
 
 def test_the_content_hash_is_that_of_the_images_not_of_the_shards(source, tmp_path):
     described = [
-        prepare(source, str(tmp_path / str(count)), image_size=SIDE, num_shards=count)
+        write_tfrecords(source, str(tmp_path / str(count)), image_size=SIDE, num_shards=count)
         for count in (1, 3)
     ]
     assert described[0]["content_sha256"] == described[1]["content_sha256"]
-    other = prepare(source, str(tmp_path / "other"), image_size=SIDE + 1)
+    other = write_tfrecords(source, str(tmp_path / "other"), image_size=SIDE + 1)
     assert other["content_sha256"] != described[0]["content_sha256"]
 
 
 def test_a_finished_folder_is_left_alone(source, tmp_path):
-    first = prepare(source, str(tmp_path), image_size=SIDE)
+    first = write_tfrecords(source, str(tmp_path), image_size=SIDE)
     before = {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
-    assert prepare(source, str(tmp_path), image_size=SIDE) == first
+    assert write_tfrecords(source, str(tmp_path), image_size=SIDE) == first
     assert {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()} == before
 
 
@@ -191,36 +193,36 @@ def test_preparing_goes_on_from_any_moment_at_which_it_was_killed(tmp_path, monk
     encoded = tf.data.Dataset.from_tensor_slices([b"one", b"two"])
     monkeypatch.setattr(prepare_module, "_encoded", lambda *_: encoded)
     settings = dict(image_size=2, image_channels=1, num_shards=1)
-    expected = prepare(source, str(tmp_path / "whole"), **settings)
+    expected = write_tfrecords(source, str(tmp_path / "whole"), **settings)
     whole, moment, alive = hashes(tmp_path / "whole"), 0, False
     while not alive:
         output = tmp_path / str(moment)
         with pytest.MonkeyPatch.context() as patched:
             files = Files(patched, moment)
             try:
-                prepare(source, str(output), **settings)
+                write_tfrecords(source, str(output), **settings)
                 alive = True
             except Killed:
                 pass
-        assert prepare(source, str(output), **settings) == expected, moment
+        assert write_tfrecords(source, str(output), **settings) == expected, moment
         assert hashes(output) == whole, moment
         moment += 1
     assert files.moments == moment - 1 > 12
 
 
 def test_what_a_finished_folder_has_lost_is_written_again(source, tmp_path):
-    prepare(source, str(tmp_path), image_size=SIDE, num_shards=2)
+    write_tfrecords(source, str(tmp_path), image_size=SIDE, num_shards=2)
     whole = hashes(tmp_path)
     (tmp_path / "images-00001-of-00002.tfrecord").unlink()
     (tmp_path / "index.npz").write_bytes(b"PK\3\4 damaged")
-    prepare(source, str(tmp_path), image_size=SIDE, num_shards=2)
+    write_tfrecords(source, str(tmp_path), image_size=SIDE, num_shards=2)
     assert hashes(tmp_path) == whole
 
 
 @pytest.fixture(scope="module")
 def records(source, tmp_path_factory):
     folder = tmp_path_factory.mktemp("records")
-    prepare(source, str(folder), image_size=SIDE, num_shards=1)
+    write_tfrecords(source, str(folder), image_size=SIDE, num_shards=1)
     return folder
 
 
@@ -278,10 +280,10 @@ def test_a_damaged_file_of_the_folder_is_named_in_one_line(
 
 
 def test_other_settings_are_refused_with_the_differences(source, tmp_path):
-    prepare(source, str(tmp_path), image_size=SIDE)
+    write_tfrecords(source, str(tmp_path), image_size=SIDE)
     before = hashes(tmp_path)
     with pytest.raises(ValueError, match="another `output`") as caught:
-        prepare(source, str(tmp_path), image_size=16, image_format="jpeg")
+        write_tfrecords(source, str(tmp_path), image_size=16, image_format="jpeg")
     message = str(caught.value)
     assert "image_height 8 there, 16 now" in message
     assert "image_format png there, jpeg now" in message
@@ -294,7 +296,9 @@ def test_a_damaged_image_is_named_and_its_shard_not_written(own_folder, tmp_path
     damaged.write_bytes(b"")
     output = tmp_path / "output"
     with pytest.raises(ValueError, match=r"bee/0\.png"):
-        prepare(open_source(f"folder:{own_folder}"), str(output), image_size=SIDE, num_shards=2)
+        write_tfrecords(
+            open_source(f"folder:{own_folder}"), str(output), image_size=SIDE, num_shards=2
+        )
     assert sorted(file.name for file in output.iterdir()) == [
         "images-00000-of-00002.tfrecord",
         "unfinished.json",
@@ -302,14 +306,14 @@ def test_a_damaged_image_is_named_and_its_shard_not_written(own_folder, tmp_path
 
 
 def test_missing_shards_are_named(source, tmp_path):
-    prepare(source, str(tmp_path), image_size=SIDE, num_shards=2)
+    write_tfrecords(source, str(tmp_path), image_size=SIDE, num_shards=2)
     (tmp_path / "images-00001-of-00002.tfrecord").unlink()
     with pytest.raises(ValueError, match="images-00001-of-00002"):
         open_source(f"tfrecord:{tmp_path}")
 
 
 def test_damaged_records_are_named_when_they_are_read(source, tmp_path):
-    prepare(source, str(tmp_path), image_size=SIDE)
+    write_tfrecords(source, str(tmp_path), image_size=SIDE)
     shard = tmp_path / "images-00000-of-00001.tfrecord"
     damaged = bytearray(shard.read_bytes())
     damaged[-50] ^= 255
@@ -335,7 +339,7 @@ def test_damaged_records_are_named_when_they_are_read(source, tmp_path):
 def test_wrong_arguments_are_refused_and_nothing_is_written(source, tmp_path, wrong):
     output = tmp_path / "output"
     with pytest.raises(ValueError, match=list(wrong)[-1]):
-        prepare(source, str(output), **{"image_size": SIDE, **wrong})
+        write_tfrecords(source, str(output), **{"image_size": SIDE, **wrong})
     assert not output.exists()
 
 

@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from tf_biggan.devices import strategy as strategies
 from tf_biggan.devices.cluster import cluster_from_environment, is_writer, parse_cluster
-from tf_biggan.devices.replica_map import spans_processes
 from tf_biggan.devices.strategy import (
     any_process,
     create_strategy,
@@ -18,6 +17,7 @@ from tf_biggan.devices.strategy import (
     is_chief,
     require_same_iteration,
     require_whole_cluster,
+    spans_processes,
 )
 
 CHIEF, ONE, TWO = ["a:1"], ["b:1"], ["b:1", "c:1"]

@@ -19,8 +19,7 @@ from tf_biggan.exporting.exporter import export, new_folder
 from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator
 from tf_biggan.store.model_directory import write_directory
-from tf_biggan.store.opened_model import open_model
-from tf_biggan.store.saved_models import read_metadata
+from tf_biggan.store.opened_model import open_model, read_metadata
 
 Z = np.random.RandomState(0).standard_normal((3, 20)).astype("float32")
 ONE_ROW = dict(truncation_grid="none")

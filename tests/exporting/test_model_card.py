@@ -14,8 +14,7 @@ from tf_biggan.cli.sample_settings import SampleConfig
 from tf_biggan.exporting.saved_model_description import description, read_signatures
 from tf_biggan.exporting.serving_files import batching_parameters, models_config
 from tf_biggan.pictures.samples import sample
-from tf_biggan.store.opened_model import open_model
-from tf_biggan.store.saved_models import read_metadata
+from tf_biggan.store.opened_model import open_model, read_metadata
 
 SIGNATURES = {
     "default": {"z", "y", "truncation"},

@@ -8,8 +8,8 @@ import pathlib
 import numpy as np
 
 from tf_biggan.cli.train_settings import TrainConfig
-from tf_biggan.data.identity import DataIdentity
 from tf_biggan.data.schemes import open_source
+from tf_biggan.data.source import DataIdentity
 from tf_biggan.evaluation.features.image_sets import SourceImages
 from tf_biggan.files.png import save_png
 from tf_biggan.pictures.sheets import sheet

@@ -23,7 +23,7 @@ from tf_biggan.exporting.serving_files import (
     write_model_files,
 )
 from tf_biggan.serving.served_model import version_number
-from tf_biggan.store.saved_models import write_metadata
+from tf_biggan.store.opened_model import write_metadata
 
 EXPORT = pathlib.Path(__file__).parents[2] / "export"
 

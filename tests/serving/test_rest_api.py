@@ -15,7 +15,7 @@ from PIL import Image
 from tests.serving import saved_models
 from tests.serving.client import ROW, call, predict
 from tests.serving.conftest import running_server
-from tf_biggan.store.saved_models import FORMAT
+from tf_biggan.store.opened_model import FORMAT
 
 
 def pixels(answer):

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from tests.training.test_loop import config
-from tf_biggan.data.identity import DataIdentity
 from tf_biggan.data.schemes import open_source
-from tf_biggan.data.tfrecord_writer import prepare
+from tf_biggan.data.source import DataIdentity
+from tf_biggan.data.tfrecord_writer import write_tfrecords
 from tf_biggan.store.run_directory import (
     check_run,
     read_class_names,
@@ -65,7 +65,7 @@ def test_a_renamed_class_ends_the_command_before_it_trains(run, folder):
 
 
 def test_classes_in_another_order_are_matched_by_name(run, folder, tmp_path):
-    prepare(open_source(f"folder:{folder}"), str(tmp_path / "records"), image_size=4)
+    write_tfrecords(open_source(f"folder:{folder}"), str(tmp_path / "records"), image_size=4)
     source = open_source(f"tfrecord:{tmp_path}/records")
     turned = source.with_classes(("cow", "ant", "bee"), (1, 2, 0))
     write_config(run, settings(folder), source.class_names, DataIdentity.of(source))

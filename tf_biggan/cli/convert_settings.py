@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tf_biggan.cli.settings import Settings, setting
-from tf_biggan.files.home_folder import ONE_PATH
+from tf_biggan.files.file_paths import ONE_PATH
 
 BIGGAN_PYTORCH = "biggan_pytorch"
 HUGGINGFACE = "huggingface"

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tf_biggan import checks
-from tf_biggan.cli import truncations
-from tf_biggan.cli.seeds import MAX_SEED
+from tf_biggan.cli.seeds_and_truncations import MAX_SEED, parse_truncation_curve
 from tf_biggan.cli.settings import setting
 from tf_biggan.cli.shared_settings import (
     BATCH_NORM_STATISTICS,
@@ -22,7 +21,7 @@ from tf_biggan.cli.shared_settings import (
     TruncationSettings,
     batch_norm_setting,
 )
-from tf_biggan.files.home_folder import ONE_PATH
+from tf_biggan.files.file_paths import ONE_PATH
 
 OTHER_IMAGES = 5_000
 STATISTICS_ENDING = ".npz"
@@ -93,7 +92,7 @@ class EvaluateConfig(
         None,
         "Truncation of the latents: a number above 0, or FROM:TO:STEP for a truncation curve."
         " Default: no truncation.",
-        parse=truncations.parse_curve,
+        parse=parse_truncation_curve,
     )
     valid_score: float | None = setting(
         None,

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tf_biggan import checks
-from tf_biggan.cli.seeds import MAX_SEED
+from tf_biggan.cli.seeds_and_truncations import MAX_SEED
 from tf_biggan.cli.settings import setting
 from tf_biggan.cli.shared_settings import (
     MODEL_FLAGS,
     ModelSettings,
     TruncationModeSettings,
 )
-from tf_biggan.files.home_folder import ONE_PATH
+from tf_biggan.files.file_paths import ONE_PATH
 
 DTYPES = ("float32", "bfloat16", "float16")
 COMPUTE_DTYPES = ("float32", "bfloat16")

@@ -1,4 +1,4 @@
-"""Defines flags from settings classes, reads flag files, and runs commands.
+"""Defines flags from settings classes, reads flag files, prints --help, and runs commands.
 
 A flag file has one flag a line, `--name=value`. Empty lines, lines that start with # or //, and
 everything after a # that follows a space are ignored. Quotes around a whole value are removed.
@@ -17,17 +17,17 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from absl import app
 from absl import flags as absl_flags
 
-from tf_biggan.cli.help_text import command_help
-from tf_biggan.cli.named_objects import FORM, is_object_name
-from tf_biggan.cli.settings import Settings, flag_name
-from tf_biggan.cli.terminal import one_line
-from tf_biggan.files.home_folder import EXPANDERS, ONE_PATH, expand_home
+import tf_biggan
+from tf_biggan.cli.settings import OBJECT_FORM, Kind, Settings, flag_name, is_object_name
+from tf_biggan.cli.terminal import one_line, quiet_tensorflow
+from tf_biggan.files.file_paths import EXPANDERS, ONE_PATH, expand_home
 from tf_biggan.files.text_files import read_text
 
 # The flags belong to the command that defines them, so that --help shows them.
@@ -38,6 +38,23 @@ HELP_FLAGS = {"--help", "-help", "-h", "--helpshort", "-helpshort", "--helpfull"
 _TRAILING_COMMENT = re.compile(r"\s+#.*$")
 _FLAG = re.compile(r"--?\w+(=.*)?")
 _QUOTED = re.compile(r"""^([^=]*=)(["'])((?:(?!\2).)*)\2$""")
+COLUMNS = 100
+INDENT = " " * 6
+# Words for the values of a type in the place of a flag's value.
+PLACEHOLDERS = {
+    "int": "N",
+    "float": "X",
+    "str": "TEXT",
+    "tuple[int, ...]": "N,N,...",
+    "tuple[float, ...]": "X",
+}
+OTHER_FLAGS = {
+    "--flagfile=PATH": (
+        "Read flags from a file with one --name=value per line. Flags that follow override it."
+        " Paths in a flag file to other flag files are relative to it."
+    ),
+    "--help": "Print this text.",
+}
 
 
 class _Float(absl_flags.FloatParser):
@@ -78,7 +95,7 @@ class _ExtensibleChoice(absl_flags.EnumParser):
     """Accepts one of the choices, or MODULE:ATTRIBUTE for an object in the user's code."""
 
     def __init__(self, choices: Sequence[str]):
-        super().__init__((*choices, FORM))
+        super().__init__((*choices, OBJECT_FORM))
 
     def parse(self, argument):
         return argument if is_object_name(argument) else super().parse(argument)
@@ -166,6 +183,23 @@ def expand_flagfiles(argv: Sequence[str]) -> list[str]:
       ValueError: A flag file cannot be read, includes itself, or has a line that is not a flag.
     """
     return [*argv[:1], *_expanded(argv[1:], folder="", including=())]
+
+
+def run_public(
+    name: str, config_class: type[Settings], *, interrupted: str = "Interrupted."
+) -> None:
+    """Runs the command that calls the public function `tf_biggan.NAME` of its settings; see `run`.
+
+    Args:
+      name: Name of the function, which needs TensorFlow and is imported after the flags are parsed.
+      config_class, interrupted: As in `run`.
+    """
+
+    def main(config):
+        quiet_tensorflow()
+        getattr(tf_biggan, name)(config)
+
+    run(main, config_class, interrupted=interrupted)
 
 
 def run(
@@ -286,3 +320,73 @@ def _bad_input() -> tuple[type[BaseException], ...]:
         kinds += (errors.NotFoundError, errors.PermissionDeniedError)
         kinds += (errors.FailedPreconditionError,)
     return kinds
+
+
+def command_help(
+    config_class: type[Settings], flag_values: absl_flags.FlagValues, docstring: str | None
+) -> str:
+    """Returns the help of a command.
+
+    Args:
+      config_class: Settings class of the command.
+      flag_values: Where its flags are defined.
+      docstring: Docstring of the command, which comes first: a summary and examples.
+    """
+    described = dict(_described(config_class))
+    lines = [(docstring or "").strip(), ""]
+    for title, names in config_class.help_groups.items():
+        lines.append(f"{title}:")
+        for name in names:
+            if name in config_class.aliases:
+                entry = f"--{name}", f"The same as --{config_class.aliases[name]}."
+            elif name in described:
+                entry = described[name]
+            else:
+                flag = flag_values[name]
+                entry = f"--[no]{name}" if flag.boolean else f"--{name}=PATH", flag.help
+            lines += _entry(*entry, is_required=name in config_class.required)
+        lines.append("")
+    lines.append("Other:")
+    for flag, text in OTHER_FLAGS.items():
+        lines += _entry(flag, text)
+    return "\n".join(lines)
+
+
+def _described(config_class: type[Settings]) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Yields (name, (flag with its value, help)) of every field."""
+    kinds = config_class.kinds()
+    for field in config_class.settings():
+        name, kind = flag_name(field), kinds[field.name]
+        shown = f"--[no]{name}" if kind.name == "bool" else f"--{name}={_placeholder(field, kind)}"
+        yield name, (shown, " ".join([field.metadata["help"], *_facts(field, kind)]))
+
+
+def _placeholder(field, kind: Kind) -> str:
+    limits = field.metadata
+    if limits["choices"]:
+        own = (OBJECT_FORM,) if limits["extensible"] else ()
+        return "|".join((*limits["choices"], *own))
+    if limits["extensible"]:
+        return OBJECT_FORM
+    return "PATH" if limits["path"] else PLACEHOLDERS[kind.name]
+
+
+def _facts(field, kind: Kind) -> list[str]:
+    """Returns the default and the bounds in brackets. Helps of optional fields name the default."""
+    limits, facts = field.metadata, []
+    if field.default is not None:
+        is_flag = kind.name == "bool"
+        facts.append(f"default: {str(field.default).lower() if is_flag else field.default}")
+    if None not in (limits["minimum"], limits["maximum"]):
+        facts.append(f"from {limits['minimum']} to {limits['maximum']}")
+    elif limits["minimum"] is not None:
+        facts.append(f"at least {limits['minimum']}")
+    return [f"({'; '.join(facts)})"] if facts else []
+
+
+def _entry(flag: str, text: str, is_required: bool = False) -> list[str]:
+    required = " Required." if is_required else ""
+    wrapped = textwrap.wrap(
+        text + required, COLUMNS, initial_indent=INDENT, subsequent_indent=INDENT
+    )
+    return [f"  {flag}", *wrapped]

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tf_biggan import checks
-from tf_biggan.cli import truncations
+from tf_biggan.cli.seeds_and_truncations import parse_truncation_path
 from tf_biggan.cli.settings import setting
 from tf_biggan.cli.shared_settings import MODEL_FLAGS, GenerationSettings, classes_setting
-from tf_biggan.files.home_folder import LISTED_PATHS, ONE_PATH
+from tf_biggan.files.file_paths import LISTED_PATHS, ONE_PATH
 
 NUM_ROWS = 8
 # As many as on the sheets of BigGAN-PyTorch.
@@ -73,7 +73,7 @@ class InterpolateConfig(GenerationSettings):
         None,
         "Truncation of the latents: a number above 0, or FROM:TO to change it along every path."
         " Default: no truncation.",
-        parse=truncations.parse_path,
+        parse=parse_truncation_path,
     )
     loop: bool = setting(
         False, "Return to the first end point, and to the first truncation, at the end."

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tf_biggan import checks
-from tf_biggan.cli.seeds import MAX_SEED
+from tf_biggan.cli.seeds_and_truncations import MAX_SEED
 from tf_biggan.cli.settings import setting
 from tf_biggan.cli.shared_settings import (
     EXTRACTOR_FLAGS,
@@ -19,7 +19,7 @@ from tf_biggan.cli.shared_settings import (
     ReferenceSettings,
     classes_setting,
 )
-from tf_biggan.files.home_folder import ONE_PATH
+from tf_biggan.files.file_paths import ONE_PATH
 
 NO_FEATURES = "none"
 

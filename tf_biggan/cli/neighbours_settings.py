@@ -18,7 +18,7 @@ from tf_biggan.cli.shared_settings import (
     ReferenceSettings,
     classes_setting,
 )
-from tf_biggan.files.home_folder import ONE_PATH
+from tf_biggan.files.file_paths import ONE_PATH
 
 MOST_CLASSES = 10
 MOST_IMAGES = 10

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from tf_biggan import checks
 from tf_biggan.cli.settings import Settings, setting
-from tf_biggan.files.home_folder import LISTED_PATHS, ONE_PATH
+from tf_biggan.files.file_paths import LISTED_PATHS, ONE_PATH
 
 REPORT_FILE = "report.html"
 ENDING = ".html"

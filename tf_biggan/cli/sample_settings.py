@@ -7,8 +7,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tf_biggan import checks
-from tf_biggan.cli import truncations
-from tf_biggan.cli.seeds import MOST_SEEDS, parse_seeds
+from tf_biggan.cli.seeds_and_truncations import (
+    MOST_SEEDS,
+    parse_seeds,
+    parse_truncation,
+    parse_truncations,
+    require_truncations,
+)
 from tf_biggan.cli.settings import setting
 from tf_biggan.cli.shared_settings import (
     MODEL_FLAGS,
@@ -16,7 +21,7 @@ from tf_biggan.cli.shared_settings import (
     batch_norm_setting,
     classes_setting,
 )
-from tf_biggan.files.home_folder import ONE_PATH
+from tf_biggan.files.file_paths import ONE_PATH
 
 NUM_PER_CLASS = 10
 MOST_ROWS = 10
@@ -74,13 +79,13 @@ class SampleConfig(GenerationSettings):
         None,
         "Truncation of the latents, a number above 0. Default: no truncation, latents are drawn"
         " from N(0, I) as in training. Published models are usually shown at 0.4 to 0.5.",
-        parse=truncations.parse_number,
+        parse=parse_truncation,
     )
     truncations: tuple[float, ...] | None = setting(
         None,
         "Write a sheet with one column for each of these truncations, such as 0.02,0.2,0.5,1. All"
         " images have the same seed.",
-        parse=truncations.parse_list,
+        parse=parse_truncations,
     )
     progress: bool = setting(
         False, "Write an animation of the same images at every checkpoint of a run, oldest first."
@@ -104,7 +109,7 @@ class SampleConfig(GenerationSettings):
 
     def __post_init__(self):
         super().__post_init__()
-        truncations.require_in_range(self.truncations or (), self.truncation_mode, "truncations")
+        require_truncations(self.truncations or (), self.truncation_mode, "truncations")
         for name, others in WITHOUT_EFFECT.items():
             without_effect = self.changed(others) if self.changed([name]) else {}
             checks.require(

@@ -1,12 +1,16 @@
 """The base of every command's settings: one dataclass field for each flag, checked when it is made.
 
 The same bounds, choices and types hold for `SampleConfig(batch_size=0)` in Python as for
-`--batch_size=0` on the command line. This module imports neither absl nor TensorFlow.
+`--batch_size=0` on the command line. Some settings accept MODULE:ATTRIBUTE, an object of the user's
+own modules, such as my_package.losses:lsgan. This module imports neither absl nor TensorFlow.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import importlib
+import re
+import traceback
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -14,8 +18,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tf_biggan import checks
-from tf_biggan.cli.named_objects import FORM, is_object_name
+from tf_biggan.cli.terminal import one_line
 from tf_biggan.files import json_files
+
+_OBJECT_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+OBJECT_FORM = "MODULE:ATTRIBUTE"
 
 
 def setting(
@@ -42,7 +49,7 @@ def setting(
       choices: Accepted values.
       extensible: Whether MODULE:ATTRIBUTE, an object in the user's code, is accepted as well.
       may_change: Whether a run can be resumed with another value.
-      path: One of `home_folder.EXPANDERS` if the value is a path or contains paths: `~` at the
+      path: One of `file_paths.EXPANDERS` if the value is a path or contains paths: `~` at the
         start of a path is replaced by the home folder on the command line.
       parse: Converts the text of the flag to the value of the field. Values that are given in
         Python pass through it too.
@@ -179,7 +186,7 @@ def _check_value(field: dataclasses.Field, kind: Kind, value: Any) -> None:
         f"`{field.name}` must be {json_files.words(kind.name)}",
         **given,
     )
-    choices = (*(limits["choices"] or ()), *((FORM,) if limits["extensible"] else ()))
+    choices = (*(limits["choices"] or ()), *((OBJECT_FORM,) if limits["extensible"] else ()))
     if choices and not (limits["extensible"] and is_object_name(value)):
         checks.require_choice(field.name, value, choices)
     minimum, maximum = limits["minimum"], limits["maximum"]
@@ -189,3 +196,54 @@ def _check_value(field: dataclasses.Field, kind: Kind, value: Any) -> None:
     checks.require(
         maximum is None or value <= maximum, f"`{field.name}` must be at most {maximum}", **given
     )
+
+
+def is_object_name(name: str) -> bool:
+    """Returns whether a text has the form MODULE:ATTRIBUTE."""
+    return _OBJECT_NAME.fullmatch(name) is not None
+
+
+def load_object(name: str, setting: str) -> object:
+    """Imports a module and returns its attribute.
+
+    Args:
+      name: MODULE:ATTRIBUTE.
+      setting: The setting that the name was given for. Messages begin with it.
+
+    Raises:
+      ValueError: There is no such module or attribute, or the module cannot be imported. The
+        message is one line.
+    """
+    module_name, _, attribute = name.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"Cannot load --{setting}={name}: Python finds no module {error.name}. Modules are"
+            " searched in the current folder and in the folders of PYTHONPATH."
+        ) from error
+    except Exception as error:
+        raise ValueError(
+            f"Cannot load --{setting}={name}: importing {module_name} fails with"
+            f" {one_line_reason(error)} ({_place(error)})."
+        ) from error
+    if not hasattr(module, attribute):
+        public = sorted(found for found in vars(module) if not found.startswith("_"))
+        raise ValueError(
+            f"Cannot load --{setting}={name}: the module {module_name} has no attribute"
+            f" {attribute}; it has {', '.join(public) or 'none'}."
+        )
+    return getattr(module, attribute)
+
+
+def one_line_reason(error: Exception) -> str:
+    """Returns the kind and the message of an error in the user's code, in one line."""
+    message = error.msg if isinstance(error, SyntaxError) else one_line(str(error))
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def _place(error: Exception) -> str:
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}, line {error.lineno}"
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{frame.filename}, line {frame.lineno}"

@@ -9,9 +9,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tf_biggan import checks
-from tf_biggan.cli import truncations
+from tf_biggan.cli.seeds_and_truncations import (
+    SCALE,
+    TRUNCATION_MODES,
+    parse_truncation,
+    require_truncations,
+)
 from tf_biggan.cli.settings import Settings, setting
-from tf_biggan.files.home_folder import ONE_PATH
+from tf_biggan.files.file_paths import ONE_PATH
 
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 MODEL_FLAGS = ("model", "raw", "iteration")
@@ -50,11 +55,11 @@ class TruncationModeSettings(Settings):
     """How latent vectors are truncated."""
 
     truncation_mode: str = setting(
-        truncations.SCALE,
+        SCALE,
         "How latents are truncated to t. With scale, a normal distribution cut off at 2 is"
         " multiplied by t, as in DeepMind's TF-Hub modules. With resample, a normal distribution"
         " is cut off at t, as in the paper.",
-        choices=truncations.MODES,
+        choices=TRUNCATION_MODES,
     )
 
 
@@ -65,18 +70,18 @@ class TruncationSettings(TruncationModeSettings):
     truncation: float | None = setting(
         None,
         "Truncation of the latents, a number above 0. Default: no truncation.",
-        parse=truncations.parse_number,
+        parse=parse_truncation,
     )
 
     def __post_init__(self):
         super().__post_init__()
         checks.require(
-            self.truncation_mode == truncations.SCALE or self._is_truncated(),
+            self.truncation_mode == SCALE or self._is_truncated(),
             "`truncation_mode` has no effect without a truncation; give a truncation too, or leave"
             " it out",
             truncation_mode=self.truncation_mode,
         )
-        truncations.require_in_range(self._all_truncations(), self.truncation_mode)
+        require_truncations(self._all_truncations(), self.truncation_mode)
 
     def truncation_ends(self) -> tuple[float | None, float | None]:
         """Returns the truncation of the first and of the last image of a path."""

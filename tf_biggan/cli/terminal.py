@@ -1,19 +1,32 @@
-"""Keeps TensorFlow's start quiet, and reduces error messages to one line."""
+"""What commands print: a quiet start of TensorFlow, errors in one line, and the progress bar.
+
+The progress bar is tqdm on standard error in at most 80 columns.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 import tempfile
 
 from absl import logging
+from tqdm import tqdm
 
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 ERRORS_ONLY = "3"
 _AUTOGRAPH = re.compile(r"^in user code:.*\n    [\w.]+: ", re.DOTALL)
 _KERAS = re.compile(r"Exception encountered when calling .*?\x1b\[1m(.*?)\x1b\[0m.*", re.DOTALL)
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+COLUMNS = 80
+FEWEST_CELLS = 6
+LONGEST_TITLE = 30
+SILENT_SECONDS = 1.0
+TERMINAL_SECONDS = 0.2
+LOG_SECONDS = 30.0
+# Small, so that saving a checkpoint hardly changes the estimate of the time left.
+SMOOTHING = 0.05
 
 
 def quiet_tensorflow() -> None:
@@ -59,3 +72,108 @@ def one_line(message: str) -> str:
     message = _AUTOGRAPH.sub("", message)
     message = _KERAS.sub(r"\1", message)
     return " ".join(_ESCAPES.sub("", message).split())
+
+
+class Progress:
+    """A progress bar that is not shown for work that ends within a second.
+
+    On a terminal the bar is updated in place. In a log file, a line is written every half minute.
+
+    Args:
+      title: Title of the bar.
+      total: Total number of units.
+      done: Number of units that were done before.
+      unit: Name of the unit.
+      rate_unit: Unit of the rate. Default: `unit`.
+      rate_scale: Number of `rate_unit` per unit.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        total: int,
+        *,
+        done: int = 0,
+        unit: str = "images",
+        rate_unit: str | None = None,
+        rate_scale: float = 1.0,
+    ):
+        self._in_place = sys.stderr.isatty()
+        self._bar = _Bar(
+            desc=title if len(title) <= LONGEST_TITLE else f"{title[: LONGEST_TITLE - 3]}...",
+            total=max(1, total),
+            initial=done,
+            unit=unit,
+            file=sys.stderr if self._in_place else _Lines(),
+            delay=SILENT_SECONDS,
+            mininterval=TERMINAL_SECONDS,
+            miniters=1,
+            smoothing=SMOOTHING,
+            bar_format="{desc} |{bar}| {state}",
+            # A bar inside another bar replaces it, so that the cursor does not move.
+            position=0,
+        )
+        self._bar.rate_unit, self._bar.rate_scale = rate_unit or unit, rate_scale
+
+    def add(self, count: int, note: str = "") -> None:
+        """Adds `count` units. `note` is shown until the next note."""
+        bar = self._bar
+        bar.note = note or bar.note
+        if not self._in_place and bar.last_print_t > bar.start_t:
+            bar.mininterval = LOG_SECONDS
+        bar.update(min(count, bar.total - bar.n))
+
+    def message(self, text: str) -> None:
+        """Prints a line on standard output above the bar."""
+        tqdm.write(text, file=sys.stdout)
+        sys.stdout.flush()
+
+    def close(self) -> None:
+        """Shows the final state if the bar was shown before."""
+        self._bar.close()
+
+
+class _Bar(tqdm):
+    """tqdm that omits the note or the rate if they leave no room for the bar."""
+
+    # Training may end by os._exit, so no thread may watch the bar.
+    monitor_interval = 0
+    note = ""
+    rate_unit = "images"
+    rate_scale = 1.0
+
+    @property
+    def format_dict(self):
+        values = super().format_dict
+        columns = min(COLUMNS, shutil.get_terminal_size((COLUMNS, 24)).columns) - 1
+        room = columns - len(values["prefix"]) - FEWEST_CELLS - len(" || ")
+        return values | {"ncols": columns, "state": self._state(values, room)}
+
+    def _state(self, values, room: int) -> str:
+        done, total, elapsed = values["n"], values["total"], values["elapsed"]
+        rate = values["rate"] or (done - values["initial"]) / max(1e-9, elapsed)
+        left = f"{self.format_interval((total - done) / rate) if rate else '?'} left"
+        digits = ",.0f" if rate * self.rate_scale >= 10 else ".2g"
+        speed = f"{rate * self.rate_scale:{digits}} {self.rate_unit}/s"
+        count, note = f"{done:,}/{total:,}", self.note
+        # A number that is cut off would be wrong, so parts without room are omitted.
+        states = (
+            f"{count} {self.unit} [{left}, {speed}] {note}",
+            f"{count} [{left}, {speed}] {note}",
+            f"{count} [{left}] {note}",
+            f"{count} [{left}, {speed}]",
+            f"{count} [{left}]",
+        )
+        return next((state for state in states if len(state) <= room), states[-1]).rstrip()
+
+
+class _Lines:
+    """A file that writes every state of a bar as a line on standard error."""
+
+    def write(self, text: str) -> None:
+        drawn = text.strip()
+        if drawn:
+            print(drawn, file=sys.stderr, flush=True)
+
+    def flush(self) -> None:
+        sys.stderr.flush()

@@ -18,7 +18,7 @@ from tf_biggan.cli.settings import Kind, Settings, require_fields, setting
 from tf_biggan.cli.shared_settings import EXTRACTORS, DeviceSettings
 from tf_biggan.cli.small_data_settings import SMALL_DATA_FLAGS, SmallDataSettings
 from tf_biggan.files import json_files
-from tf_biggan.files.home_folder import ONE_PATH
+from tf_biggan.files.file_paths import ONE_PATH
 
 DATA_ORDERS = ("full", "blocks")
 ORTHOGONAL_FORMS = ("relaxed", "original")

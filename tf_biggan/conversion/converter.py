@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from tf_biggan import checks
-from tf_biggan.cli.progress import Progress
+from tf_biggan.cli.terminal import Progress
 from tf_biggan.conversion.detection import (
     Match,
     discriminator_arguments,

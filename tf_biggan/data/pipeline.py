@@ -13,10 +13,10 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.cli.progress import Progress
+from tf_biggan.cli.terminal import Progress
 from tf_biggan.cli.train_settings import DATA_ORDERS
 from tf_biggan.data import decoding, order
-from tf_biggan.data.block_order import Blocks
+from tf_biggan.data.order import Blocks
 from tf_biggan.data.record_source import RecordSource
 from tf_biggan.data.source import Source
 
@@ -61,7 +61,7 @@ def make_dataset(
       cache: Whether all images are kept in memory as uint8 at their final size. None: if they fit
         into 1 GiB.
       data_order: "full": a permutation of all images. "blocks": an order that reads long pieces of
-        TFRecord files, see `block_order`.
+        TFRecord files, see `order`.
 
     Returns:
       (images float32 [B, H, W, C] in [-1, 1], labels int32 [B]), B = batch_size // num_shards.

@@ -8,9 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.data.record_index import RecordIndex, require_files, scan
-from tf_biggan.data.record_source import RecordSource
-from tf_biggan.files.plain_folder import PlainFolder
+from tf_biggan.data.record_source import RecordIndex, RecordSource, require_files, scan
+from tf_biggan.files.file_paths import PlainFolder
 
 MAX_SUGGESTIONS = 5
 DEFAULT_SPLIT = "train"

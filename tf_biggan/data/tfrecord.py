@@ -8,10 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.data.record_index import RecordIndex, require_files
-from tf_biggan.data.record_source import RecordSource
+from tf_biggan.data.record_source import RecordIndex, RecordSource, require_files
 from tf_biggan.files import json_files
-from tf_biggan.files.npz_files import read_npz
+from tf_biggan.files.array_files import read_npz
 
 DESCRIPTION_FILE = "dataset.json"
 INDEX_FILE = "index.npz"

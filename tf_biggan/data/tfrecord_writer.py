@@ -15,10 +15,12 @@ from collections.abc import Iterable
 import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.cli.progress import Progress
+from tf_biggan.cli.prepare_settings import PrepareConfig
+from tf_biggan.cli.terminal import Progress
 from tf_biggan.data import decoding, tfrecord
-from tf_biggan.data.record_index import RecordIndex, scan
-from tf_biggan.data.source import Source
+from tf_biggan.data.record_source import RecordIndex, scan
+from tf_biggan.data.schemes import open_source
+from tf_biggan.data.source import Source, describe
 
 ENCODERS = {
     "png": lambda pixels: tf.io.encode_png(pixels),
@@ -30,7 +32,33 @@ SETTINGS_FILE = "unfinished.json"
 TEMPORARY_SUFFIX = ".tmp"
 
 
-def prepare(
+def prepare(config: PrepareConfig) -> None:
+    """Writes the images that the settings name as TFRecord files, or resumes an interrupted call.
+
+    Raises:
+      ValueError: the images cannot be read, or the output was written with other settings.
+    """
+    config.require_given()
+    opened = open_source(
+        config.source, split=config.split, data_dir=config.data_dir, download=config.download
+    )
+    print(*describe(opened), sep="\n")
+    description = write_tfrecords(
+        opened,
+        config.output,
+        image_size=config.resolution,
+        image_channels=config.image_channels,
+        image_format=config.format,
+        num_shards=config.num_shards,
+        num_workers=config.num_workers,
+    )
+    print(
+        f"Wrote {description['num_images']:,} images in {len(description['shards'])} files."
+        f" Train with --dataset=tfrecord:{config.output}"
+    )
+
+
+def write_tfrecords(
     source: Source,
     output: str,
     *,

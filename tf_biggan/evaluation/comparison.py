@@ -16,7 +16,7 @@ from tf_biggan import checks
 from tf_biggan.data.schemes import open_source
 from tf_biggan.data.source import Source
 from tf_biggan.devices.hardware import slow_bfloat16
-from tf_biggan.devices.replica_map import runs_on_cpu
+from tf_biggan.devices.strategy import runs_on_cpu
 from tf_biggan.evaluation.features.cache import ArrayCache, cache_folder
 from tf_biggan.evaluation.features.classifier import classifier_of, training_images
 from tf_biggan.evaluation.features.extraction import FeatureExtraction

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tf_biggan import checks
 from tf_biggan.cli.export_settings import DEFAULT_ROWS, ExportConfig
-from tf_biggan.cli.progress import Progress
+from tf_biggan.cli.terminal import Progress
 from tf_biggan.data.classes import parse_classes
 from tf_biggan.evaluation.features.generated_images import weights_sha256
 from tf_biggan.exporting.inference_generator import (
@@ -34,10 +34,9 @@ from tf_biggan.files import atomic as replaced_file
 from tf_biggan.files.atomic import check_new
 from tf_biggan.serving.served_model import model_name
 from tf_biggan.store.model_directory import load_network, read_directory
-from tf_biggan.store.opened_model import OpenedModel, open_model
+from tf_biggan.store.opened_model import EXTRA_FOLDER, OpenedModel, open_model, write_metadata
 from tf_biggan.store.run_directory import read_initialization
 from tf_biggan.store.run_networks import restore_network
-from tf_biggan.store.saved_models import EXTRA_FOLDER, write_metadata
 
 # Names of a graph node and of an operation that TensorFlow puts around the reason of an error.
 _KERNEL_NAMES = re.compile(r"^\{\{.*?\}\}\s*| \[Op:\w+\].*$")

@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras import ops
 
 from tf_biggan import checks
-from tf_biggan.cli.progress import Progress
+from tf_biggan.cli.terminal import Progress
 from tf_biggan.generation.standing_statistics import StandingStatistics, standing_batches
 from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator

@@ -18,7 +18,7 @@ from tf_biggan.files.png import save_png
 from tf_biggan.generation.image_maker import ImageMaker
 from tf_biggan.pictures.image_selection import ImageSelection, row_name
 from tf_biggan.pictures.samples import samples_page
-from tf_biggan.store.saved_models import SavedModelGenerator
+from tf_biggan.store.opened_model import SavedModelGenerator
 
 CARD_FILE, SAMPLES_FILE = "model_card.md", "samples.png"
 MOST_CELLS = 8

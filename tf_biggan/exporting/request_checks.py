@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from tf_biggan.cli.seeds import MAX_SEED
+from tf_biggan.cli.seeds_and_truncations import MAX_SEED
 
 MIN_STEPS, MAX_STEPS = 2, 64
 

@@ -9,8 +9,8 @@ import os
 import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.files import saved_model_files
-from tf_biggan.store.saved_models import is_saved_model, read_metadata
+from tf_biggan.files import tensorflow_files
+from tf_biggan.store.opened_model import is_saved_model, read_metadata
 
 SERVE_TAG = "serve"
 INTERNAL = "__saved_model"
@@ -47,7 +47,7 @@ def read_signatures(folder: str) -> list[Signature]:
         f" {os.path.join(folder, '1')}",
         path=folder,
     )
-    message = saved_model_files.read(folder)
+    message = tensorflow_files.read_saved_model(folder)
     checks.require(
         bool(message.meta_graphs),
         "the SavedModel is incomplete; copy or export it again",

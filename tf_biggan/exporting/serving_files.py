@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from tf_biggan.files.atomic import write_text
 from tf_biggan.serving.served_model import find_versions, version_number
-from tf_biggan.store.saved_models import EXTRA_FOLDER, read_metadata
+from tf_biggan.store.opened_model import EXTRA_FOLDER, read_metadata
 
 VERSION_BATCHING_FILE = "batching_params.pbtxt"
 BATCHING_FILE, MODELS_FILE = "batching_parameters.txt", "models.config"

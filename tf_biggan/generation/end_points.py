@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tf_biggan import checks
-from tf_biggan.cli.seeds import parse_seeds
+from tf_biggan.cli.seeds_and_truncations import parse_seeds
 from tf_biggan.data.classes import ClassLookup
 from tf_biggan.generation.inversion import ENDING, InvertedImage, read_inverted
 from tf_biggan.generation.latents import latents_of_seeds

@@ -12,9 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.cli.progress import Progress
 from tf_biggan.cli.shared_settings import BATCH_NORM_STATISTICS
-from tf_biggan.devices.replica_map import ReplicaMap
+from tf_biggan.cli.terminal import Progress
+from tf_biggan.devices.strategy import ReplicaMap
 from tf_biggan.files.png import to_uint8
 from tf_biggan.generation.latents import latents
 from tf_biggan.generation.standing_statistics import (

@@ -16,10 +16,10 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.cli.progress import Progress
+from tf_biggan.cli.terminal import Progress
+from tf_biggan.files.array_files import read_npz
 from tf_biggan.files.atomic import replaced
 from tf_biggan.files.json_files import parse_json
-from tf_biggan.files.npz_files import read_npz
 from tf_biggan.generation.image_maker import ImageMaker
 from tf_biggan.generation.latents import SCALED_LIMIT, latents_of_seeds
 

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.cli import truncations
+from tf_biggan.cli.seeds_and_truncations import TRUNCATION_MODES, require_truncations
 
 ALGORITHM = "philox"
 LATENT_STREAM, LABEL_STREAM = 0, 1
@@ -153,16 +153,16 @@ def _key(seed: int, stream: int, draw) -> tf.Tensor:
 
 def check_truncation(truncation: float | None, mode: str) -> None:
     """Raises ValueError unless the truncation is None or above 0, and the mode is known."""
-    checks.require_choice("truncation_mode", mode, truncations.MODES)
+    checks.require_choice("truncation_mode", mode, TRUNCATION_MODES)
     if truncation is not None:
-        truncations.require_in_range((truncation,), mode)
+        require_truncations((truncation,), mode)
 
 
 def latents(seeds, indices, latent_dim: int, truncation=None, mode: str = "scale") -> tf.Tensor:
     """Returns latents, float32 [N, latent_dim]. Row i depends on its seed and its index alone.
 
     Args:
-      seeds: Integers from 0 to `tf_biggan.cli.seeds.MAX_SEED`, [N] or one for all rows.
+      seeds: Integers from 0 to `cli.seeds_and_truncations.MAX_SEED`, [N] or one for all rows.
       indices: Integers from 0 to `MAX_INDEX`, [N].
       latent_dim: Length of a latent vector.
       truncation: Scalar or [N]; None for N(0, I), which neither mode gives.
@@ -190,7 +190,7 @@ def latents_of_seeds(seeds, latent_dim: int, truncation=None, mode: str = "scale
     The sampling commands and exported SavedModels identify an image by its seed alone.
 
     Args:
-      seeds: Integers from 0 to `tf_biggan.cli.seeds.MAX_SEED`, [N].
+      seeds: Integers from 0 to `tf_biggan.cli.seeds_and_truncations.MAX_SEED`, [N].
       latent_dim, truncation, mode: As for `latents`.
     """
     seeds = np.asarray(seeds, np.int32)

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.cli.progress import Progress
+from tf_biggan.cli.terminal import Progress
 from tf_biggan.generation import latents as sampling
 from tf_biggan.networks.generator import Generator
 from tf_biggan.networks.network import variables_by_path

@@ -12,10 +12,9 @@ from tf_biggan.networks.blocks import (
     RectifiedDeepDiscriminatorBlock,
     RectifiedDiscriminatorBlock,
 )
-from tf_biggan.networks.inputs import check_float, check_labels, from_list
-from tf_biggan.networks.layers.precision import wide_dtype
+from tf_biggan.networks.layers.linear import wide_dtype
 from tf_biggan.networks.layers.spectral_norm import DEFAULT_SN_EPSILON
-from tf_biggan.networks.network import Network
+from tf_biggan.networks.network import Network, check_float, check_labels, from_list
 
 # Classes of blocks by variant and `rectified_shortcuts`.
 BLOCKS = {

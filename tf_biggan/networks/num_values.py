@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from tf_biggan.checks import require
 from tf_biggan.files import input_bounds
 from tf_biggan.networks.architectures import BlockSpec, discriminator_blocks, generator_blocks
-from tf_biggan.networks.conditioning import LatentPlan
+from tf_biggan.networks.blocks import QUERY_RATIO, VALUE_RATIO
 from tf_biggan.networks.discriminator import Discriminator
-from tf_biggan.networks.generator import Generator
-from tf_biggan.networks.layers.attention import QUERY_RATIO, VALUE_RATIO
+from tf_biggan.networks.generator import Generator, LatentPlan
 from tf_biggan.networks.network import Network
 
 

@@ -19,11 +19,11 @@ import numpy as np
 from PIL import Image
 
 from tf_biggan import checks
-from tf_biggan.cli.progress import Progress
+from tf_biggan.cli.terminal import Progress
 from tf_biggan.data.classes import ClassLookup
+from tf_biggan.files.array_files import open_npz
 from tf_biggan.files.atomic import replaced, write_text
 from tf_biggan.files.json_files import parse_json, read_json
-from tf_biggan.files.npz_files import open_npz
 from tf_biggan.files.png import save_png, to_uint8
 from tf_biggan.generation.end_points import class_name
 from tf_biggan.generation.image_maker import ImageMaker

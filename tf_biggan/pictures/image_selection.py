@@ -17,7 +17,7 @@ from tf_biggan.cli.sample_settings import (
     UNCONDITIONAL_IMAGES,
     SampleConfig,
 )
-from tf_biggan.cli.seeds import MAX_SEED, seeds_text
+from tf_biggan.cli.seeds_and_truncations import MAX_SEED, seeds_text
 from tf_biggan.data.classes import ClassLookup
 from tf_biggan.generation.end_points import class_name
 

@@ -18,7 +18,7 @@ from tf_biggan.cli.interpolate_settings import (
     SHEET_MIDPOINTS,
     InterpolateConfig,
 )
-from tf_biggan.cli.seeds import parse_seeds
+from tf_biggan.cli.seeds_and_truncations import parse_seeds
 from tf_biggan.data.classes import ClassLookup
 from tf_biggan.files.png import save_png
 from tf_biggan.generation.end_points import (

@@ -17,7 +17,7 @@ from tf_biggan.cli.neighbours_settings import (
     UNCONDITIONAL_SEEDS,
     NeighboursConfig,
 )
-from tf_biggan.cli.seeds import parse_seeds
+from tf_biggan.cli.seeds_and_truncations import parse_seeds
 from tf_biggan.data.classes import ClassLookup, match_classes, name_differences
 from tf_biggan.data.source import Source
 from tf_biggan.evaluation.class_matching import BY_INDEX

@@ -8,7 +8,6 @@ import numpy as np
 from PIL import Image
 
 from tf_biggan import checks
-from tf_biggan.cli.progress import Progress
 from tf_biggan.cli.sample_settings import (
     ANIMATION,
     ARCHIVE,
@@ -17,6 +16,7 @@ from tf_biggan.cli.sample_settings import (
     SHEET,
     SampleConfig,
 )
+from tf_biggan.cli.terminal import Progress
 from tf_biggan.data.classes import ClassLookup
 from tf_biggan.files.png import save_png
 from tf_biggan.generation.image_maker import ImageMaker, pixels_with_progress

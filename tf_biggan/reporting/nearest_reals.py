@@ -10,9 +10,8 @@ import tensorflow as tf
 from PIL import Image
 
 from tf_biggan import checks
-from tf_biggan.data.identity import DataIdentity
 from tf_biggan.data.schemes import open_source
-from tf_biggan.data.source import Source
+from tf_biggan.data.source import DataIdentity, Source
 from tf_biggan.evaluation.features.cache import ArrayCache
 from tf_biggan.evaluation.features.extraction import FeatureExtraction
 from tf_biggan.evaluation.features.extractors import pixel_extractor

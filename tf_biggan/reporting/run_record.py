@@ -12,7 +12,7 @@ import numpy as np
 
 from tf_biggan import checks
 from tf_biggan.cli.train_settings import TrainConfig
-from tf_biggan.data.identity import DataIdentity
+from tf_biggan.data.source import DataIdentity
 from tf_biggan.files.json_files import NotJson, parse_json
 from tf_biggan.store.checkpoints import checkpoint_iterations
 from tf_biggan.store.run_directory import (

@@ -14,9 +14,9 @@ from google.protobuf import json_format
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from tf_biggan import checks
-from tf_biggan.files import saved_model_files
+from tf_biggan.files import tensorflow_files
 from tf_biggan.serving.request_errors import RequestError
-from tf_biggan.store.saved_models import read_metadata
+from tf_biggan.store.opened_model import read_metadata
 
 SERVE_TAG = "serve"
 # Entries that TensorFlow stores among the signatures and that cannot be called.
@@ -116,7 +116,7 @@ def load_saved_model(path: str) -> SavedModel:
         "the SavedModel has no signatures to serve; export it with `python -m tf_biggan.export`",
         path=path,
     )
-    loaded = saved_model_files.load(path, tags=[SERVE_TAG])
+    loaded = tensorflow_files.load_saved_model(path, tags=[SERVE_TAG])
     signatures = {
         name: Signature(
             name, _specs(definition.inputs), _specs(definition.outputs), loaded.signatures[name]
@@ -128,7 +128,7 @@ def load_saved_model(path: str) -> SavedModel:
 
 
 def _stored_signatures(path: str) -> dict[str, meta_graph_pb2.SignatureDef]:
-    message = saved_model_files.read(path)
+    message = tensorflow_files.read_saved_model(path)
     graphs = [graph for graph in message.meta_graphs if SERVE_TAG in graph.meta_info_def.tags]
     checks.require(
         bool(graphs),

@@ -21,8 +21,8 @@ import tensorflow as tf
 
 from tf_biggan.cli.terminal import one_line
 from tf_biggan.files.atomic import remove_leftovers, write_text
-from tf_biggan.files.checkpoint_files import open_checkpoint
-from tf_biggan.files.plain_folder import PlainFolder
+from tf_biggan.files.file_paths import PlainFolder
+from tf_biggan.files.tensorflow_files import open_checkpoint
 
 FOLDER = "checkpoints"
 PREFIX = "iteration"

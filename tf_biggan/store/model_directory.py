@@ -21,9 +21,9 @@ import numpy as np
 
 from tf_biggan import checks
 from tf_biggan.cli.terminal import one_line
+from tf_biggan.files.array_files import open_safetensors, write_safetensors
 from tf_biggan.files.atomic import check_new, new_folder
 from tf_biggan.files.json_files import field, read_json
-from tf_biggan.files.safetensors_files import open_safetensors, write_safetensors
 from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator
 from tf_biggan.networks.network import variables_by_path

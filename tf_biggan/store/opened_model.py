@@ -1,19 +1,40 @@
-"""Opens the generator of a run, of a converted model or of an exported SavedModel."""
+"""Opens the generator of a run, of a converted model or of an exported SavedModel.
+
+A SavedModel runs as a generator. Its metadata are read and written here too.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from collections.abc import Mapping
 
+import tensorflow as tf
+
 from tf_biggan import checks
+from tf_biggan.files import tensorflow_files
+from tf_biggan.files.json_files import field, read_json
 from tf_biggan.networks.generator import Generator
+from tf_biggan.networks.network import check_labels, from_list
 from tf_biggan.store.model_directory import is_model_directory, load_network, read_directory
 from tf_biggan.store.run_directory import is_run, read_class_names
 from tf_biggan.store.run_networks import restore_networks
-from tf_biggan.store.saved_models import SavedModelGenerator, is_saved_model
 
 KINDS = "a run, a converted model or an exported SavedModel"
+EXTRA_FOLDER = "assets.extra"
+METADATA_FILE = "tf_biggan.json"
+FORMAT, FORMAT_VERSION = "tf_biggan export", 1
+SIGNATURE = "default"
+# Types of the metadata fields that this package reads.
+METADATA_KINDS = {
+    "class_names": "tuple[str, ...]",
+    "truncation_mode": "str",
+    "truncation_grid": "list",
+    "provenance": "dict",
+    "config": "dict",
+    "max_batch": "int",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,3 +104,139 @@ def _of_run(path, raw, iteration):
         "iteration": restored.iteration,
     }
     return OpenedModel(restored.networks[name], read_class_names(path), "run", description)
+
+
+def write_metadata(folder: str, metadata: Mapping[str, object]) -> None:
+    """Writes the metadata of the SavedModel in `folder` to assets.extra/tf_biggan.json."""
+    content = {"format": FORMAT, "format_version": FORMAT_VERSION, **metadata}
+    with open(os.path.join(folder, EXTRA_FOLDER, METADATA_FILE), "w", encoding="utf-8") as file:
+        file.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_metadata(folder: str) -> dict:
+    """Returns the metadata of the SavedModel in `folder`.
+
+    Returns:
+      The content of assets.extra/tf_biggan.json, or {} if another program wrote the SavedModel.
+
+    Raises:
+      ValueError: The metadata is damaged. The message names the file and the field.
+    """
+    path = os.path.join(folder, EXTRA_FOLDER, METADATA_FILE)
+    try:
+        content = read_json(path)
+    except OSError:
+        return {}
+    if content.get("format") != FORMAT:
+        return {}
+    for name, kind in METADATA_KINDS.items():
+        field(content, name, kind, path, None)
+    return content
+
+
+def is_saved_model(path: str) -> bool:
+    """Returns whether a folder holds a SavedModel."""
+    return os.path.isfile(os.path.join(path, tensorflow_files.SAVED_MODEL_FILE))
+
+
+class SavedModelGenerator:
+    """Generates images with a SavedModel that has the signature "default" (z, y, truncation).
+
+    It is called like a `Generator` and has the same size attributes. It cannot be trained, and its
+    batch-norm statistics cannot be recomputed.
+
+    Args:
+      path: Folder of the SavedModel.
+
+    Attributes:
+      latent_dim, num_classes, image_size, image_channels: The same as for `Generator`.
+      metadata: Metadata that `python -m tf_biggan.export` wrote, or {} if another program wrote the
+        SavedModel.
+      class_names: One name for each class, or empty if the names are unknown.
+      truncation_mode: "scale" or "resample", see `tf_biggan.generation.latents`. "scale" if
+        unknown.
+
+    Raises:
+      ValueError: The SavedModel cannot be loaded, or has no such signature.
+    """
+
+    def __init__(self, path: str):
+        self._module = tensorflow_files.load_saved_model(path)
+        checks.require(
+            SIGNATURE in self._module.signatures,
+            f"the SavedModel has no signature {SIGNATURE!r}; export the model with `python -m"
+            " tf_biggan.export`",
+            path=path,
+            signatures=sorted(self._module.signatures),
+        )
+        self.path = path
+        self._function = self._module.signatures[SIGNATURE]
+        inputs = self._function.structured_input_signature[1]
+        (self._output,) = self._function.structured_outputs
+        self._per_sample = inputs["truncation"].shape.rank is None
+        self.latent_dim = int(inputs["z"].shape[-1])
+        self.num_classes = int(inputs["y"].shape[-1]) if "y" in inputs else 0
+        shape = self._function.structured_outputs[self._output].shape
+        self.image_size = (int(shape[1]), int(shape[2]))
+        self.image_channels = int(shape[3])
+        self.metadata = read_metadata(path)
+        self.class_names = tuple(self.metadata.get("class_names", ()))
+        self.truncation_mode = self.metadata.get("truncation_mode", "scale")
+
+    def __call__(self, z, labels=None, truncation=None, training=False) -> tf.Tensor:
+        """Returns images [N, H, W, C] in [-1, 1]; arguments as for `Generator`."""
+        checks.require(
+            not training,
+            "an exported SavedModel cannot run in training mode; open the run or the"
+            " converted model instead",
+            training=training,
+        )
+        inputs = {"z": tf.convert_to_tensor(z, tf.float32)}
+        labels = from_list("labels", labels)
+        check_labels(labels, self.num_classes, inputs["z"].shape[0])
+        if self.num_classes:
+            inputs["y"] = self._weights(labels)
+        truncation = tf.cast(1.0 if truncation is None else truncation, tf.float32)
+        if truncation.shape.rank and not self._per_sample:
+            return self._one_by_one(inputs, truncation)
+        inputs["truncation"] = truncation
+        return self._function(**inputs)[self._output]
+
+    def embed(self, labels) -> tf.Tensor:
+        """Returns the `embeddings` argument of `synthesize` for labels.
+
+        The result is class weights [N, num_classes], because the signature takes weights. Class
+        embeddings are linear in the weights, so mixing weights is the same as mixing embeddings.
+
+        Args:
+          labels: Class indices [N], or class weights [N, num_classes].
+        """
+        labels = from_list("labels", labels)
+        check_labels(labels, self.num_classes, None)
+        return self._weights(labels)
+
+    def synthesize(self, z, embeddings=None, truncation=None, training=False) -> tf.Tensor:
+        """Returns images [N, H, W, C] in [-1, 1] for latent vectors and class weights.
+
+        Args:
+          z: Latent vectors [N, latent_dim].
+          embeddings: Class weights [N, num_classes] from `embed`, or mixtures of them. None for an
+            unconditional model.
+          truncation: Truncation, a scalar or [N]. None means 1.
+          training: Must be False.
+        """
+        return self(z, embeddings, truncation, training)
+
+    def _one_by_one(self, inputs, truncation):
+        """Generates image by image, for SavedModels that take a single truncation for a batch."""
+        made = []
+        for row, value in enumerate(tf.unstack(truncation)):
+            one = {name: array[row : row + 1] for name, array in inputs.items()}
+            made.append(self._function(**one, truncation=value)[self._output])
+        return tf.concat(made, axis=0)
+
+    def _weights(self, labels):
+        labels = tf.convert_to_tensor(labels)
+        if labels.dtype.is_integer:
+            return tf.one_hot(labels, self.num_classes)
+        return tf.cast(labels, tf.float32)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from tf_biggan import checks
 from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.data.classes import complete_names
-from tf_biggan.data.identity import DataIdentity
+from tf_biggan.data.source import DataIdentity
 from tf_biggan.files.atomic import remove_leftovers, write_text
 from tf_biggan.files.json_files import read_json
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tf_biggan import checks
 from tf_biggan.cli.network_settings import ModelConfig
 from tf_biggan.cli.train_settings import TrainConfig
-from tf_biggan.files.checkpoint_files import num_stored
+from tf_biggan.files.tensorflow_files import num_stored
 from tf_biggan.networks.architectures import Architecture, architecture_for, get_architecture
 from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator

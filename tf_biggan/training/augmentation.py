@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tf_biggan.cli.named_objects import load_object
+from tf_biggan.cli.settings import load_object
 
 
 def get_augmentation(name: str | None) -> Callable | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tf_biggan.cli.named_objects import is_object_name, reason
+from tf_biggan.cli.settings import is_object_name, one_line_reason
 from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.generation.latents import FAKE_SEEDS, augmentation_seeds
 from tf_biggan.store.run_networks import architecture_from
@@ -160,7 +160,7 @@ def _called(call: str, function: Callable, *arguments):
         # A traced function is no tensor.
         return made if callable(made) else tf.nest.map_structure(tf.convert_to_tensor, made)
     except Exception as error:
-        raise UnusableError(f"{call} fails with {reason(error)}") from error
+        raise UnusableError(f"{call} fails with {one_line_reason(error)}") from error
 
 
 def _require_finite(call: str, outputs: Sequence[tf.Tensor]) -> None:

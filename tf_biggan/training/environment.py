@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.devices import hardware
-from tf_biggan.devices.replica_map import device_paths, runs_on_cpu
+from tf_biggan.devices.strategy import device_paths, runs_on_cpu
 from tf_biggan.evaluation.score_files import versions
 from tf_biggan.training.state import TrainState
 

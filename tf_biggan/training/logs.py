@@ -20,7 +20,7 @@ import tensorflow as tf
 from PIL import Image
 from tensorflow.core.framework import summary_pb2
 
-from tf_biggan.cli.progress import Progress
+from tf_biggan.cli.terminal import Progress
 from tf_biggan.files.atomic import replaced
 from tf_biggan.files.json_files import NotJson, field, parse_json, require_kind
 

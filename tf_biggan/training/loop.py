@@ -17,12 +17,12 @@ from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.data.classes import complete_names
 from tf_biggan.data.decoding import naming_unreadable
 from tf_biggan.data.source import describe
-from tf_biggan.devices.replica_map import spans_processes
 from tf_biggan.devices.strategy import (
     any_process,
     default_call_length,
     is_chief,
     require_same_iteration,
+    spans_processes,
 )
 from tf_biggan.networks.layers.spectral_norm import normalized_layers
 from tf_biggan.store.checkpoints import Checkpoints

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from keras import ops
 
 from tf_biggan import checks
-from tf_biggan.cli.named_objects import FORM, is_object_name, load_object
+from tf_biggan.cli.settings import OBJECT_FORM, is_object_name, load_object
 
 
 def hinge_discriminator(real_logits, fake_logits):
@@ -74,7 +74,7 @@ def get_loss(name: str) -> AdversarialLoss:
       ValueError: There is no such loss, or the object lacks a function.
     """
     if not is_object_name(name):
-        checks.require_choice("loss", name, (*LOSSES, FORM))
+        checks.require_choice("loss", name, (*LOSSES, OBJECT_FORM))
         return LOSSES[name]
     loss = load_object(name, "loss")
     missing = [side for side in SIDES if not callable(getattr(loss, side, None))]

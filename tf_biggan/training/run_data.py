@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from tf_biggan import checks
 from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.data.classes import complete_names, match_classes, name_differences
-from tf_biggan.data.identity import DataIdentity
-from tf_biggan.data.source import Source
+from tf_biggan.data.source import DataIdentity, Source
 from tf_biggan.store.run_directory import (
     is_run,
     read_class_names,

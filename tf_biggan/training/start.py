@@ -9,16 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan.cli.train_settings import TrainConfig
-from tf_biggan.data.identity import DataIdentity
 from tf_biggan.data.pipeline import blocks_of, distribute
 from tf_biggan.data.schemes import open_source
-from tf_biggan.data.source import Source, check_labels
-from tf_biggan.devices.strategy import (
-    create_strategy,
-    is_chief,
-    may_compile,
-    require_whole_cluster,
-)
+from tf_biggan.data.source import DataIdentity, Source, check_labels
+from tf_biggan.devices.strategy import create_strategy, is_chief, may_compile, require_whole_cluster
 from tf_biggan.store.run_directory import check_run
 from tf_biggan.store.run_networks import discriminator_from, generator_from
 from tf_biggan.training.adam import adam_optimizers

@@ -13,7 +13,7 @@ from keras import ops
 
 from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator
-from tf_biggan.networks.layers.precision import wide_dtype
+from tf_biggan.networks.layers.linear import wide_dtype
 from tf_biggan.training.lecam import logit_averages
 from tf_biggan.training.sigma_clamp import second_vectors
 

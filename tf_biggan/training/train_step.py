@@ -28,7 +28,7 @@ from tf_biggan.generation.latents import (
     class_labels,
     normal_latents,
 )
-from tf_biggan.networks.layers.precision import wide_dtype
+from tf_biggan.networks.layers.linear import wide_dtype
 from tf_biggan.training.state import TrainState, ema_decay, update_ema
 from tf_biggan.training.updates import (
     D_METRICS,

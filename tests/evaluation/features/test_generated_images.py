@@ -14,7 +14,7 @@ from tf_biggan.generation import latents as truncation
 from tf_biggan.generation.standing_statistics import STANDING_START, copy_generator
 from tf_biggan.networks.generator import Generator
 from tf_biggan.networks.network import variables_by_path
-from tf_biggan.store.saved_models import SavedModelGenerator
+from tf_biggan.store.opened_model import SavedModelGenerator
 
 
 @pytest.fixture(scope="module")

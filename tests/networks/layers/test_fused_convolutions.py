@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 from tf_biggan.networks.layers import fused_convolutions as fused
-from tf_biggan.networks.layers.convolution_forms import FORMS
-from tf_biggan.networks.layers.convolutions import downsample, upsample
+from tf_biggan.networks.layers.fused_convolutions import FORMS
+from tf_biggan.networks.layers.linear import downsample, upsample
 
 TABLES = {
     "convolution": fused.CONVOLUTION,

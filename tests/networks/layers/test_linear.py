@@ -5,8 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tf_biggan.networks.layers.initializers import INITIALIZERS, child_seed, kernel_initializer
-from tf_biggan.networks.layers.linear import Conv2D, Dense, Embedding
+from tf_biggan.networks.layers.linear import (
+    INITIALIZERS,
+    Conv2D,
+    Dense,
+    Embedding,
+    child_seed,
+    kernel_initializer,
+)
 
 
 def test_convolution_is_a_zero_padded_correlation():

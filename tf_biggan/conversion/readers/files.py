@@ -22,10 +22,9 @@ from tf_biggan.conversion.readers.tensors import (
     require_plausible,
     widened,
 )
-from tf_biggan.files import npz_files
+from tf_biggan.files import array_files
 from tf_biggan.files.archives import Archive
-from tf_biggan.files.npz_files import NPY
-from tf_biggan.files.safetensors_files import open_safetensors
+from tf_biggan.files.array_files import NPY, open_safetensors
 
 FORMATS = ".pth, .pt, .bin (PyTorch), .npz or .safetensors"
 # Keys under which training frameworks store the weights in a checkpoint.
@@ -143,7 +142,7 @@ def read_npz(path: str) -> Tensors:
     Raises:
       ValueError: The archive is damaged, or holds something other than arrays of numbers.
     """
-    arrays = npz_files.open_npz(path)
+    arrays = array_files.open_npz(path)
     others = sorted(name for name, array in arrays.items() if array.dtype.kind not in NUMBERS)
     if others:
         raise ValueError(

@@ -16,9 +16,8 @@ import numpy as np
 from tf_biggan import checks
 from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
 from tf_biggan.files import input_bounds
-from tf_biggan.files.checkpoint_files import open_checkpoint
-from tf_biggan.files.plain_folder import PlainFolder
-from tf_biggan.files.protobuf_files import read_message
+from tf_biggan.files.file_paths import PlainFolder
+from tf_biggan.files.tensorflow_files import open_checkpoint, read_message
 
 GRAPH_FILE = "saved_model.pb"
 VARIABLES = os.path.join("variables", "variables")

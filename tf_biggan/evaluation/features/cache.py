@@ -8,9 +8,9 @@ import pathlib
 
 import numpy as np
 
+from tf_biggan.files.array_files import read_npz
 from tf_biggan.files.atomic import remove_leftovers, replaced
-from tf_biggan.files.home_folder import expand_home
-from tf_biggan.files.npz_files import read_npz
+from tf_biggan.files.file_paths import expand_home
 
 VARIABLE = "TF_BIGGAN_CACHE"
 DEFAULT_FOLDER = "~/.cache/tf_biggan"

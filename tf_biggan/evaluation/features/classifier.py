@@ -19,14 +19,14 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from tf_biggan import checks
-from tf_biggan.cli.progress import Progress
+from tf_biggan.cli.terminal import Progress
 from tf_biggan.data.source import Source
 from tf_biggan.evaluation.features.extraction import content_sha256
 from tf_biggan.evaluation.features.extractors import FEATURES, LOGITS, Extractor
 from tf_biggan.evaluation.features.image_sets import KEPT_BYTES, ImageSet, SourceImages
+from tf_biggan.files.array_files import write_safetensors
 from tf_biggan.files.atomic import replaced
 from tf_biggan.files.json_files import field, key_of, read_json
-from tf_biggan.files.safetensors_files import write_safetensors
 
 FOLDER = "classifiers"
 PREFIX = "classifier_"

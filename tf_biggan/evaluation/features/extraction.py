@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.cli.progress import Progress
-from tf_biggan.devices.replica_map import ReplicaMap, spans_processes
+from tf_biggan.cli.terminal import Progress
+from tf_biggan.devices.strategy import ReplicaMap, spans_processes
 from tf_biggan.evaluation.features.cache import ArrayCache
 from tf_biggan.evaluation.features.extractors import FEATURES, LOGITS, Extractor
 from tf_biggan.evaluation.features.image_sets import ImageSet

@@ -12,10 +12,10 @@ import keras
 import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.files import input_bounds, saved_model_files
+from tf_biggan.files import input_bounds, tensorflow_files
 from tf_biggan.files.archives import Archive
 from tf_biggan.files.json_files import file_sha256, folder_sha256
-from tf_biggan.store.saved_models import is_saved_model
+from tf_biggan.store.opened_model import is_saved_model
 
 FEATURES, LOGITS = "features", "logits"
 CLASSIFIER = "classifier"
@@ -171,7 +171,7 @@ def _of_keras(model):
 
 
 def _saved_function(path: str, output: str | None):
-    module = saved_model_files.load(path)
+    module = tensorflow_files.load_saved_model(path)
     signatures = {
         name: function
         for name, function in module.signatures.items()

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.cli.seeds import MAX_SEED
+from tf_biggan.cli.seeds_and_truncations import MAX_SEED
 from tf_biggan.evaluation.features.image_sets import ImageSet
 from tf_biggan.files.json_files import folder_sha256, key_of
 from tf_biggan.files.png import to_uint8

@@ -13,7 +13,7 @@ from tf_biggan import checks
 from tf_biggan.data import decoding as images
 from tf_biggan.data.folder import open_folder
 from tf_biggan.data.source import Source
-from tf_biggan.files.npz_files import open_npz
+from tf_biggan.files.array_files import open_npz
 
 KEPT_BYTES = 1 << 30
 IMAGE_KEYS = ("x", "images", "arr_0")

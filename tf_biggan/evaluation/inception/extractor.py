@@ -21,8 +21,8 @@ from tf_biggan.evaluation.features.extractors import FEATURES, LOGITS, Extractor
 from tf_biggan.evaluation.inception.architecture import NUM_CLASSES, NUM_FEATURES
 from tf_biggan.evaluation.inception.inception_network import FoldedWeights, Inception
 from tf_biggan.evaluation.inception.weight_files import open_weight_file
+from tf_biggan.files.array_files import open_safetensors, write_safetensors
 from tf_biggan.files.atomic import replaced
-from tf_biggan.files.safetensors_files import open_safetensors, write_safetensors
 
 FEATURE_TAP = "2048"
 LOGITS_TAPS = {True: "logits", False: "logits_unbiased"}

@@ -33,7 +33,7 @@ from tf_biggan.evaluation.inception.architecture import (
 )
 from tf_biggan.files import input_bounds
 from tf_biggan.files.json_files import file_sha256
-from tf_biggan.files.protobuf_files import parse_message
+from tf_biggan.files.tensorflow_files import parse_message
 
 GRAPH_FILE = "classify_image_graph_def.pb"
 SAVED_MODEL_FILE = "saved_model.pb"

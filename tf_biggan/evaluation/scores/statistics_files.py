@@ -13,9 +13,9 @@ import numpy as np
 
 from tf_biggan import checks
 from tf_biggan.evaluation.scores.frechet import FeatureStatistics
+from tf_biggan.files.array_files import read_npz
 from tf_biggan.files.atomic import replaced
 from tf_biggan.files.json_files import field, parse_json
-from tf_biggan.files.npz_files import read_npz
 
 DESCRIPTION = "description"
 # Parts of the descriptions that must agree for a distance between two sets of images to make sense.

@@ -12,7 +12,7 @@ import keras
 from keras import ops
 
 from tf_biggan import checks
-from tf_biggan.networks.layers.precision import wide_dtype
+from tf_biggan.networks.layers.linear import wide_dtype
 
 DEFAULT_BN_EPSILON = 1e-5
 DEFAULT_BN_MOMENTUM = 0.9

@@ -13,13 +13,14 @@ from tf_biggan.networks.layers.batch_norm import (
     BatchNorm,
     ConditionalBatchNorm,
 )
-from tf_biggan.networks.layers.initializers import INITIALIZERS, child_seed
 from tf_biggan.networks.layers.linear import (
+    INITIALIZERS,
     Conv2D,
     Dense,
     Embedding,
     PooledConv2D,
     UpsampledConv2D,
+    child_seed,
 )
 from tf_biggan.networks.layers.spectral_norm import (
     DEFAULT_SN_EPSILON,

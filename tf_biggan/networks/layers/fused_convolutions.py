@@ -1,10 +1,11 @@
 """Convolutions alone, after nearest-neighbour doubling, and before the mean of 2x2 pixels.
 
 Three functions of TensorFlow, each of which can be computed in several exact forms. The forward
-pass, the input gradient and the kernel gradient each have a form of their own, see
-`convolution_forms`. Gradients are made of the same functions: the input gradient of a convolution
-is a convolution with the flipped kernel, and doubling is the adjoint of taking means, up to a
-factor of 4. They can therefore be differentiated again, which R1 needs.
+pass, the input gradient and the kernel gradient each have a form of their own, see `FORMS`.
+`benchmarks/convolution_forms.py` measures all forms and prints the fastest of every row. Gradients
+are made of the same functions: the input gradient of a convolution is a convolution with the
+flipped kernel, and doubling is the adjoint of taking means, up to a factor of 4. They can therefore
+be differentiated again, which R1 needs.
 
 Kernels are given in float32 (or float64) and are rounded to the inputs' dtype last, after sums of
 their entries.
@@ -14,9 +15,49 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tf_biggan.networks.layers.convolution_forms import form_of
-
+# Kinds of devices: (what is convolved, what the result is for) to rows of (smallest side, form), of
+# which the first that fits counts. The side is that of the smaller map, in pixels.
+# The rows of the CPU were measured in float32 on two idle cores of an Intel Xeon with AVX-512. Maps
+# of side 16 stay with phases, although the transposed form is up to a tenth faster there: with AVX2
+# alone it takes twice the time. Nobody has measured GPUs and TPUs, which compute every convolution
+# as it is written.
+FORMS = {
+    "CPU": {
+        ("convolution", "forward"): ((1, "direct"),),
+        ("convolution", "input_gradient"): ((1, "direct"),),
+        ("convolution", "kernel_gradient"): ((1, "library"),),
+        ("upsampled", "forward"): ((32, "transposed_4x4"), (4, "phases"), (1, "doubled")),
+        ("upsampled", "input_gradient"): ((32, "transposed_4x4"), (4, "phases"), (1, "doubled")),
+        ("upsampled", "kernel_gradient"): ((8, "strided_4x4"), (1, "doubled")),
+        ("pooled", "forward"): ((1, "strided_4x4"),),
+        ("pooled", "input_gradient"): ((4, "strided_4x4"), (1, "mean")),
+    },
+    "GPU": {
+        ("convolution", "forward"): ((1, "direct"),),
+        ("convolution", "input_gradient"): ((1, "transposed"),),
+        ("convolution", "kernel_gradient"): ((1, "library"),),
+        ("upsampled", "forward"): ((1, "doubled"),),
+        ("upsampled", "input_gradient"): ((1, "doubled"),),
+        ("upsampled", "kernel_gradient"): ((1, "doubled"),),
+        ("pooled", "forward"): ((1, "mean"),),
+        ("pooled", "input_gradient"): ((1, "mean"),),
+    },
+}
+FORMS["TPU"] = FORMS["GPU"]
 PHASES = ((0, 0), (0, 1), (1, 0), (1, 1))
+
+
+def form_of(device: str, what: str, purpose: str, side: int) -> str:
+    """Returns the name of the form in which a convolution is computed.
+
+    Args:
+      device: "CPU", "GPU" or "TPU".
+      what: "convolution", "upsampled" or "pooled".
+      purpose: "forward", "input_gradient" or "kernel_gradient".
+      side: Shorter side of the smaller map, in pixels.
+    """
+    rows = FORMS[device][what, purpose]
+    return next(form for smallest, form in rows if side >= smallest)
 
 
 def convolution(x, kernel, purpose="forward"):

@@ -2,20 +2,32 @@
 
 Every layer computes its output with `effective_kernel`. Spectral normalisation adds a vector u to a
 layer and otherwise changes only what this method returns.
+
+Every convolution has stride 1 and zero padding, alone or joined with upsampling or downsampling. On
+TensorFlow, `fused_convolutions` computes the joined ones with fewer multiplications. Other backends
+of Keras compute what is written here.
+
+A Keras initialiser instance that is used twice gives equal kernels to equal shapes, so layers never
+share one: a composite layer derives a seed for each child from its own seed and the child's name.
 """
 
 from __future__ import annotations
+
+import zlib
 
 import keras
 from keras import ops
 
 from tf_biggan import checks
-from tf_biggan.networks.layers.convolutions import (
-    convolution,
-    pooled_convolution,
-    upsampled_convolution,
-)
-from tf_biggan.networks.layers.initializers import child_seed, kernel_initializer
+
+FUSED_SIZE = 3
+N02_STDDEV = 0.02
+
+INITIALIZERS = {
+    "ortho": lambda seed: keras.initializers.Orthogonal(seed=seed),
+    "n02": lambda seed: keras.initializers.RandomNormal(stddev=N02_STDDEV, seed=seed),
+    "glorot": lambda seed: keras.initializers.GlorotUniform(seed=seed),
+}
 
 
 class KernelLayer(keras.Layer):
@@ -211,3 +223,76 @@ class Embedding(KernelLayer):
 def is_soft(labels) -> bool:
     """Returns True for class weights [N, classes] (float), False for class indices [N]."""
     return "float" in keras.backend.standardize_dtype(labels.dtype)
+
+
+def upsample(x):
+    """Doubles the size by nearest neighbour: [N, H, W, C] to [N, 2H, 2W, C]."""
+    return ops.repeat(ops.repeat(x, 2, axis=1), 2, axis=2)
+
+
+def downsample(x):
+    """Halves the size by the mean of 2x2 pixels: [N, H, W, C] to [N, H/2, W/2, C]."""
+    return ops.average_pool(x, 2, 2, data_format="channels_last")
+
+
+def convolution(x, kernel):
+    """Convolves x [N, H, W, C] with a kernel [k, k, C, F]: [N, H, W, F] in the dtype of x."""
+    if _has_tensorflow() and kernel.shape[0] % 2 == 1:
+        return _fused().convolution(x, kernel)
+    return ops.conv(x, ops.cast(kernel, x.dtype), padding="same", data_format="channels_last")
+
+
+def upsampled_convolution(x, kernel):
+    """Upsamples x, then convolves it: [N, H, W, C] to [N, 2H, 2W, F]."""
+    if _has_tensorflow() and kernel.shape[0] == FUSED_SIZE:
+        return _fused().upsampled_convolution(x, kernel)
+    return convolution(upsample(x), kernel)
+
+
+def pooled_convolution(x, kernel):
+    """Convolves x, then downsamples it: [N, H, W, C] to [N, H/2, W/2, F]."""
+    if _has_tensorflow() and kernel.shape[0] == FUSED_SIZE:
+        return _fused().pooled_convolution(x, kernel)
+    return downsample(convolution(x, kernel))
+
+
+def _has_tensorflow():
+    return keras.backend.backend() == "tensorflow"
+
+
+def _fused():
+    from tf_biggan.networks.layers import fused_convolutions
+
+    return fused_convolutions
+
+
+def kernel_initializer(name: str, seed: int | None) -> keras.Initializer:
+    """Returns a new initialiser of kernels.
+
+    "ortho" is orthogonal with gain 1, "n02" is N(0, 0.02) and "glorot" is Glorot's uniform.
+
+    Source: BigGAN-PyTorch, BigGAN.py `init_weights`.
+
+    Raises:
+      ValueError: The name is another.
+    """
+    checks.require_choice("initializer", name, tuple(INITIALIZERS))
+    return INITIALIZERS[name](seed)
+
+
+def power_iteration_initializer(seed: int | None) -> keras.Initializer:
+    """Returns a new N(0, 1) initialiser for the vectors u; the length of u has no effect."""
+    return keras.initializers.RandomNormal(stddev=1.0, seed=seed)
+
+
+def child_seed(seed: int | None, name: str) -> int | None:
+    """Returns the seed of the part called `name`; None if `seed` is None (random values)."""
+    return None if seed is None else zlib.crc32(f"{seed}/{name}".encode())
+
+
+def wide_dtype(layer: keras.Layer) -> str:
+    """Returns the dtype for moments, singular vectors, attention weights and logits of a layer.
+
+    It is "float64" if the layer's variables are float64, and "float32" otherwise.
+    """
+    return "float64" if layer.variable_dtype == "float64" else "float32"

@@ -15,15 +15,16 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
-from tf_biggan.networks.layers.initializers import child_seed, power_iteration_initializer
 from tf_biggan.networks.layers.linear import (
     Conv2D,
     Dense,
     Embedding,
     PooledConv2D,
     UpsampledConv2D,
+    child_seed,
+    power_iteration_initializer,
+    wide_dtype,
 )
-from tf_biggan.networks.layers.precision import wide_dtype
 
 DEFAULT_SN_EPSILON = 1e-8
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tf_biggan.conversion.weight_sources import open_source
 from tf_biggan.evaluation.features.extractors import open_extractor
-from tf_biggan.files.plain_folder import PlainFolder, pattern_note
+from tf_biggan.files.file_paths import PlainFolder, pattern_note
 from tf_biggan.serving.served_model import load_saved_model
 from tf_biggan.store.opened_model import open_model
 

@@ -6,7 +6,7 @@ import threading
 import pytest
 import tqdm.std
 
-from tf_biggan.cli import progress
+from tf_biggan.cli import terminal
 from tf_biggan.training.logs import TrainingProgress
 
 
@@ -18,13 +18,13 @@ def clock(monkeypatch):
 
 
 @pytest.fixture
-def terminal(monkeypatch):
+def screen(monkeypatch):
     """Replaces standard error by a terminal with the given number of columns, and returns it."""
 
     def make(columns):
         stream = io.StringIO()
         stream.isatty = lambda: True
-        monkeypatch.setattr(progress.sys, "stderr", stream)
+        monkeypatch.setattr(terminal.sys, "stderr", stream)
         monkeypatch.setenv("COLUMNS", str(columns))
         return stream
 
@@ -32,14 +32,14 @@ def terminal(monkeypatch):
 
 
 def test_short_work_draws_nothing(capsys):
-    bar = progress.Progress("Working", 10)
+    bar = terminal.Progress("Working", 10)
     bar.add(10)
     bar.close()
     assert capsys.readouterr() == ("", "")
 
 
 def test_long_work_is_drawn_on_standard_error(capsys, clock):
-    bar = progress.Progress("Working", 200, done=100)
+    bar = terminal.Progress("Working", 200, done=100)
     clock[0] += 10
     bar.add(50)
     clock[0] += 1  # A log file gets a line every half minute.
@@ -55,7 +55,7 @@ def test_long_work_is_drawn_on_standard_error(capsys, clock):
 
 
 def test_a_line_every_half_minute(capsys, clock):
-    bar = progress.Progress("Working", 1000)
+    bar = terminal.Progress("Working", 1000)
     for _ in range(100):
         clock[0] += 1
         bar.add(1)
@@ -63,7 +63,7 @@ def test_a_line_every_half_minute(capsys, clock):
 
 
 def test_the_rate_follows_the_last_minutes(capsys, clock):
-    bar = progress.Progress("Working", 10_000)
+    bar = terminal.Progress("Working", 10_000)
     for seconds in (3000, *[10] * 600):
         clock[0] += seconds
         bar.add(10)
@@ -77,32 +77,32 @@ COUNTS = [(300, 1_250), (123_456, 500_000), (9_999_999, 10_000_000)]
 
 @pytest.mark.parametrize("columns", [200, 80, 60])
 @pytest.mark.parametrize(("done", "total"), COUNTS)
-def test_the_line_of_a_run_fits_and_keeps_bar_and_time_left(clock, terminal, columns, done, total):
-    stream = terminal(columns)
+def test_the_line_of_a_run_fits_and_keeps_bar_and_time_left(clock, screen, columns, done, total):
+    stream = screen(columns)
     line = TrainingProgress(total, done - 200, images_per_iteration=2048)
     clock[0] += 3.0
     line.update(done, d_real=-10.125, d_fake=10.8125, g=-10.25)
     drawn = stream.getvalue().split("\r")[-1]
     assert len(drawn) < min(columns, 80)
     bar = drawn.split("|")[1]
-    assert len(bar) >= progress.FEWEST_CELLS and "left" in drawn.split("|")[2]
+    assert len(bar) >= terminal.FEWEST_CELLS and "left" in drawn.split("|")[2]
     # The bar shows the parts that have room, and cuts no number off.
     assert drawn.endswith(("left]", "img/s]", "D -10.12/10.81 G -10.25"))
     if columns >= 80:
         assert "D -10.12/10.81 G -10.25" in drawn
 
 
-def test_long_titles_are_cut_and_notes_give_way(clock, terminal):
-    stream = terminal(80)
-    bar = progress.Progress("Reading folder:/data/" + "deep/" * 30, 10)
+def test_long_titles_are_cut_and_notes_give_way(clock, screen):
+    stream = screen(80)
+    bar = terminal.Progress("Reading folder:/data/" + "deep/" * 30, 10)
     clock[0] += 2.0
     bar.add(5, "a note that is longer than what is left of eighty columns")
     drawn = stream.getvalue().split("\r")[-1]
     assert len(drawn) < 80 and "5/10" in drawn and "left" in drawn and "..." in drawn
 
 
-def test_the_first_estimate_counts_from_when_the_bar_is_made(clock, terminal):
-    stream = terminal(80)
+def test_the_first_estimate_counts_from_when_the_bar_is_made(clock, screen):
+    stream = screen(80)
     clock[0] += 500.0  # The compilation happened before.
     line = TrainingProgress(1000, 1, images_per_iteration=64)
     clock[0] += 10.0
@@ -113,5 +113,5 @@ def test_the_first_estimate_counts_from_when_the_bar_is_made(clock, terminal):
 
 def test_no_thread_watches_the_bar():
     before = threading.active_count()
-    progress.Progress("Working", 10).add(1)
+    terminal.Progress("Working", 10).add(1)
     assert threading.active_count() == before

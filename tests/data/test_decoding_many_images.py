@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tests.data.test_decoding import encoded, smooth
 from tf_biggan.data import decoding
-from tf_biggan.data.many_images import decode_all
+from tf_biggan.data.decoding import decode_all
 
 NAMES = tf.constant([f"image {number}" for number in range(5)])
 FILES = {

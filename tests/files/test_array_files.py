@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import tf_biggan
-from tf_biggan.files.safetensors_files import write_safetensors
+from tf_biggan.files.array_files import write_safetensors
 from tf_biggan.networks.generator import Generator
 from tf_biggan.store.model_directory import OptimizerSlots, write_directory
 
@@ -58,4 +58,4 @@ def test_no_other_module_writes_safetensors_files():
         for path in package.rglob("*.py")
         if re.search(WRITES_ITSELF, path.read_text(encoding="utf-8"))
     ]
-    assert writers == ["safetensors_files.py"]
+    assert writers == ["array_files.py"]

@@ -1,4 +1,6 @@
-"""Paths of folders whose names TensorFlow would mistake for patterns.
+"""Paths that users give: `~` at the start, and characters that TensorFlow reads as patterns.
+
+Shells replace `~` in `--run_dir ~/x`, but neither in `--run_dir=~/x` nor in a flag file.
 
 TensorFlow reads the prefix of a checkpoint, also of a SavedModel's variables, as a file pattern. In
 a folder such as `runs/lr=[2e-4,5e-5]` it can write a checkpoint, but cannot find it again.
@@ -7,11 +9,54 @@ a folder such as `runs/lr=[2e-4,5e-5]` it can write a checkpoint, but cannot fin
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import weakref
+from collections.abc import Callable, Mapping
 
+from tf_biggan import checks
+
+ONE_PATH, LISTED_PATHS = "one path", "paths separated by commas"
+# A path may have a prefix, as in folder:~/birds.
+_KIND_AND_PATH = re.compile(r"((?:folder|tfrecord):)?(~.*)", re.DOTALL)
 PATTERN_CHARACTERS = frozenset("[]*?\\") - {os.sep}
+
+
+def expand_home(value: str) -> str:
+    """Replaces `~` or `~user` at the start of a path, also after `folder:` or `tfrecord:`.
+
+    Other values are returned unchanged.
+
+    Raises:
+      ValueError: The user does not exist on this machine.
+    """
+    match = _KIND_AND_PATH.fullmatch(value)
+    if match is None:
+        return value
+    kind, path = match[1] or "", match[2]
+    expanded = os.path.expanduser(path)
+    checks.require(
+        expanded != path,
+        f"this machine has no user {path.partition('/')[0][1:]!r}; if a folder of that name"
+        f" is meant, write ./{path}",
+        path=value,
+    )
+    return kind + expanded
+
+
+def expand_home_in_list(value: str) -> str:
+    """Applies `expand_home` to every part of a text with commas."""
+    parts = value.split(",")
+    return ",".join(
+        part[: len(part) - len(part.lstrip())] + expand_home(part.lstrip()) for part in parts
+    )
+
+
+EXPANDERS: Mapping[str, Callable[[str], str]] = {
+    ONE_PATH: expand_home,
+    LISTED_PATHS: expand_home_in_list,
+}
 
 
 def pattern_note(path: str) -> str | None:

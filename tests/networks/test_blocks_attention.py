@@ -5,10 +5,10 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from tf_biggan.networks.layers import attention
-from tf_biggan.networks.layers.attention import SelfAttention
-from tf_biggan.networks.layers.convolutions import downsample, upsample
+from tf_biggan.networks import blocks
+from tf_biggan.networks.blocks import SelfAttention
 from tf_biggan.networks.layers.factory import LayerFactory
+from tf_biggan.networks.layers.linear import downsample, upsample
 
 X = np.random.RandomState(0).standard_normal((2, 4, 6, 16)).astype("float32")
 
@@ -45,13 +45,13 @@ def test_attention_starts_as_the_identity():
 
 
 def test_softmax_runs_in_float32_in_mixed_precision(monkeypatch):
-    seen, original = [], attention.ops.softmax
+    seen, original = [], blocks.ops.softmax
 
     def softmax(scores, axis):
         seen.append(keras.backend.standardize_dtype(scores.dtype))
         return original(scores, axis)
 
-    monkeypatch.setattr(attention.ops, "softmax", softmax)
+    monkeypatch.setattr(blocks.ops, "softmax", softmax)
     SelfAttention(dtype="mixed_bfloat16")(X)
     assert seen == ["float32"]
 

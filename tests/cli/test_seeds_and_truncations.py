@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tf_biggan.cli.seeds import MAX_SEED, parse_seeds, seeds_text
+from tf_biggan.cli.seeds_and_truncations import MAX_SEED, parse_seeds, seeds_text
 from tf_biggan.generation.latents import latents
 
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tf_biggan.data import order
-from tf_biggan.data.block_order import Blocks, block_order
+from tf_biggan.data.order import Blocks, block_order
 
 EPOCH = tf.constant(0, tf.int64)
 # A data set that is sorted by class, as `prepare` writes it from class folders.

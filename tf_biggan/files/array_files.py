@@ -1,15 +1,22 @@
-"""Reads untrusted .npz files: shapes first, then the arrays that are needed."""
+"""Files of NumPy arrays: reads untrusted .npz and safetensors files, and writes safetensors.
+
+Shapes and sizes are checked first. The arrays that are needed are read afterwards.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import io
 import math
 import os
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from tf_biggan.checks import require_existing
 from tf_biggan.files import input_bounds
@@ -24,6 +31,7 @@ HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
+LENGTH_BYTES = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,3 +116,54 @@ def _damaged(path, reason):
         " must be complete and hold arrays without Python objects; write, copy or download it"
         " again."
     )
+
+
+def write_safetensors(
+    path: str | os.PathLike,
+    arrays: Mapping[str, np.ndarray],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Writes arrays to a safetensors file whose permissions follow the umask.
+
+    The library alone would make the file readable for its owner only.
+
+    Args:
+      path: Path of the file.
+      arrays: Arrays by key.
+      metadata: Texts by name for the header of the file.
+
+    Raises:
+      OSError: The file cannot be written.
+      safetensors.SafetensorError: The library cannot write it.
+    """
+    with open(path, "wb") as file:
+        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+    save_file(dict(arrays), path, metadata)
+    os.chmod(path, mode)
+
+
+@contextlib.contextmanager
+def open_safetensors(path: str | os.PathLike) -> Iterator[safe_open]:
+    """Opens a safetensors file, whose tensors are read as NumPy arrays on demand.
+
+    The library checks that the tensors fill the file and do not overlap.
+
+    Raises:
+      ValueError: The file does not exist or is damaged.
+    """
+    limit = input_bounds.SAFETENSORS_HEADER_BYTES
+    try:
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(LENGTH_BYTES), "little")
+        if length > limit:
+            raise SafetensorError(
+                f"its header has {length} bytes, and at most {limit} are accepted"
+            )
+        with safe_open(path, framework="numpy") as stored:
+            yield stored
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ValueError(
+            f"Cannot read the safetensors file {os.fspath(path)}: {reason.splitlines()[0]}."
+            " Copy or download it again."
+        ) from error
