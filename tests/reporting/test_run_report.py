@@ -16,8 +16,8 @@ from tests.reporting.made_up_runs import losses, write_best, write_log, write_ru
 from tests.serving.browser import find_chromium, open_tab
 from tf_biggan.cli.report_settings import ReportConfig
 from tf_biggan.pictures.sheets import cells, sheet
-from tf_biggan.reporting import nearest_reals
-from tf_biggan.reporting.embedded_pictures import evenly_chosen, picture_of_file
+from tf_biggan.reporting import report_pictures
+from tf_biggan.reporting.report_pictures import evenly_chosen, picture_of_file
 from tf_biggan.reporting.run_record import read_run
 from tf_biggan.reporting.run_report import report, report_after_training
 from tf_biggan.reporting.warning_signs import warning_signs
@@ -203,8 +203,8 @@ def test_a_healthy_run_has_no_warning(tmp_path):
 
 
 def test_the_reason_why_nothing_was_searched(run, monkeypatch):
-    monkeypatch.setattr(nearest_reals, "MOST_PIXELS", 1000)
-    picture = nearest_reals.nearest_reals(read_run(run), 10**6)
+    monkeypatch.setattr(report_pictures, "MOST_PIXELS", 1000)
+    picture = report_pictures.nearest_reals(read_run(run), 10**6)
     assert picture.url is None and "The data set has 1,797 images." in picture.caption
     command = f"python -m tf_biggan.neighbours --model={run} --output={run}/neighbours.png"
     assert command in picture.caption

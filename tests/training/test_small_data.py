@@ -22,8 +22,8 @@ from tf_biggan.cli.small_data_settings import SMALL_DATA_FLAGS
 from tf_biggan.cli.train_settings import StepConfig, TrainConfig
 from tf_biggan.generation.latents import normal_for_each, seeds_for
 from tf_biggan.networks.layers.spectral_norm import normalized_layers
-from tf_biggan.training import diff_augment, regularizers
-from tf_biggan.training.lecam import logit_averages, update_logit_averages
+from tf_biggan.training import augmentation, regularizers
+from tf_biggan.training.state import logit_averages, update_logit_averages
 from tf_biggan.training.train_step import input_sampler
 from tf_biggan.training.updates import (
     BCR_SEEDS,
@@ -125,7 +125,7 @@ class Pass:
         return self.state.generator(latents, self.inputs.labels)
 
     def shown(self, images, seeds, purpose=DIFF_AUGMENT_SEEDS, names=SMALL_DATA.diff_augment):
-        return diff_augment.augment(images, seeds_for(seeds, purpose), names)
+        return augmentation.augment(images, seeds_for(seeds, purpose), names)
 
     def logits(self, images, labels):
         return np.asarray(self.state.discriminator(images, labels))

@@ -22,8 +22,7 @@ from tf_biggan.store.run_directory import (
     read_data_identity,
     read_initialization,
 )
-from tf_biggan.training.environment import ENVIRONMENT_FILE
-from tf_biggan.training.logs import IMAGES_SEEN, SECONDS, read_metrics
+from tf_biggan.training.logs import ENVIRONMENT_FILE, IMAGES_SEEN, SECONDS, read_metrics
 from tf_biggan.training.sample_sheets import FOLDER, REALS_FILE
 from tf_biggan.training.scores import SCORED_AS
 

@@ -1,17 +1,31 @@
 """Augmentation of the images that the discriminator sees, real and generated ones alike.
 
-An augmentation is a function `augment(images, seeds)` of images [N, H, W, C] in [-1, 1] and of one
-seed [2] (int32) per image. It returns images of the same shape and dtype. It must be differentiable
-in the images, draw nothing but from the seeds, and treat each image by itself: then a run does not
-depend on the number of replicas, and resumes exactly. Numbers from the seeds are drawn by
-`tf_biggan.generation.latents.uniform_for_each`.
+An augmentation of the user's own is a function `augment(images, seeds)` of images [N, H, W, C] in
+[-1, 1] and of one seed [2] (int32) per image. It returns images of the same shape and dtype. It
+must be differentiable in the images, draw nothing but from the seeds, and treat each image by
+itself: then a run does not depend on the number of replicas, and resumes exactly. Numbers from the
+seeds are drawn by `tf_biggan.generation.latents.uniform_for_each`.
+
+DiffAugment is random colour, translation, cutout and mirroring, with gradients. Its functions take
+images and numbers [N, K] from 0 to below 1. Each image is changed by its own numbers alone. Shapes
+are static, so that XLA compiles all functions.
+
+Source: Zhao, Liu, Lin, Zhu, Han, "Differentiable Augmentation for Data-Efficient GAN Training",
+NeurIPS 2020.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import tensorflow as tf
+
 from tf_biggan.cli.settings import load_object
+from tf_biggan.generation.latents import uniform_for_each
+
+# Largest shift, and the side of the square that is cut out, as parts of the image's side.
+SHIFT_RATIO = 1 / 8
+CUTOUT_RATIO = 1 / 2
 
 
 def get_augmentation(name: str | None) -> Callable | None:
@@ -32,3 +46,101 @@ def get_augmentation(name: str | None) -> Callable | None:
             " augment(images, seeds)."
         )
     return function
+
+
+def augment(images: tf.Tensor, seeds: tf.Tensor, names: str) -> tf.Tensor:
+    """Returns images with augmentations applied in the order of their names.
+
+    Args:
+      images: Images [N, H, W, C] in [-1, 1], float32 or float64. Results may exceed this range.
+      seeds: One seed for each image, int32 [N, 2].
+      names: Keys of `AUGMENTATIONS`, separated by commas, each at most once.
+    """
+    columns = tf.split(uniform_for_each(seeds, (sum(_COUNTS),)), _COUNTS, axis=1)
+    numbers = dict(zip(AUGMENTATIONS, columns, strict=True))
+    for name in names.split(","):
+        function, _ = AUGMENTATIONS[name]
+        images = function(images, tf.cast(numbers[name], images.dtype))
+    return images
+
+
+def change_color(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+    """Returns images with another brightness, saturation and contrast, in this order.
+
+    Adds a number from -0.5 to 0.5; scales the difference to the mean of a pixel's channels by 0 to
+    2; and scales the difference to the mean of the whole image by 0.5 to 1.5. Saturation does not
+    change images of one channel.
+    """
+    brightness, saturation, contrast = tf.unstack(numbers[:, :, None, None, None], axis=1)
+    images += brightness - 0.5
+    images = _scaled_about_mean(images, 2.0 * saturation, axes=[3])
+    return _scaled_about_mean(images, contrast + 0.5, axes=[1, 2, 3])
+
+
+def _scaled_about_mean(images, factors, axes):
+    mean = tf.reduce_mean(images, axis=axes, keepdims=True)
+    return (images - mean) * factors + mean
+
+
+def translate(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+    """Returns images that are shifted by whole pixels, up to 1/8 of each side, filled up with 0."""
+    height, width, channels = images.shape[1:]
+    down, right = (
+        _integers(numbers[:, axis], 2 * limit + 1) - limit
+        for axis, limit in enumerate(_rounded(side * SHIFT_RATIO) for side in (height, width))
+    )
+    rows, columns = (
+        tf.range(side) - shift[:, None] for side, shift in ((height, down), (width, right))
+    )
+    inside = _is_inside(rows, height)[:, :, None] & _is_inside(columns, width)[:, None, :]
+    places = (
+        tf.clip_by_value(rows, 0, height - 1)[:, :, None] * width
+        + tf.clip_by_value(columns, 0, width - 1)[:, None, :]
+    )
+    flat = tf.reshape(images, (-1, height * width, channels))
+    moved = tf.gather(flat, tf.reshape(places, (-1, height * width)), axis=1, batch_dims=1)
+    moved = tf.reshape(moved, (-1, height, width, channels))
+    return moved * tf.cast(inside, images.dtype)[..., None]
+
+
+def cut_out(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+    """Returns images in which a square of half the side is 0.
+
+    The centre of the square is anywhere in the image, so that a part of it may lie outside.
+    """
+    inside = []
+    for axis, side in enumerate(images.shape[1:3]):
+        length = _rounded(side * CUTOUT_RATIO)
+        # An even length has no middle pixel; one more place keeps both borders alike.
+        centre = _integers(numbers[:, axis], side + 1 - length % 2)
+        inside.append(_is_inside(tf.range(side) - (centre - length // 2)[:, None], length))
+    hole = inside[0][:, :, None] & inside[1][:, None, :]
+    return images * tf.cast(~hole, images.dtype)[..., None]
+
+
+def flip(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+    """Returns images of which one half, at random, is mirrored horizontally."""
+    return tf.where(numbers[:, :, None, None] < 0.5, images[:, :, ::-1], images)
+
+
+def _integers(numbers, count):
+    """Returns int32 from 0 to count - 1."""
+    return tf.cast(tf.floor(numbers * count), tf.int32)
+
+
+def _is_inside(places, side):
+    return (places >= 0) & (places < side)
+
+
+def _rounded(length: float) -> int:
+    return int(length + 0.5)
+
+
+# Function of each augmentation and the count of random numbers that it takes.
+AUGMENTATIONS: dict[str, tuple[Callable[[tf.Tensor, tf.Tensor], tf.Tensor], int]] = {
+    "color": (change_color, 3),
+    "translation": (translate, 2),
+    "cutout": (cut_out, 2),
+    "flip": (flip, 1),
+}
+_COUNTS = [count for _, count in AUGMENTATIONS.values()]

@@ -27,7 +27,6 @@ from tf_biggan.devices.strategy import (
 from tf_biggan.networks.layers.spectral_norm import normalized_layers
 from tf_biggan.store.checkpoints import Checkpoints
 from tf_biggan.store.run_directory import write_config, write_initialization
-from tf_biggan.training.environment import describe_start, record_environment, warnings_at_start
 from tf_biggan.training.interruption import StopRequest
 from tf_biggan.training.logs import (
     IMAGES_SEEN,
@@ -35,18 +34,15 @@ from tf_biggan.training.logs import (
     MetricsLog,
     TensorBoardLog,
     TrainingProgress,
+    describe_start,
     read_metrics,
+    record_environment,
     seconds_until,
+    warnings_at_start,
 )
 from tf_biggan.training.sample_sheets import SampleSheets
 from tf_biggan.training.scores import SCORED_AS, RunEvaluation
-from tf_biggan.training.start import (
-    compiled_step,
-    create_state,
-    open_batches,
-    plan_lines,
-    prepare,
-)
+from tf_biggan.training.start import compiled_step, create_state, open_batches, plan_lines, prepare
 
 
 def train(

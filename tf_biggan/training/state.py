@@ -1,11 +1,15 @@
-"""The state of a run: networks, optimisers, iteration and the generator's moving average.
+"""The state of a run: networks, optimisers, iteration, and all variables beside the networks.
 
-The moving average covers every variable, including batch-norm statistics and the vectors u.
+These are the generator's moving average, which covers every variable, including batch-norm
+statistics and the vectors u; the moving averages of the discriminator's logits, for LeCam
+regularisation; and the second singular vectors with which the first singular values of the
+generator's kernels are clamped (paper, section 4.1).
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -13,9 +17,13 @@ from keras import ops
 
 from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator
+from tf_biggan.networks.layers.batch_norm import mean_over_replicas
 from tf_biggan.networks.layers.linear import wide_dtype
-from tf_biggan.training.lecam import logit_averages
-from tf_biggan.training.sigma_clamp import second_vectors
+from tf_biggan.networks.layers.spectral_norm import SpectralNorm, normalized_layers
+from tf_biggan.training.regularizers import clamp_first_singular_value, second_singular_value
+
+# Averages of the logits of real and of generated images.
+LogitAverages = tuple[tf.Variable, tf.Variable]
 
 
 def ema_decay(iteration, decay: float, start: int):
@@ -112,3 +120,92 @@ class TrainState:
         parts = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         # A checkpoint cannot hold an empty tuple.
         return {name: part for name, part in parts.items() if not isinstance(part, tuple) or part}
+
+
+def logit_averages(dtype: str) -> LogitAverages:
+    """Returns new averages. Create them in the scope of the strategy."""
+    real, fake = (
+        tf.Variable(
+            0.0,
+            dtype=dtype,
+            trainable=False,
+            name=f"average_logit_{kind}",
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
+        for kind in ("real", "fake")
+    )
+    return real, fake
+
+
+def update_logit_averages(
+    averages: LogitAverages, real_logits: tf.Tensor, fake_logits: tf.Tensor, decay
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Sets each average to decay * average + (1 - decay) * mean of the logits of all replicas.
+
+    Args:
+      averages: The result of `logit_averages`.
+      real_logits, fake_logits: Logits of this replica, [N] each.
+      decay: Scalar from 0 to 1.
+
+    Returns:
+      The new averages of (real, fake) logits. They are constants for the gradient.
+    """
+    moved = []
+    for average, logits in zip(averages, (real_logits, fake_logits), strict=True):
+        mean = mean_over_replicas(tf.reduce_mean(tf.stop_gradient(logits)))
+        weight = tf.cast(decay, average.dtype)
+        moved.append(weight * average + (1 - weight) * mean)
+        average.assign(moved[-1])
+    return tuple(moved)
+
+
+def clamp_to(generator: keras.Model, sigma_clamp: float) -> None:
+    """Lowers the first singular value of every normalised kernel to at most `sigma_clamp`."""
+    for layer in normalized_layers(generator):
+        _clamp(layer, sigma_clamp)
+
+
+def clamp_to_second(
+    generator: keras.Model, ratio: float, second_vectors: Sequence[tf.Variable]
+) -> None:
+    """Lowers the first singular value of every kernel to at most `ratio` times its second.
+
+    Kernels with one row or column have no second singular value and stay as they are.
+
+    Args:
+      generator: Its kernels are updated in place.
+      ratio: Largest allowed ratio of the first to the second singular value.
+      second_vectors: The result of the function `second_vectors`, updated by one step of power
+        iteration.
+    """
+    for layer, u_second in zip(_with_second(generator), second_vectors, strict=True):
+        sigma, moved = second_singular_value(
+            layer.kernel_matrix(), layer.u, u_second, layer.epsilon
+        )
+        u_second.assign(moved)
+        _clamp(layer, ratio * sigma)
+
+
+def second_vectors(generator: keras.Model) -> tuple[tf.Variable, ...]:
+    """Returns initial estimates of the second singular vector of every kernel that has one."""
+    return tuple(
+        tf.Variable(
+            tf.random.stateless_normal(layer.u.shape, (0, index), dtype=layer.u.dtype),
+            trainable=False,
+            name=f"second_vector_{index}",
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
+        for index, layer in enumerate(_with_second(generator))
+    )
+
+
+def _with_second(generator) -> list[SpectralNorm]:
+    # A kernel with one row or column has no second singular value. Its estimate would be 0, and the
+    # clamp would erase the kernel.
+    layers = normalized_layers(generator)
+    return [layer for layer in layers if min(layer.kernel_matrix().shape) > 1]
+
+
+def _clamp(layer, sigma_clamp):
+    clamped = clamp_first_singular_value(layer.kernel_matrix(), layer.u, sigma_clamp, layer.epsilon)
+    layer.kernel.assign(tf.reshape(clamped, layer.kernel.shape))

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import keras
 import tensorflow as tf
 
 from tf_biggan.cli.train_settings import StepConfig
 from tf_biggan.generation.latents import normal_for_each, seeds_for
-from tf_biggan.training import diff_augment
-from tf_biggan.training.augmentation import get_augmentation
-from tf_biggan.training.lecam import update_logit_averages
+from tf_biggan.training import augmentation
 from tf_biggan.training.losses import get_loss
 from tf_biggan.training.regularizers import (
     ORTHOGONAL_PENALTIES,
@@ -23,8 +22,13 @@ from tf_biggan.training.regularizers import (
     lecam_penalty,
     r1_penalty,
 )
-from tf_biggan.training.sigma_clamp import clamp_to, clamp_to_second
-from tf_biggan.training.state import TrainState, ema_decay
+from tf_biggan.training.state import (
+    TrainState,
+    clamp_to,
+    clamp_to_second,
+    ema_decay,
+    update_logit_averages,
+)
 
 # The metrics of `discriminator_gradients` and `generator_gradients`, in this order.
 D_METRICS = ("d_loss_real", "d_loss_fake", "d_real", "d_fake")
@@ -159,7 +163,7 @@ def _discriminator_images(config, real, fake, nearby, inputs) -> dict[str, tf.Te
     seeds = {"fake": inputs.fake_seeds, "real": inputs.real_seeds}
     for kind, weight in (("fake", config.bcr_fake_weight), ("real", config.bcr_real_weight)):
         if weight:
-            images[f"{kind}_augmented"] = diff_augment.augment(
+            images[f"{kind}_augmented"] = augmentation.augment(
                 images[kind], seeds_for(seeds[kind], BCR_SEEDS), config.bcr_augment
             )
     if nearby is not None:
@@ -186,11 +190,11 @@ def _logits(discriminator, config, images, real_labels, fake_labels) -> dict[str
 
 
 def _augmented(config, images, seeds):
-    augment = get_augmentation(config.augmentation)
+    augment = augmentation.get_augmentation(config.augmentation)
     if augment is not None:
         images = augment(images, seeds)
     if config.diff_augment is not None:
-        images = diff_augment.augment(
+        images = augmentation.augment(
             images, seeds_for(seeds, DIFF_AUGMENT_SEEDS), config.diff_augment
         )
     return images
@@ -273,3 +277,49 @@ def added(total: list[tf.Tensor], gradients: list[tf.Tensor] | None) -> list[tf.
     if gradients is None:
         return total
     return [a + b for a, b in zip(total, gradients, strict=True)]
+
+
+@keras.saving.register_keras_serializable(package="tf_biggan")
+class FusedAdam(keras.optimizers.Adam):
+    """Keras's Adam, which updates a variable with TensorFlow's `ResourceApplyAdam`.
+
+    Results, slots and the names of slots are those of Keras's Adam: epsilon is added before the
+    bias correction.
+    """
+
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        # All variables share these numbers, so they are passed on in place of the learning rate.
+        dtype = trainable_variables[0].dtype
+        step = tf.cast(self.iterations.value, dtype) + 1
+        betas = {f"beta{i}": tf.constant(b, dtype) for i, b in ((1, self.beta_1), (2, self.beta_2))}
+        shared = {
+            **betas,
+            **{f"{name}_power": tf.pow(beta, step) for name, beta in betas.items()},
+            "lr": tf.cast(learning_rate, dtype),
+            "epsilon": tf.constant(self.epsilon, dtype),
+        }
+        super()._backend_update_step(grads, trainable_variables, shared)
+
+    def update_step(self, gradient, variable, learning_rate):
+        index = self._get_variable_index(variable)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            grad=tf.cast(gradient, variable.dtype),
+            **learning_rate,
+        )
+
+
+def adam_optimizers(config: StepConfig) -> tuple[FusedAdam, FusedAdam]:
+    """Returns the Adam optimisers of the generator and of the discriminator."""
+    return tuple(
+        FusedAdam(
+            learning_rate=getattr(config, f"{side}_learning_rate"),
+            beta_1=getattr(config, f"{side}_beta_1"),
+            beta_2=getattr(config, f"{side}_beta_2"),
+            epsilon=config.adam_epsilon,
+            name=f"{side}_adam",
+        )
+        for side in "gd"
+    )

@@ -10,8 +10,7 @@ from PIL import Image
 
 from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.data.schemes import open_source
-from tf_biggan.training.preflight.image_survey import ImageSurvey, survey
-from tf_biggan.training.preflight.mistakes import CHECKS, Facts, checked
+from tf_biggan.training.preflight.mistakes import CHECKS, Facts, ImageSurvey, checked, survey
 
 SURVEY = ImageSurvey(count=200, grey=3, shortest_sides=(64, 48, 500), copies=0)
 SETTINGS = dict(num_classes=2, num_iterations=1000, ema_decay=0.99, keep_checkpoints=2)

@@ -32,9 +32,8 @@ from tf_biggan.evaluation.requirements import (
 )
 from tf_biggan.store.checkpoints import checkpoint_iterations
 from tf_biggan.store.run_networks import architecture_from
-from tf_biggan.training.environment import describe_start, warnings_at_start
-from tf_biggan.training.preflight.image_survey import survey
-from tf_biggan.training.preflight.mistakes import Facts, checked
+from tf_biggan.training.logs import describe_start, warnings_at_start
+from tf_biggan.training.preflight.mistakes import Facts, checked, survey
 from tf_biggan.training.scores import METRICS
 from tf_biggan.training.start import (
     Start,

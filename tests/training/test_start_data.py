@@ -23,7 +23,7 @@ from tf_biggan.store.run_directory import (
     write_config,
 )
 from tf_biggan.training.loop import train
-from tf_biggan.training.run_data import data_of_run
+from tf_biggan.training.start import data_of_run
 
 CLASSES = ("ant", "bee", "cow")
 

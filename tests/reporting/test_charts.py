@@ -9,8 +9,16 @@ import numpy as np
 import pytest
 
 from tests.reporting.made_up_runs import write_run
-from tf_biggan.reporting.charts import COLOURS, UNNAMED, svg
-from tf_biggan.reporting.curves import Chart, Line, bin_means, charts_of, thinned
+from tf_biggan.reporting.charts import (
+    COLOURS,
+    UNNAMED,
+    Chart,
+    Line,
+    bin_means,
+    charts_of,
+    svg,
+    thinned,
+)
 from tf_biggan.reporting.run_record import Series, read_run
 
 

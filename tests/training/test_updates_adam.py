@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_biggan.training.adam import FusedAdam
+from tf_biggan.training.updates import FusedAdam
 
 # The numbers are powers of two, because Keras converts them to float32 even if variables are
 # float64.

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tests.training.test_loop import config
 from tf_biggan.devices import hardware
-from tf_biggan.training.environment import (
+from tf_biggan.training.logs import (
     ENVIRONMENT_FILE,
     describe_start,
     record_environment,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_biggan.training import diff_augment
+from tf_biggan.training import augmentation
 
 SHAPES = [(8, 8, 3), (7, 12, 1), (5, 6, 4)]
 ALL = "color,translation,cutout,flip"
@@ -70,9 +70,9 @@ def seeds_of(count, first=0):
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("name", diff_augment.AUGMENTATIONS)
+@pytest.mark.parametrize("name", augmentation.AUGMENTATIONS)
 def test_augmentations_are_those_of_loops_over_pixels(name, shape):
-    function, count = diff_augment.AUGMENTATIONS[name]
+    function, count = augmentation.AUGMENTATIONS[name]
     numbers = np.random.RandomState(1).uniform(size=(6, count))
     numbers[0], numbers[1] = 0.0, 1 - 2.0**-24  # the smallest and the largest that are drawn
     images = images_of(shape)
@@ -84,7 +84,7 @@ def test_augmentations_are_those_of_loops_over_pixels(name, shape):
 def test_a_pixel_by_hand():
     """Brightness + 0.25, saturation x 1.5; the contrast x 1.25 is about the mean of the image."""
     image = tf.constant([[[[0.0, 0.3, 0.6], [0.0, 0.0, 0.0]]]])
-    augmented = diff_augment.change_color(image, tf.constant([[0.75, 0.75, 0.75]]))
+    augmented = augmentation.change_color(image, tf.constant([[0.75, 0.75, 0.75]]))
     # After brightness: 0.25 0.55 0.85 | 0.25; after saturation about 0.55: 0.1 0.55 1.0 | 0.25.
     # The mean of all six is 0.4.
     expected = [[0.4 - 0.375, 0.4 + 0.1875, 0.4 + 0.75], [0.4 - 0.1875] * 3]
@@ -96,25 +96,25 @@ def test_all_shifts_and_holes_of_the_paper_occur_equally_often():
     numbers = tf.random.stateless_uniform((count, 2), (1, 2))
     ramp = tf.tile(tf.range(1.0, 17.0)[None, :, None, None], (count, 1, 16, 1))
     # The row in the middle tells the shift: up to 2 of 16 pixels.
-    middles = diff_augment.translate(ramp, numbers)[:, 8].numpy().max(axis=(1, 2))
+    middles = augmentation.translate(ramp, numbers)[:, 8].numpy().max(axis=(1, 2))
     values, counts = np.unique(middles, return_counts=True)
     np.testing.assert_array_equal(values, [7, 8, 9, 10, 11])
     assert np.abs(counts / count - 0.2).max() < 5 * np.sqrt(0.2 * 0.8 / count)
-    holes = 1 - diff_augment.cut_out(tf.ones((count, 16, 16, 1)), numbers).numpy()
+    holes = 1 - augmentation.cut_out(tf.ones((count, 16, 16, 1)), numbers).numpy()
     rows = holes.max(axis=(2, 3)).sum(axis=1)
     # 17 centres of a hole of 8 rows: 9 are whole, the others lose up to 4 rows at one border.
     np.testing.assert_array_equal(np.unique(rows), [4, 5, 6, 7, 8])
     assert abs(np.mean(rows == 8) - 9 / 17) < 5 * np.sqrt(0.25 / count)
 
 
-@pytest.mark.parametrize("names", [*diff_augment.AUGMENTATIONS, ALL])
+@pytest.mark.parametrize("names", [*augmentation.AUGMENTATIONS, ALL])
 def test_gradients_in_finite_differences(names):
     images = tf.constant(images_of((8, 8, 3)))
     seeds, random = seeds_of(6), np.random.RandomState(2)
     weights, direction = (tf.constant(random.standard_normal(images.shape)) for _ in range(2))
 
     def value(x):
-        return tf.reduce_sum(weights * diff_augment.augment(x, seeds, names))
+        return tf.reduce_sum(weights * augmentation.augment(x, seeds, names))
 
     with tf.GradientTape() as tape:
         tape.watch(images)
@@ -127,13 +127,13 @@ def test_gradients_in_finite_differences(names):
 
 def test_an_image_depends_on_its_own_seed_alone_and_keeps_its_dtype():
     images, seeds = images_of((8, 8, 3)), seeds_of(6)
-    whole = diff_augment.augment(tf.constant(images, tf.float32), seeds, ALL)
+    whole = augmentation.augment(tf.constant(images, tf.float32), seeds, ALL)
     assert whole.dtype == tf.float32
     for index in range(6):
         part = slice(index, index + 1)
-        alone = diff_augment.augment(tf.constant(images[part], tf.float32), seeds[part], ALL)
+        alone = augmentation.augment(tf.constant(images[part], tf.float32), seeds[part], ALL)
         np.testing.assert_allclose(alone[0], whole[index], atol=1e-6)
-    same = diff_augment.augment(tf.tile(tf.constant(images[:1]), (6, 1, 1, 1)), seeds, ALL)
+    same = augmentation.augment(tf.tile(tf.constant(images[:1]), (6, 1, 1, 1)), seeds, ALL)
     assert len(np.unique(same.numpy().reshape(6, -1), axis=0)) == 6
 
 
@@ -143,7 +143,7 @@ def test_xla_compiles_images_and_gradients_of_all_augmentations():
     def both(x):
         with tf.GradientTape() as tape:
             tape.watch(x)
-            made = diff_augment.augment(x, seeds, ALL)
+            made = augmentation.augment(x, seeds, ALL)
             loss = tf.reduce_sum(made**2)
         return made, tape.gradient(loss, x)
 
@@ -154,5 +154,5 @@ def test_xla_compiles_images_and_gradients_of_all_augmentations():
 
 def test_the_largest_number_is_below_every_count_in_float32():
     counts = np.arange(1, 2000, dtype="float32")
-    integers = diff_augment._integers(tf.constant(1 - 2.0**-24, tf.float32), counts)
+    integers = augmentation._integers(tf.constant(1 - 2.0**-24, tf.float32), counts)
     np.testing.assert_array_equal(integers, counts - 1)
