@@ -76,7 +76,7 @@ def best_of(repeats: int, function: Callable[[], object]) -> float:
 
 def random_weights() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Returns folded random weights whose activations neither explode nor vanish."""
-    from tf_biggan.evaluation.inception.architecture import CLASSIFIER, convolutions
+    from tf_biggan.evaluation.inception.inception_network import CLASSIFIER, convolutions
 
     random = np.random.RandomState(0)
     shapes = {

@@ -35,7 +35,7 @@ ORDER = (
 COMMANDS = len(ORDER)
 # Networks and losses run on every Keras backend. Among them, only the modules below import
 # TensorFlow.
-KERAS_ONLY = ("networks/", "training/losses.py", "training/regularizers.py")
+KERAS_ONLY = ("networks/", "training/losses.py")
 TENSORFLOW_INSIDE = {
     "networks/layers/batch_norm.py",
     "networks/layers/fused_convolutions.py",

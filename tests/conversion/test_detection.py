@@ -11,7 +11,7 @@ import pytest
 
 from tests.conversion.key_lists import key_lists, of_shapes, tensors_of
 from tests.shapes import shapes_only
-from tf_biggan.conversion import tfhub
+from tf_biggan.conversion import deepmind
 from tf_biggan.conversion.converter import new_network, plan_conversion, rules_for
 from tf_biggan.conversion.families import FAMILIES, Choices
 from tf_biggan.conversion.rules import convert
@@ -124,11 +124,11 @@ def test_the_family_is_found_from_the_keys(name):
 def test_names_of_a_hub_module_become_those_of_its_port(size):
     """The expected names are the PyTorch port's own table."""
     rows = key_lists()[f"hf_tf_{size}"]
-    variables, replaced = tfhub.averages(
+    variables, replaced = deepmind.averages(
         of_shapes({row[0]: ast.literal_eval(row[1]) for row in rows})
     )
     assert replaced == 0
-    ported = tfhub.with_port_names(variables).shapes
+    ported = deepmind.with_port_names(variables).shapes
     port = tensors_of(f"hf_full_{size}").shapes
     statistics = {pt for _, pt in key_lists()[f"hf_stacks_{size}"]}
     assert set(ported) == set(port) - statistics

@@ -12,7 +12,7 @@ from tests.conversion.command import converted, run
 from tests.golden_files import golden
 from tests.networks.golden_models import AUTHORS, authors_discriminator, authors_generator
 from tf_biggan.conversion import biggan_pytorch
-from tf_biggan.conversion.readers import read_tensors
+from tf_biggan.conversion.readers.files import read_tensors
 from tf_biggan.conversion.to_biggan_pytorch import (
     argument_lines,
     constructor_arguments,

@@ -11,7 +11,7 @@ from tests.evaluation import tiny
 from tests.evaluation.scores.metric_goldens import METRICS as GOLDENS
 from tests.evaluation.scores.metric_goldens import feature_sets
 from tf_biggan.evaluation import metrics
-from tf_biggan.evaluation.class_matching import BY_INDEX, BY_NAME, why_classes_differ
+from tf_biggan.evaluation.comparison import BY_INDEX, BY_NAME, why_classes_differ
 from tf_biggan.evaluation.features.extraction import Features
 from tf_biggan.evaluation.metrics import METRICS, Context, ReferenceFeatures, score_name
 from tf_biggan.evaluation.protocol import ALL_METRICS, DEFAULT

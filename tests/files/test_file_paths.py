@@ -21,7 +21,7 @@ from tf_biggan.cli.prepare_settings import PrepareConfig
 from tf_biggan.cli.report_settings import ReportConfig
 from tf_biggan.cli.sample_settings import SampleConfig
 from tf_biggan.cli.train_settings import TrainConfig
-from tf_biggan.evaluation.features.cache import cache_folder
+from tf_biggan.evaluation.features.extraction import cache_folder
 from tf_biggan.files.file_paths import expand_home
 
 CONFIGS = {

@@ -7,7 +7,7 @@ import pytest
 
 from tests.golden_files import golden
 from tests.networks.golden_models import truncation_of_ours
-from tf_biggan.conversion import huggingface
+from tf_biggan.conversion import deepmind
 from tf_biggan.networks.architectures import Architecture, Trunk, get_architecture
 from tf_biggan.networks.generator import Generator
 
@@ -31,10 +31,10 @@ def fixture_and_generator(request):
     fixture = golden(request.param)
     config = fixture.info["config"]
     assert (config["eps"], config["n_stats"]) == (1e-4, 51)
-    generator = huggingface.generator(
+    generator = deepmind.generator(
         ARCHITECTURES[request.param], config["num_classes"], base_channels=config["channel_width"]
     )
-    huggingface.load_generator(generator, fixture.weights(""))
+    deepmind.load_generator(generator, fixture.weights(""))
     return fixture, generator
 
 
@@ -70,4 +70,4 @@ def test_spectrally_normalised_target_is_refused(fixture_and_generator):
     fixture, _ = fixture_and_generator
     target = Generator("biggan_deep32", 20, base_channels=8, initializer="n02")
     with pytest.raises(ValueError, match="spectral_norm"):
-        huggingface.load_generator(target, fixture.weights(""))
+        deepmind.load_generator(target, fixture.weights(""))

@@ -13,7 +13,7 @@ from PIL import Image
 
 from tf_biggan.cli.neighbours_settings import NeighboursConfig
 from tf_biggan.data.schemes import open_source
-from tf_biggan.evaluation.class_matching import BY_INDEX
+from tf_biggan.evaluation.comparison import BY_INDEX
 from tf_biggan.evaluation.features import classifier
 from tf_biggan.evaluation.features.image_sets import ArrayImages, SourceImages
 from tf_biggan.files.png import to_uint8

@@ -8,8 +8,7 @@ import tensorflow as tf
 
 from tests.evaluation import tiny
 from tf_biggan.data.schemes import open_source
-from tf_biggan.evaluation.features.cache import ArrayCache
-from tf_biggan.evaluation.features.extraction import FeatureExtraction
+from tf_biggan.evaluation.features.extraction import ArrayCache, FeatureExtraction
 from tf_biggan.evaluation.features.extractors import pixel_extractor
 from tf_biggan.evaluation.features.image_sets import ArrayImages, SourceImages
 from tf_biggan.pictures import nearest_images as neighbour_search

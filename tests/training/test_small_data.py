@@ -22,7 +22,7 @@ from tf_biggan.cli.small_data_settings import SMALL_DATA_FLAGS
 from tf_biggan.cli.train_settings import StepConfig, TrainConfig
 from tf_biggan.generation.latents import normal_for_each, seeds_for
 from tf_biggan.networks.layers.spectral_norm import normalized_layers
-from tf_biggan.training import augmentation, regularizers
+from tf_biggan.training import augmentation, losses
 from tf_biggan.training.state import logit_averages, update_logit_averages
 from tf_biggan.training.train_step import input_sampler
 from tf_biggan.training.updates import (
@@ -40,10 +40,10 @@ NAMES = SMALL_DATA.changed(SMALL_DATA_FLAGS)
 def test_penalties_by_hand():
     real, fake = tf.constant([1.0, 3.0]), tf.constant([-1.0, 0.0])
     # ((1 + 0.5)^2 + (3 + 0.5)^2) / 2 + ((-1 - 0.5)^2 + (0 - 0.5)^2) / 2
-    assert regularizers.lecam_penalty(real, fake, 0.5, -0.5).numpy() == 7.25 + 1.25
-    assert regularizers.consistency_penalty(real, fake).numpy() == (4 + 9) / 2
+    assert losses.lecam_penalty(real, fake, 0.5, -0.5).numpy() == 7.25 + 1.25
+    assert losses.consistency_penalty(real, fake).numpy() == (4 + 9) / 2
     images = tf.ones((2, 4, 4, 3))
-    np.testing.assert_allclose(regularizers.consistency_penalty(images, 0.5 * images), 0.25)
+    np.testing.assert_allclose(losses.consistency_penalty(images, 0.5 * images), 0.25)
 
 
 def test_averages_of_logits_are_those_of_all_replicas(mirrored_strategy):

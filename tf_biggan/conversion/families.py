@@ -9,14 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tf_biggan import checks
-from tf_biggan.conversion import (
-    biggan_pytorch,
-    biggan_pytorch_flags,
-    huggingface,
-    mmagic,
-    studiogan,
-    tfhub,
-)
+from tf_biggan.conversion import biggan_pytorch, deepmind, mmagic, studiogan
 from tf_biggan.conversion.readers.tensorflow import Graph
 from tf_biggan.conversion.readers.tensors import Tensors
 from tf_biggan.conversion.rules import (
@@ -114,19 +107,19 @@ def _prepare_authors(source, network, choices):
 
 def _authors_warnings(source):
     networks = source.networks
-    warnings = biggan_pytorch_flags.check_flags(source.settings, tuple(networks))
+    warnings = biggan_pytorch.check_flags(source.settings, tuple(networks))
     normalized = {name: is_normalized(tensors) for name, tensors in networks.items()}
-    biggan_pytorch_flags.check_buffers(source.settings, normalized)
+    biggan_pytorch.check_buffers(source.settings, normalized)
     added = any(biggan_pytorch.is_cross_replica(tensors) for tensors in networks.values())
     return (*warnings, biggan_pytorch.ADDED_GAIN) if added else warnings
 
 
 def _authors_assumptions(source):
     settings = source.settings
-    if biggan_pytorch_flags.FLAGS in settings:
-        return {"flags": f"those of the run, from {settings[biggan_pytorch_flags.FLAGS_FILE]}"}
-    assumed = biggan_pytorch_flags.assumed_flags(tuple(source.networks))
-    unreadable = settings.get(biggan_pytorch_flags.UNREADABLE)
+    if biggan_pytorch.FLAGS in settings:
+        return {"flags": f"those of the run, from {settings[biggan_pytorch.FLAGS_FILE]}"}
+    assumed = biggan_pytorch.assumed_flags(tuple(source.networks))
+    unreadable = settings.get(biggan_pytorch.UNREADABLE)
     reason = f"cannot be read ({unreadable})" if unreadable else "not beside the weights"
     return {"flags": f"{reason}; assumed: {assumed}"}
 
@@ -196,20 +189,20 @@ def _prepare_studiogan(source, network, choices):
 
 
 def _prepare_tfhub(source, network, choices):
-    variables, replaced = tfhub.averages(source.networks[network])
+    variables, replaced = deepmind.averages(source.networks[network])
     after = choices.attention_block
-    tensors = tfhub.with_port_names(variables, after)
+    tensors = deepmind.with_port_names(variables, after)
     outputs = tensors.shapes.get("generator.conv_to_rgb.bias", (3,))[0]
     changes = (FOLDED,) if outputs == 3 else (FOLDED, _cut(outputs))
     changes += tuple(
         f"{count} variables not used: {reason}"
-        for pattern, reason in tfhub.IGNORED.items()
+        for pattern, reason in deepmind.IGNORED.items()
         if (count := sum(bool(re.search(pattern, name)) for name in variables))
     )
     if replaced:
         changes += (f"{replaced} raw values not used: their moving averages are",)
     if "generator.bn.running_means" in tensors:
-        counts = tfhub.accumulation_counts(variables)
+        counts = deepmind.accumulation_counts(variables)
         changes += (
             (
                 "batch-norm statistics of truncation 1, used as stored, without dividing by"
@@ -217,7 +210,7 @@ def _prepare_tfhub(source, network, choices):
             ),
         )
         return Prepared(tensors, changes)
-    statistics = tfhub.statistics_of_truncations(Graph(source.path), tensors)
+    statistics = deepmind.statistics_of_truncations(Graph(source.path), tensors)
     changes += ("batch-norm statistics of every truncation read from the constants of the graph",)
     return Prepared(Tensors({**tensors.entries, **statistics.entries}), changes)
 
@@ -227,7 +220,7 @@ def _hub_epsilons(shared: bool) -> dict[str, float]:
 
 
 def _port_rules(generator, tensors):
-    return huggingface.generator_rules(generator)
+    return deepmind.generator_rules(generator)
 
 
 FAMILIES = {
@@ -240,12 +233,12 @@ FAMILIES = {
         lambda model, tensors: biggan_pytorch.discriminator_rules(model),
         # BigGAN-PyTorch's --BN_eps does not change the epsilon of the last batch norm.
         lambda shared: {**_authors_epsilons(shared), "output_bn_epsilon": 1e-5},
-        stored_epsilons=biggan_pytorch_flags.epsilons,
+        stored_epsilons=biggan_pytorch.epsilons,
         warnings=_authors_warnings,
         assumptions=_authors_assumptions,
     ),
     HUGGINGFACE: Family(
-        huggingface.TABLES,
+        deepmind.TABLES,
         _prepare_huggingface,
         _port_rules,
         None,
@@ -273,7 +266,7 @@ FAMILIES = {
         lambda source, choices: {"discriminator": {"rectified_shortcuts": True}},
     ),
     TFHUB: Family(
-        huggingface.TABLES,
+        deepmind.TABLES,
         _prepare_tfhub,
         _port_rules,
         None,

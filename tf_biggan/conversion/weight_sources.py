@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tf_biggan import checks
-from tf_biggan.conversion.biggan_pytorch_flags import flags_beside, flags_in
+from tf_biggan.conversion.biggan_pytorch import flags_beside, flags_in
 from tf_biggan.conversion.readers.files import FORMATS, read_everything
 from tf_biggan.conversion.readers.tensorflow import GRAPH_FILE, VARIABLES, is_module, read_variables
 from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors

@@ -12,8 +12,8 @@ from tf_biggan.evaluation.metrics import METRICS, ReferenceFeatures
 from tf_biggan.evaluation.protocol import Protocol
 from tf_biggan.evaluation.requirements import ExtractorSummary, summarize_extractor
 from tf_biggan.evaluation.scores import statistics_files
+from tf_biggan.evaluation.scores.feature_scores import inception_score
 from tf_biggan.evaluation.scores.frechet import feature_statistics
-from tf_biggan.evaluation.scores.inception_score import inception_score
 
 UNKNOWN_ORIGIN = (
     "The file of statistics does not record how its images were cropped and resized. Some programs,"

@@ -8,12 +8,19 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from tf_biggan.evaluation.class_matching import how_classes_were_matched, matched_labels
+from tf_biggan.evaluation.comparison import how_classes_were_matched, matched_labels
 from tf_biggan.evaluation.features.classifier import accuracy
 from tf_biggan.evaluation.features.extraction import Features
 from tf_biggan.evaluation.features.extractors import Extractor
 from tf_biggan.evaluation.protocol import CONTENT, Protocol
 from tf_biggan.evaluation.requirements import smallest_subset
+from tf_biggan.evaluation.scores.feature_scores import (
+    density_coverage,
+    inception_score,
+    kernel_distance,
+    largest_subset_size,
+    precision_recall,
+)
 from tf_biggan.evaluation.scores.frechet import (
     FeatureStatistics,
     feature_statistics,
@@ -21,14 +28,11 @@ from tf_biggan.evaluation.scores.frechet import (
     frechet_infinity,
     intra_class_distance,
 )
-from tf_biggan.evaluation.scores.inception_score import inception_score
 from tf_biggan.evaluation.scores.intervals import (
     frechet_interval,
     inception_interval,
     kernel_interval,
 )
-from tf_biggan.evaluation.scores.kernel_distance import kernel_distance, largest_subset_size
-from tf_biggan.evaluation.scores.precision_recall import density_coverage, precision_recall
 
 # Scores without the extractor's prefix, because they concern the requested classes.
 UNPREFIXED = ("accuracy", "held_out_accuracy")

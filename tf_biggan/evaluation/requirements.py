@@ -10,13 +10,13 @@ import numpy as np
 
 from tf_biggan import checks
 from tf_biggan.cli.evaluate_settings import EvaluateConfig
-from tf_biggan.evaluation.class_matching import matched_labels, why_classes_differ
+from tf_biggan.evaluation.comparison import matched_labels, why_classes_differ
 from tf_biggan.evaluation.features.extractors import CLASSIFIER, Extractor
 from tf_biggan.evaluation.features.image_sets import ImageSet
-from tf_biggan.evaluation.inception.architecture import NUM_FEATURES
 from tf_biggan.evaluation.inception.extractor import FLOAT32, INCEPTION_DTYPES
+from tf_biggan.evaluation.inception.inception_network import NUM_FEATURES
 from tf_biggan.evaluation.protocol import ALL_METRICS, DEFAULT, Protocol
-from tf_biggan.evaluation.scores.precision_recall import DENSITY_NEIGHBOURS
+from tf_biggan.evaluation.scores.feature_scores import DENSITY_NEIGHBOURS
 
 GENERATED, REFERENCE = "generated", "reference"
 # The extrapolation of FID divides the images by up to 10, and each part must have more images than

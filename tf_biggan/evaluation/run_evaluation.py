@@ -12,13 +12,18 @@ from tf_biggan.cli.evaluate_settings import OTHER_IMAGES, EvaluateConfig
 from tf_biggan.data.source import Source
 from tf_biggan.devices.strategy import create_strategy, is_chief
 from tf_biggan.evaluation import score_files
-from tf_biggan.evaluation.class_matching import label_counts_for_model, notes_on_classes
-from tf_biggan.evaluation.comparison import Comparison, cache_of, open_real_images
+from tf_biggan.evaluation.comparison import (
+    Comparison,
+    cache_of,
+    label_counts_for_model,
+    notes_on_classes,
+    open_real_images,
+)
 from tf_biggan.evaluation.evaluator import Evaluator, Scores
 from tf_biggan.evaluation.features.generated_images import GeneratedImages, Sampling
 from tf_biggan.evaluation.features.image_sets import ImageSet, PilResized, SourceImages, open_images
-from tf_biggan.evaluation.inception.architecture import INPUT_SIZE
 from tf_biggan.evaluation.inception.extractor import NoWeightsError
+from tf_biggan.evaluation.inception.inception_network import INPUT_SIZE
 from tf_biggan.evaluation.metrics import ReferenceFeatures, score_name
 from tf_biggan.evaluation.protocol import Protocol, get_protocol
 from tf_biggan.evaluation.requirements import (

@@ -20,19 +20,16 @@ from tf_biggan.cli.neighbours_settings import (
 from tf_biggan.cli.seeds_and_truncations import parse_seeds
 from tf_biggan.data.classes import ClassLookup, match_classes, name_differences
 from tf_biggan.data.source import Source
-from tf_biggan.evaluation.class_matching import BY_INDEX
-from tf_biggan.evaluation.comparison import Comparison, cache_of, open_real_images
-from tf_biggan.evaluation.features.cache import ArrayCache
-from tf_biggan.evaluation.features.extraction import FeatureExtraction
+from tf_biggan.evaluation.comparison import BY_INDEX, Comparison, cache_of, open_real_images
+from tf_biggan.evaluation.features.extraction import ArrayCache, FeatureExtraction
 from tf_biggan.evaluation.features.extractors import FEATURES, pixel_extractor
-from tf_biggan.evaluation.features.feature_matrix import blocks
 from tf_biggan.evaluation.features.image_sets import (
     ArrayImages,
     ImageSet,
     SourceImages,
     open_images,
 )
-from tf_biggan.evaluation.scores.precision_recall import NearestRows
+from tf_biggan.evaluation.scores.feature_scores import NearestRows, blocks
 from tf_biggan.files.atomic import write_text
 from tf_biggan.files.png import save_png, to_uint8
 from tf_biggan.generation.end_points import EndPoint, point_name

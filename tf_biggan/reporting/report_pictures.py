@@ -21,8 +21,7 @@ from PIL import Image
 from tf_biggan import checks
 from tf_biggan.data.schemes import open_source
 from tf_biggan.data.source import DataIdentity, Source
-from tf_biggan.evaluation.features.cache import ArrayCache
-from tf_biggan.evaluation.features.extraction import FeatureExtraction
+from tf_biggan.evaluation.features.extraction import ArrayCache, FeatureExtraction
 from tf_biggan.evaluation.features.extractors import pixel_extractor
 from tf_biggan.evaluation.features.image_sets import ArrayImages, SourceImages
 from tf_biggan.files import input_bounds

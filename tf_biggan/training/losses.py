@@ -1,7 +1,10 @@
-"""Adversarial losses, one value per example: the caller divides by the global batch.
+"""Adversarial losses, and regularisers: orthogonal penalties, R1, LeCam, consistency, the clamp.
 
 Every discriminator loss takes logits [N] of real and of generated images and returns the pair of
-losses ([N], [N]); every generator loss takes the logits of generated images and returns [N].
+losses ([N], [N]); every generator loss takes the logits of generated images and returns [N]. The
+caller divides by the global batch.
+
+Kernel matrices are [inputs, outputs], as `KernelLayer.kernel_matrix` returns them.
 """
 
 from __future__ import annotations
@@ -9,10 +12,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
+import keras
 from keras import ops
 
 from tf_biggan import checks
 from tf_biggan.cli.settings import OBJECT_FORM, is_object_name, load_object
+from tf_biggan.networks.layers.linear import KernelLayer
+from tf_biggan.networks.layers.spectral_norm import power_iteration
 
 
 def hinge_discriminator(real_logits, fake_logits):
@@ -86,3 +92,115 @@ def get_loss(name: str) -> AdversarialLoss:
             " functions."
         )
     return loss
+
+
+def kernel_matrices(model: keras.Model, exclude: tuple = ()) -> list:
+    """Returns the raw kernels of a network as matrices, for the orthogonal penalties.
+
+    Args:
+      model: A generator or a discriminator.
+      exclude: Layers to leave out. The papers leave out the generator's shared class embedding.
+    """
+    excluded = {id(layer) for layer in exclude}
+    layers = model._flatten_layers(include_self=False, recursive=True)
+    return [
+        layer.kernel_matrix()
+        for layer in layers
+        if isinstance(layer, KernelLayer) and id(layer) not in excluded
+    ]
+
+
+def orthogonal_penalty(matrix):
+    """Returns ||W^T W * (1 - I)||_F^2, which leaves the norms of the columns free.
+
+    Source: paper, equation 3. BigGAN-PyTorch's `--G_ortho s` adds s * 2 (W W^T * (1 - I)) W to the
+    gradient (its W is ours transposed), which is the gradient of 0.5 * s * `orthogonal_penalty`.
+    """
+    gram = ops.matmul(ops.transpose(matrix), matrix)
+    return ops.sum(ops.square(gram * (1.0 - _identity_like(gram))))
+
+
+def original_orthogonal_penalty(matrix):
+    """Returns ||W^T W - I||_F^2. Source: paper, equation 2; Brock et al., 2017."""
+    gram = ops.matmul(ops.transpose(matrix), matrix)
+    return ops.sum(ops.square(gram - _identity_like(gram)))
+
+
+# Penalties by the values of the flags --g_orthogonal_form and --d_orthogonal_form.
+ORTHOGONAL_PENALTIES = {
+    "relaxed": orthogonal_penalty,
+    "original": original_orthogonal_penalty,
+}
+
+
+def r1_penalty(image_gradients):
+    """Returns half the squared norm of each example's gradient dD(x)/dx: [N, H, W, C] to [N].
+
+    The R1 penalty is gamma times the mean of these values. Source: Mescheder et al., 2018; paper,
+    section 4.2.
+    """
+    return 0.5 * ops.sum(ops.square(image_gradients), axis=(1, 2, 3))
+
+
+def lecam_penalty(real_logits, fake_logits, real_average, fake_average):
+    """Returns the LeCam penalty, a scalar: E[(D(x) - a_F)^2] + E[(D(G(z)) - a_R)^2].
+
+    Source: Tseng et al., "Regularizing Generative Adversarial Networks under Limited Data", CVPR
+    2021.
+
+    Args:
+      real_logits, fake_logits: Logits of real and of generated images, [N] each.
+      real_average, fake_average: Moving averages a_R and a_F of these logits, scalars.
+    """
+    real = ops.mean(ops.square(real_logits - fake_average))
+    return real + ops.mean(ops.square(fake_logits - real_average))
+
+
+def consistency_penalty(first, second):
+    """Returns the mean squared difference of two tensors of one shape, a scalar.
+
+    For logits it is the penalty of bCR and of zCR on the discriminator. For images, its negative is
+    zCR's loss of the generator; the mean is over all pixel values, as in PyTorch-StudioGAN.
+    Source: Zhao et al., "Improved Consistency Regularization for GANs", AAAI 2021.
+    """
+    return ops.mean(ops.square(first - second))
+
+
+def clamp_first_singular_value(matrix, u, sigma_clamp, epsilon: float = 1e-8):
+    """Returns W - max(0, sigma_0 - sigma_clamp) v_0^T u_0. Source: paper, section 4.1.
+
+    sigma_0 is the largest singular value of W; v_0 and u_0 are its singular vectors, as rows.
+
+    Args:
+      matrix: W [inputs, outputs].
+      u: Estimate of the first right singular vector [1, outputs].
+      sigma_clamp: Largest allowed singular value.
+      epsilon: See `power_iteration`.
+    """
+    sigma, u, v = power_iteration(matrix, u, epsilon)
+    excess = ops.maximum(sigma - sigma_clamp, 0.0)
+    return matrix - excess * ops.matmul(ops.transpose(v), u)
+
+
+def second_singular_value(matrix, u, u_second, epsilon: float = 1e-8):
+    """Estimates the second singular value of W with one step of power iteration.
+
+    The step runs on W - sigma_0 v_0^T u_0, whose largest singular value is the second of W.
+
+    Args:
+      matrix: W [inputs, outputs].
+      u: Estimate of the first right singular vector [1, outputs].
+      u_second: Estimate of the second right singular vector [1, outputs], kept between calls.
+      epsilon: See `power_iteration`.
+
+    Returns:
+      (sigma_1, new u_second [1, outputs]). sigma_1 is a constant for the gradient.
+    """
+    sigma, u, v = power_iteration(matrix, u, epsilon)
+    deflated = matrix - sigma * ops.matmul(ops.transpose(v), u)
+    sigma_second, u_second, _ = power_iteration(deflated, u_second, epsilon)
+    return ops.stop_gradient(sigma_second), u_second
+
+
+def _identity_like(gram):
+    return ops.eye(gram.shape[0], dtype=gram.dtype)

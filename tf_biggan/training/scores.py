@@ -15,7 +15,7 @@ from tf_biggan.data.classes import complete_names
 from tf_biggan.data.source import Source
 from tf_biggan.evaluation.comparison import Comparison
 from tf_biggan.evaluation.evaluator import Evaluator
-from tf_biggan.evaluation.features.cache import cache_folder
+from tf_biggan.evaluation.features.extraction import cache_folder
 from tf_biggan.evaluation.features.generated_images import GeneratedImages, Sampling
 from tf_biggan.evaluation.features.image_sets import SourceImages
 from tf_biggan.evaluation.metrics import ReferenceFeatures, score_name

@@ -20,7 +20,7 @@ from tf_biggan.networks.generator import Generator
 from tf_biggan.networks.layers.batch_norm import mean_over_replicas
 from tf_biggan.networks.layers.linear import wide_dtype
 from tf_biggan.networks.layers.spectral_norm import SpectralNorm, normalized_layers
-from tf_biggan.training.regularizers import clamp_first_singular_value, second_singular_value
+from tf_biggan.training.losses import clamp_first_singular_value, second_singular_value
 
 # Averages of the logits of real and of generated images.
 LogitAverages = tuple[tf.Variable, tf.Variable]

@@ -14,10 +14,10 @@ import tensorflow as tf
 from tf_biggan.cli.train_settings import StepConfig
 from tf_biggan.generation.latents import normal_for_each, seeds_for
 from tf_biggan.training import augmentation
-from tf_biggan.training.losses import get_loss
-from tf_biggan.training.regularizers import (
+from tf_biggan.training.losses import (
     ORTHOGONAL_PENALTIES,
     consistency_penalty,
+    get_loss,
     kernel_matrices,
     lecam_penalty,
     r1_penalty,

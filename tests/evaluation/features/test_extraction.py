@@ -9,8 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tests.evaluation import tiny
-from tf_biggan.evaluation.features.cache import ArrayCache
-from tf_biggan.evaluation.features.extraction import FeatureExtraction
+from tf_biggan.evaluation.features.extraction import ArrayCache, FeatureExtraction
 from tf_biggan.evaluation.features.extractors import FEATURES
 from tf_biggan.evaluation.features.image_sets import ArrayImages
 

@@ -11,7 +11,7 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from tests.golden_files import manifest_weights
 from tf_biggan.conversion.readers.tensors import Tensors
-from tf_biggan.evaluation.inception.architecture import CLASSIFIER, convolutions
+from tf_biggan.evaluation.inception.inception_network import CLASSIFIER, convolutions
 from tf_biggan.evaluation.inception.weight_files import PYTORCH, WeightFile
 
 BATCH_NORM = {"beta": "bias", "gamma": "weight", "moving_mean": "running_mean"}

@@ -7,8 +7,7 @@ import pytest
 
 from tests.evaluation.inception import inception_rule
 from tests.golden_files import golden, manifest_weights
-from tf_biggan.evaluation.inception.architecture import TAPS, convolutions
-from tf_biggan.evaluation.inception.inception_network import Inception, resize
+from tf_biggan.evaluation.inception.inception_network import TAPS, Inception, convolutions, resize
 from tf_biggan.evaluation.inception.weight_files import open_weight_file
 
 GOLDEN = golden("inception_public")

@@ -19,8 +19,8 @@ from tf_biggan.conversion.readers.tensors import Tensors
 from tf_biggan.evaluation.inception import extractor as inception_weights
 from tf_biggan.evaluation.inception import inception_network as inception
 from tf_biggan.evaluation.inception import weight_files as inception_sources
-from tf_biggan.evaluation.inception.architecture import convolutions
 from tf_biggan.evaluation.inception.extractor import REFERENCE_FILES, content_sha256, load_inception
+from tf_biggan.evaluation.inception.inception_network import convolutions
 from tf_biggan.evaluation.inception.weight_files import PYTORCH, WeightFile, open_weight_file
 
 NUM_CONVOLUTIONS = 12

@@ -6,19 +6,18 @@ import numpy as np
 import pytest
 
 from tf_biggan.evaluation.scores import intervals
+from tf_biggan.evaluation.scores.feature_scores import inception_score, kernel_distance
 from tf_biggan.evaluation.scores.frechet import (
     FeatureStatistics,
     feature_statistics,
     frechet_distance,
 )
-from tf_biggan.evaluation.scores.inception_score import inception_score
 from tf_biggan.evaluation.scores.intervals import (
     frechet_interval,
     inception_interval,
     kernel_interval,
     weighted_statistics,
 )
-from tf_biggan.evaluation.scores.kernel_distance import kernel_distance
 
 DIM = 4
 REFERENCE = FeatureStatistics(np.zeros(DIM), np.eye(DIM), 10**6)

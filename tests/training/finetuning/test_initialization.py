@@ -16,7 +16,7 @@ from tests.golden_files import golden
 from tests.networks.golden_models import authors_discriminator, authors_generator
 from tests.training.test_loop import config as digits_config
 from tf_biggan.cli.train_settings import TrainConfig
-from tf_biggan.conversion import biggan_pytorch, huggingface
+from tf_biggan.conversion import biggan_pytorch, deepmind
 from tf_biggan.data.pipeline import make_dataset
 from tf_biggan.data.schemes import open_source
 from tf_biggan.networks.discriminator import Discriminator
@@ -235,10 +235,10 @@ def converged(tensors):
 def test_folded_weights_give_the_same_images_under_spectral_norm(tmp_path):
     fixture = golden("hf_tiny128")
     sizes = fixture.info["config"]
-    source = huggingface.generator(
+    source = deepmind.generator(
         "biggan_deep128", sizes["num_classes"], base_channels=sizes["channel_width"]
     )
-    huggingface.load_generator(source, converged(fixture.weights("")))
+    deepmind.load_generator(source, converged(fixture.weights("")))
     path = str(tmp_path / "model")
     write_directory(path, {"generator": source})
     with pytest.raises(ValueError, match=r"needs a trained discriminator"):

@@ -1,4 +1,7 @@
-"""Extracts features of images on all replicas, or reads them from the cache."""
+"""Extracts features of images on all replicas, or reads them from the cache on disk.
+
+The cache holds arrays by key and has a limited total size.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import os
+import pathlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,13 +19,18 @@ import tensorflow as tf
 from tf_biggan import checks
 from tf_biggan.cli.terminal import Progress
 from tf_biggan.devices.strategy import ReplicaMap, spans_processes
-from tf_biggan.evaluation.features.cache import ArrayCache
 from tf_biggan.evaluation.features.extractors import FEATURES, LOGITS, Extractor
 from tf_biggan.evaluation.features.image_sets import ImageSet
+from tf_biggan.files.array_files import read_npz
+from tf_biggan.files.atomic import remove_leftovers, replaced
+from tf_biggan.files.file_paths import expand_home
 from tf_biggan.files.json_files import key_of
 
 DIGESTS = "digests"
 DIGEST_BYTES = 8
+CACHE_VARIABLE = "TF_BIGGAN_CACHE"
+DEFAULT_CACHE_FOLDER = "~/.cache/tf_biggan"
+CACHE_BYTES = 8 << 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,3 +197,69 @@ def content_sha256(images: ImageSet) -> str:
     for batch in images.batches(256):
         digest.update(np.ascontiguousarray(batch))
     return digest.hexdigest()
+
+
+def cache_folder() -> pathlib.Path:
+    """Returns `$TF_BIGGAN_CACHE`, or ~/.cache/tf_biggan; the folder may not exist yet."""
+    return pathlib.Path(expand_home(os.environ.get(CACHE_VARIABLE) or DEFAULT_CACHE_FOLDER))
+
+
+class ArrayCache:
+    """A cache of named arrays by key, one npz file per key.
+
+    When the files exceed the limit, those that were read least recently are deleted.
+
+    Args:
+      folder: folder of the cache, created when something is stored; None to keep nothing.
+      limit: highest number of bytes of all files together.
+    """
+
+    def __init__(self, folder: str | os.PathLike | None, limit: int = CACHE_BYTES):
+        self._folder = None if folder is None else pathlib.Path(folder)
+        self._limit = limit
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the cache has a folder."""
+        return self._folder is not None
+
+    def read(self, key: str) -> dict[str, np.ndarray] | None:
+        """Returns the arrays under a key; None if there are none or the file is damaged."""
+        if self._folder is None:
+            return None
+        path = self._path(key)
+        try:
+            arrays = read_npz(path)
+            os.utime(path)
+        except (OSError, ValueError):
+            return None
+        return arrays
+
+    def store(self, key: str, arrays: dict[str, np.ndarray]) -> None:
+        """Stores arrays, unless they alone exceed the limit or the disk is full."""
+        if self._folder is None or sum(a.nbytes for a in arrays.values()) > self._limit:
+            return
+        path = self._path(key)
+        # A full disk must not make the evaluation fail.
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            # Leftovers of other keys too, because no command may ever write those keys again.
+            remove_leftovers(str(self._folder))
+            with replaced(path) as temporary, open(temporary, "wb") as file:
+                np.savez(file, **arrays)
+            self._make_room(path)
+
+    def _path(self, key):
+        return self._folder / f"{key}.npz"
+
+    def _make_room(self, newest):
+        entries = []
+        for path in self._folder.glob("*.npz"):
+            with contextlib.suppress(OSError):
+                state = path.stat()
+                entries.append((path != newest, -state.st_mtime, state.st_size, path))
+        total = 0
+        for _, _, size, path in sorted(entries):
+            total += size
+            if total > self._limit:
+                path.unlink(missing_ok=True)

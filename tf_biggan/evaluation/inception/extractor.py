@@ -16,10 +16,14 @@ import numpy as np
 import tensorflow as tf
 from safetensors import SafetensorError
 
-from tf_biggan.evaluation.features.cache import cache_folder
+from tf_biggan.evaluation.features.extraction import cache_folder
 from tf_biggan.evaluation.features.extractors import FEATURES, LOGITS, Extractor
-from tf_biggan.evaluation.inception.architecture import NUM_CLASSES, NUM_FEATURES
-from tf_biggan.evaluation.inception.inception_network import FoldedWeights, Inception
+from tf_biggan.evaluation.inception.inception_network import (
+    NUM_CLASSES,
+    NUM_FEATURES,
+    FoldedWeights,
+    Inception,
+)
 from tf_biggan.evaluation.inception.weight_files import open_weight_file
 from tf_biggan.files.array_files import open_safetensors, write_safetensors
 from tf_biggan.files.atomic import replaced

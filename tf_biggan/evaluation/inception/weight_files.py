@@ -21,10 +21,10 @@ from collections.abc import Callable
 import numpy as np
 
 from tf_biggan.checks import require, require_existing
-from tf_biggan.conversion.readers import read_tensors
+from tf_biggan.conversion.readers.files import read_tensors
 from tf_biggan.conversion.readers.tensorflow import read_variables
 from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
-from tf_biggan.evaluation.inception.architecture import (
+from tf_biggan.evaluation.inception.inception_network import (
     BATCH_NORM_EPSILON,
     CLASSIFIER,
     NUM_CLASSES,

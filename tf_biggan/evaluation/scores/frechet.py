@@ -16,7 +16,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from tf_biggan.checks import require
-from tf_biggan.evaluation.features.feature_matrix import BLOCK_ROWS, checked_features, checked_pair
+from tf_biggan.evaluation.scores.feature_scores import BLOCK_ROWS, checked_features, checked_pair
 
 # Relative to the largest pivot. Rounding turns zero pivots into about 1e-8.
 SMALLEST_PIVOT = 1e-6

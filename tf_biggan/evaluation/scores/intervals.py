@@ -15,19 +15,22 @@ import typing
 import numpy as np
 
 from tf_biggan.checks import require, require_integer
-from tf_biggan.evaluation.features.feature_matrix import blocks, checked_features, checked_pair
+from tf_biggan.evaluation.scores.feature_scores import (
+    SUBSET_SIZE,
+    blocks,
+    checked_features,
+    checked_pair,
+    kernel,
+    negative_entropy,
+    split_probabilities,
+    subset_indices,
+    unbiased_squared_mmd,
+)
 from tf_biggan.evaluation.scores.frechet import (
     FeatureStatistics,
     covariance_factor,
     distance_from_factors,
     feature_statistics,
-)
-from tf_biggan.evaluation.scores.inception_score import negative_entropy, split_probabilities
-from tf_biggan.evaluation.scores.kernel_distance import (
-    SUBSET_SIZE,
-    kernel,
-    subset_indices,
-    unbiased_squared_mmd,
 )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.evaluation.scores.metric_goldens import GOLDEN, logits_set
-from tf_biggan.evaluation.scores.inception_score import inception_score
+from tf_biggan.evaluation.scores.feature_scores import inception_score
 
 
 @pytest.mark.parametrize(

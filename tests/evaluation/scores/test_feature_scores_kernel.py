@@ -6,10 +6,7 @@ import numpy as np
 import pytest
 
 from tests.evaluation.scores.metric_goldens import METRICS, feature_sets
-from tf_biggan.evaluation.scores.kernel_distance import (
-    kernel_distance,
-    largest_subset_size,
-)
+from tf_biggan.evaluation.scores.feature_scores import kernel_distance, largest_subset_size
 
 
 def loops(x, y):

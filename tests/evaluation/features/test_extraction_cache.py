@@ -7,7 +7,7 @@ import pathlib
 
 import numpy as np
 
-from tf_biggan.evaluation.features.cache import ArrayCache, cache_folder
+from tf_biggan.evaluation.features.extraction import ArrayCache, cache_folder
 
 
 def test_the_folder_is_the_environments_or_below_home(monkeypatch):

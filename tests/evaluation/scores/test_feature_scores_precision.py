@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.evaluation.scores.metric_goldens import METRICS, feature_sets
-from tf_biggan.evaluation.scores import precision_recall as neighbours
-from tf_biggan.evaluation.scores.precision_recall import (
+from tf_biggan.evaluation.scores import feature_scores as neighbours
+from tf_biggan.evaluation.scores.feature_scores import (
     NearestRows,
     density_coverage,
     precision_recall,

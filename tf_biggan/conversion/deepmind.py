@@ -1,9 +1,17 @@
-"""Renames the variables of DeepMind's TF-Hub modules to the keys of pytorch-pretrained-BigGAN.
+"""Tables for DeepMind's generators: pytorch-pretrained-BigGAN and the TF-Hub modules.
 
-The tables of `huggingface` then apply. pytorch-pretrained-BigGAN is a port of the BigGAN-deep
-modules, layer by layer. The BigGAN modules have the same layout: [z, y], first feature map channels
-last. Kernels are transposed to PyTorch's order of axes. Each vector u0 is replaced by the (u, v) of
-one step of power iteration, in which the modules scale a vector x by rsqrt(sum x^2 + 1e-4).
+pytorch-pretrained-BigGAN holds DeepMind's BigGAN-deep generators. They have tables of batch-norm
+statistics with 51 rows, one for each truncation. In eval mode, the spectral norm uses fixed vectors
+u and v, with sigma = u W v. Sigma is folded into the kernels, so the converted generator has
+`spectral_norm=False`. The last convolution has as many output channels as its input, of which only
+the first three are used. Its sigma belongs to all channels, so it is folded before the other
+channels are removed.
+
+The variables of the TF-Hub modules are renamed to the keys of pytorch-pretrained-BigGAN, whose
+tables then apply. It is a port of the BigGAN-deep modules, layer by layer. The BigGAN modules have
+the same layout: [z, y], first feature map channels last. Kernels are transposed to PyTorch's order
+of axes. Each vector u0 is replaced by the (u, v) of one step of power iteration, in which the
+modules scale a vector x by rsqrt(sum x^2 + 1e-4).
 """
 
 from __future__ import annotations
@@ -11,29 +19,82 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 
 from tf_biggan import checks
 from tf_biggan.conversion.readers.tensorflow import Graph
 from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
+from tf_biggan.conversion.rules import Row, Rule, SourceLayout, Tables, Tensor, expand, load
+from tf_biggan.networks.generator import Generator
+from tf_biggan.networks.network import variables_by_path
 
+# The initial weights are overwritten at once, so the initialiser that is fastest is used.
+SETTINGS = MappingProxyType(
+    dict(spectral_norm=False, bn_epsilon=1e-4, num_statistics=51, initializer="n02")
+)
+
+_WEIGHT = (".weight_orig", ".weight_u", ".weight_v")
+_BIAS = Tensor((".bias",), "/bias", "same")
+
+KINDS = {
+    "embedding": (Tensor((".weight",), "/kernel", "transpose"),),
+    "first": (Tensor(_WEIGHT, "/kernel", "folded_first"), _BIAS),
+    "conv": (Tensor(_WEIGHT, "/kernel", "folded_conv"), _BIAS),
+    "rgb": (
+        Tensor(_WEIGHT, "/kernel", "folded_rgb"),
+        Tensor((".bias",), "/bias", "rgb"),
+    ),
+    "modulation": (Tensor(_WEIGHT, "/kernel", "folded_modulation"),),
+    "statistics": (
+        Tensor((".running_means",), "/moving_mean", "row"),
+        Tensor((".running_vars",), "/moving_variance", "row"),
+    ),
+    "affine": (
+        Tensor((".weight",), "/gain", "same"),
+        Tensor((".bias",), "/offset", "same"),
+    ),
+    "scalar": (Tensor(("",), "", "scalar"),),
+}
+
+GENERATOR = (
+    Row("embeddings", "class_embedding", "embedding"),
+    Row("generator.gen_z", "first", "first"),
+    Row("generator.bn", "output_norm", "affine"),
+    Row("generator.bn", "output_norm", "statistics"),
+    Row("generator.conv_to_rgb", "to_image", "rgb"),
+)
+BLOCK = (
+    *(Row(f"conv_{k}", f"conv_{k + 1}", "conv") for k in range(4)),
+    *(Row(f"bn_{k}.scale", f"norm_{k + 1}/gain", "modulation") for k in range(4)),
+    *(Row(f"bn_{k}.offset", f"norm_{k + 1}/offset", "modulation") for k in range(4)),
+    *(Row(f"bn_{k}", f"norm_{k + 1}", "statistics") for k in range(4)),
+    # Only in DeepMind's BigGAN, whose variables `with_port_names` renames to these keys.
+    Row("conv_sc", "shortcut", "conv"),
+)
+ATTENTION = (
+    *(Row(f"snconv1x1_{name}", name, "conv") for name in ("theta", "phi", "g")),
+    Row("snconv1x1_o_conv", "o", "conv"),
+    Row("gamma", "gamma", "scalar"),
+)
+TABLES = Tables(KINDS, GENERATOR, (), BLOCK, ATTENTION, r"^(generator\.layers\.\d+)\.")
 NORM_EPSILON = 1e-4
 EMA = re.compile(r"/ema_[\w.]+$")
-_KERNEL, _BIAS, _U = "w", "b", "u0"
-_LAYER = rf"(?P<part>{_KERNEL}|{_BIAS}|{_U})$"
+_HUB_KERNEL, _HUB_BIAS, _HUB_U = "w", "b", "u0"
+_LAYER = rf"(?P<part>{_HUB_KERNEL}|{_HUB_BIAS}|{_HUB_U})$"
 _INDEX = r"(?:_(?P<index>\d+))?"
 _K = r"(?:_(?P<k>\d+))?"
-_BLOCK = rf"^Generator/GBlock{_INDEX}/"
+_HUB_BLOCK = rf"^Generator/GBlock{_INDEX}/"
 _PARTS = {"gamma": "scale", "beta": "offset", "scale": "scale", "offset": "offset"}
 
 # (Pattern of a variable's name, key of its layer in the port). {layer} and {attention} are replaced
 # by the prefixes of the block and of the attention layer.
 LAYERS = (
     (rf"^Generator/(?:GenZ|G_Z)/G_linear/{_LAYER}", "generator.gen_z"),
-    (rf"{_BLOCK}conv(?P<k>\d|_sc)/{_LAYER}", "{layer}.conv_{k}"),
+    (rf"{_HUB_BLOCK}conv(?P<k>\d|_sc)/{_LAYER}", "{layer}.conv_{k}"),
     (
-        rf"{_BLOCK}(?:BatchNorm|HyperBN){_K}/(?P<name>scale|offset|gamma|beta)/{_LAYER}",
+        rf"{_HUB_BLOCK}(?:BatchNorm|HyperBN){_K}/(?P<name>scale|offset|gamma|beta)/{_LAYER}",
         "{layer}.bn_{k}.{name}",
     ),
     (
@@ -49,7 +110,7 @@ SINGLE = (
     (r"^Generator/(?:ScaledCrossReplicaBN|BatchNorm)/(?:beta|offset)$", "generator.bn.bias"),
 )
 STATISTICS = (
-    (rf"{_BLOCK}CrossReplicaBN{_K}/accumulated_(?P<moment>mean|var)$", "{layer}.bn_{k}"),
+    (rf"{_HUB_BLOCK}CrossReplicaBN{_K}/accumulated_(?P<moment>mean|var)$", "{layer}.bn_{k}"),
     (r"^Generator/ScaledCrossReplicaBNbn/accumulated_(?P<moment>mean|var)$", "generator.bn"),
 )
 IGNORED = {
@@ -62,6 +123,52 @@ MOMENTS = ("running_means", "running_vars")
 # A BigGAN-deep module has ten stack operations for every two batch norms. These four of the ten
 # hold the mean and variance of each.
 _STACKS_OF_NORMS = (1, 3, 6, 8)
+
+
+def generator(architecture, num_classes: int, **overrides) -> Generator:
+    """Returns a generator with the settings of the published models, ready for `load_generator`.
+
+    Args:
+      architecture: "biggan_deep128", "biggan_deep256", "biggan_deep512" or an `Architecture`.
+      num_classes: Number of classes, 1000 for the published models.
+      **overrides: Arguments of `Generator` that replace these settings.
+    """
+    return Generator(architecture, num_classes, **{**SETTINGS, **overrides})
+
+
+def generator_rules(generator) -> list[Rule]:
+    """Returns the rules that make a generator from the tensors of `pytorch_model.bin`.
+
+    Args:
+      generator: Generator to fill, without spectral norm.
+
+    Raises:
+      ValueError: The generator has spectral norm.
+    """
+    checks.require(
+        not generator.factory.spectral_norm,
+        "weights that are already divided by sigma need a generator with `spectral_norm` False",
+        spectral_norm=generator.factory.spectral_norm,
+    )
+    rows, place = list(GENERATOR), 0
+    for index, spec in enumerate(generator.block_specs):
+        rows += [row.under(f"generator.layers.{place}", f"block_{index}") for row in BLOCK]
+        place += 1
+        if spec.attention:
+            prefix = f"generator.layers.{place}"
+            rows += [row.under(prefix, f"attention_{index}") for row in ATTENTION]
+            place += 1
+    layout = SourceLayout.of_generator(generator, embedding_first=False, channels_first=False)
+    return expand(rows, KINDS, layout.transforms(), variables_by_path(generator))
+
+
+def load_generator(generator, tensors: Mapping[str, np.ndarray]) -> None:
+    """Assigns the tensors of `pytorch_model.bin` to a generator.
+
+    Raises:
+      ConversionError: The tensors do not fit the generator. It is then unchanged.
+    """
+    load(generator, generator_rules(generator), tensors)
 
 
 def averages(variables: Tensors) -> tuple[Tensors, int]:
@@ -120,9 +227,9 @@ def _renamed(variables, name, entry, after) -> Mapping[str, StoredTensor]:
 
 def _layer_part(part, variables, name, key) -> Mapping[str, StoredTensor]:
     entry = variables.entries[name]
-    if part == _KERNEL:
+    if part == _HUB_KERNEL:
         return {f"{key}.weight_orig": _turned(entry)}
-    return {f"{key}.bias": _flat(entry)} if part == _BIAS else _vectors(variables, name, key)
+    return {f"{key}.bias": _flat(entry)} if part == _HUB_BIAS else _vectors(variables, name, key)
 
 
 def _key(target: str, match: re.Match, after: int | None) -> str:
@@ -187,7 +294,7 @@ def _flat(entry: StoredTensor) -> StoredTensor:
 
 
 def _vectors(variables, name, key) -> Mapping[str, StoredTensor]:
-    kernel = re.sub(rf"{_U}$", _KERNEL, name)
+    kernel = re.sub(rf"{_HUB_U}$", _HUB_KERNEL, name)
     if kernel not in variables:
         return {f"{key}.weight_u": _flat(variables.entries[name])}
     shape = variables.shapes[kernel]

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tests.golden_files import golden
 from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator
-from tf_biggan.training import regularizers
+from tf_biggan.training import losses
 
 STRENGTH = 1e-4
 WEIGHTS = ("conv.weight", "lin.weight", "emb.weight", "skip.weight")
@@ -23,8 +23,8 @@ def _matrix(weight):
 @pytest.mark.parametrize(
     "penalty, prefix, excluded",
     [
-        (regularizers.orthogonal_penalty, "ortho_grad", ("skip.weight",)),
-        (regularizers.original_orthogonal_penalty, "default_ortho_grad", ()),
+        (losses.orthogonal_penalty, "ortho_grad", ("skip.weight",)),
+        (losses.original_orthogonal_penalty, "default_ortho_grad", ()),
     ],
 )
 def test_half_the_penalty_has_the_authors_gradient(penalty, prefix, excluded):
@@ -44,16 +44,16 @@ def test_half_the_penalty_has_the_authors_gradient(penalty, prefix, excluded):
 
 def test_penalties_of_a_matrix_by_hand():
     matrix = tf.constant([[1.0, 2.0], [0.0, 1.0], [0.0, 0.0]])  # W^T W is [[1, 2], [2, 5]].
-    np.testing.assert_allclose(regularizers.orthogonal_penalty(matrix), 2**2 + 2**2)
-    np.testing.assert_allclose(regularizers.original_orthogonal_penalty(matrix), 4 + 4 + 16)
+    np.testing.assert_allclose(losses.orthogonal_penalty(matrix), 2**2 + 2**2)
+    np.testing.assert_allclose(losses.original_orthogonal_penalty(matrix), 4 + 4 + 16)
 
 
 def test_matrices_of_a_generator_leave_out_the_shared_embedding():
     generator = Generator("biggan64", 5, base_channels=2, initializer="n02")
     raw = [v for v in generator.trainable_variables if len(v.shape) >= 2]
-    everything = regularizers.kernel_matrices(generator)
+    everything = losses.kernel_matrices(generator)
     assert len(everything) == len(raw)
-    penalised = regularizers.kernel_matrices(generator, exclude=(generator.class_embedding,))
+    penalised = losses.kernel_matrices(generator, exclude=(generator.class_embedding,))
     assert len(penalised) == len(raw) - 1
     sizes = sorted(int(np.prod(matrix.shape)) for matrix in penalised)
     embedding = generator.class_embedding.kernel
@@ -64,7 +64,7 @@ def test_matrices_of_a_generator_leave_out_the_shared_embedding():
 def test_matrices_are_raw_and_class_tables_have_classes_in_columns():
     discriminator = Discriminator("biggan32", 5, base_channels=2, initializer="n02")
     raw = {id(v): v.numpy() for v in discriminator.trainable_variables if len(v.shape) >= 2}
-    matrices = regularizers.kernel_matrices(discriminator)
+    matrices = losses.kernel_matrices(discriminator)
     np.testing.assert_allclose(
         sum(float(tf.reduce_sum(m**2)) for m in matrices),
         sum((value**2).sum() for value in raw.values()),
@@ -79,7 +79,7 @@ def test_r1_of_a_linear_critic_by_hand():
     with tf.GradientTape() as tape:
         tape.watch(images)
         logits = tf.tensordot(images, weights, axes=3) * [1.0, 2.0]
-    penalty = regularizers.r1_penalty(tape.gradient(logits, images))
+    penalty = losses.r1_penalty(tape.gradient(logits, images))
     square = (weights**2).sum()
     np.testing.assert_allclose(penalty, [0.5 * square, 2.0 * square], rtol=1e-5)
 
@@ -96,19 +96,19 @@ def decomposition():
 
 def test_clamp_lowers_the_first_singular_value_alone(decomposition):
     matrix, u, _ = decomposition
-    clamped = regularizers.clamp_first_singular_value(matrix, u, 3.0)
+    clamped = losses.clamp_first_singular_value(matrix, u, 3.0)
     values = np.linalg.svd(clamped, compute_uv=False)
     np.testing.assert_allclose(values, [3.0, 2.5, 1.0, 0.5, 0.1], atol=1e-9)
 
 
 def test_clamp_leaves_smaller_kernels_alone(decomposition):
     matrix, u, _ = decomposition
-    np.testing.assert_array_equal(regularizers.clamp_first_singular_value(matrix, u, 4.5), matrix)
+    np.testing.assert_array_equal(losses.clamp_first_singular_value(matrix, u, 4.5), matrix)
 
 
 def test_second_singular_value(decomposition):
     matrix, u, u_second = decomposition
     start = u_second + 0.3 * np.random.RandomState(1).standard_normal(u_second.shape)
     for _ in range(60):
-        sigma, start = regularizers.second_singular_value(matrix, u, start)
+        sigma, start = losses.second_singular_value(matrix, u, start)
     np.testing.assert_allclose(sigma, 2.5, rtol=1e-6)

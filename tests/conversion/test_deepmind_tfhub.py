@@ -15,7 +15,7 @@ from tests.conversion.hub_modules import hub_sigma, statistics_graph, write_modu
 from tests.conversion.key_lists import key_lists
 from tests.golden import rule
 from tests.golden_files import golden
-from tf_biggan.conversion import tfhub
+from tf_biggan.conversion import deepmind
 from tf_biggan.conversion.readers.tensorflow import Graph, read_variables
 from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
 from tf_biggan.networks.network import variables_by_path
@@ -75,7 +75,7 @@ def test_sigma_has_the_modules_arithmetic():
     """With small kernels, the epsilon in the modules' arithmetic matters."""
     variables = _deep_variables(golden("hf_tiny128"), 0.05)
     stored = Tensors({name: StoredTensor.of(array) for name, array in variables.items()})
-    tensors = tfhub.with_port_names(tfhub.averages(stored)[0])
+    tensors = deepmind.with_port_names(deepmind.averages(stored)[0])
     names = [row[0] for row in key_lists()["hf_tf_128"] if row[0].endswith("/u0")]
     keys = [row[2] for row in key_lists()["hf_tf_128"] if row[0].endswith("/u0")]
     for name, key in zip(names, keys, strict=True):
