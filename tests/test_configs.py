@@ -14,7 +14,7 @@ from tests.shapes import shapes_only
 from tf_biggan.cli.flags import define, expand_flagfiles, parsed
 from tf_biggan.cli.small_data_settings import SMALL_DATA_FLAGS
 from tf_biggan.cli.train_settings import TrainConfig
-from tf_biggan.store.run_networks import architecture_from, discriminator_from, generator_from
+from tf_biggan.store.run_directory import architecture_from, discriminator_from, generator_from
 
 FOLDER = pathlib.Path(__file__).parent.parent / "configs"
 NAMES = sorted(path.stem for path in FOLDER.rglob("*.flags"))

@@ -11,7 +11,7 @@ import pytest
 
 from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.data.classes import ClassLookup
-from tf_biggan.evaluation.scores.statistics_files import read_statistics
+from tf_biggan.evaluation.evaluator import read_statistics
 from tf_biggan.generation.inversion import read_inverted
 from tf_biggan.pictures.image_output import begin as begin_unfinished
 from tf_biggan.store.model_directory import load_network, read_directory

@@ -8,8 +8,6 @@ The code base, the architecture and all sizes are found from the tensors. The ou
 with config.json, whose "provenance" records the conversion, the weights and the class names.
 """
 
-from __future__ import annotations
-
 from tf_biggan.cli import flags
 from tf_biggan.cli.convert_settings import ConvertConfig
 

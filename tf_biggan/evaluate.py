@@ -8,8 +8,6 @@ By default a run is scored against its own data with a small classifier, which i
 these data; nothing is downloaded. With inception_weights the scores are FID, IS and KID.
 """
 
-from __future__ import annotations
-
 from tf_biggan.cli import flags
 from tf_biggan.cli.evaluate_settings import EvaluateConfig
 

@@ -9,8 +9,6 @@ By default a sheet interpolation.png is written: eight pairs of random images wi
 between them.
 """
 
-from __future__ import annotations
-
 from tf_biggan.cli import flags
 from tf_biggan.cli.interpolate_settings import InterpolateConfig
 

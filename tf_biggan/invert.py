@@ -7,8 +7,6 @@ The latent vector and class are optimised by gradient descent through the genera
 an end point for interpolate: --endpoints=inversion.npz,tench@3
 """
 
-from __future__ import annotations
-
 from tf_biggan.cli import flags
 from tf_biggan.cli.invert_settings import InvertConfig
 

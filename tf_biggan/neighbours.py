@@ -7,8 +7,6 @@ Every row of the sheet neighbours.png shows a sample and its nearest images of t
 by the distance of their features.
 """
 
-from __future__ import annotations
-
 from tf_biggan.cli import flags
 from tf_biggan.cli.neighbours_settings import NeighboursConfig
 

@@ -8,8 +8,6 @@ without loss. Train with --dataset=tfrecord:/data/birds128. After an interruptio
 continues.
 """
 
-from __future__ import annotations
-
 from tf_biggan.cli import flags
 from tf_biggan.cli.prepare_settings import PrepareConfig
 

@@ -8,8 +8,6 @@ The file holds curves, sheets of samples, the best checkpoints, the nearest real
 data, machine and warning signs. It needs no other file and no network.
 """
 
-from __future__ import annotations
-
 from tf_biggan.cli import flags
 from tf_biggan.cli.report_settings import ReportConfig
 

@@ -8,8 +8,6 @@ By default a sheet samples.png is written, with classes as rows and seeds 0 to 9
 folder or an .npz file is interrupted, the same command continues.
 """
 
-from __future__ import annotations
-
 from tf_biggan.cli import flags
 from tf_biggan.cli.sample_settings import SampleConfig
 

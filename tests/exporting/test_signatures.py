@@ -11,7 +11,7 @@ from PIL import Image
 
 from tf_biggan.files.png import to_uint8
 from tf_biggan.generation import latents as truncation
-from tf_biggan.generation.paths import lerp, slerp
+from tf_biggan.generation.interpolation_paths import lerp, slerp
 from tf_biggan.store.opened_model import SavedModelGenerator
 
 NAMES = "class 3"

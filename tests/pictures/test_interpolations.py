@@ -12,11 +12,10 @@ from PIL import Image
 from tf_biggan.cli.interpolate_settings import InterpolateConfig
 from tf_biggan.data.classes import ClassLookup
 from tf_biggan.files.png import to_uint8
-from tf_biggan.generation.end_points import parse_end_points
 from tf_biggan.generation.image_maker import ImageMaker
+from tf_biggan.generation.interpolation_paths import PathPlan, parse_end_points
 from tf_biggan.generation.inversion import InvertedImage, write_inverted
 from tf_biggan.generation.latents import latents_of_seeds
-from tf_biggan.generation.paths import PathPlan
 from tf_biggan.networks.generator import Generator
 from tf_biggan.pictures import interpolations
 from tf_biggan.pictures.interpolations import animation_frames, frame_images, interpolate

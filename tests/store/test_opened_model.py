@@ -17,8 +17,7 @@ from tf_biggan.networks.generator import Generator
 from tf_biggan.store.checkpoints import Checkpoints
 from tf_biggan.store.model_directory import write_directory
 from tf_biggan.store.opened_model import open_model
-from tf_biggan.store.run_directory import read_config
-from tf_biggan.store.run_networks import checkpoint_iterations, restore_network
+from tf_biggan.store.run_directory import checkpoint_iterations, read_config, restore_network
 from tf_biggan.training.loop import train
 from tf_biggan.training.start import create_state
 

@@ -17,8 +17,7 @@ from tf_biggan.devices.strategy import create_strategy
 from tf_biggan.evaluation.features import classifier
 from tf_biggan.store.checkpoints import Checkpoints
 from tf_biggan.store.opened_model import open_model
-from tf_biggan.store.run_directory import read_config
-from tf_biggan.store.run_networks import checkpoint_iterations
+from tf_biggan.store.run_directory import checkpoint_iterations, read_config
 from tf_biggan.training import start
 from tf_biggan.training.logs import read_metrics
 from tf_biggan.training.loop import train

@@ -27,8 +27,7 @@ from tf_biggan.store.model_directory import (
     read_directory,
     write_directory,
 )
-from tf_biggan.store.run_directory import is_run
-from tf_biggan.store.run_networks import restore_networks
+from tf_biggan.store.run_directory import is_run, restore_networks
 
 IMAGENET_CLASSES = 1000
 

@@ -232,6 +232,11 @@ class ClassLookup:
         return " ".join((str(index), *reversed(aliases)))
 
 
+def class_name(label: int, lookup: ClassLookup) -> str:
+    """Returns the first name of a class, or its index as text if it has no name."""
+    return lookup.class_names[label].split(",")[0] if lookup.class_names else str(label)
+
+
 def match_classes(names: Sequence[str], others: Sequence[str]) -> tuple[int, ...]:
     """Matches the classes of two data sets or models by their names.
 

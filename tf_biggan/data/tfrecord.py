@@ -1,14 +1,23 @@
-"""Opens folders of TFRecord files that `prepare` writes, and defines their format."""
+"""Images in TFRecord files, and the folders of such files that `prepare` writes.
+
+A `RecordSource` reads one image at its position, or many by reading long pieces of the files. Its
+index holds where every record starts, and its label.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import os
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.data.record_source import RecordIndex, RecordSource, require_files
+from tf_biggan.cli.terminal import Progress
+from tf_biggan.data import decoding
+from tf_biggan.data.source import Source
 from tf_biggan.files import json_files
 from tf_biggan.files.array_files import read_npz
 
@@ -19,7 +28,21 @@ IMAGE_FEATURE = "image"
 LABEL_FEATURE = "label"
 INDEX_ARRAYS = ("file_of", "offsets", "labels")
 # Fields of dataset.json that are read, with their types.
-FIELDS = {"num_images": "int", "class_names": "tuple[str, ...]", "shards": "tuple[str, ...]"}
+FIELDS = {
+    "num_images": "int",
+    "class_names": "tuple[str, ...]",
+    "shards": "tuple[str, ...]",
+}
+# Length (8 bytes) and its checksum (4) precede a record, the checksum of its bytes (4) follows.
+FRAMING_BYTES = 16
+READ_BUFFER_BYTES = 1 << 20
+SCANNED_AT_ONCE = 8
+ONE_RECORD_BUFFER_BYTES = 1 << 16
+# Reading over a gap is faster than reading anew behind it.
+MAX_GAP = 16
+MAX_SPAN = 1024
+SPANS_AT_ONCE = 16
+MAX_BUFFER_BYTES = 8 << 20
 
 
 def shard_name(shard: int, num_shards: int) -> str:
@@ -144,3 +167,266 @@ def _damaged_index(path: str) -> str:
 
 def _parse(record: tf.Tensor, feature: str, dtype: tf.DType) -> tf.Tensor:
     return tf.io.parse_example(record, {feature: tf.io.FixedLenFeature([], dtype)})[feature]
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordIndex:
+    """Positions and labels of N records.
+
+    Attributes:
+      files: Paths of the TFRecord files.
+      file_of: Index in `files` of the file that holds the record, int32 [N].
+      offsets: Byte at which the record's frame begins, int64 [N].
+      labels: Class of every image, int32 [N].
+      numbers: Number of the record in its file, int64 [N].
+    """
+
+    files: tuple[str, ...]
+    file_of: np.ndarray
+    offsets: np.ndarray
+    labels: np.ndarray
+    numbers: np.ndarray
+
+    @classmethod
+    def of_all_records(cls, files, file_of, offsets, labels) -> RecordIndex:
+        """Returns the index of all records of the files, in their order."""
+        first_of_file = np.searchsorted(file_of, np.arange(len(files)))
+        return cls(files, file_of, offsets, labels, np.arange(len(labels)) - first_of_file[file_of])
+
+    def mean_bytes(self) -> int:
+        """Returns the mean size of a record, rounded up.
+
+        It is 1 if no size is known, because no file has two consecutive records in this index.
+        """
+        same_file = np.diff(self.file_of) == 0
+        sizes = np.diff(self.offsets)[same_file & (np.diff(self.numbers) == 1)]
+        return -(-int(sizes.sum()) // len(sizes)) if len(sizes) else 1
+
+    def select(self, kept: np.ndarray) -> RecordIndex:
+        """Returns the index of some records; kept: booleans [N] or an array of record numbers."""
+        return dataclasses.replace(
+            self,
+            file_of=self.file_of[kept],
+            offsets=self.offsets[kept],
+            labels=self.labels[kept],
+            numbers=self.numbers[kept],
+        )
+
+
+def scan(
+    files: tuple[str, ...], label_of: Callable[[tf.Tensor], tf.Tensor], title: str
+) -> RecordIndex:
+    """Reads every record once, several files in parallel, and returns positions and labels.
+
+    Args:
+      label_of: Function from a record (string scalar) to its class (integer scalar).
+      title: Title of the progress bar.
+
+    Raises:
+      ValueError: A file is missing, truncated or damaged. The message names the file.
+    """
+
+    def blocks_of(file_number):
+        records = tf.data.TFRecordDataset(tf.constant(files)[file_number], None, READ_BUFFER_BYTES)
+        rows = records.map(
+            lambda record: (
+                file_number,
+                tf.strings.length(record),
+                tf.cast(label_of(record), tf.int32),
+            )
+        )
+        return rows.batch(1024)
+
+    file_numbers = tf.data.Dataset.range(len(files), output_type=tf.int32)
+    blocks = file_numbers.interleave(
+        blocks_of, cycle_length=SCANNED_AT_ONCE, num_parallel_calls=tf.data.AUTOTUNE
+    )
+    found = [[(np.zeros(0, np.int64), np.zeros(0, np.int32))] for _ in files]
+    progress = Progress(title, sum(tf.io.gfile.stat(file).length for file in files), unit="bytes")
+    try:
+        for numbers, lengths, labels in blocks.as_numpy_iterator():
+            framed = lengths.astype(np.int64) + FRAMING_BYTES
+            found[numbers[0]].append((framed, labels))
+            progress.add(int(framed.sum()))
+    except (
+        tf.errors.DataLossError,
+        tf.errors.InvalidArgumentError,
+        tf.errors.NotFoundError,
+    ) as error:
+        raise ValueError(
+            "A TFRecord file is damaged or incomplete:"
+            f" {_damaged(files) or error.message.splitlines()[0]!r}. Prepare or copy it again."
+        ) from None
+    progress.close()
+    return _joined(files, found)
+
+
+def _joined(files: tuple[str, ...], found: list) -> RecordIndex:
+    framed = [np.concatenate([lengths for lengths, _ in blocks]) for blocks in found]
+    labels = [np.concatenate([labels for _, labels in blocks]) for blocks in found]
+    return RecordIndex.of_all_records(
+        files=files,
+        file_of=np.repeat(np.arange(len(files), dtype=np.int32), [len(f) for f in framed]),
+        offsets=np.concatenate([np.cumsum(f) - f for f in framed]),
+        labels=np.concatenate(labels),
+    )
+
+
+def _damaged(files: tuple[str, ...]) -> str | None:
+    for file in files:
+        try:
+            for _ in tf.data.TFRecordDataset(file, None, READ_BUFFER_BYTES):
+                pass
+        except tf.errors.DataLossError:
+            return file
+    return None
+
+
+def require_files(files: tuple[str, ...], rule: str) -> None:
+    """Raises a ValueError with `rule` and the first missing names unless all files exist."""
+    missing = [file for file in files if not tf.io.gfile.exists(file)]
+    checks.require(not missing, rule, missing=missing[:3])
+
+
+class RecordSource(Source):
+    """Images in TFRecord files.
+
+    Args:
+      name: As in `Source`.
+      class_names: As in `Source`.
+      index: Positions and labels of the records.
+      contents_of: Maps records, string [N], to the encoded images, string [N].
+    """
+
+    def __init__(
+        self,
+        name: str,
+        class_names: tuple[str, ...],
+        index: RecordIndex,
+        contents_of: Callable[[tf.Tensor], tf.Tensor],
+    ):
+        super().__init__(name, class_names, index.labels)
+        self._index = index
+        self._contents_of = contents_of
+        with tf.device("CPU:0"):
+            self._files = tf.constant(index.files)
+            self._file_of = tf.constant(index.file_of)
+            self._offsets = tf.constant(index.offsets)
+            self._numbers = tf.constant(index.numbers)
+
+    def load(self, index, channels):
+        file, offset = self._files[self._file_of[index]], self._offsets[index]
+        record = _records(file, offset, tf.constant(ONE_RECORD_BUFFER_BYTES, tf.int64)).take(1)
+        contents = record.map(lambda record: self._contents_of(record[tf.newaxis])[0])
+        return decoding.decode_named(contents, self._names(index), channels)
+
+    def locate(self, index):
+        file = self._index.files[self._index.file_of[index]]
+        return f"{file} at byte {self._index.offsets[index]}"
+
+    def index_parts(self):
+        for file in self._index.files:
+            yield os.path.basename(file).encode() + b"\0"
+        yield np.asarray(self._index.file_of, "<i4").tobytes()
+        yield np.asarray(self._index.offsets, "<i8").tobytes()
+
+    @property
+    def record_bytes(self) -> int:
+        """Mean size of a record in bytes."""
+        return self._index.mean_bytes()
+
+    def read(self, indices: tf.Tensor) -> tf.Tensor:
+        """Reads records, in a graph. Neighbours on disk are read in one piece.
+
+        Args:
+          indices: Images, int64 [N], N > 0.
+
+        Returns:
+          The records, string [N], for `decode`.
+        """
+        by_place = tf.argsort(indices, stable=True)
+        ordered = tf.gather(indices, by_place)
+        file, number = tf.gather(self._file_of, ordered), tf.gather(self._numbers, ordered)
+        span = _spans(file, number)
+        firsts = tf.cast(tf.searchsorted(span, tf.range(span[-1] + 1)), tf.int64)
+        lasts = tf.concat([firsts[1:], tf.shape(span, tf.int64)], 0) - 1
+        counts = tf.gather(number, lasts) - tf.gather(number, firsts) + 1
+        pieces = tf.data.Dataset.from_tensor_slices(
+            (tf.gather(ordered, firsts), tf.gather(ordered, lasts), counts)
+        )
+        records = pieces.map(self._read_span, SPANS_AT_ONCE, deterministic=True)
+        records = records.flat_map(tf.data.Dataset.from_tensor_slices)
+        records = records.batch(tf.reduce_sum(counts)).get_single_element()
+        # The place of every ordered record among those read, which include gaps.
+        before = tf.cumsum(counts, exclusive=True)
+        places = tf.gather(before, span) + number - tf.gather(number, tf.gather(firsts, span))
+        with tf.control_dependencies(
+            [self._require_places(records, ordered, places, span, firsts)]
+        ):
+            return tf.gather(records, tf.gather(places, tf.math.invert_permutation(by_place)))
+
+    def decode(
+        self, records: tf.Tensor, indices: tf.Tensor, height: int, width: int, channels: int
+    ) -> tf.Tensor:
+        """Decodes records that `read` returned to uint8 [N, height, width, channels]."""
+        contents = self._contents_of(records)
+        return decoding.decode_all(contents, self._names(indices), height, width, channels)
+
+    def _names(self, indices):
+        files = tf.gather(self._files, tf.gather(self._file_of, indices))
+        offsets = tf.strings.as_string(tf.gather(self._offsets, indices))
+        return tf.strings.join([files, " at byte ", offsets])
+
+    def _read_span(self, first, last, count):
+        """Returns the `count` records of a file from `first` to `last`, string [count]."""
+        file, offset = self._files[self._file_of[first]], self._offsets[first]
+        # A buffer of the size of the span makes one request to a remote storage.
+        span_bytes = self._offsets[last] - offset + ONE_RECORD_BUFFER_BYTES
+        buffer_bytes = tf.minimum(span_bytes, MAX_BUFFER_BYTES)
+
+        def all_records(_):
+            records = _records(file, offset, buffer_bytes).take(count)
+            return records.batch(count, drop_remainder=True).get_single_element()
+
+        # A file that does not exist would fail again and again without the single element around.
+        whole = tf.data.Dataset.from_tensors(0).map(all_records).ignore_errors()
+        nothing = tf.data.Dataset.from_tensors(tf.zeros([0], tf.string))
+        records = whole.concatenate(nothing).take(1).get_single_element()
+        named = tf.strings.join([self._names(first), " or after"])
+        with tf.control_dependencies([decoding.require_readable(tf.size(records) > 0, named)]):
+            return tf.identity(records)
+
+    def _require_places(self, records, ordered, places, span, firsts):
+        """Asserts that the records that were read begin at the bytes of the index."""
+        framed = tf.strings.length(records) + FRAMING_BYTES
+        ends = tf.cumsum(tf.cast(framed, tf.int64), exclusive=True)
+        begins = tf.gather(ends, places)
+        offsets = tf.gather(self._offsets, ordered)
+        first = tf.gather(firsts, span)
+        moved = begins - tf.gather(begins, first) != offsets - tf.gather(offsets, first)
+        where = tf.gather(ordered, tf.argmax(tf.cast(moved, tf.int32)))
+        return decoding.require_readable(~tf.reduce_any(moved), self._names(where))
+
+
+def _spans(file: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+    """Returns the number of the span of every record, int32 [N], which rises from 0.
+
+    Args:
+      file, number: File of every record, and number in the file, in the order of their reading.
+    """
+    steps = number[1:] - number[:-1]
+    near = (file[1:] == file[:-1]) & (steps > 0) & (steps <= MAX_GAP)
+    near &= number[1:] // MAX_SPAN == number[:-1] // MAX_SPAN
+    return tf.concat([[0], tf.cumsum(tf.cast(~near, tf.int32))], 0)
+
+
+def _records(file: tf.Tensor, offset: tf.Tensor, buffer_bytes: tf.Tensor) -> tf.data.Dataset:
+    """Returns a data set of the records of a file from the one whose frame begins at `offset`."""
+    # The public class takes no offsets, the operation behind it does; it seeks.
+    variant = tf.raw_ops.TFRecordDatasetV2(
+        filenames=[file],
+        compression_type="",
+        buffer_size=buffer_bytes,
+        byte_offsets=[offset],
+    )
+    return tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))

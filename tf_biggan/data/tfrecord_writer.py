@@ -18,9 +18,9 @@ from tf_biggan import checks
 from tf_biggan.cli.prepare_settings import PrepareConfig
 from tf_biggan.cli.terminal import Progress
 from tf_biggan.data import decoding, tfrecord
-from tf_biggan.data.record_source import RecordIndex, scan
 from tf_biggan.data.schemes import open_source
 from tf_biggan.data.source import Source, describe
+from tf_biggan.data.tfrecord import RecordIndex, scan
 
 ENCODERS = {
     "png": lambda pixels: tf.io.encode_png(pixels),

@@ -19,7 +19,7 @@ from tf_biggan.evaluation.comparison import (
     notes_on_classes,
     open_real_images,
 )
-from tf_biggan.evaluation.evaluator import Evaluator, Scores
+from tf_biggan.evaluation.evaluator import Evaluator, Scores, read_statistics
 from tf_biggan.evaluation.features.generated_images import GeneratedImages, Sampling
 from tf_biggan.evaluation.features.image_sets import ImageSet, PilResized, SourceImages, open_images
 from tf_biggan.evaluation.inception.extractor import NoWeightsError
@@ -35,7 +35,6 @@ from tf_biggan.evaluation.requirements import (
     select,
     summarize_images,
 )
-from tf_biggan.evaluation.scores.statistics_files import read_statistics
 from tf_biggan.evaluation.truncation_curve import Curve, Point
 from tf_biggan.store.opened_model import OpenedModel, open_model
 from tf_biggan.store.run_directory import is_run

@@ -35,8 +35,7 @@ from tf_biggan.files.atomic import check_new
 from tf_biggan.serving.served_model import model_name
 from tf_biggan.store.model_directory import load_network, read_directory
 from tf_biggan.store.opened_model import EXTRA_FOLDER, OpenedModel, open_model, write_metadata
-from tf_biggan.store.run_directory import read_initialization
-from tf_biggan.store.run_networks import restore_network
+from tf_biggan.store.run_directory import read_initialization, restore_network
 
 # Names of a graph node and of an operation that TensorFlow puts around the reason of an error.
 _KERNEL_NAMES = re.compile(r"^\{\{.*?\}\}\s*| \[Op:\w+\].*$")

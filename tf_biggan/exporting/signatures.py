@@ -15,8 +15,8 @@ import tensorflow as tf
 from tf_biggan.cli.seeds_and_truncations import MAX_SEED
 from tf_biggan.data.classes import ClassLookup
 from tf_biggan.exporting.inference_generator import StoredWeights
+from tf_biggan.generation.interpolation_paths import lerp, slerp_in_graph
 from tf_biggan.generation.latents import latents
-from tf_biggan.generation.paths import lerp, slerp_in_graph
 from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator
 

@@ -20,12 +20,11 @@ from PIL import Image
 
 from tf_biggan import checks
 from tf_biggan.cli.terminal import Progress
-from tf_biggan.data.classes import ClassLookup
+from tf_biggan.data.classes import ClassLookup, class_name
 from tf_biggan.files.array_files import open_npz
 from tf_biggan.files.atomic import replaced, write_text
 from tf_biggan.files.json_files import parse_json, read_json
 from tf_biggan.files.png import save_png, to_uint8
-from tf_biggan.generation.end_points import class_name
 from tf_biggan.generation.image_maker import ImageMaker
 from tf_biggan.pictures.image_selection import ImageSelection
 from tf_biggan.pictures.model_and_output import as_text

@@ -18,8 +18,7 @@ from tf_biggan.cli.sample_settings import (
     SampleConfig,
 )
 from tf_biggan.cli.seeds_and_truncations import MAX_SEED, seeds_text
-from tf_biggan.data.classes import ClassLookup
-from tf_biggan.generation.end_points import class_name
+from tf_biggan.data.classes import ClassLookup, class_name
 
 COLUMNS = 10
 LISTED_CLASSES = 10

@@ -21,14 +21,15 @@ from tf_biggan.cli.interpolate_settings import (
 from tf_biggan.cli.seeds_and_truncations import parse_seeds
 from tf_biggan.data.classes import ClassLookup
 from tf_biggan.files.png import save_png
-from tf_biggan.generation.end_points import (
+from tf_biggan.generation.image_maker import ImageMaker, pixels_with_progress
+from tf_biggan.generation.interpolation_paths import (
     EndPoint,
+    Frames,
+    PathPlan,
     parse_end_points,
     point_name,
     random_routes,
 )
-from tf_biggan.generation.image_maker import ImageMaker, pixels_with_progress
-from tf_biggan.generation.paths import Frames, PathPlan
 from tf_biggan.pictures.animations import ENDINGS, check_animation_path, save_animation
 from tf_biggan.pictures.model_and_output import (
     as_text,

@@ -10,12 +10,11 @@ import tensorflow as tf
 from tf_biggan import checks
 from tf_biggan.cli.invert_settings import NO_FEATURES, InvertConfig
 from tf_biggan.data import decoding
-from tf_biggan.data.classes import ClassLookup
+from tf_biggan.data.classes import ClassLookup, class_name
 from tf_biggan.evaluation.comparison import Comparison, cache_of, open_real_images
 from tf_biggan.evaluation.features.extractors import FEATURES
 from tf_biggan.evaluation.features.image_sets import SourceImages
 from tf_biggan.files.png import save_png, to_uint8
-from tf_biggan.generation.end_points import class_name
 from tf_biggan.generation.inversion import (
     ENDING,
     Descent,

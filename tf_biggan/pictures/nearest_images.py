@@ -32,7 +32,7 @@ from tf_biggan.evaluation.features.image_sets import (
 from tf_biggan.evaluation.scores.feature_scores import NearestRows, blocks
 from tf_biggan.files.atomic import write_text
 from tf_biggan.files.png import save_png, to_uint8
-from tf_biggan.generation.end_points import EndPoint, point_name
+from tf_biggan.generation.interpolation_paths import EndPoint, point_name
 from tf_biggan.pictures.model_and_output import (
     as_text,
     check_output_file,

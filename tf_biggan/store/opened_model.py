@@ -18,8 +18,7 @@ from tf_biggan.files.json_files import field, read_json
 from tf_biggan.networks.generator import Generator
 from tf_biggan.networks.network import check_labels, from_list
 from tf_biggan.store.model_directory import is_model_directory, load_network, read_directory
-from tf_biggan.store.run_directory import is_run, read_class_names
-from tf_biggan.store.run_networks import restore_networks
+from tf_biggan.store.run_directory import is_run, read_class_names, restore_networks
 
 KINDS = "a run, a converted model or an exported SavedModel"
 EXTRA_FOLDER = "assets.extra"

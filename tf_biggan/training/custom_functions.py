@@ -10,7 +10,7 @@ import tensorflow as tf
 from tf_biggan.cli.settings import is_object_name, one_line_reason
 from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.generation.latents import FAKE_SEEDS, augmentation_seeds
-from tf_biggan.store.run_networks import architecture_from
+from tf_biggan.store.run_directory import architecture_from
 from tf_biggan.training.augmentation import get_augmentation
 from tf_biggan.training.losses import get_loss
 

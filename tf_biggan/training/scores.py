@@ -14,7 +14,7 @@ from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.data.classes import complete_names
 from tf_biggan.data.source import Source
 from tf_biggan.evaluation.comparison import Comparison
-from tf_biggan.evaluation.evaluator import Evaluator
+from tf_biggan.evaluation.evaluator import Evaluator, read_statistics
 from tf_biggan.evaluation.features.extraction import cache_folder
 from tf_biggan.evaluation.features.generated_images import GeneratedImages, Sampling
 from tf_biggan.evaluation.features.image_sets import SourceImages
@@ -27,7 +27,6 @@ from tf_biggan.evaluation.requirements import (
     expected_extractor,
     summarize_images,
 )
-from tf_biggan.evaluation.scores.statistics_files import read_statistics
 from tf_biggan.files.json_files import field, key_of
 from tf_biggan.store.checkpoints import Checkpoints
 from tf_biggan.store.run_directory import (

@@ -20,12 +20,13 @@ from tf_biggan.data.source import DataIdentity, Source, check_labels
 from tf_biggan.devices.strategy import create_strategy, is_chief, may_compile, require_whole_cluster
 from tf_biggan.store.run_directory import (
     check_run,
+    discriminator_from,
+    generator_from,
     is_run,
     read_class_names,
     read_config,
     read_data_identity,
 )
-from tf_biggan.store.run_networks import discriminator_from, generator_from
 from tf_biggan.training.custom_functions import check_custom_functions
 from tf_biggan.training.finetuning.initialization import Initialization, begin
 from tf_biggan.training.finetuning.weight_transfer import freeze_blocks

@@ -29,8 +29,7 @@ from tf_biggan.store.model_directory import (
     read_directory,
     write_directory,
 )
-from tf_biggan.store.run_directory import read_config, write_config
-from tf_biggan.store.run_networks import restore_network
+from tf_biggan.store.run_directory import read_config, restore_network, write_config
 from tf_biggan.training.finetuning.initialization import begin
 from tf_biggan.training.logs import read_metrics
 from tf_biggan.training.loop import train

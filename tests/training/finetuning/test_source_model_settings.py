@@ -13,7 +13,7 @@ from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.networks.architectures import Trunk, get_architecture
 from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator
-from tf_biggan.store.run_networks import discriminator_from, generator_from
+from tf_biggan.store.run_directory import discriminator_from, generator_from
 from tf_biggan.training.finetuning.source_model import (
     SourceModel,
     SourceNetwork,

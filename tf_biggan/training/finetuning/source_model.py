@@ -21,8 +21,12 @@ from tf_biggan.store.model_directory import (
     load_optimizer_slots,
     read_directory,
 )
-from tf_biggan.store.run_directory import is_run, read_class_names, read_initialization
-from tf_biggan.store.run_networks import restore_networks
+from tf_biggan.store.run_directory import (
+    is_run,
+    read_class_names,
+    read_initialization,
+    restore_networks,
+)
 
 RAW = "raw_generator"
 # Maps an argument of a network to the setting of a run.

@@ -31,7 +31,7 @@ from tf_biggan.evaluation.requirements import (
     summarize_images,
 )
 from tf_biggan.store.checkpoints import checkpoint_iterations
-from tf_biggan.store.run_networks import architecture_from
+from tf_biggan.store.run_directory import architecture_from
 from tf_biggan.training.logs import describe_start, warnings_at_start
 from tf_biggan.training.preflight.mistakes import Facts, checked, survey
 from tf_biggan.training.scores import METRICS

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tf_biggan.data.classes import ClassLookup, imagenet_classes
-from tf_biggan.generation.end_points import (
+from tf_biggan.generation.interpolation_paths import (
     EndPoint,
     parse_end_points,
     point_name,

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from tests.golden_files import golden
-from tf_biggan.generation.end_points import EndPoint
+from tf_biggan.generation.interpolation_paths import EndPoint, PathPlan, lerp, slerp
 from tf_biggan.generation.inversion import InvertedImage
 from tf_biggan.generation.latents import latents_of_seeds
-from tf_biggan.generation.paths import PathPlan, lerp, slerp
 
 DIM, CLASSES = 64, 3
 A, B, C = EndPoint(0, 4), EndPoint(1, 9), EndPoint(2, 1)

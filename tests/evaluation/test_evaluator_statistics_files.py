@@ -7,12 +7,8 @@ import json
 import numpy as np
 import pytest
 
+from tf_biggan.evaluation.evaluator import read_statistics, require_comparable, write_statistics
 from tf_biggan.evaluation.scores.frechet import feature_statistics
-from tf_biggan.evaluation.scores.statistics_files import (
-    read_statistics,
-    require_comparable,
-    write_statistics,
-)
 
 STATISTICS = feature_statistics(np.random.RandomState(0).standard_normal((50, 4)))
 IMAGES = {"images": "digits", "resolution": [8, 8, 1], "crop": "central", "resize": "bilinear"}
