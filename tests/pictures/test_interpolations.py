@@ -19,7 +19,7 @@ from tf_biggan.generation.latents import latents_of_seeds
 from tf_biggan.networks.generator import Generator
 from tf_biggan.pictures import interpolations
 from tf_biggan.pictures.interpolations import animation_frames, frame_images, interpolate
-from tf_biggan.pictures.sheets import captioned, sheet
+from tf_biggan.pictures.sheets_and_animations import captioned, sheet
 from tf_biggan.store.opened_model import open_model
 
 MODEL = str(pathlib.Path(__file__).parents[1] / "trained_digits")

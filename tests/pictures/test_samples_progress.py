@@ -13,7 +13,7 @@ from tf_biggan.cli.sample_settings import SampleConfig
 from tf_biggan.files.png import to_uint8
 from tf_biggan.generation.latents import latents_of_seeds
 from tf_biggan.pictures.samples import sample
-from tf_biggan.pictures.sheets import sheet
+from tf_biggan.pictures.sheets_and_animations import sheet
 from tf_biggan.store.checkpoints import Checkpoints
 from tf_biggan.store.opened_model import open_model
 from tf_biggan.store.run_directory import write_config

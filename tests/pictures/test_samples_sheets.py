@@ -7,7 +7,7 @@ import pytest
 
 from tf_biggan.pictures.image_selection import ImageSelection
 from tf_biggan.pictures.samples import check_page, truncations_page, with_iteration
-from tf_biggan.pictures.sheets import sheet
+from tf_biggan.pictures.sheets_and_animations import sheet
 
 
 def wanted(rows, columns):

@@ -12,7 +12,7 @@ from tf_biggan.data.schemes import open_source
 from tf_biggan.data.source import DataIdentity
 from tf_biggan.evaluation.features.image_sets import SourceImages
 from tf_biggan.files.png import save_png
-from tf_biggan.pictures.sheets import sheet
+from tf_biggan.pictures.sheets_and_animations import sheet
 from tf_biggan.store.run_directory import write_config
 
 SIDE = 32

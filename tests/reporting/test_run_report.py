@@ -15,7 +15,7 @@ from PIL import Image
 from tests.reporting.made_up_runs import losses, write_best, write_log, write_run, write_sheets
 from tests.serving.browser import find_chromium, open_tab
 from tf_biggan.cli.report_settings import ReportConfig
-from tf_biggan.pictures.sheets import cells, sheet
+from tf_biggan.pictures.sheets_and_animations import cells, sheet
 from tf_biggan.reporting import report_pictures
 from tf_biggan.reporting.report_pictures import evenly_chosen, picture_of_file
 from tf_biggan.reporting.run_record import read_run

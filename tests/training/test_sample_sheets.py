@@ -11,15 +11,17 @@ from PIL import Image
 from tests.training.test_loop_killed_start import FakeGenerator
 from tf_biggan.data.decoding import crop_and_resize
 from tf_biggan.data.schemes import open_source
-from tf_biggan.pictures import sheets
+from tf_biggan.pictures import sheets_and_animations
 from tf_biggan.training.sample_sheets import COLUMNS, SampleSheets
 
 
 def drawn(tmp_path, monkeypatch, source, names):
     """Returns the images in reals.png, [rows, COLUMNS, 32, 32], and its row labels."""
     made = []
-    original = sheets.sheet
-    monkeypatch.setattr(sheets, "sheet", lambda *args: made.append(args) or original(*args))
+    original = sheets_and_animations.sheet
+    monkeypatch.setattr(
+        sheets_and_animations, "sheet", lambda *args: made.append(args) or original(*args)
+    )
     SampleSheets(FakeGenerator(), str(tmp_path), names, 0).draw_reals(source, seed=0)
     ((pixels, columns, labels),) = made
     assert Image.open(tmp_path / "samples" / "reals.png").text["dataset"] == source.name

@@ -28,7 +28,7 @@ from tf_biggan.files.png import save_png, to_uint8
 from tf_biggan.generation.image_maker import ImageMaker
 from tf_biggan.pictures.image_selection import ImageSelection
 from tf_biggan.pictures.model_and_output import as_text
-from tf_biggan.pictures.sheets import MODES
+from tf_biggan.pictures.sheets_and_animations import MODES
 from tf_biggan.store.opened_model import OpenedModel
 
 SUFFIX = ".unfinished"

@@ -30,7 +30,6 @@ from tf_biggan.generation.interpolation_paths import (
     point_name,
     random_routes,
 )
-from tf_biggan.pictures.animations import ENDINGS, check_animation_path, save_animation
 from tf_biggan.pictures.model_and_output import (
     as_text,
     check_output_file,
@@ -38,7 +37,14 @@ from tf_biggan.pictures.model_and_output import (
     image_maker_of,
     open_model_of,
 )
-from tf_biggan.pictures.sheets import SMALLEST_CELL, captioned, sheet
+from tf_biggan.pictures.sheets_and_animations import (
+    ENDINGS,
+    SMALLEST_CELL,
+    captioned,
+    check_animation_path,
+    save_animation,
+    sheet,
+)
 from tf_biggan.store.opened_model import OpenedModel
 
 ANIMATION_CELL = 96

@@ -32,7 +32,7 @@ from tf_biggan.pictures.model_and_output import (
     image_maker_of,
     open_model_of,
 )
-from tf_biggan.pictures.sheets import sheet
+from tf_biggan.pictures.sheets_and_animations import sheet
 from tf_biggan.store.opened_model import OpenedModel
 
 GREY_CHANNELS, COLOUR_CHANNELS = (1, 2), 3

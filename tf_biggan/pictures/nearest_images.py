@@ -41,7 +41,7 @@ from tf_biggan.pictures.model_and_output import (
     image_maker_of,
     open_model_of,
 )
-from tf_biggan.pictures.sheets import captioned, sheet
+from tf_biggan.pictures.sheets_and_animations import captioned, sheet
 from tf_biggan.store.opened_model import OpenedModel
 
 RGB = 3

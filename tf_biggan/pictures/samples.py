@@ -20,7 +20,6 @@ from tf_biggan.cli.terminal import Progress
 from tf_biggan.data.classes import ClassLookup
 from tf_biggan.files.png import save_png
 from tf_biggan.generation.image_maker import ImageMaker, pixels_with_progress
-from tf_biggan.pictures.animations import check_animation_path, save_animation
 from tf_biggan.pictures.image_output import ImageArchive, ImageFolder, stream
 from tf_biggan.pictures.image_selection import ImageSelection, selected_images
 from tf_biggan.pictures.model_and_output import (
@@ -32,7 +31,14 @@ from tf_biggan.pictures.model_and_output import (
     open_model_of,
     output_folder,
 )
-from tf_biggan.pictures.sheets import MODES, SMALLEST_CELL, captioned, sheet
+from tf_biggan.pictures.sheets_and_animations import (
+    MODES,
+    SMALLEST_CELL,
+    captioned,
+    check_animation_path,
+    save_animation,
+    sheet,
+)
 from tf_biggan.store.checkpoints import (
     UnreadableCheckpoint,
     checkpoint_iterations,

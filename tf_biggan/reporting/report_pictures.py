@@ -26,7 +26,7 @@ from tf_biggan.evaluation.features.extractors import pixel_extractor
 from tf_biggan.evaluation.features.image_sets import ArrayImages, SourceImages
 from tf_biggan.files import input_bounds
 from tf_biggan.pictures.nearest_images import find_neighbours, medians, neighbours_sheet
-from tf_biggan.pictures.sheets import cells
+from tf_biggan.pictures.sheets_and_animations import cells
 from tf_biggan.reporting.run_record import RunRecord
 from tf_biggan.store.run_directory import architecture_from
 from tf_biggan.training.sample_sheets import COLUMNS

@@ -13,7 +13,7 @@ from tf_biggan.files.atomic import remove_leftovers
 from tf_biggan.files.png import save_png, to_uint8
 from tf_biggan.generation.image_maker import ImageMaker
 from tf_biggan.networks.generator import Generator
-from tf_biggan.pictures import sheets
+from tf_biggan.pictures import sheets_and_animations
 
 COLUMNS = 10
 MAX_ROWS = 10
@@ -69,7 +69,9 @@ class SampleSheets:
         taken = SourceImages(source, size, channels).take(np.concatenate(rows))
         for row, images_of_row in zip(pixels, np.split(taken, _ends(rows)), strict=True):
             row[: len(images_of_row)] = images_of_row
-        page = sheets.sheet(pixels.reshape(-1, *size, channels), COLUMNS, self._row_labels)
+        page = sheets_and_animations.sheet(
+            pixels.reshape(-1, *size, channels), COLUMNS, self._row_labels
+        )
         name = source.name.encode("ascii", "backslashreplace").decode()
         save_png(page, path, {"dataset": name})
 
@@ -78,7 +80,7 @@ class SampleSheets:
         os.makedirs(self._folder, exist_ok=True)
         labels = np.repeat(self._classes, COLUMNS) if self._row_labels else None
         pixels = to_uint8(self._maker.images(self._z, labels))
-        page = sheets.sheet(pixels, COLUMNS, self._row_labels)
+        page = sheets_and_animations.sheet(pixels, COLUMNS, self._row_labels)
         path = self._path(iteration)
         save_png(page, path, {"iteration": str(iteration), "bn": "running", "z": "N(0, I)"})
         return path, page

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tf_biggan.pictures.animations import ENDINGS, save_animation
+from tf_biggan.pictures.sheets_and_animations import ENDINGS, save_animation
 
 TEXT = {"seeds": "0-9", "classes": "chat, château"}
 

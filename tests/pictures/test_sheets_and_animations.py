@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tf_biggan.files.png import save_png, to_uint8
-from tf_biggan.pictures.sheets import sheet
+from tf_biggan.pictures.sheets_and_animations import sheet
 
 
 def test_bytes_of_known_values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tf_biggan.pictures.sheets import LINE_HEIGHT, captioned
+from tf_biggan.pictures.sheets_and_animations import LINE_HEIGHT, captioned
 
 
 def test_pixels_are_enlarged_and_lines_stand_below():
