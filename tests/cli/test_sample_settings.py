@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tf_biggan.cli.sample_settings import (
-    ANIMATION,
-    ARCHIVE,
-    FOLDER,
-    SHEET,
-    SampleConfig,
-)
+from tf_biggan.cli.sample_settings import ANIMATION, ARCHIVE, FOLDER, SHEET, SampleConfig
 
 
 def config(**values):

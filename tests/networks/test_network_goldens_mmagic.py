@@ -6,12 +6,7 @@ import numpy as np
 import pytest
 
 from tests.golden_files import golden
-from tests.networks.golden_models import (
-    MMAGIC,
-    biased_variances,
-    check_sigmas,
-    mmagic_networks,
-)
+from tests.networks.golden_models import MMAGIC, biased_variances, check_sigmas, mmagic_networks
 from tf_biggan.conversion import mmagic
 from tf_biggan.networks.network import variables_by_path
 

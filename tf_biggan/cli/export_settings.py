@@ -8,11 +8,7 @@ from typing import ClassVar
 from tf_biggan import checks
 from tf_biggan.cli.seeds_and_truncations import MAX_SEED
 from tf_biggan.cli.settings import setting
-from tf_biggan.cli.shared_settings import (
-    MODEL_FLAGS,
-    ModelSettings,
-    TruncationModeSettings,
-)
+from tf_biggan.cli.shared_settings import MODEL_FLAGS, ModelSettings, TruncationModeSettings
 from tf_biggan.files.file_paths import ONE_PATH
 
 DTYPES = ("float32", "bfloat16", "float16")

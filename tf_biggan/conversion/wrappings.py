@@ -15,13 +15,7 @@ from typing import Any
 
 from tf_biggan.conversion.readers.files import without_wrappers
 from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
-from tf_biggan.conversion.rules import (
-    BIGGAN_PYTORCH,
-    FAMILIES,
-    HUGGINGFACE,
-    MMAGIC,
-    STUDIOGAN,
-)
+from tf_biggan.conversion.rules import BIGGAN_PYTORCH, FAMILIES, HUGGINGFACE, MMAGIC, STUDIOGAN
 
 GENERATOR, DISCRIMINATOR = "generator", "discriminator"
 # Any prefix of attributes, and after it keys that only one code base uses, in both networks.

@@ -231,11 +231,7 @@ def _npy_bytes(array: np.ndarray) -> bytes:
 class ImageFolder:
     """A `Target` that writes a folder of PNG files: the unfinished folder is renamed at the end.
 
-    Args:
-      path: Folder to write.
-      selection: Images to write.
-      opened: Model that makes the images.
-      description: JSON values that determine the images.
+    Arguments are those of `ImageArchive`.
 
     Raises:
       ValueError: The selection contains an image twice.

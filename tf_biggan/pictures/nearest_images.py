@@ -12,11 +12,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tf_biggan import checks
-from tf_biggan.cli.neighbours_settings import (
-    MOST_CLASSES,
-    UNCONDITIONAL_SEEDS,
-    NeighboursConfig,
-)
+from tf_biggan.cli.neighbours_settings import MOST_CLASSES, UNCONDITIONAL_SEEDS, NeighboursConfig
 from tf_biggan.cli.seeds_and_truncations import parse_seeds
 from tf_biggan.data.classes import ClassLookup, match_classes, name_differences
 from tf_biggan.data.source import Source

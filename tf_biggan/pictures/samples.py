@@ -39,11 +39,7 @@ from tf_biggan.pictures.sheets_and_animations import (
     save_animation,
     sheet,
 )
-from tf_biggan.store.checkpoints import (
-    UnreadableCheckpoint,
-    checkpoint_iterations,
-    say_on_stderr,
-)
+from tf_biggan.store.checkpoints import UnreadableCheckpoint, checkpoint_iterations, say_on_stderr
 from tf_biggan.store.opened_model import OpenedModel
 from tf_biggan.store.run_directory import is_run
 
