@@ -197,6 +197,22 @@ def test_warning_signs(entries, settings, sentence, tmp_path):
     assert sentence in sign
 
 
+def test_what_the_watchdog_reported_is_shown_first(tmp_path):
+    reported = [
+        {"iteration": i, "collapse_sign": "x", "collapse_warning": f"Sign {i}."} for i in range(9)
+    ]
+    entries = [losses(20, d_loss_real=0.0, d_loss_fake=0.0), *reported]
+    entries.append({"iteration": 12, "rollback": "Rollback at iteration 11."})
+    few = write_run(tmp_path / "a", [*entries[:2], entries[-1]])
+    assert warning_signs(read_run(few))[:2] == [
+        "At iteration 0: Sign 0.",
+        "At iteration 12: Rollback at iteration 11.",
+    ]
+    many = warning_signs(read_run(write_run(tmp_path / "b", entries)))
+    assert "10 signs of collapse and rollbacks" in many[0]
+    assert many[1] == "At iteration 2: Sign 2." and "almost 0 in the last tenth" in many[9]
+
+
 def test_a_healthy_run_has_no_warning(tmp_path):
     path = write_run(tmp_path / "a", [losses(i) for i in range(1, 21)])
     assert warning_signs(read_run(path)) == []

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tf_biggan import checks
+from tf_biggan.cli.collapse_settings import COLLAPSE_FLAGS, ROLLBACK, CollapseSettings
 from tf_biggan.cli.network_settings import ModelConfig
 from tf_biggan.cli.settings import Kind, Settings, require_fields, setting
 from tf_biggan.cli.shared_settings import EXTRACTORS, DeviceSettings
@@ -182,8 +183,8 @@ class StepConfig(SmallDataSettings):
 
 
 @dataclass(frozen=True)
-class RunConfig(DeviceSettings):
-    """Length and periods of a run in iterations, and the devices that it runs on."""
+class RunConfig(CollapseSettings, DeviceSettings):
+    """Length and periods of a run in iterations, its devices, and its answer to a collapse."""
 
     seed: int = setting(0, "Seed of weights, latents, labels and the order of data.", minimum=0)
     init_from: str | None = setting(
@@ -353,6 +354,7 @@ class TrainConfig:
             "eval_reference",
             "inception_weights",
         ),
+        "Collapse": COLLAPSE_FLAGS,
         "Computation": ("strategy", "tpu", "cpu_replicas", "jit", "iterations_per_call"),
     }
 
@@ -368,6 +370,13 @@ class TrainConfig:
             "give only one of `g_sigma_clamp` and `g_sigma_clamp_ratio`",
             g_sigma_clamp=clamps[0],
             g_sigma_clamp_ratio=clamps[1],
+        )
+        checks.require(
+            self.run.on_collapse != ROLLBACK or self.run.eval_every > 0,
+            "`on_collapse` rollback needs scores, by which the best checkpoint is kept; give"
+            " `eval_every`",
+            on_collapse=self.run.on_collapse,
+            eval_every=self.run.eval_every,
         )
 
     @classmethod

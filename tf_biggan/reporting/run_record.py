@@ -22,12 +22,11 @@ from tf_biggan.store.run_directory import (
     read_data_identity,
     read_initialization,
 )
+from tf_biggan.training.collapse_signs import ITERATION, ROLLED_BACK, WARNING
 from tf_biggan.training.logs import ENVIRONMENT_FILE, IMAGES_SEEN, SECONDS, read_metrics
 from tf_biggan.training.sample_sheets import FOLDER, REALS_FILE
-from tf_biggan.training.scores import SCORED_AS
+from tf_biggan.training.scores import BEST_FOLDER, SCORED_AS
 
-BEST = "best-"
-ITERATION = "iteration"
 _SHEET = re.compile(r"iteration-(\d+)\.png")
 
 
@@ -80,6 +79,8 @@ class RunRecord:
       config: Settings.
       class_names: One name for each class; empty if they are unknown.
       series: Logged quantities by name.
+      collapses: (iteration, sentence) of every sign of collapse that was reported during training,
+        and of every rollback.
       ways_of_scoring: Number of different extractors or references that scores were measured with.
       identity: Identity of the data, or None.
       initialization: Model and classes that a fine-tuned run started from, or None.
@@ -94,6 +95,7 @@ class RunRecord:
     config: TrainConfig
     class_names: tuple[str, ...]
     series: Mapping[str, Series]
+    collapses: Sequence[tuple[int, str]]
     ways_of_scoring: int
     identity: DataIdentity | None
     initialization: Mapping[str, object] | None
@@ -143,6 +145,7 @@ def read_run(path: str) -> RunRecord:
         config=config,
         class_names=read_class_names(path),
         series=series,
+        collapses=_collapses(entries),
         ways_of_scoring=len({entry[SCORED_AS] for entry in entries if SCORED_AS in entry}),
         identity=read_data_identity(path),
         initialization=read_initialization(path),
@@ -169,6 +172,15 @@ def _series(entries: Sequence[Mapping[str, object]]) -> dict[str, Series]:
     }
 
 
+def _collapses(entries: Sequence[Mapping[str, object]]) -> list[tuple[int, str]]:
+    return [
+        (entry[ITERATION], str(entry[name]))
+        for entry in entries
+        for name in (WARNING, ROLLED_BACK)
+        if entry.get(name)
+    ]
+
+
 def _starts(path: str) -> list[dict]:
     """Returns the lines of environment.jsonl, without lines that a killed process cut off."""
     file = os.path.join(path, ENVIRONMENT_FILE)
@@ -188,8 +200,8 @@ def _starts(path: str) -> list[dict]:
 
 def _best_checkpoints(path: str, series: Mapping[str, Series]) -> list[BestCheckpoint]:
     found = []
-    for folder in sorted(glob.glob(os.path.join(glob.escape(path), f"{BEST}*"))):
-        score = os.path.basename(folder).removeprefix(BEST)
+    for folder in sorted(glob.glob(os.path.join(glob.escape(path), f"{BEST_FOLDER}*"))):
+        score = os.path.basename(folder).removeprefix(BEST_FOLDER)
         for iteration in checkpoint_iterations(folder)[-1:]:
             value = series[score].at(iteration) if score in series else None
             found.append(BestCheckpoint(score, iteration, value, folder))

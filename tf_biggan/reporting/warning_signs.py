@@ -7,17 +7,25 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from tf_biggan.reporting.run_record import RunRecord, Series
-from tf_biggan.training.scores import BEST as LESS_IS_BETTER
+from tf_biggan.training.collapse_signs import (
+    D_LOSSES,
+    LOSSES_FROM_ZERO,
+    SATURATED,
+    SIGMA,
+    SUDDEN,
+    largest_rise,
+    lower_is_better,
+    rise_sentence,
+    times_worse,
+)
 
-SIGMA = "sigma/"
 THROUGHPUT = "images_per_second"
 MOST_OF_A_KIND = 3
+MOST_COLLAPSES = 8
 # The last tenth of the log is compared with the rest.
 END = 0.1
 WORSE = 1.2
-SUDDEN = 2.0
 SLOWER = 0.5
-SATURATED = 0.05
 
 
 def warning_signs(run: RunRecord) -> list[str]:
@@ -35,16 +43,20 @@ def _not_finite(run: RunRecord) -> Iterator[str]:
         yield f"{name} was not finite at iteration {iteration:,}."
 
 
+def _watchdog(run: RunRecord) -> Iterator[str]:
+    """Returns what was reported during training; the newest sentences if there are many."""
+    if len(run.collapses) > MOST_COLLAPSES:
+        yield f"Training reported {len(run.collapses)} signs of collapse and rollbacks. The last:"
+    for iteration, sentence in run.collapses[-MOST_COLLAPSES:]:
+        yield f"At iteration {iteration:,}: {sentence}"
+
+
 def _worse_than_best(run: RunRecord) -> Iterator[str]:
     for best in run.best:
-        less = next(
-            (less for end, less in LESS_IS_BETTER.items() if best.score.endswith(end)), False
-        )
-        last = run.last(best.score)
-        if None in (best.value, last) or min(best.value, last) <= 0:
+        last, less = run.last(best.score), lower_is_better(best.score)
+        if None in (best.value, last, less):
             continue
-        ratio = last / best.value if less else best.value / last
-        if ratio > WORSE:
+        if times_worse(last, best.value, less) > WORSE:
             yield (
                 f"{best.score} was {best.value:.4g} at iteration {best.iteration:,} and is"
                 f" {last:.4g} now. The better checkpoint is {best.path}."
@@ -59,24 +71,18 @@ def _sudden_sigmas(run: RunRecord) -> Iterator[str]:
         if not name.startswith(SIGMA) or len(series.values) < 3 or series.values.min() <= 0:
             continue
         # The first interval is left out, because values change fast at the start.
-        growth = series.values[2:] / series.values[1:-1]
-        if growth.max() > SUDDEN:
-            place = int(growth.argmax()) + 2
-            found.append((growth.max(), name, series, place))
-    for _, name, series, place in sorted(found, key=lambda one: -one[0])[:MOST_OF_A_KIND]:
-        yield (
-            f"The largest singular value of {name.removeprefix(SIGMA)} rose from"
-            f" {series.values[place - 1]:.3g} to {series.values[place]:.3g} between iterations"
-            f" {series.iterations[place - 1]:,} and {series.iterations[place]:,}. Training may be"
-            " about to collapse."
-        )
+        growth, place = largest_rise(series.values)
+        if growth > SUDDEN:
+            found.append((growth, name, series, slice(place - 1, place + 1)))
+    for _, name, series, ends in sorted(found, key=lambda one: -one[0])[:MOST_OF_A_KIND]:
+        yield rise_sentence(name, series.values[ends], series.iterations[ends])
 
 
 def _saturated_discriminator(run: RunRecord) -> Iterator[str]:
-    names = ("d_loss_real", "d_loss_fake")
-    if run.config.step.loss != "hinge" or not all(name in run.series for name in names):
+    may_saturate = run.config.step.loss in LOSSES_FROM_ZERO
+    if not may_saturate or not all(name in run.series for name in D_LOSSES):
         return
-    ends = [_end(run.series[name]) for name in names]
+    ends = [_end(run.series[name]) for name in D_LOSSES]
     if all(len(end) for end in ends) and sum(end.mean() for end in ends) < SATURATED:
         yield (
             "The discriminator's loss is almost 0 in the last tenth of the log: it separates real"
@@ -142,6 +148,7 @@ def _end(series: Series) -> np.ndarray:
 
 
 SIGNS: tuple[Callable[[RunRecord], Iterator[str]], ...] = (
+    _watchdog,
     _not_finite,
     _sudden_sigmas,
     _saturated_discriminator,

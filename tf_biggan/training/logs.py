@@ -119,17 +119,22 @@ class MetricsLog:
             _keep_until(self._path, iteration)
         self._file = open(self._path, "a", encoding="utf-8")
 
-    def write(self, iteration: int, values: Mapping[str, float | str]) -> None:
+    def write(self, iteration: int, values: Mapping[str, float | str]) -> dict:
         """Appends a line with the iteration and the values by name.
 
         Args:
           iteration: Number of completed iterations.
           values: Texts and Python or NumPy numbers. A number that is not finite becomes null,
             because JSON has no such numbers.
+
+        Returns:
+          The line, as `read_metrics` returns it.
         """
         numbers = {name: _json_number(value) for name, value in values.items()}
-        self._file.write(json.dumps({"iteration": int(iteration), **numbers}) + "\n")
+        entry = {"iteration": int(iteration), **numbers}
+        self._file.write(json.dumps(entry) + "\n")
         self._file.flush()
+        return entry
 
     def close(self) -> None:
         """Closes the file."""

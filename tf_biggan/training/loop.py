@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
+from tf_biggan.cli.collapse_settings import ROLLBACK, STOP
 from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.data.classes import complete_names
 from tf_biggan.data.decoding import naming_unreadable
@@ -27,6 +29,7 @@ from tf_biggan.devices.strategy import (
 from tf_biggan.networks.layers.spectral_norm import normalized_layers
 from tf_biggan.store.checkpoints import Checkpoints
 from tf_biggan.store.run_directory import write_config, write_initialization
+from tf_biggan.training.collapse_signs import ROLLED_BACK
 from tf_biggan.training.interruption import StopRequest
 from tf_biggan.training.logs import (
     IMAGES_SEEN,
@@ -43,6 +46,7 @@ from tf_biggan.training.logs import (
 from tf_biggan.training.sample_sheets import SampleSheets
 from tf_biggan.training.scores import SCORED_AS, RunEvaluation
 from tf_biggan.training.start import compiled_step, create_state, open_batches, plan_lines, prepare
+from tf_biggan.training.watchdog import Watchdog, entry_of
 
 
 def train(
@@ -118,7 +122,8 @@ class _Run:
         )
         for note in self._evaluation.notes if self._evaluation else ():
             self._say(note)
-        self._batches = open_batches(config, strategy, source, state, self._iteration)
+        self._open_batches = functools.partial(open_batches, config, strategy, source, state)
+        self._batches = self._open_batches(self._iteration)
         self._began = began - seconds_until(run_dir, self._iteration)
         if writes:
             record_environment(run_dir, self._iteration, strategy)
@@ -127,6 +132,7 @@ class _Run:
         self._log = MetricsLog(run_dir, self._iteration) if writes else None
         self._events = TensorBoardLog(run_dir, self._iteration) if writes else None
         self._clock = (time.monotonic(), self._iteration)
+        self._watchdog = Watchdog(config, run_dir, strategy, state, self._iteration, writes)
 
     def _done_before(self, run_dir) -> tuple[int | None, int | None]:
         """Returns this iteration if it already has a sheet of samples, and if it has scores."""
@@ -141,7 +147,6 @@ class _Run:
 
     def to_the_end(self, leave: Callable[[], None] | None) -> bool:
         """Runs the remaining iterations; returns whether the run is complete."""
-        settings = self._config.run
         longest = min(self._call_length, *filter(None, self._periods()))
         with StopRequest(_stop_answer(longest, leave is not None), leave) as self._stop:
             try:
@@ -150,7 +155,7 @@ class _Run:
                 if self._progress is not None:
                     # The progress line ends first, so that an error has a line of its own.
                     self._progress.close()
-            complete = self._iteration >= settings.num_iterations
+            complete = self._is_last()
             self._finish(complete)
         return complete
 
@@ -158,12 +163,18 @@ class _Run:
         metrics, self._stopping = {}, False
         self._draw_samples()
         self._evaluate()
-        while self._iteration < self._config.run.num_iterations and not self._is_asked_to_stop():
+        if not self._is_last():
+            self._answer_collapse()
+        while not self._is_last() and not self._is_asked_to_stop():
             metrics = self._call()
             self._is_asked_to_stop()
-            self._after(metrics)
+            if self._after(metrics):
+                metrics = {}  # They are not those of the state after a rollback.
         # A signal may end the run before the next check for finite values.
         _require_finite(_means(metrics), self._iteration)
+
+    def _is_last(self) -> bool:
+        return self._iteration >= self._config.run.num_iterations
 
     def _is_asked_to_stop(self) -> bool:
         self._stopping = any_process(self._strategy, self._stop.is_set())
@@ -225,16 +236,18 @@ class _Run:
 
     def _wants(self, period, done) -> bool:
         """Returns whether a sheet or scores are due and this iteration does not have them yet."""
-        last = self._iteration >= self._config.run.num_iterations
-        due = period and self._iteration and (last or self._iteration % period == 0)
+        due = period and self._iteration and (self._is_last() or self._iteration % period == 0)
         return bool(due) and done != self._iteration
 
-    def _after(self, metrics):
+    def _after(self, metrics) -> bool:
+        """Does what is due after an iteration; returns whether the run was rolled back."""
         settings = self._config.run
-        last = self._iteration >= settings.num_iterations
-        if not last and not any(self._due(period) for period in self._periods()):
-            return
+        if not self._is_last() and not any(self._due(period) for period in self._periods()):
+            return False
         means = _means(metrics)
+        broken = _not_finite(means)
+        if broken and self._watchdog.decision(broken) == ROLLBACK:
+            return self._answer_collapse(broken)
         _require_finite(means, self._iteration)
         self._show(means)
         if self._due(settings.log_every):
@@ -243,8 +256,11 @@ class _Run:
             self._write(_sigmas(self._state))
         self._draw_samples()
         self._evaluate()
+        if self._answer_collapse():
+            return True
         if self._due(settings.save_every):
             self._checkpoints.save()
+        return False
 
     def _show(self, means):
         if self._writes:
@@ -265,8 +281,10 @@ class _Run:
                 SECONDS: round(time.monotonic() - self._began, 3),
                 IMAGES_SEEN: self._iteration * self._images_per_iteration(),
             }
-            self._log.write(self._iteration, {**so_far, **values, **(texts or {})})
-            self._events.scalars(self._iteration, values)
+            entry = self._log.write(self._iteration, {**so_far, **values, **(texts or {})})
+            self._watchdog.add(entry)
+            if values:
+                self._events.scalars(self._iteration, values)
 
     def _draw_samples(self):
         def draw():
@@ -291,6 +309,34 @@ class _Run:
             self._scored = self._iteration
             # The time of an evaluation does not count as training time.
             self._clock = (time.monotonic(), self._iteration)
+
+    def _answer_collapse(self, broken: Sequence[str] = ()) -> bool:
+        """Reports new signs of collapse and answers them; returns whether the run is rolled back.
+
+        Args:
+          broken: Names of logged values that are not finite.
+        """
+        for sign in self._watchdog.new_signs(broken):
+            self._say(f"Warning at iteration {self._iteration}: {sign.sentence}")
+            self._write({}, entry_of(sign))
+        decision = self._watchdog.decision(broken)
+        if decision == STOP:
+            raise ValueError(f"{self._watchdog.reason_to_stop()}, from {self._checkpoints.save()}.")
+        if decision == ROLLBACK:
+            self._roll_back()
+        return decision == ROLLBACK
+
+    def _roll_back(self):
+        sentence = self._watchdog.roll_back(self._say)
+        self._iteration += 1
+        self._batches = self._open_batches(self._iteration)
+        self._clock = (time.monotonic(), self._iteration)
+        self._say(sentence)
+        # The entry comes first: without its checkpoint it is dropped when the run resumes.
+        self._write({}, {ROLLED_BACK: sentence})
+        self._draw_samples()
+        self._evaluate()
+        self._checkpoints.save()
 
     def _finish(self, complete):
         path = self._checkpoints.save()
@@ -331,8 +377,12 @@ def _means(metrics) -> dict[str, float]:
     return {name: float(np.mean(value)) for name, value in metrics.items()}
 
 
+def _not_finite(means) -> list[str]:
+    return [name for name, value in means.items() if not math.isfinite(value)]
+
+
 def _require_finite(means, iteration):
-    broken = [name for name, value in means.items() if not math.isfinite(value)]
+    broken = _not_finite(means)
     checks.require(
         not broken,
         f"training diverged: at iteration {iteration}, these values are not finite. The"

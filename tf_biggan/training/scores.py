@@ -36,6 +36,7 @@ from tf_biggan.store.run_directory import (
     write_initialization,
 )
 from tf_biggan.training.logs import METRICS_FILE, read_metrics
+from tf_biggan.training.sample_variety import VARIETY, SampleVariety
 from tf_biggan.training.state import TrainState
 
 METRICS = ("fid", "is", "accuracy")
@@ -45,6 +46,8 @@ BATCH_SIZE = 64
 # The entry of RUN/metrics.jsonl that identifies how the scores of the line were measured.
 SCORED_AS = "scored_as"
 KEY_LENGTH = 12
+# Start of the name of the folder with the best checkpoint by a score.
+BEST_FOLDER = "best-"
 
 
 class RunEvaluation:
@@ -97,6 +100,9 @@ class RunEvaluation:
             else None,
             trains=True,
         )
+        self._variety = SampleVariety(
+            self._images, data, source, config.model.num_classes, settings.seed
+        )
         reference = _reference_side(settings.eval_reference, data)
         self._metrics, self.notes = _computable(config, self._images, reference, data)
         comparison = Comparison(
@@ -128,14 +134,14 @@ class RunEvaluation:
           (scores by name, notes about the scores that were not returned before).
         """
         found = self._evaluator.scores(self._images, self._reference, self._metrics)
-        values = found.values
+        values = {**found.values, VARIETY: self._variety.ratio()}
         for name, less in self._less_is_better.items():
             if name in values and _is_better(values[name], self._best.get(name), less):
                 self._best[name] = values[name]
                 self._keep(name)
         new = tuple(note for note in found.notes if note not in self._noted)
         self._noted.update(new)
-        return dict(values), new
+        return values, new
 
     def line(self, iteration: int, scores: Mapping[str, float]) -> str:
         """Returns the line that is printed after an evaluation."""
@@ -145,7 +151,7 @@ class RunEvaluation:
         return f"Scores at iteration {iteration}: {listed}"
 
     def _keep(self, name):
-        folder = os.path.join(self._run_dir, f"best-{name}")
+        folder = os.path.join(self._run_dir, f"{BEST_FOLDER}{name}")
         if self._writes:
             identity = read_data_identity(self._run_dir)
             write_config(folder, self._config, self._class_names, identity)

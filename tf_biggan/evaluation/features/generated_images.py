@@ -133,6 +133,17 @@ class GeneratedImages(ImageSet):
         if len(pending):
             yield pending
 
+    def take(self, numbers: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+        """Returns images with other classes, uint8 [N, H, W, C].
+
+        Args:
+          numbers: Numbers of the images whose latent vectors are taken, integers [N].
+          labels: Classes [N], or None if unconditional.
+        """
+        sampling = self._sampling
+        batches = self._maker.sampled_batches(sampling.seed, numbers, labels, sampling.truncation)
+        return np.concatenate([to_uint8(batch) for batch in batches])
+
     def _labels(self, indices):
         if self._probabilities is None:
             return None

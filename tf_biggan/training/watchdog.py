@@ -1,0 +1,165 @@
+"""The answer to a collapse: a line, the end of the run, or a rollback to the best checkpoint.
+
+A rollback is an iteration of its own. It sets the state to the best checkpoint with lower learning
+rates, counts one iteration on, and is saved like every other iteration. The log keeps the entries
+of the iterations that were rolled back. So a run that is killed at any moment resumes from a
+checkpoint before or after the rollback, and comes to the same state.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from tf_biggan.cli.collapse_settings import ROLLBACK, STOP, WARN
+from tf_biggan.cli.train_settings import TrainConfig
+from tf_biggan.devices.strategy import any_process, require_same_iteration
+from tf_biggan.store.checkpoints import Checkpoints, checkpoint_iterations
+from tf_biggan.training.collapse_signs import (
+    ITERATION,
+    KIND,
+    WARNING,
+    History,
+    Sign,
+    lower_is_better,
+    signs_of_collapse,
+)
+from tf_biggan.training.logs import read_metrics
+from tf_biggan.training.scores import BEST_FOLDER
+from tf_biggan.training.state import TrainState
+
+
+class Watchdog:
+    """Watches the log of a run for signs of collapse, and rolls the run back.
+
+    Only the process that writes the log sees it. The other processes learn its decisions.
+
+    Args:
+      config: The configuration of the run.
+      run_dir: Folder of the run.
+      strategy: The strategy of the run.
+      state: The state of the run.
+      iteration: The iteration from which the run resumes. Later entries of the log are ignored.
+      writes: Whether this process writes the log.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        run_dir: str,
+        strategy: tf.distribute.Strategy,
+        state: TrainState,
+        iteration: int,
+        writes: bool,
+    ):
+        self._settings, self._run_dir = config.run, run_dir
+        self._strategy, self._state, self._writes = strategy, state, writes
+        self._history = History(config.step.loss)
+        for entry in read_metrics(run_dir) if writes else ():
+            if entry[ITERATION] <= iteration:
+                self.add(entry)
+
+    def add(self, entry: dict) -> None:
+        """Takes the next entry of the log."""
+        self._history.add(entry)
+
+    def new_signs(self, broken: Sequence[str] = ()) -> list[Sign]:
+        """Returns the signs that have not been reported since they began.
+
+        Args:
+          broken: Names of logged values that are not finite now.
+        """
+        reported = self._history.reported
+        signs = self._signs(broken)
+        return [sign for sign in signs if reported.get(sign.kind, -1) < sign.since]
+
+    def decision(self, broken: Sequence[str] = ()) -> str:
+        """Returns the answer to the present signs: "warn" (train on), "stop" or "rollback".
+
+        All processes must call it at the same iteration.
+
+        Args:
+          broken: Names of logged values that are not finite now.
+        """
+        settings = self._settings
+        if settings.on_collapse == WARN or self._iteration() >= settings.num_iterations:
+            return WARN
+        # Only the process that writes has the log, and knows that the best checkpoint is complete.
+        collapsed = self._writes and any(sign.collapsed for sign in self._signs(broken))
+        answers = settings.on_collapse == STOP or (self._writes and self._best() is not None)
+        if not any_process(self._strategy, collapsed and answers):
+            return WARN
+        exhausted = self._writes and len(self._history.rollbacks) >= settings.max_rollbacks
+        stops = any_process(self._strategy, settings.on_collapse == STOP or exhausted)
+        return STOP if stops else ROLLBACK
+
+    def roll_back(self, say: Callable[[str], None]) -> str:
+        """Sets the state to the best checkpoint, one iteration on; returns a sentence about it.
+
+        The generator starts from its moving average, because only the average was scored. When the
+        average was best, the generator may have been damaged already. All processes must call this
+        at the same iteration.
+
+        Args:
+          say: Receives a line for each checkpoint that cannot be read.
+
+        Raises:
+          UnreadableCheckpoint: The best checkpoint cannot be read.
+        """
+        state, iteration = self._state, self._iteration()
+        optimizers = (state.g_optimizer, state.d_optimizer)
+        rates = [float(optimizer.learning_rate) for optimizer in optimizers]
+        factor = self._settings.rollback_rate_factor
+        folder = self._best()
+        found = Checkpoints(state, folder, keep=1, writes=False).restore(say)
+        require_same_iteration(self._strategy, found, folder)
+        with self._strategy.scope():
+            networks = (state.generator.variables, state.average.variables)
+            for target, value in zip(*networks, strict=True):
+                target.assign(value)
+            for optimizer, rate in zip(optimizers, rates, strict=True):
+                optimizer.learning_rate = rate * factor
+            state.iteration.assign(iteration + 1)
+        now = " and ".join(f"{rate * factor:.4g}" for rate in rates)
+        return (
+            f"Rollback at iteration {iteration:,}: the run goes on from the checkpoint of iteration"
+            f" {found:,} ({os.path.basename(folder)}), with learning rates {now} (G and D)."
+        )
+
+    def reason_to_stop(self) -> str:
+        """Returns the message of a run that its collapse stops."""
+        sentences = [sign.sentence for sign in self._signs() if sign.collapsed]
+        why = " ".join(sentences) if self._writes else "The process that writes the log says why."
+        count, best = len(self._history.rollbacks), self._best()
+        after = f" after {count} rollback{'s' * (count > 1)}" if count else ""
+        other = f"--init_from={best} starts another run from the best checkpoint. " if best else ""
+        return f"Training collapsed{after}. {why} {other}--on_collapse=warn resumes this run"
+
+    def _signs(self, broken: Sequence[str] = ()) -> list[Sign]:
+        signs = signs_of_collapse(self._history, self._settings)
+        if broken:
+            iteration = self._iteration()
+            sentence = f"{', '.join(broken)} is not finite at iteration {iteration:,}."
+            signs.append(Sign("not finite", iteration, sentence))
+        return signs
+
+    def _iteration(self) -> int:
+        return int(self._state.iteration.numpy())
+
+    def _best(self) -> str | None:
+        """Returns the folder of the best checkpoint, by a distance if there is one."""
+        pattern = os.path.join(glob.escape(self._run_dir), f"{BEST_FOLDER}*")
+        folders = [folder for folder in sorted(glob.glob(pattern)) if checkpoint_iterations(folder)]
+        return min(folders, key=_is_no_distance, default=None)
+
+
+def _is_no_distance(folder: str) -> bool:
+    return not lower_is_better(os.path.basename(folder).removeprefix(BEST_FOLDER))
+
+
+def entry_of(sign: Sign) -> dict[str, str]:
+    """Returns the entry of RUN/metrics.jsonl that records a sign."""
+    return {KIND: sign.kind, WARNING: sign.sentence}
