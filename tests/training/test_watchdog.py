@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
@@ -23,6 +24,7 @@ from tests.training.test_loop_killed_start import BY_TENSORFLOW
 from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.store.checkpoints import Checkpoints, checkpoint_iterations
 from tf_biggan.training import loop, start
+from tf_biggan.training import watchdog as watchdog_module
 from tf_biggan.training.logs import read_metrics
 from tf_biggan.training.scores import SCORED_AS
 from tf_biggan.training.start import create_state
@@ -234,6 +236,39 @@ def test_the_state_after_a_rollback(tmp_path, request, replicas):
     for side, rate in (("g", 0.125), ("d", 0.25)):
         assert getattr(state, f"{side}_optimizer").learning_rate.numpy() == rate
     assert after == best
+
+
+@pytest.mark.parametrize("on_collapse", ["warn", "stop", "rollback"])
+@pytest.mark.parametrize("collapsed", [False, True])
+@pytest.mark.parametrize("rollbacks", [0, 3])
+def test_every_process_decides_as_the_one_that_writes(
+    tmp_path, monkeypatch, on_collapse, collapsed, rollbacks
+):
+    """A worker, which has no log, asks the others as often and gets the same answers."""
+    (tmp_path / "best-fid" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "best-fid" / "checkpoints" / "iteration-1.index").write_bytes(b"")
+    config = TrainConfig.from_flat(dict(eval_every=1, on_collapse=on_collapse))
+    asked = {True: [], False: []}
+
+    def decision(writes):
+        watchdog = Watchdog(config, str(tmp_path), None, CollapsingState(), 0, writes)
+        for iteration in range(rollbacks if writes else 0):
+            watchdog.add({"iteration": iteration, "rollback": "x"})
+        for iteration, fid in enumerate((1.0, 9.0, 9.0) if collapsed and writes else (), 4):
+            watchdog.add({"iteration": iteration, "fid": fid, "scored_as": "x"})
+        monkeypatch.setattr(watchdog_module, "any_process", functools.partial(answer, writes))
+        return watchdog.decision()
+
+    def answer(writes, strategy, flag):
+        place = len(asked[writes])
+        asked[writes].append(flag)
+        # The worker's answer is that of both.
+        return flag if writes else flag or asked[True][place]
+
+    expected = {"warn": "warn", "stop": "stop", "rollback": "stop" if rollbacks else "rollback"}
+    chief, worker = decision(True), decision(False)
+    assert chief == worker == (expected[on_collapse] if collapsed else "warn")
+    assert len(asked[True]) == len(asked[False]) == (on_collapse != "warn") * (1 + collapsed)
 
 
 def variables(state):
