@@ -111,7 +111,7 @@ class Watchdog:
         """
         state, iteration = self._state, self._iteration()
         optimizers = (state.g_optimizer, state.d_optimizer)
-        rates = [float(optimizer.learning_rate) for optimizer in optimizers]
+        rates = [float(optimizer.learning_rate.numpy()) for optimizer in optimizers]
         factor = self._settings.rollback_rate_factor
         folder = self._best()
         found = Checkpoints(state, folder, keep=1, writes=False).restore(say)
