@@ -94,6 +94,20 @@ def test_a_run_has_one_colour_in_all_charts(tmp_path):
     assert COLOURS[1] in svg(charts[1]) and COLOURS[0] not in svg(charts[1])
 
 
+def test_quantities_of_one_kind_share_a_chart(tmp_path):
+    entry = dict(g_loss=1.0, d_lecam=0.1, g_zcr=0.2, d_score_train=1.0, d_score_held_out=0.5)
+    entry |= dict(fid=3.0, d_accuracy_held_out=0.6)
+    charts, _ = charts_of([read_run(write_run(tmp_path / "a", [{"iteration": 1, **entry}]))])
+    assert [[line.name for line in chart.lines] for chart in charts] == [
+        ["g_loss"],
+        ["d_lecam", "g_zcr"],
+        ["d_score_train", "d_score_held_out"],
+        ["d_accuracy_held_out"],
+        [""],
+    ]
+    assert charts[-1].title == "fid"
+
+
 def test_a_spike_stays_and_does_not_flatten_the_rest():
     series = noise(1000)
     series.values[500] = 1e4

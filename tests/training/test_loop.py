@@ -19,6 +19,7 @@ from tf_biggan.store.checkpoints import Checkpoints
 from tf_biggan.store.opened_model import open_model
 from tf_biggan.store.run_directory import checkpoint_iterations, read_config
 from tf_biggan.training import start
+from tf_biggan.training.discriminator_scores import ACCURACIES, SCORES
 from tf_biggan.training.logs import read_metrics
 from tf_biggan.training.loop import train
 from tf_biggan.training.start import create_state, label_probabilities, with_classes_of
@@ -32,7 +33,7 @@ def config(**settings):
     return TrainConfig.from_flat({**SETTINGS, **settings})
 
 
-EVALUATED = dict(eval_every=2, eval_images=70)
+EVALUATED = dict(eval_every=2, eval_images=70, held_out_share=0.05)
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,7 @@ def test_scores_of_a_run_and_its_best_checkpoints(finished):
     for line in lines.values():
         assert all(np.isfinite(value) for value in line.values())
         assert {"classifier_fid", "classifier_score", "accuracy", "held_out_accuracy"} <= set(line)
+        assert {*SCORES, *ACCURACIES} <= set(line)
     for name, choose in (("classifier_fid", min), ("classifier_score", max)):
         best = choose(lines, key=lambda iteration: lines[iteration][name])
         folder = str(finished / f"best-{name}")
@@ -87,7 +89,7 @@ def test_a_finished_run_is_only_told_so(finished, capsys):
 
 def test_another_configuration_is_refused_and_named(finished):
     with pytest.raises(ValueError, match=r"d_channels was 2, now 4, seed was 0, now 1") as error:
-        train(config(seed=1, d_channels=4, num_iterations=9), str(finished))
+        train(config(**EVALUATED, seed=1, d_channels=4, num_iterations=9), str(finished))
     assert "run_dir=" in str(error.value)
     assert read_config(str(finished)) == config(num_classes=10, **EVALUATED)
 

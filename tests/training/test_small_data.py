@@ -27,11 +27,15 @@ from tf_biggan.training.state import logit_averages, update_logit_averages
 from tf_biggan.training.train_step import input_sampler
 from tf_biggan.training.updates import (
     BCR_SEEDS,
+    D_METRICS,
     DIFF_AUGMENT_SEEDS,
+    G_METRICS,
     NOISE_SEEDS,
     RealBatch,
     discriminator_gradients,
+    discriminator_metrics,
     generator_gradients,
+    generator_metrics,
 )
 
 NAMES = SMALL_DATA.changed(SMALL_DATA_FLAGS)
@@ -162,28 +166,33 @@ def test_the_discriminators_loss_has_every_term(split_d):
     start = [0.3, -0.2]
     moved = []
 
-    def loss():
+    def terms():
         of_real, of_changed = (case.logits(x, case.real.labels) for x in (real, real_changed))
         of_fake, of_fake_changed, of_nearby = (
             case.logits(x, inputs.labels) for x in (fake, fake_changed, nearby)
         )
-        return (
-            of_fake.mean()
-            - of_real.mean()
-            + 0.3 * np.mean((of_real - moved[1]) ** 2)
-            + 0.3 * np.mean((of_fake - moved[0]) ** 2)
-            + 10.0 * np.mean((of_real - of_changed) ** 2)
-            + 7.0 * np.mean((of_fake - of_fake_changed) ** 2)
-            + 5.0 * np.mean((of_fake - of_nearby) ** 2)
-        )
+        return {
+            "loss": of_fake.mean() - of_real.mean(),
+            "d_lecam": 0.3 * np.mean((of_real - moved[1]) ** 2)
+            + 0.3 * np.mean((of_fake - moved[0]) ** 2),
+            "d_bcr_real": 10.0 * np.mean((of_real - of_changed) ** 2),
+            "d_bcr_fake": 7.0 * np.mean((of_fake - of_fake_changed) ** 2),
+            "d_zcr": 5.0 * np.mean((of_fake - of_nearby) ** 2),
+        }
 
     for old, images, labels in zip(
         start, (real, fake), (case.real.labels, inputs.labels), strict=True
     ):
         moved.append(0.99 * old + 0.01 * case.logits(images, labels).mean())
-    gradients, _ = discriminator_gradients(state, config, case.real, inputs, replicas=1)
+    expected = terms()
+    gradients, metrics = discriminator_gradients(state, config, case.real, inputs, replicas=1)
+    named = dict(zip(discriminator_metrics(config), metrics.numpy(), strict=True))
+    assert set(named) == set(D_METRICS) | set(expected) - {"loss"}
+    for name in named.keys() & expected.keys():
+        np.testing.assert_allclose(named[name], expected[name], rtol=1e-6, err_msg=name)
     np.testing.assert_allclose([float(value) for value in state.logit_averages], moved, rtol=1e-6)
-    assert_gradient(gradients, state.discriminator.trainable_variables, loss)
+    variables = state.discriminator.trainable_variables
+    assert_gradient(gradients, variables, lambda: sum(terms().values()))
 
 
 def test_the_generators_loss_rewards_a_difference_of_images():
@@ -191,13 +200,23 @@ def test_the_generators_loss_rewards_a_difference_of_images():
     case = Pass(config)
     state, inputs = case.state, case.inputs
 
-    def loss():
+    def terms():
         images, nearby = (case.generate(z) for z in (inputs.latents, case.nearby))
         logits = case.logits(case.shown(images, inputs.fake_seeds), inputs.labels)
-        return -np.mean(logits) - 30.0 * np.mean((images.numpy() - nearby.numpy()) ** 2)
+        return -np.mean(logits), 30.0 * np.mean((images.numpy() - nearby.numpy()) ** 2)
 
-    gradients, _ = generator_gradients(state, config, inputs, replicas=1)
-    assert_gradient(gradients, state.generator.trainable_variables, loss)
+    expected = terms()
+    gradients, metrics = generator_gradients(state, config, inputs, replicas=1)
+    assert generator_metrics(config) == ("g_loss", "g_zcr")
+    np.testing.assert_allclose(metrics, expected, rtol=1e-6)
+    variables = state.generator.trainable_variables
+    assert_gradient(gradients, variables, lambda: terms()[0] - terms()[1])
+
+
+def test_without_the_flags_no_penalty_is_a_metric():
+    assert discriminator_metrics(StepConfig()) == D_METRICS
+    assert generator_metrics(StepConfig()) == G_METRICS
+    assert discriminator_metrics(StepConfig(r1_gamma=1.0)) == (*D_METRICS, "d_r1")
 
 
 def test_a_restored_state_goes_on_bit_for_bit(tmp_path):

@@ -361,11 +361,13 @@ def test_r1_in_finite_differences():
     losses = []
     for gamma in (0.0, 10.0):
         config = dataclasses.replace(CONFIG, r1_gamma=gamma)
-        losses.append(_discriminator_pass(discriminator, config, real, x, draw)[0])
+        loss, metrics = _discriminator_pass(discriminator, config, real, x, draw)
+        losses.append(loss)
         for variable, value in zip(discriminator.variables, before, strict=True):
             variable.assign(value)
     penalty = 0.5 * 10.0 * np.mean(np.sum(np.square(slopes), axis=(1, 2, 3)))
     np.testing.assert_allclose(losses[1] - losses[0], penalty, rtol=1e-9)
+    np.testing.assert_allclose(metrics["d_r1"], penalty, rtol=1e-9)
 
 
 @pytest.mark.parametrize(

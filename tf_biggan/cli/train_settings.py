@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from tf_biggan import checks
 from tf_biggan.cli.collapse_settings import COLLAPSE_FLAGS, ROLLBACK, CollapseSettings
+from tf_biggan.cli.data_settings import DATA_FLAGS, DataConfig
 from tf_biggan.cli.network_settings import ModelConfig
 from tf_biggan.cli.settings import Kind, Settings, require_fields, setting
 from tf_biggan.cli.shared_settings import EXTRACTORS, DeviceSettings
@@ -21,47 +22,7 @@ from tf_biggan.cli.small_data_settings import SMALL_DATA_FLAGS, SmallDataSetting
 from tf_biggan.files import json_files
 from tf_biggan.files.file_paths import ONE_PATH
 
-DATA_ORDERS = ("full", "blocks")
 ORTHOGONAL_FORMS = ("relaxed", "original")
-
-
-@dataclass(frozen=True)
-class DataConfig(Settings):
-    """The data set to train on."""
-
-    # The path may change while a run goes on; the identity of the data is compared instead.
-    dataset: str = setting(
-        "digits",
-        "Data set to train on: digits, tfds:NAME, folder:PATH or tfrecord:PATH.",
-        may_change=True,
-        path=ONE_PATH,
-    )
-    split: str | None = setting(
-        None,
-        "Split of a tfds data set, or sub-folder of PATH. Default: the split train for tfds.",
-        may_change=True,
-    )
-    changed_data: bool = setting(
-        False,
-        "Resume the run although images were added, removed or replaced since it started.",
-        may_change=True,
-    )
-    data_dir: str | None = setting(
-        None,
-        "Folder of prepared tfds data sets. Default: the default of TFDS.",
-        may_change=True,
-        path=ONE_PATH,
-    )
-    download: bool = setting(
-        False, "Download the tfds data set if it is not in data_dir.", may_change=True
-    )
-    data_order: str = setting(
-        "full",
-        "Order of the images in an epoch: full is a permutation of all images; blocks reads long"
-        " pieces of TFRecord files and holds up to 2 GiB of them in memory.",
-        choices=DATA_ORDERS,
-    )
-    flip: bool = setting(False, "Flip every image horizontally with probability 1/2.")
 
 
 @dataclass(frozen=True)
@@ -276,7 +237,7 @@ class TrainConfig:
     aliases: ClassVar[Mapping[str, str]] = {}
     help_groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Run": ("run_dir", "dry_run", "num_iterations", "seed"),
-        "Data": ("dataset", "split", "data_dir", "download", "flip", "data_order", "changed_data"),
+        "Data": DATA_FLAGS,
         "Model": (
             "variant",
             "resolution",

@@ -38,13 +38,13 @@ def epoch_order(
       A permutation of the images, int64 [N]; whether the image at each position is flipped, bool
       [N]; and the first position of every window followed by N, int64 [windows + 1].
     """
-    keys = _random_integers(num_images, seed, _PURPOSES * epoch + SHUFFLE)
-    coins = _random_integers(num_images, seed, _PURPOSES * epoch + FLIP)
+    keys = random_integers(num_images, seed, _PURPOSES * epoch + SHUFFLE)
+    coins = random_integers(num_images, seed, _PURPOSES * epoch + FLIP)
     if blocks is None:
         order = tf.cast(tf.argsort(keys, stable=True), tf.int64)
         return order, coins < 0, tf.constant([0, num_images], tf.int64)
     window_keys, block_keys = (
-        _random_integers(blocks.count, seed, _BLOCKS + _PURPOSES * epoch + purpose)
+        random_integers(blocks.count, seed, _BLOCKS + _PURPOSES * epoch + purpose)
         for purpose in (WINDOW_KEYS, BLOCK_KEYS)
     )
     order, bounds = block_order(num_images, blocks, window_keys, block_keys, keys)
@@ -92,11 +92,15 @@ def examples(images: tf.data.Dataset) -> tf.data.Dataset:
     return images.flat_map(lambda *window: tf.data.Dataset.from_tensor_slices(window))
 
 
-def _random_integers(count: int, seed: int, number: tf.Tensor) -> tf.Tensor:
+def random_integers(count: int, seed: int, number: int | tf.Tensor) -> tf.Tensor:
+    """Returns random numbers, int64 [count], that depend on the seed and `number` only.
+
+    Epochs use the numbers from 0 on.
+    """
     # A named algorithm: the default is chosen by device and differs under XLA.
     return tf.random.stateless_uniform(
         [count],
-        seed=tf.stack([tf.constant(seed, tf.int64), number]),
+        seed=tf.stack([tf.constant(seed, tf.int64), tf.cast(number, tf.int64)]),
         minval=None,
         maxval=None,
         dtype=tf.int64,

@@ -13,8 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
+from tf_biggan.cli.data_settings import DATA_ORDERS
 from tf_biggan.cli.terminal import Progress
-from tf_biggan.cli.train_settings import DATA_ORDERS
 from tf_biggan.data import decoding, order
 from tf_biggan.data.order import Blocks
 from tf_biggan.data.source import Source

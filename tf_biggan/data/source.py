@@ -72,6 +72,10 @@ class Source(abc.ABC):
         made.labels = labelled[self.labels]
         return made
 
+    def select(self, indices: np.ndarray) -> Source:
+        """Returns a data set of some of the images; indices: integers [n], n > 0."""
+        return _Selection(self, indices)
+
     @property
     def num_images(self) -> int:
         return len(self.labels)
@@ -89,6 +93,22 @@ class Source(abc.ABC):
         """
         _require_labels_below(self, max(1, self.num_classes))
         return np.bincount(self.labels, minlength=max(1, self.num_classes))
+
+
+class _Selection(Source):
+    """Some images of another data set."""
+
+    def __init__(self, source: Source, indices: np.ndarray):
+        super().__init__(source.name, source.class_names, source.labels[indices])
+        self._source, self._indices = source, indices
+        with tf.device("CPU:0"):
+            self._index_of = tf.constant(indices, tf.int64)
+
+    def load(self, index, channels):
+        return self._source.load(self._index_of[index], channels)
+
+    def locate(self, index):
+        return self._source.locate(int(self._indices[index]))
 
 
 def describe(source: Source) -> tuple[str, ...]:

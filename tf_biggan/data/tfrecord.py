@@ -6,6 +6,7 @@ index holds where every record starts, and its label.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import io
 import os
@@ -306,8 +307,11 @@ class RecordSource(Source):
         contents_of: Callable[[tf.Tensor], tf.Tensor],
     ):
         super().__init__(name, class_names, index.labels)
-        self._index = index
         self._contents_of = contents_of
+        self._set_index(index)
+
+    def _set_index(self, index: RecordIndex) -> None:
+        self._index = index
         with tf.device("CPU:0"):
             self._files = tf.constant(index.files)
             self._file_of = tf.constant(index.file_of)
@@ -329,6 +333,13 @@ class RecordSource(Source):
             yield os.path.basename(file).encode() + b"\0"
         yield np.asarray(self._index.file_of, "<i4").tobytes()
         yield np.asarray(self._index.offsets, "<i8").tobytes()
+
+    def select(self, indices):
+        # Records of a selection are still read in long pieces.
+        made = copy.copy(self)
+        made.labels = self.labels[indices]
+        made._set_index(self._index.select(indices))
+        return made
 
     @property
     def record_bytes(self) -> int:

@@ -15,15 +15,24 @@ import numpy as np
 
 from tf_biggan.reporting.run_record import ITERATION, RunRecord, Series
 from tf_biggan.reporting.warning_signs import SIGMA, THROUGHPUT
+from tf_biggan.training.discriminator_scores import ACCURACIES, SCORES
 from tf_biggan.training.logs import IMAGES_SEEN, SECONDS
+from tf_biggan.training.updates import D_PENALTIES, G_PENALTIES
 
 BINS = 300
 BINS_OF_MEANS = 80
 MOST_CHARTS = 40
 # Names of more layers than this in one legend would hide the curves.
 NAMED_LAYERS = 4
-LOSSES = ("d_loss_real", "d_loss_fake", "g_loss")
-LOGITS = ("d_real", "d_fake")
+# Quantities that share a chart, if the report is about one run.
+GROUPS = {
+    "Losses": ("d_loss_real", "d_loss_fake", "g_loss"),
+    "Penalties": (*D_PENALTIES, *G_PENALTIES),
+    "Logits of the discriminator": ("d_real", "d_fake"),
+    "Discriminator: mean logit on images of each kind": SCORES,
+    "Discriminator: accuracy on images of each kind": ACCURACIES,
+}
+GROUPED = tuple(name for names in GROUPS.values() for name in names)
 NETWORKS = ("generator", "discriminator")
 NOT_DRAWN = {SECONDS, IMAGES_SEEN, ITERATION}
 INCHES = (4.4, 2.8)
@@ -137,10 +146,9 @@ def run_names(runs: Sequence[RunRecord]) -> list[str]:
 
 def _of_one(run: RunRecord) -> list[Chart]:
     charts = [
-        Chart("Losses", [_line(run, name) for name in LOSSES if name in run.series]),
-        Chart(
-            "Logits of the discriminator",
-            [_line(run, name) for name in LOGITS if name in run.series],
+        *(
+            Chart(title, [_line(run, name) for name in names if name in run.series])
+            for title, names in GROUPS.items()
         ),
         *(Chart(name, [_line(run, name, "")]) for name in _others(run.series)),
     ]
@@ -152,7 +160,7 @@ def _of_one(run: RunRecord) -> list[Chart]:
 def _of_several(runs: Sequence[RunRecord]) -> list[Chart]:
     names = run_names(runs)
     logged = dict.fromkeys(name for run in runs for name in run.series)
-    shown = [*LOSSES, *LOGITS, *_others(logged)]
+    shown = [*GROUPED, *_others(logged)]
     charts = [
         Chart(quantity, [_line(run, quantity, name) for run, name in _with(quantity, runs, names)])
         for quantity in shown
@@ -186,7 +194,7 @@ def _throughput(runs, names) -> list[Chart]:
 
 def _others(names) -> list[str]:
     """Returns scores and other quantities that have a chart of their own."""
-    grouped = {*LOSSES, *LOGITS, *NOT_DRAWN, THROUGHPUT}
+    grouped = {*GROUPED, *NOT_DRAWN, THROUGHPUT}
     kept = [name for name in names if name not in grouped and not name.startswith(SIGMA)]
     return [name for name in kept if not name.endswith("_std")]
 

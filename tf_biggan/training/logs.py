@@ -300,8 +300,13 @@ def describe_start(
 
 
 def warnings_at_start(config: TrainConfig, strategy: tf.distribute.Strategy) -> Iterator[str]:
-    """Yields warnings about devices that are unused or slow."""
+    """Yields warnings about devices that are unused or slow, and settings without an effect."""
     settings = config.run
+    if config.data.held_out_share and not settings.eval_every:
+        yield (
+            "Warning: --held_out_share keeps images away from training, but --eval_every is 0, so"
+            " nothing is scored. Set --eval_every too."
+        )
     if settings.strategy == "mirrored" and strategy.num_replicas_in_sync == 1:
         yield (
             "Warning: --strategy=mirrored found one device, so there is one replica."

@@ -18,7 +18,6 @@ from tf_biggan.cli.collapse_settings import ROLLBACK, STOP
 from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.data.classes import complete_names
 from tf_biggan.data.decoding import naming_unreadable
-from tf_biggan.data.source import describe
 from tf_biggan.devices.strategy import (
     any_process,
     default_call_length,
@@ -30,6 +29,7 @@ from tf_biggan.networks.layers.spectral_norm import normalized_layers
 from tf_biggan.store.checkpoints import Checkpoints
 from tf_biggan.store.run_directory import write_config, write_initialization
 from tf_biggan.training.collapse_signs import ROLLED_BACK
+from tf_biggan.training.discriminator_scores import describe_scores
 from tf_biggan.training.interruption import StopRequest
 from tf_biggan.training.logs import (
     IMAGES_SEEN,
@@ -45,7 +45,14 @@ from tf_biggan.training.logs import (
 )
 from tf_biggan.training.sample_sheets import SampleSheets
 from tf_biggan.training.scores import SCORED_AS, RunEvaluation
-from tf_biggan.training.start import compiled_step, create_state, open_batches, plan_lines, prepare
+from tf_biggan.training.start import (
+    compiled_step,
+    create_state,
+    discriminator_scores,
+    open_batches,
+    plan_lines,
+    prepare,
+)
 from tf_biggan.training.watchdog import Watchdog, entry_of
 
 
@@ -74,22 +81,22 @@ def train(
     """
     began = time.monotonic()
     start = prepare(config, run_dir)
-    config, strategy, source = start.config, start.strategy, start.source
+    config, strategy, data = start.config, start.strategy, start.data
     initialization, writes = start.initialization, is_chief(strategy)
     with strategy.scope():
         state = create_state(config, initialization)
     if writes:
-        names = complete_names(source.class_names, config.model.num_classes)
+        names = complete_names(data.whole.class_names, config.model.num_classes)
         write_config(run_dir, config, names, start.identity)
         if initialization is not None:
             write_initialization(run_dir, initialization.record())
             print(*initialization.describe(), sep="\n")
-        print(*describe(source), *describe_start(config, run_dir, strategy, state), sep="\n")
+        print(*data.describe(), *describe_start(config, run_dir, strategy, state), sep="\n")
         print(*plan_lines(start), sep="\n", flush=True)
         for warning in warnings_at_start(config, strategy):
             print(warning, file=sys.stderr, flush=True)
     with naming_unreadable():
-        run = _Run(config, run_dir, strategy, source, state, writes, began)
+        run = _Run(config, run_dir, strategy, data, state, writes, began)
         complete = run.to_the_end(leave)
     if complete and writes and completed is not None:
         completed(run_dir)
@@ -99,8 +106,8 @@ def train(
 class _Run:
     """The parts of a run while it trains."""
 
-    def __init__(self, config, run_dir, strategy, source, state, writes, began):
-        settings = config.run
+    def __init__(self, config, run_dir, strategy, data, state, writes, began):
+        settings, source = config.run, data.training
         self._config, self._strategy, self._state = config, strategy, state
         self._writes = writes
         self._progress: TrainingProgress | None = None
@@ -116,10 +123,11 @@ class _Run:
         self._step = compiled_step(config, strategy, source, state)
         scores = self._wants(settings.eval_every, self._scored)
         self._evaluation = (
-            RunEvaluation(config, run_dir, strategy, source, state, self._iteration, writes)
+            RunEvaluation(config, run_dir, strategy, data.whole, state, self._iteration, writes)
             if scores or (settings.eval_every and self._iteration < settings.num_iterations)
             else None
         )
+        self._d_scores = discriminator_scores(config, strategy, data, state)
         for note in self._evaluation.notes if self._evaluation else ():
             self._say(note)
         self._open_batches = functools.partial(open_batches, config, strategy, source, state)
@@ -300,8 +308,13 @@ class _Run:
     def _evaluate(self):
         def score():
             scores, notes = self._evaluation.scores()
+            lines = [self._evaluation.line(self._iteration, scores), *notes]
+            if self._d_scores is not None:
+                d_scores = self._d_scores.scores()
+                scores |= d_scores
+                lines += describe_scores(d_scores)
             self._write(scores, {SCORED_AS: self._evaluation.scored_as})
-            for line in (self._evaluation.line(self._iteration, scores), *notes):
+            for line in lines:
                 self._say(line)
 
         wanted = self._wants(self._config.run.eval_every, self._scored)

@@ -14,6 +14,7 @@ import tensorflow as tf
 from tf_biggan import checks
 from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.data.classes import complete_names, match_classes, name_differences
+from tf_biggan.data.held_out import Division, divide
 from tf_biggan.data.pipeline import blocks_of, distribute
 from tf_biggan.data.schemes import open_source
 from tf_biggan.data.source import DataIdentity, Source, check_labels
@@ -28,6 +29,7 @@ from tf_biggan.store.run_directory import (
     read_data_identity,
 )
 from tf_biggan.training.custom_functions import check_custom_functions
+from tf_biggan.training.discriminator_scores import DiscriminatorScores
 from tf_biggan.training.finetuning.initialization import Initialization, begin
 from tf_biggan.training.finetuning.weight_transfer import freeze_blocks
 from tf_biggan.training.state import TrainState
@@ -44,15 +46,16 @@ class Start:
     Attributes:
       config: The configuration, with the number of classes and the networks of `init_from`.
       strategy: The strategy of the devices.
-      source: The data, with the class order of the run.
-      identity: The identity of the data.
+      data: The data, with the class order of the run, and its division into images to train on and
+        held-out images.
+      identity: The identity of all data.
       initialization: The weights to start from, or None.
       plan: Batch size of one accumulation step on one replica, under "d" and "g".
     """
 
     config: TrainConfig
     strategy: tf.distribute.Strategy
-    source: Source
+    data: Division
     identity: DataIdentity
     initialization: Initialization | None
     plan: dict[str, int]
@@ -83,7 +86,8 @@ def prepare(config: TrainConfig, run_dir: str) -> Start:
     check_custom_functions(config)
     plan = batch_plan(config.step, strategy.num_replicas_in_sync)
     check_run(run_dir, config)
-    return Start(config, strategy, source, identity, initialization, plan)
+    divided = divide(source, data.held_out_share, config.run.seed)
+    return Start(config, strategy, divided, identity, initialization, plan)
 
 
 def with_classes_of(config: TrainConfig, source: Source) -> TrainConfig:
@@ -172,6 +176,18 @@ def compiled_step(
     )
     jit = may_compile(strategy) if config.run.jit is None else config.run.jit
     return compile_iterations(strategy, state, config.step, inputs, jit)
+
+
+def discriminator_scores(
+    config: TrainConfig, strategy: tf.distribute.Strategy, data: Division, state: TrainState
+) -> DiscriminatorScores | None:
+    """Returns the scores of a run's discriminator, or None if no images are held out."""
+    if data.held_out is None:
+        return None
+    probabilities = label_probabilities(config, data.training)
+    return DiscriminatorScores(
+        state, data.training, data.held_out, strategy, config.run.seed, probabilities
+    )
 
 
 def plan_lines(start: Start) -> Iterator[str]:

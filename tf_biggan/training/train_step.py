@@ -31,15 +31,15 @@ from tf_biggan.generation.latents import (
 from tf_biggan.networks.layers.linear import wide_dtype
 from tf_biggan.training.state import TrainState, ema_decay, update_ema
 from tf_biggan.training.updates import (
-    D_METRICS,
-    G_METRICS,
     RandomInputs,
     RealBatch,
     added,
     apply_discriminator,
     apply_generator,
     discriminator_gradients,
+    discriminator_metrics,
     generator_gradients,
+    generator_metrics,
 )
 
 # Maps (step, accumulation step) to the random inputs of one replica. The steps of the discriminator
@@ -262,8 +262,9 @@ class _Iteration:
         """Returns zeros with the shapes and dtypes of the result of `run`."""
         config, dtype = self._config, wide_dtype(self._state.discriminator)
         rows = config.num_d_steps * config.d_accumulations
-        d_metrics = tf.zeros((rows, len(D_METRICS)), dtype)
-        return d_metrics, tf.zeros((config.g_accumulations, len(G_METRICS)), dtype)
+        d_metrics = tf.zeros((rows, len(discriminator_metrics(config))), dtype)
+        g_shape = config.g_accumulations, len(generator_metrics(config))
+        return d_metrics, tf.zeros(g_shape, dtype)
 
     def _run_update(self, update, accumulations, inputs, metrics, first_row):
         """Runs one update; returns `metrics` with a row for each accumulation step filled in."""
@@ -300,10 +301,10 @@ class _Iteration:
 
 def _by_name(metrics, config: StepConfig) -> dict[str, tf.Tensor]:
     d_metrics, g_metrics = metrics
-    shape = (config.num_d_steps, config.d_accumulations, len(D_METRICS))
-    d_metrics = tf.reshape(d_metrics, shape)
-    named = {name: d_metrics[..., i] for i, name in enumerate(D_METRICS)}
-    return named | {name: g_metrics[:, i] for i, name in enumerate(G_METRICS)}
+    names = discriminator_metrics(config)
+    d_metrics = tf.reshape(d_metrics, (config.num_d_steps, config.d_accumulations, len(names)))
+    named = {name: d_metrics[..., i] for i, name in enumerate(names)}
+    return named | {name: g_metrics[:, i] for i, name in enumerate(generator_metrics(config))}
 
 
 def _repeat(count: int | tf.Tensor, body: Callable, carried):

@@ -30,17 +30,26 @@ from tf_biggan.training.state import (
     update_logit_averages,
 )
 
-# The metrics of `discriminator_gradients` and `generator_gradients`, in this order.
+# Metrics of every run.
 D_METRICS = ("d_loss_real", "d_loss_fake", "d_real", "d_fake")
 G_METRICS = ("g_loss",)
+# Further metrics, penalties times their weights, and the setting of the weight. A penalty is a
+# metric only if its weight is not 0.
+D_PENALTIES = {
+    "d_r1": "r1_gamma",
+    "d_lecam": "lecam_weight",
+    "d_bcr_real": "bcr_real_weight",
+    "d_bcr_fake": "bcr_fake_weight",
+    "d_zcr": "zcr_d_weight",
+}
+G_PENALTIES = {"g_zcr": "zcr_g_weight"}
 # Purposes for `seeds_for`. Purpose 0, the seeds themselves, is the user's own augmentation.
 DIFF_AUGMENT_SEEDS, BCR_SEEDS, NOISE_SEEDS = 1, 2, 3
-# Consistency penalties of the discriminator: the setting of the weight, and the two batches whose
-# logits are compared.
+# Consistency penalties of the discriminator, and the two batches whose logits are compared.
 CONSISTENCY = (
-    ("bcr_real_weight", "real", "real_augmented"),
-    ("bcr_fake_weight", "fake", "fake_augmented"),
-    ("zcr_d_weight", "fake", "fake_nearby"),
+    ("d_bcr_real", "real", "real_augmented"),
+    ("d_bcr_fake", "fake", "fake_augmented"),
+    ("d_zcr", "fake", "fake_nearby"),
 )
 
 
@@ -67,6 +76,20 @@ class RealBatch(NamedTuple):
     labels: tf.Tensor | None
 
 
+def discriminator_metrics(config: StepConfig) -> tuple[str, ...]:
+    """Returns the names of the metrics of `discriminator_gradients`, in their order."""
+    return (*D_METRICS, *_used(D_PENALTIES, config))
+
+
+def generator_metrics(config: StepConfig) -> tuple[str, ...]:
+    """Returns the names of the metrics of `generator_gradients`, in their order."""
+    return (*G_METRICS, *_used(G_PENALTIES, config))
+
+
+def _used(penalties, config):
+    return (name for name, weight in penalties.items() if getattr(config, weight))
+
+
 def discriminator_gradients(
     state: TrainState, config: StepConfig, real: RealBatch, inputs: RandomInputs, replicas: int
 ) -> tuple[list[tf.Tensor], tf.Tensor]:
@@ -83,7 +106,7 @@ def discriminator_gradients(
 
     Returns:
       The gradients of this replica's share of the loss, one for each trainable variable of the
-      discriminator; and its share of the metrics `D_METRICS` [4].
+      discriminator; and its share of the metrics `discriminator_metrics` [M].
     """
     fake = state.generator(inputs.latents, inputs.labels, training=True)
     nearby = _nearby_images(state.generator, config, inputs) if config.zcr_d_weight else None
@@ -98,7 +121,7 @@ def discriminator_gradients(
         )
         total = loss / (config.d_accumulations * replicas)
     gradients = _gradients(tape, total, state.discriminator.trainable_variables)
-    return gradients, tf.stack([means[name] for name in D_METRICS]) / replicas
+    return gradients, tf.stack([means[name] for name in discriminator_metrics(config)]) / replicas
 
 
 def apply_discriminator(
@@ -143,14 +166,17 @@ def _discriminator_pass(
     loss = means["d_loss_real"] + means["d_loss_fake"]
     if config.r1_gamma:
         slopes = image_tape.gradient(real_sum, watched)
-        loss += config.r1_gamma * tf.reduce_mean(r1_penalty(slopes))
+        means["d_r1"] = config.r1_gamma * tf.reduce_mean(r1_penalty(slopes))
+        loss += means["d_r1"]
     if averages is not None:
         moved = update_logit_averages(averages[0], real_logits, fake_logits, averages[1])
-        loss += config.lecam_weight * lecam_penalty(real_logits, fake_logits, *moved)
-    for weight, first, second in CONSISTENCY:
+        means["d_lecam"] = config.lecam_weight * lecam_penalty(real_logits, fake_logits, *moved)
+        loss += means["d_lecam"]
+    for name, first, second in CONSISTENCY:
         if second in logits:
             penalty = consistency_penalty(logits[first], logits[second])
-            loss += getattr(config, weight) * penalty
+            means[name] = getattr(config, D_PENALTIES[name]) * penalty
+            loss += means[name]
     return loss, means
 
 
@@ -218,20 +244,22 @@ def generator_gradients(
 
     Returns:
       The gradients of this replica's share of the loss, one for each trainable variable of the
-      generator; and its share of the metrics `G_METRICS` [1].
+      generator; and its share of the metrics `generator_metrics` [M].
     """
     with tf.GradientTape() as tape:
         images = state.generator(inputs.latents, inputs.labels, training=True)
         shown = _augmented(config, images, inputs.fake_seeds)
         logits = state.discriminator(shown, inputs.labels, training=True)
         loss = tf.reduce_mean(get_loss(config.loss).generator(logits))
+        metrics = [loss]
         total = loss / (config.g_accumulations * replicas)
         if config.zcr_g_weight:
             nearby = _nearby_images(state.generator, config, inputs)
             reward = config.zcr_g_weight * consistency_penalty(images, nearby)
             total -= reward / (config.g_accumulations * replicas)
+            metrics.append(reward)
     gradients = _gradients(tape, total, state.generator.trainable_variables)
-    return gradients, tf.stack([loss]) / replicas
+    return gradients, tf.stack(metrics) / replicas
 
 
 def apply_generator(

@@ -18,7 +18,6 @@ from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.data.classes import complete_names
 from tf_biggan.data.decoding import naming_unreadable
 from tf_biggan.data.pipeline import CACHE_LIMIT_BYTES
-from tf_biggan.data.source import describe
 from tf_biggan.evaluation.features.classifier import ClassifierSettings
 from tf_biggan.evaluation.features.extractors import CLASSIFIER
 from tf_biggan.evaluation.features.image_sets import SourceImages
@@ -68,8 +67,8 @@ def dry_run(config: TrainConfig, run_dir: str) -> Iterator[str]:
     start = prepare(dataclasses.replace(config, data=data), run_dir)
     with start.strategy.scope():
         state = create_state(start.config, start.initialization)
-    yield from describe(start.source)
-    looked = survey(start.source)
+    yield from start.data.describe()
+    looked = survey(start.data.training)
     yield (
         "Shorter sides of {:,} images: median {:,} pixels, from {:,} to {:,}".format(
             looked.count, *looked.shortest_sides
@@ -90,7 +89,7 @@ def dry_run(config: TrainConfig, run_dir: str) -> Iterator[str]:
 
 
 def _facts(start: Start, state: TrainState, looked, run_dir: str) -> Facts:
-    config, source = start.config, start.source
+    config, source = start.config, start.data.training
     classes = config.model.num_classes
     return Facts(
         config=config,
@@ -124,7 +123,7 @@ def _num_features(config: TrainConfig) -> int | None:
 
 def _missing_scores(start: Start) -> dict[str, str]:
     """Returns why each of the scores of a run cannot be computed, as training would print it."""
-    config, source = start.config, start.source
+    config, source = start.config, start.data.whole
     count, classes = config.run.eval_images, config.model.num_classes
     side = architecture_from(config.model).resolution
     data = SourceImages(source, (side, side), config.model.image_channels)
@@ -138,7 +137,7 @@ def _missing_scores(start: Start) -> dict[str, str]:
 
 def _measured(start: Start, state: TrainState) -> tuple[float, list[float]]:
     """Returns the seconds of the first iteration, which compiles, and of the following ones."""
-    config, strategy, source = start.config, start.strategy, start.source
+    config, strategy, source = start.config, start.strategy, start.data.training
     with naming_unreadable():
         batches = open_batches(config, strategy, source, state, 0)
         step = compiled_step(config, strategy, source, state)
@@ -174,7 +173,7 @@ def _memory(start: Start, state: TrainState) -> Iterator[str]:
     listed = ", ".join(f"{name} {size / MEGABYTE:,.1f}" for name, size in sizes.items())
     yield f"Memory of variables: {sum(sizes.values()) / MEGABYTE:,.1f} MB ({listed})"
     side = architecture_from(start.config.model).resolution
-    images = start.source.num_images * side**2 * start.config.model.image_channels
+    images = start.data.training.num_images * side**2 * start.config.model.image_channels
     if images <= CACHE_LIMIT_BYTES:
         yield f"Memory of the data: {images / MEGABYTE:,.1f} MB (all images are kept in memory)"
     yield f"Peak memory so far: {_peak()}"
