@@ -88,23 +88,6 @@ def test_a_chief_writes_alone_and_its_run_goes_on_without_workers(tmp_path, monk
 
 
 @pytest.mark.slow
-def test_two_workers_roll_back_as_one_process_does(tmp_path, monkeypatch):
-    """Every score that is worse than the best one counts as a collapse here."""
-    monkeypatch.setenv("TF_BIGGAN_CACHE", str(tmp_path / "cache"))
-    settings = SETTINGS | dict(save_every=1, num_d_steps=1, d_accumulations=1, ema_decay=0.0)
-    settings |= dict(eval_every=1, eval_images=64, on_collapse="rollback", max_rollbacks=100)
-    settings |= dict(collapse_factor=1.0, collapse_evaluations=1)
-    finish(start(tmp_path / "one", 6, **settings))
-    train_on(local_cluster(worker=2), tmp_path / "workers", 6, monkeypatch, **settings)
-    rolled = [
-        [entry["rollback"] for entry in read_metrics(str(tmp_path / name)) if "rollback" in entry]
-        for name in ("one", "workers")
-    ]
-    assert rolled[0] == rolled[1] and rolled[0]
-    assert_close(tmp_path / "workers", tmp_path / "one", 6)
-
-
-@pytest.mark.slow
 def test_a_signal_to_one_process_stops_all_of_them(tmp_path, monkeypatch):
     cluster = local_cluster(worker=2)
     settings = SETTINGS | dict(save_every=1, num_d_steps=1, d_accumulations=1)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from tf_biggan.cli.collapse_settings import CollapseSettings
+from tf_biggan.training.discriminator_scores import SCORES
 from tf_biggan.training.sample_variety import VARIETY
 from tf_biggan.training.scores import SCORED_AS
 
@@ -19,8 +20,6 @@ ITERATION = "iteration"
 # Entries of RUN/metrics.jsonl: a sentence about a sign, the kind of the sign, and a sentence about
 # a rollback.
 WARNING, KIND, ROLLED_BACK = "collapse_warning", "collapse_sign", "rollback"
-# The mean logits of training images and of held-out images, and of generated images.
-TRAIN_LOGIT, HELD_OUT_LOGIT = "d_score_train", "d_score_held_out"
 SIGMA = "sigma/"
 D_LOSSES = ("d_loss_real", "d_loss_fake")
 # Whether a lower score is better, by the last part of its name.
@@ -242,7 +241,8 @@ def _memorised_data(history: History, settings: CollapseSettings) -> Iterator[Si
 
 
 def _memorised(entry: Mapping) -> float:
-    logits = [entry.get(name) for name in (TRAIN_LOGIT, HELD_OUT_LOGIT)]
+    """Returns the mean logit of training images minus that of held-out images, or 0."""
+    logits = [entry.get(name) for name in SCORES[:2]]
     return 0.0 if None in logits else logits[0] - logits[1]
 
 
