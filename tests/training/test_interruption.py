@@ -14,8 +14,8 @@ import time
 
 import pytest
 
+from tests.training.loop_without_networks import FakeState, compile_iterations
 from tests.training.test_loop import config
-from tests.training.test_loop_killed_start import FakeState, compile_iterations
 from tests.training.test_loop_resume import ROOT, SETTINGS
 from tf_biggan.training import interruption, loop, start
 from tf_biggan.training.interruption import StopRequest

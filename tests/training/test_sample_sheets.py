@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.training.test_loop_killed_start import FakeGenerator
+from tests.training.loop_without_networks import FakeGenerator
 from tf_biggan.data.decoding import crop_and_resize
 from tf_biggan.data.schemes import open_source
 from tf_biggan.pictures import sheets_and_animations
