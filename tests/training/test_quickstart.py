@@ -20,7 +20,7 @@ from tf_biggan.training.start import create_state
 
 FLAGS = pathlib.Path(__file__).parents[2] / "configs" / "quickstart.flags"
 # More iterations than in the quickstart, to see whether memory grows.
-NUM_ITERATIONS = 2000
+NUM_ITERATIONS = 5000
 PER_CLASS = 50
 NEIGHBOURS = 3
 STATUS = pathlib.Path("/proc/self/status")

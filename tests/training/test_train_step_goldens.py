@@ -172,6 +172,7 @@ def test_every_variable_in_float64(name):
             )
 
 
+@pytest.mark.slow
 def test_split_discriminator_passes_in_float64():
     """Only float32 results were recorded, with their own bounds."""
     trace = Trace("train_i32acc_splitD", "float64")
