@@ -56,6 +56,8 @@ def compile_iterations(strategy, state, *rest):
 class FakeEvaluation(evaluation.RunEvaluation):
     """Keeps every checkpoint as the best one."""
 
+    kept_scores = ("fid",)
+
     def __init__(self, config, run_dir, strategy, source, state, iteration, writes):
         self._config, self._run_dir, self._state, self._writes = config, run_dir, state, writes
         self._class_names, self._kept, self.scored_as = source.class_names, {}, "x"

@@ -103,6 +103,9 @@ def test_a_sign_and_its_first_iteration(entries, kind, since, value):
         sigmas(1, 2, 3, 4, 7.9),
         sigmas(1, 2, 3, 4, None),
         varieties(0.05, 0.2, 0.05),
+        # The moving average has not left its start yet.
+        varieties(0.05, 0.05, 0.05),
+        varieties(0.2, None, None),
         gaps(2.5, 1.5, 2.5),
         [*fids(4, 9, 9), ROLLBACK],
         [*fids(4, 9, 9), ROLLBACK, *fids(9, start=7)],

@@ -120,7 +120,7 @@ def test_what_is_said_fits_the_settings():
 class FakeEvaluation:
     """Replaces the scores. A signal arrives during the second evaluation."""
 
-    scored_as, notes = "fake", ()
+    scored_as, notes, kept_scores = "fake", (), ()
     calls: list = []  # noqa: RUF012
 
     def __init__(self, *arguments):

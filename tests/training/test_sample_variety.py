@@ -56,3 +56,11 @@ def test_real_images_in_place_of_samples_have_the_variety_of_real_images(digits)
 def test_samples_that_depend_on_the_class_alone_have_none(digits):
     assert ratio(digits, lambda n, c: np.full((*SIZE, 1), 25 * c, np.uint8)) < 1e-9
     assert ratio(digits, lambda n, c: np.full((*SIZE, 1), 25 * n, np.uint8)) > 0.1
+
+
+def test_data_of_one_image_a_class_have_no_variety_to_compare_with(digits):
+    source, images = digits
+    first = np.unique(source.labels, return_index=True)[1]
+    assert len(first) == 10
+    few = source.select(first)
+    assert SampleVariety(Samples(None), images, few, 10, seed=0).ratio() == 1.0

@@ -15,7 +15,7 @@ from tf_biggan.evaluation.evaluator import Scores
 from tf_biggan.evaluation.features import classifier
 from tf_biggan.store.run_directory import read_initialization, write_initialization
 from tf_biggan.training.loop import train
-from tf_biggan.training.scores import RunEvaluation
+from tf_biggan.training.scores import RunEvaluation, _is_better
 from tf_biggan.training.start import create_state
 
 QUICK = functools.partial(classifier.ClassifierSettings, channels=(8, 8), updates=(30, 30))
@@ -80,6 +80,13 @@ def test_what_was_best_before_a_restart_stays_the_best(state, tmp_path, monkeypa
         }
     # The record of the source is copied too.
     assert read_initialization(str(tmp_path / "best-classifier_fid")) == record
+
+
+@pytest.mark.parametrize("less", [True, False])
+def test_a_score_that_is_not_finite_is_never_the_best(less):
+    for value in (float("nan"), float("inf"), -float("inf")):
+        assert not _is_better(value, None, less) and not _is_better(value, 4.0, less)
+    assert _is_better(5.0, None, less) and _is_better(5.0, 4.0, less) != less
 
 
 def test_what_is_left_out_is_told_before_training(state, tmp_path):

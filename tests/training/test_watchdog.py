@@ -6,6 +6,7 @@ import functools
 import json
 import math
 import os
+import signal
 
 import keras
 import numpy as np
@@ -190,7 +191,7 @@ def test_a_loss_that_is_not_finite_is_rolled_back(train, tmp_path, monkeypatch):
     assert scores(tmp_path / "run") == {1: 9.0, 2: 1.0, 4: 1.0, 5: 1.125, 6: 1.25, 7: 1.375}
 
 
-def test_without_a_best_checkpoint_the_run_goes_on(train, tmp_path):
+def test_without_a_best_checkpoint_the_run_goes_on(train, tmp_path, capsys):
     """Before the first evaluation there is nothing to return to."""
     settings = dict(num_iterations=4, on_collapse="rollback", eval_every=100)
     history = [{"iteration": 0, "d_loss_real": 0.0, "d_loss_fake": 0.0}] * 20
@@ -204,6 +205,7 @@ def test_without_a_best_checkpoint_the_run_goes_on(train, tmp_path):
     assert train(tmp_path / "run", **settings)
     assert texts(tmp_path / "run", "rollback") == []
     assert texts(tmp_path / "run", "collapse_sign") == [(1, "saturated discriminator")]
+    assert capsys.readouterr().out.count("No rollback: there is no best checkpoint") == 1
 
 
 @pytest.mark.parametrize(
@@ -215,6 +217,7 @@ def test_the_state_after_a_rollback(tmp_path, request, replicas):
     if replicas > 1:
         strategy = request.getfixturevalue("mirrored_strategy")
     rates = dict(g_learning_rate=0.25, d_learning_rate=0.5)
+    rates |= dict(num_iterations=20, eval_every=1, on_collapse="rollback")
     config = TrainConfig.from_flat(SMALL_RUN | rates | dict(num_classes=10))
     with strategy.scope():
         state = create_state(config)
@@ -228,7 +231,10 @@ def test_the_state_after_a_rollback(tmp_path, request, replicas):
             variable.assign(tf.fill(variable.shape, tf.cast(9, variable.dtype)))
         state.iteration.assign(8)
         state.g_optimizer.learning_rate, state.d_optimizer.learning_rate = 0.25, 0.5
-    watchdog = Watchdog(config, str(tmp_path), strategy, state, 8, True)
+    watchdog = Watchdog(config, str(tmp_path), strategy, state, 8, ("fid",), True)
+    for iteration, fid in enumerate((1.0, 9.0, 9.0), 3):
+        watchdog.add({"iteration": iteration, "fid": fid, "scored_as": "x"})
+    assert watchdog.decision() == "rollback"
     assert "checkpoint of iteration 3 (best-fid)" in watchdog.roll_back(print)
     after = {name: values_of(part) for name, part in state.trackables().items()}
     assert after.pop("iteration") == [9] and best.pop("iteration") == [3]
@@ -246,12 +252,12 @@ def test_every_process_decides_as_the_one_that_writes(
 ):
     """A worker, which has no log, asks the others as often and gets the same answers."""
     (tmp_path / "best-fid" / "checkpoints").mkdir(parents=True)
-    (tmp_path / "best-fid" / "checkpoints" / "iteration-1.index").write_bytes(b"")
+    (tmp_path / "best-fid" / "checkpoints" / "iteration-4.index").write_bytes(b"")
     config = TrainConfig.from_flat(dict(eval_every=1, on_collapse=on_collapse))
     asked = {True: [], False: []}
 
     def decision(writes):
-        watchdog = Watchdog(config, str(tmp_path), None, CollapsingState(), 0, writes)
+        watchdog = Watchdog(config, str(tmp_path), None, CollapsingState(), 0, ("fid",), writes)
         for iteration in range(rollbacks if writes else 0):
             watchdog.add({"iteration": iteration, "rollback": "x"})
         for iteration, fid in enumerate((1.0, 9.0, 9.0) if collapsed and writes else (), 4):
@@ -268,7 +274,55 @@ def test_every_process_decides_as_the_one_that_writes(
     expected = {"warn": "warn", "stop": "stop", "rollback": "stop" if rollbacks else "rollback"}
     chief, worker = decision(True), decision(False)
     assert chief == worker == (expected[on_collapse] if collapsed else "warn")
-    assert len(asked[True]) == len(asked[False]) == (on_collapse != "warn") * (1 + collapsed)
+    # Whether there is a collapse; whether to stop; whether a checkpoint is from before it.
+    questions = 0 if on_collapse == "warn" else 1 + collapsed * (2 if chief == "rollback" else 1)
+    assert len(asked[True]) == len(asked[False]) == questions
+
+
+def test_a_checkpoint_from_within_the_collapse_is_none_to_return_to(tmp_path, monkeypatch):
+    """By the distance the best one is too late, as after a kill; that of the other score counts."""
+    monkeypatch.setattr(watchdog_module, "any_process", lambda strategy, flag: flag)
+    config = TrainConfig.from_flat(dict(eval_every=1, on_collapse="rollback"))
+    names = ("fid", "is")
+    watchdog = Watchdog(config, str(tmp_path), None, CollapsingState(), 0, names, True)
+    for iteration, fid in enumerate((1.0, 9.0, 9.0), 4):
+        watchdog.add({"iteration": iteration, "fid": fid, "scored_as": "x"})
+    for name, iteration, expected in (("fid", 5, "warn"), ("is", 4, "rollback")):
+        folder = tmp_path / f"best-{name}" / "checkpoints"
+        folder.mkdir(parents=True)
+        (folder / f"iteration-{iteration}.index").write_bytes(b"")
+        assert watchdog.decision() == expected
+
+
+def test_a_stop_at_an_evaluation_puts_the_rollback_off(train, tmp_path, monkeypatch, capsys):
+    """The run collapses at iteration 22 by its losses, when a stop puts the scores off."""
+
+    def saturates(strategy, state, *rest):
+        step = grows(strategy, state, *rest)
+
+        def run(batches, count):
+            metrics = step(batches, count)
+            if int(state.iteration.numpy()) == 22 and stops:
+                os.kill(os.getpid(), signal.SIGTERM)
+            if state.iteration.numpy() > 2:
+                metrics |= dict(d_loss_real=np.zeros(1), d_loss_fake=np.zeros(1))
+            return metrics
+
+        return run
+
+    monkeypatch.setattr(start, "compile_iterations", saturates)
+    settings = dict(num_iterations=25, collapse_factor=1e6)
+    stops = False
+    train(tmp_path / "whole", **settings)
+    assert [at for at, _ in texts(tmp_path / "whole", "rollback")] == [23]
+    stops = True
+    assert not train(tmp_path / "run", **settings)
+    stops = False
+    assert train(tmp_path / "run", **settings)
+    assert "Scores of iteration 22 wait until the run resumes" in capsys.readouterr().out
+    whole, made = content(tmp_path / "whole"), content(tmp_path / "run")
+    for name in ("metrics.jsonl", "checkpoints/iteration-25.index"):
+        assert made[name] == whole[name]
 
 
 def variables(state):

@@ -38,7 +38,7 @@ class CollapseSettings(Settings):
     rollback_rate_factor: float = setting(
         0.5,
         "Factor on both learning rates at each rollback.",
-        minimum=0.0,
+        minimum=0.001,
         maximum=1.0,
         may_change=True,
     )

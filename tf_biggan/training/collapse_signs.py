@@ -187,8 +187,10 @@ def _saturated_discriminator(history: History, settings: CollapseSettings) -> It
 
 
 def _constant_samples(history: History, settings: CollapseSettings) -> Iterator[Sign]:
-    bad = _newest_in_a_row(history, lambda entry: entry.get(VARIETY, 1.0) < CONSTANT)
-    if len(bad) >= settings.collapse_evaluations:
+    bad = _newest_in_a_row(history, lambda entry: _variety(entry) < CONSTANT)
+    # A moving average with a slow decay makes almost equal samples until training shows in it.
+    have_varied = any(_variety(entry, 0.0) >= CONSTANT for entry in history.evaluations)
+    if have_varied and len(bad) >= settings.collapse_evaluations:
         yield Sign(
             "constant samples",
             bad[0][ITERATION],
@@ -196,6 +198,11 @@ def _constant_samples(history: History, settings: CollapseSettings) -> Iterator[
             f" {bad[0][ITERATION]:,}: their standard deviation is {bad[-1][VARIETY]:.2g} of that"
             " of real images.",
         )
+
+
+def _variety(entry: Mapping, missing: float = 1.0) -> float:
+    value = entry.get(VARIETY)
+    return missing if value is None else value
 
 
 def _runaway_sigma(history: History, settings: CollapseSettings) -> Iterator[Sign]:

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.cli.collapse_settings import ROLLBACK, STOP
+from tf_biggan.cli.collapse_settings import ROLLBACK, STOP, WARN
 from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.data.classes import complete_names
 from tf_biggan.data.decoding import naming_unreadable
@@ -140,7 +140,8 @@ class _Run:
         self._log = MetricsLog(run_dir, self._iteration) if writes else None
         self._events = TensorBoardLog(run_dir, self._iteration) if writes else None
         self._clock = (time.monotonic(), self._iteration)
-        self._watchdog = Watchdog(config, run_dir, strategy, state, self._iteration, writes)
+        kept = self._evaluation.kept_scores if self._evaluation else ()
+        self._watchdog = Watchdog(config, run_dir, strategy, state, self._iteration, kept, writes)
 
     def _done_before(self, run_dir) -> tuple[int | None, int | None]:
         """Returns this iteration if it already has a sheet of samples, and if it has scores."""
@@ -170,8 +171,10 @@ class _Run:
     def _iterate(self):
         metrics, self._stopping = {}, False
         self._draw_samples()
-        self._evaluate()
-        if not self._is_last():
+        before = self._scored
+        put_off = self._evaluate()
+        # A run that was complete before does not warn again.
+        if not put_off and (self._scored != before or not self._is_last()):
             self._answer_collapse()
         while not self._is_last() and not self._is_asked_to_stop():
             metrics = self._call()
@@ -263,8 +266,9 @@ class _Run:
         if self._due(settings.sigma_every):
             self._write(_sigmas(self._state))
         self._draw_samples()
-        self._evaluate()
-        if self._answer_collapse():
+        put_off = self._evaluate()
+        # The answer depends on the scores, so it waits for them.
+        if not put_off and self._answer_collapse():
             return True
         if self._due(settings.save_every):
             self._checkpoints.save()
@@ -305,7 +309,9 @@ class _Run:
         if wanted and self._unless_stopped(draw, "Samples"):
             self._sampled = self._iteration
 
-    def _evaluate(self):
+    def _evaluate(self) -> bool:
+        """Computes scores if they are due; returns whether a requested stop puts them off."""
+
         def score():
             scores, notes = self._evaluation.scores()
             lines = [self._evaluation.line(self._iteration, scores), *notes]
@@ -318,10 +324,14 @@ class _Run:
                 self._say(line)
 
         wanted = self._wants(self._config.run.eval_every, self._scored)
-        if wanted and self._unless_stopped(score, "Scores"):
-            self._scored = self._iteration
-            # The time of an evaluation does not count as training time.
-            self._clock = (time.monotonic(), self._iteration)
+        if not wanted:
+            return False
+        if not self._unless_stopped(score, "Scores"):
+            return True
+        self._scored = self._iteration
+        # The time of an evaluation does not count as training time.
+        self._clock = (time.monotonic(), self._iteration)
+        return False
 
     def _answer_collapse(self, broken: Sequence[str] = ()) -> bool:
         """Reports new signs of collapse and answers them; returns whether the run is rolled back.
@@ -329,10 +339,13 @@ class _Run:
         Args:
           broken: Names of logged values that are not finite.
         """
-        for sign in self._watchdog.new_signs(broken):
+        signs = self._watchdog.new_signs(broken)
+        for sign in signs:
             self._say(f"Warning at iteration {self._iteration}: {sign.sentence}")
             self._write({}, entry_of(sign))
         decision = self._watchdog.decision(broken)
+        if decision == WARN and self._watchdog.wants_rollback(signs):
+            self._say("No rollback: there is no best checkpoint from before the collapse.")
         if decision == STOP:
             raise ValueError(f"{self._watchdog.reason_to_stop()}, from {self._checkpoints.save()}.")
         if decision == ROLLBACK:
@@ -342,6 +355,7 @@ class _Run:
     def _roll_back(self):
         sentence = self._watchdog.roll_back(self._say)
         self._iteration += 1
+        self._batches = None  # Images in memory are freed before they are read again.
         self._batches = self._open_batches(self._iteration)
         self._clock = (time.monotonic(), self._iteration)
         self._say(sentence)

@@ -48,12 +48,14 @@ class SampleVariety:
 
     def ratio(self) -> float:
         """Returns the variety of samples divided by that of real images; 1 if the latter is 0."""
+        if not self._of_reals:
+            return 1.0
         # Every class has the same latent vectors.
         count = IMAGES_PER_CLASS if self._labels is None else len(self._labels)
         numbers = np.arange(count) % IMAGES_PER_CLASS
         images = self._samples.take(numbers, self._labels)
         of_samples = variety(np.split(images, count // IMAGES_PER_CLASS))
-        return of_samples / self._of_reals if self._of_reals else 1.0
+        return of_samples / self._of_reals
 
 
 def variety(classes: Sequence[np.ndarray]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Mapping
 
@@ -143,6 +144,11 @@ class RunEvaluation:
         self._noted.update(new)
         return values, new
 
+    @property
+    def kept_scores(self) -> tuple[str, ...]:
+        """The names of the scores whose best checkpoint is kept: the distance first."""
+        return tuple(self._less_is_better)
+
     def line(self, iteration: int, scores: Mapping[str, float]) -> str:
         """Returns the line that is printed after an evaluation."""
         listed = ", ".join(
@@ -220,6 +226,8 @@ def _best_until(
 
 
 def _is_better(value: float, best: float | None, less: bool) -> bool:
+    if not math.isfinite(value):
+        return False
     if best is None:
         return True
     return value < best if less else value > best

@@ -8,7 +8,6 @@ checkpoint before or after the rollback, and comes to the same state.
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Callable, Sequence
 
@@ -24,7 +23,6 @@ from tf_biggan.training.collapse_signs import (
     WARNING,
     History,
     Sign,
-    lower_is_better,
     signs_of_collapse,
 )
 from tf_biggan.training.logs import read_metrics
@@ -43,6 +41,8 @@ class Watchdog:
       strategy: The strategy of the run.
       state: The state of the run.
       iteration: The iteration from which the run resumes. Later entries of the log are ignored.
+      kept_scores: Names of the scores whose best checkpoint is kept. A rollback takes that of the
+        first score, if it is from before the collapse.
       writes: Whether this process writes the log.
     """
 
@@ -53,9 +53,12 @@ class Watchdog:
         strategy: tf.distribute.Strategy,
         state: TrainState,
         iteration: int,
+        kept_scores: Sequence[str],
         writes: bool,
     ):
         self._settings, self._run_dir = config.run, run_dir
+        self._folders = [os.path.join(run_dir, f"{BEST_FOLDER}{name}") for name in kept_scores]
+        self._best: str | None = None
         self._strategy, self._state, self._writes = strategy, state, writes
         self._history = History(config.step.loss)
         for entry in read_metrics(run_dir) if writes else ():
@@ -87,21 +90,39 @@ class Watchdog:
         settings = self._settings
         if settings.on_collapse == WARN or self._iteration() >= settings.num_iterations:
             return WARN
-        # Only the process that writes has the log, and knows that the best checkpoint is complete.
-        collapsed = self._writes and any(sign.collapsed for sign in self._signs(broken))
-        answers = settings.on_collapse == STOP or (self._writes and self._best() is not None)
-        if not any_process(self._strategy, collapsed and answers):
+        signs = [sign for sign in self._signs(broken) if sign.collapsed] if self._writes else []
+        if not any_process(self._strategy, bool(signs)):
             return WARN
         exhausted = self._writes and len(self._history.rollbacks) >= settings.max_rollbacks
-        stops = any_process(self._strategy, settings.on_collapse == STOP or exhausted)
-        return STOP if stops else ROLLBACK
+        if any_process(self._strategy, settings.on_collapse == STOP or exhausted):
+            return STOP
+        self._best = self._best_before(min((sign.since for sign in signs), default=0))
+        return ROLLBACK if self._best else WARN
+
+    def wants_rollback(self, signs: Sequence[Sign]) -> bool:
+        """Returns whether some of the signs ask for a rollback."""
+        rolls_back = self._settings.on_collapse == ROLLBACK
+        before_the_end = self._iteration() < self._settings.num_iterations
+        return rolls_back and before_the_end and any(sign.collapsed for sign in signs)
+
+    def _best_before(self, iteration: int) -> str | None:
+        """Returns the folder of the first best checkpoint from before an iteration.
+
+        After a kill, a folder may hold a checkpoint that the run has not reached again. All
+        processes must call this; the answer is that of the process that writes.
+        """
+        for folder in self._folders:
+            found = checkpoint_iterations(folder) if self._writes else []
+            if any_process(self._strategy, bool(found) and max(found) < iteration):
+                return folder
+        return None
 
     def roll_back(self, say: Callable[[str], None]) -> str:
         """Sets the state to the best checkpoint, one iteration on; returns a sentence about it.
 
         The generator starts from its moving average, because only the average was scored. When the
         average was best, the generator may have been damaged already. All processes must call this
-        at the same iteration.
+        at the same iteration, after `decision` has returned "rollback".
 
         Args:
           say: Receives a line for each checkpoint that cannot be read.
@@ -113,7 +134,7 @@ class Watchdog:
         optimizers = (state.g_optimizer, state.d_optimizer)
         rates = [float(optimizer.learning_rate.numpy()) for optimizer in optimizers]
         factor = self._settings.rollback_rate_factor
-        folder = self._best()
+        folder = self._best
         found = Checkpoints(state, folder, keep=1, writes=False).restore(say)
         require_same_iteration(self._strategy, found, folder)
         with self._strategy.scope():
@@ -133,7 +154,8 @@ class Watchdog:
         """Returns the message of a run that its collapse stops."""
         sentences = [sign.sentence for sign in self._signs() if sign.collapsed]
         why = " ".join(sentences) if self._writes else "The process that writes the log says why."
-        count, best = len(self._history.rollbacks), self._best()
+        count = len(self._history.rollbacks)
+        best = next(filter(checkpoint_iterations, self._folders), None)
         after = f" after {count} rollback{'s' * (count > 1)}" if count else ""
         other = f"--init_from={best} starts another run from the best checkpoint. " if best else ""
         return f"Training collapsed{after}. {why} {other}--on_collapse=warn resumes this run"
@@ -148,16 +170,6 @@ class Watchdog:
 
     def _iteration(self) -> int:
         return int(self._state.iteration.numpy())
-
-    def _best(self) -> str | None:
-        """Returns the folder of the best checkpoint, by a distance if there is one."""
-        pattern = os.path.join(glob.escape(self._run_dir), f"{BEST_FOLDER}*")
-        folders = [folder for folder in sorted(glob.glob(pattern)) if checkpoint_iterations(folder)]
-        return min(folders, key=_is_no_distance, default=None)
-
-
-def _is_no_distance(folder: str) -> bool:
-    return not lower_is_better(os.path.basename(folder).removeprefix(BEST_FOLDER))
 
 
 def entry_of(sign: Sign) -> dict[str, str]:
