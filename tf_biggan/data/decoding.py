@@ -74,9 +74,9 @@ def decode(contents: tf.Tensor, channels: int) -> tf.Tensor:
     """
     depth = 4 if channels in (2, 4) else 3
     readers = [
-        (b"\xff\xd8", 0, _jpeg_size, _decode_jpeg),
+        (_JPEG, 0, _jpeg_size, _decode_jpeg),
         (b"BM", 0, _bmp_size, _decode_bmp),
-        (b"\x89PNG", 0, _png_size, _decode_png),
+        (_PNG, 0, _png_size, _decode_png),
     ]
     if hasattr(tf.io, "decode_webp"):
         readers.append((b"WEBP", 8, _webp_size, _decode_webp))
@@ -308,13 +308,13 @@ def _resize(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
 def decode_all(
     contents: tf.Tensor, names: tf.Tensor, height: int, width: int, channels: int
 ) -> tf.Tensor:
-    """Decodes image files, crops them centrally and resizes them, as `decoding` describes.
+    """Decodes image files, crops them centrally and resizes them, as the module describes.
 
     Args:
       contents: Bytes of the files, string [N].
       names: Name of every file for the error, string [N].
       height, width: Size of the result in pixels.
-      channels: 1 to 4, as in `decoding.decode`.
+      channels: 1 to 4, as in `decode`.
 
     Returns:
       uint8 [N, height, width, channels].

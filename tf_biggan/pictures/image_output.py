@@ -23,7 +23,7 @@ from tf_biggan.cli.terminal import Progress
 from tf_biggan.data.classes import ClassLookup, class_name
 from tf_biggan.files.array_files import open_npz
 from tf_biggan.files.atomic import replaced, write_text
-from tf_biggan.files.json_files import parse_json, read_json
+from tf_biggan.files.json_files import brief, parse_json, read_json
 from tf_biggan.files.png import save_png, to_uint8
 from tf_biggan.generation.image_maker import ImageMaker
 from tf_biggan.pictures.image_selection import ImageSelection
@@ -35,7 +35,6 @@ SUFFIX = ".unfinished"
 REQUEST_FILE = "request.json"
 # Entries of a request that do not change the images.
 UNSEEN = ("software", "model")
-LONGEST = 60
 _TEMPORARY_REQUEST = re.compile(rf"{re.escape(REQUEST_FILE)}\.\d+\.tmp")
 IMAGES, LABELS, DESCRIPTION = "arr_0", "arr_1", "description"
 UNFINISHED_FILE = "images.npy"
@@ -113,7 +112,7 @@ def require_same(there: Mapping[str, object], asked: Mapping[str, object], path:
     asked = json.loads(json.dumps(dict(asked)))
     names = [name for name in {**there, **asked} if name not in UNSEEN]
     differing = [
-        f"{name} was {_brief(there.get(name))} and is {_brief(asked.get(name))} now"
+        f"{name} was {brief(there.get(name))} and is {brief(asked.get(name))} now"
         for name in names
         if there.get(name) != asked.get(name)
     ]
@@ -124,11 +123,6 @@ def require_same(there: Mapping[str, object], asked: Mapping[str, object], path:
         path=path,
         differing="; ".join(differing),
     )
-
-
-def _brief(value) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 2]}.."
 
 
 def _request(selection: ImageSelection, description: Mapping[str, object], written_as: str):
