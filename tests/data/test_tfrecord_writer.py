@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -322,6 +323,36 @@ def test_damaged_records_are_named_when_they_are_read(source, tmp_path):
     records.load(tf.constant(0, tf.int64), 3)
     with pytest.raises(ValueError, match=rf"{shard.name} at byte \d+'"), naming_unreadable():
         records.load(tf.constant(20, tf.int64), 3)
+
+
+FIRST = tf.constant(0, tf.int64)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda records: records.load(FIRST, 3),
+        lambda records: records.read(FIRST[tf.newaxis]),
+    ],
+)
+def test_a_file_that_vanishes_during_training_is_named(source, tmp_path, read):
+    write_tfrecords(source, str(tmp_path), image_size=SIDE)
+    records = open_source(f"tfrecord:{tmp_path}")
+    (tmp_path / "images-00000-of-00001.tfrecord").unlink()
+    messages = []
+
+    def try_to_read():
+        try:
+            with naming_unreadable():
+                read(records)
+        except ValueError as error:
+            messages.append(str(error))
+
+    # Reading that tries the file for ever must fail the test, not stop it.
+    reading = threading.Thread(target=try_to_read, daemon=True)
+    reading.start()
+    reading.join(timeout=30)
+    assert messages and "images-00000-of-00001.tfrecord" in messages[0]
 
 
 @pytest.mark.parametrize(

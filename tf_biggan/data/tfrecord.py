@@ -320,9 +320,15 @@ class RecordSource(Source):
 
     def load(self, index, channels):
         file, offset = self._files[self._file_of[index]], self._offsets[index]
-        record = _records(file, offset, tf.constant(ONE_RECORD_BUFFER_BYTES, tf.int64)).take(1)
-        contents = record.map(lambda record: self._contents_of(record[tf.newaxis])[0])
-        return decoding.decode_named(contents, self._names(index), channels)
+
+        def contents(_):
+            buffer_bytes = tf.constant(ONE_RECORD_BUFFER_BYTES, tf.int64)
+            record = _records(file, offset, buffer_bytes).take(1).get_single_element()
+            return self._contents_of(record[tf.newaxis])[0]
+
+        # A file that vanished would fail again and again without the single element around.
+        encoded = tf.data.Dataset.from_tensors(0).map(contents)
+        return decoding.decode_named(encoded, self._names(index), channels)
 
     def locate(self, index):
         file = self._index.files[self._index.file_of[index]]
@@ -399,7 +405,7 @@ class RecordSource(Source):
             records = _records(file, offset, buffer_bytes).take(count)
             return records.batch(count, drop_remainder=True).get_single_element()
 
-        # A file that does not exist would fail again and again without the single element around.
+        # A file that vanished would fail again and again without the single element around.
         whole = tf.data.Dataset.from_tensors(0).map(all_records).ignore_errors()
         nothing = tf.data.Dataset.from_tensors(tf.zeros([0], tf.string))
         records = whole.concatenate(nothing).take(1).get_single_element()
