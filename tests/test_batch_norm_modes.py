@@ -28,7 +28,7 @@ class ImagesMadeError(Exception):
 @pytest.fixture(scope="module")
 def opened():
     """A generator without classes, whose statistics differ between three truncations."""
-    return OpenedModel(varied_generator(0), (), "model", {"path": "m", "kind": "model"})
+    return OpenedModel(varied_generator(0), (), "model", {"path": "m", "kind": "model"}, "m")
 
 
 @pytest.fixture(autouse=True)

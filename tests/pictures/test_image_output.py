@@ -57,7 +57,7 @@ def wanted(count=COUNT, seeds=None):
 
 
 def target(path, images=None, names=NAMES, **description):
-    opened = OpenedModel(Network(), names, "model", {"path": "m"})
+    opened = OpenedModel(Network(), names, "model", {"path": "m"}, "m")
     images = images or wanted()
     return TARGETS[path.name](
         str(path), images, opened, {"model": "m", "bn": "table"} | description

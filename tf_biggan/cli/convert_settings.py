@@ -57,7 +57,9 @@ class ConvertConfig(Settings):
         choices=tuple(FAMILIES),
         flag="from",
     )
-    input: str | None = setting(None, "File or folder of the weights.", path=ONE_PATH)
+    input: str | None = setting(
+        None, "File or folder of the weights, or the handle of a module in a hub.", path=ONE_PATH
+    )
     output: str | None = setting(None, "Folder to write. It must be new or empty.", path=ONE_PATH)
     suffix: str | None = setting(
         None,

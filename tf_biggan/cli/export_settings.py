@@ -45,7 +45,9 @@ class ExportConfig(ModelSettings, TruncationModeSettings):
     }
 
     model: str | None = setting(
-        None, "Folder of the run or converted model to export.", path=ONE_PATH
+        None,
+        "Folder of the run or converted model to export, or the handle of one in a hub.",
+        path=ONE_PATH,
     )
     output: str | None = setting(
         None,

@@ -40,7 +40,10 @@ class ModelSettings(Settings):
     """The generator to open."""
 
     model: str | None = setting(
-        None, "Folder of a run, a converted model or an exported SavedModel.", path=ONE_PATH
+        None,
+        "Folder of a run, a converted model or an exported SavedModel, or the handle of one in a"
+        " hub.",
+        path=ONE_PATH,
     )
     raw: bool = setting(
         False, "Use the generator itself instead of its moving average. For runs only."

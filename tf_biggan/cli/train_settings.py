@@ -150,7 +150,8 @@ class RunConfig(CollapseSettings, DeviceSettings):
     seed: int = setting(0, "Seed of weights, latents, labels and the order of data.", minimum=0)
     init_from: str | None = setting(
         None,
-        "Folder of a run or of a converted model whose weights a new run starts from.",
+        "Folder of a run or of a converted model whose weights a new run starts from, or the handle"
+        " of one in a hub.",
         path=ONE_PATH,
     )
     class_map: str | None = setting(

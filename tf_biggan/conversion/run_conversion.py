@@ -21,6 +21,7 @@ from tf_biggan.conversion.weight_sources import open_source
 from tf_biggan.data.classes import imagenet_classes
 from tf_biggan.files.atomic import check_new
 from tf_biggan.files.text_files import read_text
+from tf_biggan.store.handles import resolve
 from tf_biggan.store.model_directory import (
     is_model_directory,
     load_network,
@@ -50,7 +51,8 @@ def _convert_here(config: ConvertConfig) -> None:
     check_new(config.output)
     names = Choices.__dataclass_fields__
     with _naming_input(config.input):
-        source = open_source(config.input, config.family, config.suffix)
+        resolved = resolve(config.input)
+        source = open_source(resolved.path, config.family, config.suffix)
         plan = plan_conversion(source, Choices(**{name: getattr(config, name) for name in names}))
         print(*plan.describe(), sep="\n")
         networks = build_networks(plan)
@@ -59,7 +61,7 @@ def _convert_here(config: ConvertConfig) -> None:
         config.output,
         networks,
         class_names(config.class_names, num_classes),
-        provenance(plan, config.licence_note),
+        {"input": resolved.name, **provenance(plan, config.licence_note)},
         optimizer_slots(plan, networks),
     )
     if "generator" in networks:
@@ -96,7 +98,7 @@ def class_names(wanted: str | None, num_classes: int) -> tuple[str, ...]:
 
 
 def _convert_back(config: ConvertConfig) -> None:
-    networks = _networks_of(config.input)
+    networks = _networks_of(resolve(config.input).path)
     files = write_checkpoints(networks, config.output, config.format)
     print(*(f"Wrote {file}" for file in files), *argument_lines(networks), sep="\n")
 

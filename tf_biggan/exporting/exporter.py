@@ -120,8 +120,8 @@ def export(config: ExportConfig) -> list[str]:
 
 def _discriminator(config, opened: OpenedModel) -> keras.Model:
     if opened.kind == "run":
-        return restore_network(config.model, "discriminator", opened.description["iteration"])
-    return load_network(read_directory(config.model), "discriminator")
+        return restore_network(opened.folder, "discriminator", opened.description["iteration"])
+    return load_network(read_directory(opened.folder), "discriminator")
 
 
 def _classes(config, opened) -> tuple[int, ...] | None:
@@ -183,7 +183,7 @@ def _metadata(config, opened, parts, classes, bn) -> Mapping[str, object]:
     settings = ("raw", "truncation_grid", "standing_seed")
     batches, size = config.standing_sizes(generator.image_size)
     model = dict(opened.description)
-    if opened.kind == "run" and (record := read_initialization(config.model)) is not None:
+    if opened.kind == "run" and (record := read_initialization(opened.folder)) is not None:
         model["initialization"] = record
     provenance = {
         "model": model,

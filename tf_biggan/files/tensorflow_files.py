@@ -266,9 +266,17 @@ def load_saved_model(path: str, tags: Sequence[str] | None = None):
     """Loads a SavedModel by `tf.saved_model.load` after checking its sizes.
 
     Raises:
-      ValueError: It is damaged or declares more than it stores.
+      ValueError: It is damaged or declares more than it stores, or it holds several graphs and
+        `tags` chooses none.
     """
-    read_saved_model(path)
+    graphs = read_saved_model(path).meta_graphs
+    require(
+        tags is not None or len(graphs) == 1,
+        "the SavedModel has several graphs, as modules of TensorFlow 1 have. If it is a BigGAN of"
+        " DeepMind, run `python -m tf_biggan.convert` with it as --input, and use the output",
+        path=path,
+        graphs=len(graphs),
+    )
     try:
         with PlainFolder(path) as folder:
             if os.path.isfile(os.path.join(folder, f"{SAVED_MODEL_VARIABLES}.index")):

@@ -62,7 +62,7 @@ def describe(opened: OpenedModel, settings: Mapping[str, object]) -> dict[str, o
         "software": f"tf_biggan {tf_biggan.__version__}",
         "model": model["path"],
         **{name: model[name] for name in ("kind", "weights", "iteration") if name in model},
-        "sha256": weights_sha256(opened.generator, model["path"]),
+        "sha256": weights_sha256(opened.generator),
         **settings,
     }
 

@@ -17,6 +17,7 @@ from tf_biggan.files import tensorflow_files
 from tf_biggan.files.json_files import field, read_json
 from tf_biggan.networks.generator import Generator
 from tf_biggan.networks.network import check_labels, from_list
+from tf_biggan.store.handles import resolve
 from tf_biggan.store.model_directory import is_model_directory, load_network, read_directory
 from tf_biggan.store.run_directory import is_run, read_class_names, restore_networks
 
@@ -45,20 +46,25 @@ class OpenedModel:
         `SavedModelGenerator` cannot be copied, and its batch-norm statistics cannot be recomputed.
       class_names: One name for each class, or empty if the names are unknown.
       kind: "run", "model" (a converted model) or "saved_model".
-      description: JSON values that identify the model, such as its path, weights and iteration.
+      description: JSON values that identify the model, such as its path or handle, weights and
+        iteration.
+      folder: Folder of the model's files. It differs from the path in `description` if the model
+        was opened by its handle in a hub.
     """
 
     generator: Generator | SavedModelGenerator
     class_names: tuple[str, ...]
     kind: str
     description: Mapping[str, object]
+    folder: str
 
 
 def open_model(path: str, *, raw: bool = False, iteration: int | None = None) -> OpenedModel:
     """Returns the generator in a folder. The kind of model is detected from the folder's files.
 
     Args:
-      path: Folder of a run, of a converted model or of a SavedModel.
+      path: Folder of a run, of a converted model or of a SavedModel, or the handle of one in a hub;
+        see `handles.resolve`.
       raw: Whether to load the generator in training instead of its moving average. Only for runs.
       iteration: Iteration of the checkpoint to load, or None for the newest that can be read. Only
         for runs.
@@ -67,42 +73,50 @@ def open_model(path: str, *, raw: bool = False, iteration: int | None = None) ->
       ValueError: The folder holds no model, the model is damaged, or `raw` or `iteration` is given
         and the folder is not a run.
     """
-    checks.require_existing("model", path, f"the folder of {KINDS}")
-    checks.require(os.path.isdir(path), f"--model must be the folder of {KINDS}", model=path)
-    if is_run(path):
-        return _of_run(path, raw, iteration)
+    resolved = resolve(path)
+    folder = resolved.path
+    checks.require_existing("model", folder, f"the folder of {KINDS}")
+    checks.require(os.path.isdir(folder), f"--model must be the folder of {KINDS}", model=path)
+    if is_run(folder):
+        return _of_run(resolved, raw, iteration)
     checks.require(
         not raw and iteration is None,
         "--raw and --iteration choose weights of a run, and this is not a run; leave them out",
         path=path,
     )
-    if is_model_directory(path):
-        directory = read_directory(path)
-        generator = load_network(directory, "generator")
-        description = {"path": path, "kind": "model", "provenance": dict(directory.provenance)}
-        return OpenedModel(generator, directory.class_names, "model", description)
+    if is_model_directory(folder):
+        return _of_model_directory(resolved)
     checks.require(
-        is_saved_model(path),
+        is_saved_model(folder),
         f"the folder holds no model; --model must be the folder of {KINDS}",
         model=path,
     )
-    generator = SavedModelGenerator(path)
+    generator = SavedModelGenerator(folder)
     told = ("provenance", "truncation_mode", "bn", "dtype", "compute_dtype")
-    description = {"path": path, "kind": "saved_model"}
+    description = {"path": resolved.name, "kind": "saved_model"}
     description |= {name: generator.metadata[name] for name in told if name in generator.metadata}
-    return OpenedModel(generator, generator.class_names, "saved_model", description)
+    return OpenedModel(generator, generator.class_names, "saved_model", description, folder)
 
 
-def _of_run(path, raw, iteration):
+def _of_run(resolved, raw, iteration):
     name = "generator" if raw else "average"
-    restored = restore_networks(path, [name], iteration)
+    restored = restore_networks(resolved.path, [name], iteration)
     description = {
-        "path": path,
+        "path": resolved.name,
         "kind": "run",
         "weights": "raw" if raw else "ema",
         "iteration": restored.iteration,
     }
-    return OpenedModel(restored.networks[name], read_class_names(path), "run", description)
+    names = read_class_names(resolved.path)
+    return OpenedModel(restored.networks[name], names, "run", description, resolved.path)
+
+
+def _of_model_directory(resolved):
+    directory = read_directory(resolved.path)
+    generator = load_network(directory, "generator")
+    provenance = dict(directory.provenance)
+    description = {"path": resolved.name, "kind": "model", "provenance": provenance}
+    return OpenedModel(generator, directory.class_names, "model", description, resolved.path)
 
 
 def write_metadata(folder: str, metadata: Mapping[str, object]) -> None:

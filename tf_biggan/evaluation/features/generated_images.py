@@ -117,7 +117,7 @@ class GeneratedImages(ImageSet):
         }
         if not trains:
             probabilities = None if self._probabilities is None else self._probabilities.tolist()
-            sha256 = weights_sha256(generator, model.get("path"))
+            sha256 = weights_sha256(generator)
             self.recipe = key_of(self.description | {"model": sha256}, probabilities)
             self.description["model"]["sha256"] = sha256
 
@@ -152,15 +152,14 @@ class GeneratedImages(ImageSet):
         return sampled_labels(self._sampling.seed, indices, self._probabilities).numpy()
 
 
-def weights_sha256(generator, path: str | None = None) -> str:
+def weights_sha256(generator) -> str:
     """Returns the SHA-256 of a generator's configuration and weights, or of a SavedModel's files.
 
     Args:
       generator: A `Generator` or a `SavedModelGenerator`.
-      path: Folder of the SavedModel; only needed for a `SavedModelGenerator`.
     """
     if not isinstance(generator, Generator):
-        return folder_sha256(path)
+        return folder_sha256(generator.path)
     config = {k: v for k, v in generator.get_config().items() if k not in UNSEEN_ARGUMENTS}
     digest = hashlib.sha256(key_of(config).encode())
     for name, variable in sorted(variables_by_path(generator).items()):

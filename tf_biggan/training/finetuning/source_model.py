@@ -14,6 +14,7 @@ from tf_biggan.conversion.rules import FOLDED
 from tf_biggan.evaluation.features.generated_images import weights_sha256
 from tf_biggan.networks.architectures import ARCHITECTURES, Architecture
 from tf_biggan.networks.network import variables_by_path
+from tf_biggan.store.handles import resolve
 from tf_biggan.store.model_directory import (
     OptimizerSlots,
     is_model_directory,
@@ -90,18 +91,20 @@ class SourceModel:
         return Architecture.from_dict(self.generator.config["architecture"])
 
 
-def read_source_model(path: str, with_optimizers: bool = False) -> SourceModel:
+def read_source_model(handle: str, with_optimizers: bool = False) -> SourceModel:
     """Reads the newest checkpoint of a run, or a converted model.
 
     Args:
-      path: Folder of the run or of the model.
+      handle: Folder of the run or of the model, or its handle in a hub; see `handles.resolve`.
       with_optimizers: Whether to also read the slots of both optimisers and, if the folder has
         it, the raw generator.
 
     Raises:
-      ValueError: `path` holds neither, it is damaged, it has no generator, or slots are requested
-        and missing.
+      ValueError: The folder holds neither, it is damaged, it has no generator, or slots are
+        requested and missing.
     """
+    resolved = resolve(handle)
+    path = resolved.path
     checks.require_existing(
         "model of --init_from", path, "the folder of a run or of a converted model"
     )
@@ -112,20 +115,20 @@ def read_source_model(path: str, with_optimizers: bool = False) -> SourceModel:
                 not with_optimizers,
                 "`init_optimizers` works only with a converted model; to continue a run, use"
                 " its --run_dir and a larger --num_iterations",
-                init_from=path,
+                init_from=handle,
             )
-            return _of_run(path)
+            return _of_run(path, {"path": resolved.name})
         checks.require(
             is_model_directory(path),
             "--init_from must be the folder of a run or of a converted model",
-            init_from=path,
+            init_from=handle,
         )
-        source = _of_directory(path)
+        source = _of_directory(path, {"path": resolved.name})
         return _with_optimizers(path, source) if with_optimizers else source
 
 
-def _of_run(path):
-    description = {"path": path, "kind": "run", "weights": "ema"}
+def _of_run(path, origin):
+    description = {**origin, "kind": "run", "weights": "ema"}
     restored = restore_networks(path, ["average", "discriminator"])
     description["iteration"] = restored.iteration
     description["weights_sha256"] = weights_sha256(restored.networks["average"])
@@ -136,12 +139,12 @@ def _of_run(path):
     return SourceModel(description, taken["average"], taken["discriminator"], names)
 
 
-def _of_directory(path):
+def _of_directory(path, origin):
     directory = read_directory(path)
     network = load_network(directory, "generator")
     has_discriminator = "discriminator" in directory.networks
     discriminator = _taken(load_network(directory, "discriminator")) if has_discriminator else None
-    description = {"path": path, "kind": "model", "provenance": dict(directory.provenance)}
+    description = {**origin, "kind": "model", "provenance": dict(directory.provenance)}
     description["weights_sha256"] = weights_sha256(network)
     return SourceModel(description, _taken(network), discriminator, directory.class_names)
 
