@@ -4,7 +4,7 @@ A comment in the line before a code block tells what tests do with it:
 
 - `<!-- not run: REASON -->`: the commands are only checked for unknown flags.
 - `<!-- run -->`: the Python code is run.
-- `<!-- NAME.py -->`: the Python code is a file that other commands of the page need.
+- `<!-- NAME.py -->`, `<!-- NAME.json -->`: the block is a file that other commands need.
 - another comment names the block for a test that looks for it.
 """
 

@@ -60,6 +60,14 @@ CONFIGS = {
     "number for true": (changed("data", flip=1), "'data.flip' must be true or false, not 1"),
     "NaN": (changed("step", ema_decay=float("nan")), "'step.ema_decay' must be a finite number"),
     "null": (changed("run", num_iterations=None), "'run.num_iterations' must be an integer, not"),
+    "damaged architecture": (
+        changed("model", architecture={"name": "own", "variant": 3}),
+        "the architecture: the field 'generator' is missing",
+    ),
+    "number for an architecture": (
+        changed("model", architecture=3),
+        "'model.architecture' must be a text or an object or null, not 3",
+    ),
     "out of range": (changed("model", resolution=4), "`resolution` must be at least 8"),
     "unknown field": (changed("run", colour=1), "unknown field 'run.colour'"),
     "field of another group": (changed("data", seed=1), "unknown field 'data.seed'"),

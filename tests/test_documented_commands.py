@@ -106,7 +106,7 @@ def test_commands_of_a_page(page, stand_ins, tmp_path):
     if (stand_ins / "cache").exists():
         shutil.copytree(stand_ins / "cache", tmp_path / "cache")
     for block in blocks(page):
-        if block.mark.endswith(".py"):
+        if block.mark.endswith((".py", ".json")):
             (tmp_path / block.mark).write_text(block.text, encoding="utf-8")
         elif block.mark == "run":
             (tmp_path / "block.py").write_text(block.text, encoding="utf-8")

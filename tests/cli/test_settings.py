@@ -42,7 +42,14 @@ ACCEPTED = {
     "convert": (ConvertConfig, dict(input="i", output="o")),
     "export": (ExportConfig, dict(model="m", output="o")),
 }
-WRONG_TYPES = {"bool": "yes", "int": 1.5, "float": "1", "str": 7, "tuple[int, ...]": (1.5,)}
+WRONG_TYPES = {
+    "bool": "yes",
+    "int": 1.5,
+    "float": "1",
+    "str": 7,
+    "tuple[int, ...]": (1.5,),
+    "str | dict": 7,
+}
 SECONDS = 2
 
 
@@ -52,7 +59,8 @@ def refused_values():
         kinds = config_class.kinds()
         for field in config_class.settings():
             limits, kind = field.metadata, kinds[field.name]
-            values = [WRONG_TYPES[kind.name]] if not limits["parse"] else ["much"]
+            is_parsed = limits["parse"] and kind.name != "str | dict"
+            values = ["much"] if is_parsed else [WRONG_TYPES[kind.name]]
             values += [] if kind.optional else [None]
             values += ["nothing of that name"] if limits["choices"] else []
             values += [] if limits["minimum"] is None else [limits["minimum"] - 1]

@@ -15,6 +15,7 @@ from tests.training.test_loop import config
 from tf_biggan.data.schemes import open_source
 from tf_biggan.data.source import DataIdentity
 from tf_biggan.data.tfrecord_writer import write_tfrecords
+from tf_biggan.networks.architectures import ARCHITECTURES
 from tf_biggan.store.run_directory import (
     check_run,
     read_class_names,
@@ -23,7 +24,7 @@ from tf_biggan.store.run_directory import (
     write_config,
 )
 from tf_biggan.training.loop import train
-from tf_biggan.training.start import data_of_run
+from tf_biggan.training.start import data_of_run, with_stored_architecture
 
 CLASSES = ("ant", "bee", "cow")
 
@@ -200,3 +201,18 @@ def test_blocks_of_a_folder_are_refused_before_anything_is_written(folder, tmp_p
     with pytest.raises(ValueError, match="--data_order=blocks must be used with records"):
         train(settings(folder, data_order="blocks"), str(tmp_path / "new"))
     assert not (tmp_path / "new").exists()
+
+
+def test_an_architecture_of_ones_own_is_kept_by_the_run(tmp_path):
+    fields = dataclasses.asdict(ARCHITECTURES["biggan32"]) | {"name": "own"}
+    run_dir = str(tmp_path / "run")
+    write_config(run_dir, config(architecture=fields))
+    resumed_run = with_stored_architecture(config(), run_dir)
+    assert resumed_run == config(architecture=fields)
+    check_run(run_dir, resumed_run)
+    other = with_stored_architecture(config(architecture={**fields, "base_channels": 8}), run_dir)
+    with pytest.raises(ValueError, match=r"architecture\.base_channels was 64, now 8"):
+        check_run(run_dir, other)
+    named = with_stored_architecture(config(architecture="biggan32"), run_dir)
+    with pytest.raises(ValueError, match=r"architecture was 'own', now 'biggan32'"):
+        check_run(run_dir, named)

@@ -45,6 +45,7 @@ PLACEHOLDERS = {
     "int": "N",
     "float": "X",
     "str": "TEXT",
+    "str | dict": "NAME|FILE",
     "tuple[int, ...]": "N,N,...",
     "tuple[float, ...]": "X",
 }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tf_biggan import checks
 from tf_biggan.cli.settings import Settings, setting
+from tf_biggan.networks.architecture_files import FIRST_SIZE, architecture_of, parse_architecture
 from tf_biggan.networks.architectures import LATENT_INJECTIONS, VARIANTS
 
 PRECISIONS = ("float32", "mixed_bfloat16", "float64")
@@ -17,8 +19,11 @@ class ModelConfig(Settings):
 
     variant: str = setting("biggan", "Kind of networks.", choices=VARIANTS)
     resolution: int = setting(32, "Height and width of the images in pixels.", minimum=8)
-    architecture: str | None = setting(
-        None, "Name of an architecture such as biggan128, instead of variant and resolution."
+    architecture: str | dict | None = setting(  # noqa: RUF009, nothing changes the dict
+        None,
+        "Name of an architecture such as biggan128, or a JSON or YAML file with an architecture of"
+        " your own, instead of variant and resolution.",
+        parse=parse_architecture,
     )
     num_classes: int | None = setting(
         None,
@@ -91,3 +96,21 @@ class ModelConfig(Settings):
     )
     bn_synchronized: bool = setting(True, "Compute batch-norm moments over all replicas.")
     precision: str = setting("float32", "Keras dtype policy of both networks.", choices=PRECISIONS)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if isinstance(self.architecture, dict):
+            self._require_consistent()
+
+    def _require_consistent(self) -> None:
+        """Refuses flags that an architecture of one's own contradicts."""
+        own = architecture_of(self.architecture)
+        height, width = (side * own.scale for side in self.architecture[FIRST_SIZE])
+        made = {"variant": own.variant, "resolution": height if height == width else None}
+        given = self.changed(made)
+        checks.require(
+            all(made[name] == value for name, value in given.items()),
+            f"the architecture {own.name} is {own.variant} and makes images of {height}x{width}"
+            " pixels; leave these flags out",
+            **given,
+        )

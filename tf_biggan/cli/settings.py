@@ -163,9 +163,9 @@ def require_fields(values: Mapping[str, Any], names: typing.Collection[str]) -> 
 def _kind(annotation: Any) -> Kind:
     is_union = isinstance(annotation, types.UnionType)
     options = typing.get_args(annotation) if is_union else (annotation,)
-    (kind,) = [option for option in options if option is not types.NoneType]
-    name = str(kind) if typing.get_args(kind) else kind.__name__
-    return Kind(name, types.NoneType in options)
+    kinds = [option for option in options if option is not types.NoneType]
+    names = [str(kind) if typing.get_args(kind) else kind.__name__ for kind in kinds]
+    return Kind(" | ".join(names), types.NoneType in options)
 
 
 def _converted(field: dataclasses.Field, value: Any) -> Any:

@@ -21,6 +21,7 @@ from tf_biggan.cli.shared_settings import EXTRACTORS, DeviceSettings
 from tf_biggan.cli.small_data_settings import SMALL_DATA_FLAGS, SmallDataSettings
 from tf_biggan.files import json_files
 from tf_biggan.files.file_paths import ONE_PATH
+from tf_biggan.networks.architecture_files import shown
 
 ORTHOGONAL_FORMS = ("relaxed", "original")
 
@@ -397,19 +398,30 @@ class TrainConfig:
             raise ValueError(f"Cannot read {path}: {error}") from error
 
     def differences(self, other: TrainConfig) -> dict[str, tuple]:
-        """Returns (own, other's) values of settings that differ and may not change in a run."""
+        """Returns (own, other's) values of settings that differ and may not change in a run.
+
+        A key in an architecture of one's own is named like "architecture.generator.widths".
+        """
         mine, theirs = self.flat(), other.flat()
-        return {
-            field.name: (mine[field.name], theirs[field.name])
+        found = {
+            field.name: _differing(field.name, mine[field.name], theirs[field.name])
             for field in self.settings()
-            if mine[field.name] != theirs[field.name] and not field.metadata["may_change"]
+            if not field.metadata["may_change"]
         }
+        return {name: pair for pairs in found.values() for name, pair in pairs.items()}
 
     @classmethod
     def _groups(cls) -> Iterator[tuple[str, type[Settings]]]:
         hints = typing.get_type_hints(cls)
         for field in dataclasses.fields(cls):
             yield field.name, hints[field.name]
+
+
+def _differing(name: str, mine: object, theirs: object) -> dict[str, tuple]:
+    if not (isinstance(mine, dict) and isinstance(theirs, dict)):
+        return {} if mine == theirs else {name: (shown(mine), shown(theirs))}
+    found = [_differing(f"{name}.{key}", mine[key], theirs[key]) for key in mine]
+    return {name: pair for pairs in found for name, pair in pairs.items()}
 
 
 def _require_known(values, names, path, prefix=""):

@@ -39,6 +39,11 @@ KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "str": ("a text", lambda value: isinstance(value, str)),
     "list": ("a list", lambda value: isinstance(value, (list, tuple))),
     "dict": ("an object", lambda value: isinstance(value, Mapping)),
+    "str | dict": (
+        "a text or an object",
+        lambda value: isinstance(value, (str, Mapping)),
+    ),
+    "tuple[bool, ...]": ("a list of true and false", lambda value: _all_are("bool", value)),
     "tuple[int, ...]": ("a list of integers", lambda value: _all_are("int", value)),
     "tuple[float, ...]": ("a list of finite numbers", lambda value: _all_are("float", value)),
     "tuple[str, ...]": ("a list of texts", lambda value: _all_are("str", value)),

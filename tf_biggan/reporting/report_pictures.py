@@ -28,7 +28,7 @@ from tf_biggan.files import input_bounds
 from tf_biggan.pictures.nearest_images import find_neighbours, medians, neighbours_sheet
 from tf_biggan.pictures.sheets_and_animations import cells
 from tf_biggan.reporting.run_record import RunRecord
-from tf_biggan.store.run_directory import architecture_from
+from tf_biggan.store.run_directory import image_size_from
 from tf_biggan.training.sample_sheets import COLUMNS
 
 STORED = "neighbours.png"
@@ -74,7 +74,7 @@ def _why_not_searched(run: RunRecord) -> str | None:
         return "The run has no sheet of samples."
     if run.identity is None:
         return "The run did not record the identity of its data."
-    if run.identity.num_images * math.prod(_image_size(run)) > MOST_PIXELS:
+    if run.identity.num_images * math.prod(image_size_from(run.config.model)) > MOST_PIXELS:
         return f"The data set has {run.identity.num_images:,} images."
     return None
 
@@ -83,7 +83,7 @@ def _searched(run: RunRecord, limit: int) -> Picture:
     source = _source_of(run)
     iteration, path = list(run.sheets.items())[-1]
     with Image.open(path) as page:
-        pixels = cells(page, COLUMNS, _image_size(run))[::COLUMNS]
+        pixels = cells(page, COLUMNS, image_size_from(run.config.model))[::COLUMNS]
     reference = SourceImages(source, pixels.shape[1:3], pixels.shape[3])
     samples = ArrayImages("samples", pixels)
     samples.cached = False
@@ -103,10 +103,6 @@ def _searched(run: RunRecord, limit: int) -> Picture:
             f" samples and {from_reals:.3g} from real images."
         )
     return picture_of(page, caption, limit)
-
-
-def _image_size(run: RunRecord) -> tuple[int, int]:
-    return (architecture_from(run.config.model).resolution,) * 2
 
 
 def _source_of(run: RunRecord) -> Source:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,7 @@ from tf_biggan.cli.settings import flag_name
 from tf_biggan.cli.terminal import one_line
 from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.files.atomic import write_text
+from tf_biggan.networks.architecture_files import shown
 from tf_biggan.reporting.charts import charts_of, run_names, svg
 from tf_biggan.reporting.report_pictures import (
     TOTAL_BYTES,
@@ -206,7 +208,7 @@ def _batch(run: RunRecord) -> str:
 
 def _model(run: RunRecord) -> str:
     model = run.config.model
-    return model.architecture or f"{model.variant}, {model.resolution} pixels"
+    return shown(model.architecture) or f"{model.variant}, {model.resolution} pixels"
 
 
 def _classes(run: RunRecord) -> str:
@@ -235,6 +237,8 @@ def _text(value: object) -> str:
         return MISSING
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, dict):
+        return json.dumps(value)
     return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 

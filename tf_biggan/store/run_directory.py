@@ -22,6 +22,7 @@ from tf_biggan.data.source import DataIdentity
 from tf_biggan.files.atomic import remove_leftovers, write_text
 from tf_biggan.files.json_files import read_json
 from tf_biggan.files.tensorflow_files import num_stored
+from tf_biggan.networks.architecture_files import FIRST_SIZE, USUAL_FIRST_SIZE, architecture_of
 from tf_biggan.networks.architectures import Architecture, architecture_for, get_architecture
 from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator
@@ -179,15 +180,35 @@ def _require_same_run(run_dir, stored, given):
 def architecture_from(config: ModelConfig) -> Architecture:
     """Returns the architecture of a configuration.
 
-    This is the architecture that the configuration names. If it names none, it is the standard
-    architecture of the configured variant and resolution.
+    This is the architecture that the configuration names or describes. If it does neither, it is
+    the standard architecture of the configured variant and resolution.
 
     Raises:
       ValueError: There is no such architecture.
     """
+    if isinstance(config.architecture, dict):
+        return architecture_of(config.architecture)
     if config.architecture is not None:
         return get_architecture(config.architecture)
     return architecture_for(config.variant, config.resolution)
+
+
+def bottom_size_from(config: ModelConfig) -> tuple[int, int]:
+    """Returns (height, width) of the first feature map of a configuration's networks."""
+    if isinstance(config.architecture, dict):
+        return tuple(config.architecture[FIRST_SIZE])
+    return USUAL_FIRST_SIZE
+
+
+def image_size_from(config: ModelConfig) -> tuple[int, int]:
+    """Returns (height, width) in pixels of the images of a configuration's networks.
+
+    Raises:
+      ValueError: There is no such architecture.
+    """
+    scale = architecture_from(config).scale
+    height, width = bottom_size_from(config)
+    return height * scale, width * scale
 
 
 def generator_from(config: ModelConfig, num_classes: int, seed: int | None) -> Generator:
@@ -249,6 +270,7 @@ def _shared_arguments(config, num_classes, seed) -> dict:
     """Returns the arguments that both networks of a run have in common."""
     return dict(
         architecture=architecture_from(config),
+        bottom_size=bottom_size_from(config),
         num_classes=num_classes,
         image_channels=config.image_channels,
         sn_epsilon=config.sn_epsilon,

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tf_biggan.cli.settings import is_object_name, one_line_reason
 from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.generation.latents import FAKE_SEEDS, augmentation_seeds
-from tf_biggan.store.run_directory import architecture_from
+from tf_biggan.store.run_directory import image_size_from
 from tf_biggan.training.augmentation import get_augmentation
 from tf_biggan.training.losses import get_loss
 
@@ -79,9 +79,9 @@ def check_custom_functions(config: TrainConfig) -> None:
       ValueError: One of them cannot be used.
     """
     model, dtype = config.model, wide_dtype_of(config.model.precision)
-    size = architecture_from(model).resolution
+    shape = (*image_size_from(model), model.image_channels)
     check_loss(config.step.loss, dtype)
-    check_augmentation(config.step.augmentation, (size, size, model.image_channels), dtype)
+    check_augmentation(config.step.augmentation, shape, dtype)
 
 
 def _check_augment(function, images) -> None:

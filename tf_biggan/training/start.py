@@ -81,7 +81,7 @@ def prepare(config: TrainConfig, run_dir: str) -> Start:
     source, identity = data_of_run(
         run_dir, source, config, print if is_chief(strategy) else _silent
     )
-    config = with_classes_of(config, source)
+    config = with_stored_architecture(with_classes_of(config, source), run_dir)
     config, initialization = begin(config, run_dir, source.class_names)
     check_custom_functions(config)
     plan = batch_plan(config.step, strategy.num_replicas_in_sync)
@@ -100,6 +100,20 @@ def with_classes_of(config: TrainConfig, source: Source) -> TrainConfig:
     num_classes = source.num_classes if found is None else found
     check_labels(source, num_classes)
     model = dataclasses.replace(config.model, num_classes=num_classes)
+    return dataclasses.replace(config, model=model)
+
+
+def with_stored_architecture(config: TrainConfig, run_dir: str) -> TrainConfig:
+    """Returns the configuration with the run's own architecture, if it has one and none is given.
+
+    A run thus resumes without the file that its architecture was read from.
+    """
+    if config.model.architecture is not None or not is_run(run_dir):
+        return config
+    stored = read_config(run_dir).model.architecture
+    if not isinstance(stored, dict):
+        return config
+    model = dataclasses.replace(config.model, architecture=stored)
     return dataclasses.replace(config, model=model)
 
 

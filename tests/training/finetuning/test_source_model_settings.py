@@ -13,7 +13,7 @@ from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.networks.architectures import Trunk, get_architecture
 from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator
-from tf_biggan.store.run_directory import discriminator_from, generator_from
+from tf_biggan.store.run_directory import discriminator_from, generator_from, image_size_from
 from tf_biggan.training.finetuning.source_model import (
     SourceModel,
     SourceNetwork,
@@ -105,7 +105,6 @@ def test_a_run_that_goes_on_has_what_was_stored():
 @pytest.mark.parametrize(
     "of_g, of_d, message",
     [
-        (dict(bottom_size=(4, 6)), None, r"feature map of 4x4"),
         (dict(), dict(image_channels=1), r"do not belong together.*different=\['image_channels'\]"),
         (dict(sn_epsilon=1e-6), dict(), r"do not belong together.*different=\['sn_epsilon'\]"),
         (dict(), dict(spectral_norm=False), r"do not belong together.*the discriminator must have"),
@@ -116,14 +115,32 @@ def test_networks_that_no_settings_make_are_refused(of_g, of_d, message):
         with_settings(ModelConfig(), source("biggan32", of_g, of_d))
 
 
-def test_an_architecture_of_ones_own_is_refused():
-    own = dataclasses.replace(
-        get_architecture("biggan32"), name="mine", generator=Trunk((4, 4, 2, 2), (True,) * 3)
-    )
-    with pytest.raises(
-        ValueError, match=r"those of an architecture in the table.*architecture='mine'"
-    ):
-        with_settings(ModelConfig(), source(own, dict(base_channels=2), None))
+MINE = dataclasses.replace(
+    get_architecture("biggan32"), name="mine", generator=Trunk((4, 4, 2, 2), (True,) * 3)
+)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "bottom_size", "name"),
+    [(MINE, (4, 4), "mine"), (MINE, (4, 6), "mine"), ("biggan32", (3, 5), "biggan32_own")],
+)
+def test_networks_outside_of_the_table_give_an_architecture_of_ones_own(
+    architecture, bottom_size, name
+):
+    sizes = dict(base_channels=2, bottom_size=bottom_size)
+    model = source(architecture, sizes, sizes)
+    settings = with_settings(ModelConfig(), model)
+    assert settings.architecture["name"] == name
+    assert image_size_from(settings) == tuple(8 * side for side in bottom_size)
+    # The same settings are given when the run resumes, or with the source's own file.
+    assert with_settings(settings, model) == with_stored_settings(ModelConfig(), settings)
+    with shapes_only():
+        made = generator_from(settings, 3, None).get_config()
+    wanted = model.generator.config
+    assert {**made["architecture"], "name": ""} == {**wanted["architecture"], "name": ""}
+    assert made["bottom_size"] == wanted["bottom_size"]
+    with pytest.raises(ValueError, match=f"--architecture=biggan64, which is {name} there"):
+        with_settings(ModelConfig(architecture="biggan64"), model)
 
 
 def test_a_generator_that_never_had_a_spectral_norm_is_not_trained_with_one():

@@ -74,9 +74,11 @@ class Initialization:
     def describe(self) -> tuple[str, ...]:
         """Returns the lines that are printed before the run."""
         path, row = self.source.description["path"], self.source.architecture
-        size, width = row.resolution, self.source.generator.config["base_channels"]
+        config = self.source.generator.config
+        size = "x".join(str(side * row.scale) for side in config["bottom_size"])
         lines = [
-            (f"Starting from {path}: architecture {row.name}, {size}x{size} pixels, width {width}")
+            f"Starting from {path}: architecture {row.name}, {size} pixels,"
+            f" width {config['base_channels']}"
         ]
         if self.source.discriminator is None:
             lines.append("Discriminator: new, because the source has none")

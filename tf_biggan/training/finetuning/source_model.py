@@ -12,6 +12,12 @@ from tf_biggan import checks
 from tf_biggan.cli.network_settings import ModelConfig
 from tf_biggan.conversion.rules import FOLDED
 from tf_biggan.evaluation.features.generated_images import weights_sha256
+from tf_biggan.networks.architecture_files import (
+    FIRST_SIZE,
+    USUAL_FIRST_SIZE,
+    parse_architecture,
+    shown,
+)
 from tf_biggan.networks.architectures import ARCHITECTURES, Architecture
 from tf_biggan.networks.network import variables_by_path
 from tf_biggan.store.handles import resolve
@@ -182,8 +188,7 @@ def settings_of_source(source: SourceModel) -> Mapping[str, object]:
     """
     g, d = source.generator.config, source.discriminator and source.discriminator.config
     _check_normalized(g, source.description)
-    row = _row_of(g, d)
-    settings = dict(zip(ROW, (row.variant, row.resolution, row.name), strict=True))
+    settings = dict(zip(ROW, _row_settings(g, d), strict=True))
     settings |= {name: g[argument] for argument, name in GENERATOR.items()}
     normalised = [network for network in (g, d) if network and network["spectral_norm"]]
     if normalised:
@@ -205,7 +210,10 @@ def with_settings(model: ModelConfig, source: SourceModel) -> ModelConfig:
     settings = settings_of_source(source)
     given = {name: value for name in settings if (value := getattr(model, name)) != DEFAULTS[name]}
     contrary = [name for name, value in given.items() if _frozen(value) != settings[name]]
-    texts = (f"--{name}={given[name]}, which is {settings[name]} there" for name in contrary)
+    texts = (
+        f"--{name}={shown(given[name])}, which is {shown(settings[name])} there"
+        for name in contrary
+    )
     listed = ", ".join(texts)
     checks.require(
         not contrary,
@@ -227,36 +235,31 @@ def with_stored_settings(model: ModelConfig, stored: ModelConfig) -> ModelConfig
     return dataclasses.replace(model, **{name: getattr(stored, name) for name in unset})
 
 
-def _row_of(g, d) -> Architecture:
-    """Returns the architecture with the widths of both networks, if possible the source's own."""
-    checks.require(
-        tuple(g["bottom_size"]) == (4, 4),
-        "--init_from must have a square first feature map of 4x4, because only such networks"
-        " can be trained",
-        bottom_size=g["bottom_size"],
-    )
+def _row_settings(g, d) -> tuple[str, int, str | dict]:
+    """Returns variant, resolution and architecture of settings with the widths of both networks.
+
+    The architecture is a name in the table, if possible the source's own name. Otherwise it is an
+    architecture of the source's own.
+    """
     own = Architecture.from_dict(g["architecture"])
-    wanted = (own.variant, own.generator, own.discriminator)
     if d:
-        wanted = (
-            own.variant,
-            own.generator,
-            Architecture.from_dict(d["architecture"]).discriminator,
-        )
-    rows = [row for row in ARCHITECTURES.values() if _same_widths(row, *wanted)]
-    checks.require(
-        bool(rows),
-        "the widths of the networks of --init_from must be those of an architecture in the"
-        " table, because a run describes its networks by an architecture",
-        architecture=own.name,
-        rows=sorted(ARCHITECTURES),
-    )
-    return next((row for row in rows if row.name == own.name), rows[0])
+        trunk = Architecture.from_dict(d["architecture"]).discriminator
+        own = dataclasses.replace(own, discriminator=trunk)
+    first_size = tuple(g["bottom_size"])
+    rows = [row for row in ARCHITECTURES.values() if _same_widths(row, own)]
+    if rows and first_size == USUAL_FIRST_SIZE:
+        row = next((row for row in rows if row.name == own.name), rows[0])
+        return row.variant, row.resolution, row.name
+    name = f"{own.name}_own" if own.name in ARCHITECTURES else own.name
+    fields = {**dataclasses.asdict(own), "name": name, FIRST_SIZE: first_size}
+    height, width = (side * own.scale for side in first_size)
+    resolution = height if height == width else DEFAULTS["resolution"]
+    return own.variant, resolution, parse_architecture(fields)
 
 
-def _same_widths(row, variant, generator, discriminator) -> bool:
-    pairs = ((row.generator, generator), (row.discriminator, discriminator))
-    return row.variant == variant and all(
+def _same_widths(row, own) -> bool:
+    pairs = ((row.generator, own.generator), (row.discriminator, own.discriminator))
+    return row.variant == own.variant and all(
         (mine.widths, mine.resample) == (other.widths, other.resample) for mine, other in pairs
     )
 

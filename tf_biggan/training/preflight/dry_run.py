@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import math
 import os
 import resource
 import shutil
@@ -30,7 +31,7 @@ from tf_biggan.evaluation.requirements import (
     summarize_images,
 )
 from tf_biggan.store.checkpoints import checkpoint_iterations
-from tf_biggan.store.run_directory import architecture_from
+from tf_biggan.store.run_directory import image_size_from
 from tf_biggan.training.logs import describe_start, warnings_at_start
 from tf_biggan.training.preflight.mistakes import Facts, checked, survey
 from tf_biggan.training.scores import METRICS
@@ -97,7 +98,7 @@ def _facts(start: Start, state: TrainState, looked, run_dir: str) -> Facts:
         images_per_class=tuple(np.bincount(source.labels, minlength=classes)) if classes else (),
         num_images=source.num_images,
         survey=looked,
-        resolution=architecture_from(config.model).resolution,
+        shorter_side=min(image_size_from(config.model)),
         replicas=start.strategy.num_replicas_in_sync,
         plan=start.plan,
         checkpoint_bytes=sum(_sizes(state).values()),
@@ -125,8 +126,7 @@ def _missing_scores(start: Start) -> dict[str, str]:
     """Returns why each of the scores of a run cannot be computed, as training would print it."""
     config, source = start.config, start.data.whole
     count, classes = config.run.eval_images, config.model.num_classes
-    side = architecture_from(config.model).resolution
-    data = SourceImages(source, (side, side), config.model.image_channels)
+    data = SourceImages(source, image_size_from(config.model), config.model.image_channels)
     labels = np.arange(count) % classes if classes else None
     names = complete_names(source.class_names, classes)
     generated = ImagesSummary(count, labels, names, True, "--eval_images")
@@ -172,8 +172,9 @@ def _memory(start: Start, state: TrainState) -> Iterator[str]:
     sizes = _sizes(state)
     listed = ", ".join(f"{name} {size / MEGABYTE:,.1f}" for name, size in sizes.items())
     yield f"Memory of variables: {sum(sizes.values()) / MEGABYTE:,.1f} MB ({listed})"
-    side = architecture_from(start.config.model).resolution
-    images = start.data.training.num_images * side**2 * start.config.model.image_channels
+    model = start.config.model
+    pixels = math.prod(image_size_from(model))
+    images = start.data.training.num_images * pixels * model.image_channels
     if images <= CACHE_LIMIT_BYTES:
         yield f"Memory of the data: {images / MEGABYTE:,.1f} MB (all images are kept in memory)"
     yield f"Peak memory so far: {_peak()}"

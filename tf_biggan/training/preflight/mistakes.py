@@ -39,7 +39,7 @@ class Facts:
       images_per_class: Images of each of the model's classes; empty for an unconditional model.
       num_images: Number of images of the data.
       survey: What was found in some of the images.
-      resolution: Side of the model's images in pixels.
+      shorter_side: Shorter side of the model's images in pixels.
       replicas: Number of replicas.
       plan: Batch size of one accumulation step on one replica, under "d" and "g".
       checkpoint_bytes: Size of one checkpoint.
@@ -53,7 +53,7 @@ class Facts:
     images_per_class: tuple[int, ...]
     num_images: int
     survey: ImageSurvey
-    resolution: int
+    shorter_side: int
     replicas: int
     plan: Mapping[str, int]
     checkpoint_bytes: int
@@ -137,10 +137,10 @@ def _duplicates(facts: Facts) -> str | None:
 
 def _resolution(facts: Facts) -> str | None:
     side, smallest, _ = facts.survey.shortest_sides
-    if side < facts.resolution:
+    if side < facts.shorter_side:
         return (
             f"the shorter sides of the images have a median of {side:,} pixels (smallest"
-            f" {smallest:,}), so most images are enlarged to {facts.resolution}. Use a lower"
+            f" {smallest:,}), so most images are enlarged to {facts.shorter_side}. Use a lower"
             " --resolution if there is one, or larger images."
         )
     return None
