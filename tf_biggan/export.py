@@ -2,6 +2,7 @@
 
 Examples:
   python -m tf_biggan.export --model=runs/birds --output=models/birds/1
+  python -m tf_biggan.export --model=runs/birds --push_to=hf://OWNER/birds
   python -m tf_biggan.export --describe=models/birds/1
   python -m tf_biggan.export --serve=models/birds/1
 
@@ -27,6 +28,10 @@ def main(config: ExportConfig) -> int:
         from tf_biggan.serving.server import serve
 
         serve(config.serve, config.port)
+    elif config.push_to is not None:
+        from tf_biggan.exporting.hub_model import push
+
+        print(f"uploaded: {push(config)}")
     else:
         from tf_biggan.exporting.exporter import export
         from tf_biggan.exporting.serving_files import version_note

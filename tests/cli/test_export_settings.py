@@ -9,8 +9,9 @@ from tf_biggan.cli.export_settings import ExportConfig
 REFUSED = {
     "nothing": ({}, "exactly one of --output"),
     "two": (dict(output="a", model="m", describe="b"), "exactly one of --output"),
-    "no model": (dict(output="a"), "--model and --output together"),
-    "no output": (dict(model="m", describe="a"), "--model and --output together"),
+    "no model": (dict(output="a"), "--model together with --output"),
+    "no output": (dict(model="m", describe="a"), "--model together with --output"),
+    "nothing to push": (dict(push_to="hf://a/b"), "--model together with --output or --push_to"),
     "one row": (dict(model="m", output="a", truncation_grid="1"), "rows from 2 to 1001"),
     "words": (dict(model="m", output="a", truncation_grid="fine"), "auto, none or a number"),
 }

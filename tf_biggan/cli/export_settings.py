@@ -15,7 +15,9 @@ DTYPES = ("float32", "bfloat16", "float16")
 COMPUTE_DTYPES = ("float32", "bfloat16")
 AUTO, NONE = "auto", "none"
 DEFAULT_ROWS = 51
-ACTIONS = ("output", "describe", "serve")
+ACTIONS = ("output", "push_to", "describe", "serve")
+# Actions that need a model.
+EXPORTS = ("output", "push_to")
 DEFAULT_PORT = 8501
 # Pixels of all images of one request: 256 images of 128x128 need about 5 GB with 96 channels.
 MAX_PIXELS = 1 << 22
@@ -31,7 +33,7 @@ class ExportConfig(ModelSettings, TruncationModeSettings):
 
     help_groups: ClassVar = {
         "Model": MODEL_FLAGS,
-        "Output": ("output", "licence_note"),
+        "Output": ("output", "push_to", "licence_note"),
         "Content": ("num_classes_subset", "with_discriminator", "dtype", "compute_dtype"),
         "Truncation and batch norm": (
             "truncation_mode",
@@ -53,6 +55,11 @@ class ExportConfig(ModelSettings, TruncationModeSettings):
         None,
         "Folder to write. Its last part is the version, as in models/birds/1.",
         path=ONE_PATH,
+    )
+    push_to: str | None = setting(
+        None,
+        "Instead of writing a SavedModel, upload the model folder with a model card to the Hugging"
+        " Face Hub: hf://OWNER/NAME.",
     )
     describe: str | None = setting(
         None, "Instead of exporting, describe the SavedModel in this folder.", path=ONE_PATH
@@ -115,14 +122,14 @@ class ExportConfig(ModelSettings, TruncationModeSettings):
         given = [name for name in ACTIONS if getattr(self, name) is not None]
         checks.require(
             len(given) == 1,
-            "give exactly one of --output (to export), --describe and --serve",
+            "give exactly one of --output (to export), --push_to, --describe and --serve",
             given=given,
         )
         checks.require(
-            (self.model is not None) == (self.output is not None),
-            "give --model and --output together",
+            (self.model is not None) == (given[0] in EXPORTS),
+            "give --model together with --output or --push_to, and only with them",
             model=self.model,
-            output=self.output,
+            given=given,
         )
         self.table_rows()
 

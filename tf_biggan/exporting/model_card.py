@@ -16,6 +16,7 @@ from tf_biggan.data.classes import ClassLookup
 from tf_biggan.exporting.saved_model_description import Signature, signature_lines
 from tf_biggan.files.png import save_png
 from tf_biggan.generation.image_maker import ImageMaker
+from tf_biggan.networks.generator import Generator
 from tf_biggan.pictures.image_selection import ImageSelection, row_name
 from tf_biggan.pictures.samples import samples_page
 from tf_biggan.store.opened_model import SavedModelGenerator
@@ -51,14 +52,24 @@ def write_samples(folder: str) -> None:
       folder: Folder of the SavedModel.
     """
     generator = SavedModelGenerator(folder)
-    selection = _samples(generator)
+    path = os.path.join(folder, SAMPLES_FILE)
+    write_samples_of(generator, generator.class_names, generator.truncation_mode, path)
+
+
+def write_samples_of(
+    generator: Generator | SavedModelGenerator,
+    class_names: tuple[str, ...],
+    truncation_mode: str,
+    path: str,
+) -> None:
+    """Writes the sheet of `write_samples` for a generator to a PNG file."""
+    selection = _samples(generator, class_names)
     # Images are made one by one, so that the sheet needs no more memory than a request for one.
-    maker = ImageMaker(generator, truncation_mode=generator.truncation_mode, batch_size=1)
-    page = samples_page(maker, selection, TRUNCATION)
-    save_png(page, os.path.join(folder, SAMPLES_FILE))
+    maker = ImageMaker(generator, truncation_mode=truncation_mode, batch_size=1)
+    save_png(samples_page(maker, selection, TRUNCATION), path)
 
 
-def _samples(generator: SavedModelGenerator) -> ImageSelection:
+def _samples(generator, class_names) -> ImageSelection:
     """Returns the classes and seeds of the sheet."""
     num_classes = generator.num_classes
     rows, columns = (max(2, min(MOST_CELLS, LARGEST_SIDE // side)) for side in generator.image_size)
@@ -66,7 +77,7 @@ def _samples(generator: SavedModelGenerator) -> ImageSelection:
         return ImageSelection(np.arange(2 * columns), None, None, columns, None, {})
     rows = min(rows, num_classes)
     classes = [row * num_classes // rows for row in range(rows)]
-    lookup = ClassLookup(generator.class_names, num_classes)
+    lookup = ClassLookup(class_names, num_classes)
     names = tuple(row_name(label, lookup) for label in classes)
     seeds, labels = np.tile(np.arange(columns), rows), np.repeat(np.int32(classes), columns)
     return ImageSelection(seeds, labels, None, columns, names, {})

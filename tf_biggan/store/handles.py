@@ -14,6 +14,7 @@ import zlib
 import tensorflow as tf
 
 from tf_biggan.cli.terminal import one_line
+from tf_biggan.store import hugging_face
 
 WEB = ("http://", "https://")
 ARCHIVES = (".tar", ".tar.gz", ".tgz")
@@ -38,12 +39,15 @@ def resolve(handle: str) -> ResolvedHandle:
     """Returns where the files of a model are, after downloading them if the handle is of a hub.
 
     Args:
-      handle: A path, or a handle that `tensorflow_hub.resolve` accepts: the http or https address
-        of a module, or the path of an archive in a bucket.
+      handle: A path; hf://OWNER/NAME[@REVISION]; or a handle that `tensorflow_hub.resolve` accepts:
+        the http or https address of a module, or the path of an archive in a bucket.
 
     Raises:
       ValueError: The model cannot be downloaded. The message is one line.
     """
+    if handle.startswith(hugging_face.SCHEME):
+        folder, address = hugging_face.download(hugging_face.Address.parse(handle))
+        return ResolvedHandle(folder, str(address))
     is_archive = handle.startswith("gs://") and handle.endswith(ARCHIVES)
     if handle.startswith(WEB) or is_archive:
         return ResolvedHandle(_from_tensorflow_hub(handle), handle)

@@ -1,0 +1,167 @@
+"""Uploads a model to the Hugging Face Hub: a model folder with a model card and a sheet of samples.
+
+The uploaded folder opens by its address, hf://OWNER/NAME, as every other model folder does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+
+import tf_biggan
+from tf_biggan import checks
+from tf_biggan.cli.export_settings import ExportConfig
+from tf_biggan.evaluation.features.generated_images import weights_sha256
+from tf_biggan.exporting.model_card import NO_NOTE, licence_note, sentences, write_samples_of
+from tf_biggan.store.hugging_face import Address, check_upload, upload
+from tf_biggan.store.model_directory import load_network, read_directory, write_directory
+from tf_biggan.store.opened_model import OpenedModel, open_model
+from tf_biggan.store.run_directory import read_initialization, restore_network
+
+CARD_FILE, SAMPLES_FILE = "README.md", "samples.png"
+# Fields of the card that the pages of the hub read. Values of pipeline_tag are those of the hub.
+LIBRARY, TASK = "tf_biggan", "unconditional-image-generation"
+TAGS = ("biggan", "gan", "image-generation", "tensorflow", "keras")
+# Identifiers that the hub knows, of licences that weights often have. It refuses unknown ones.
+LICENCES = frozenset(
+    "afl-3.0 agpl-3.0 apache-2.0 bsd-2-clause bsd-3-clause cc-by-3.0 cc-by-4.0 cc-by-nc-3.0"
+    " cc-by-nc-4.0 cc-by-nc-nd-4.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cc-by-nd-4.0 cc-by-sa-3.0"
+    " cc-by-sa-4.0 cc0-1.0 creativeml-openrail-m gpl-2.0 gpl-3.0 isc lgpl-3.0 mit mpl-2.0 openrail"
+    " unlicense".split()
+)
+OTHER_LICENCE, NO_LICENCE = "other", "unknown"
+# Settings that have no effect, because they change the SavedModel and not the weights.
+OF_SAVED_MODELS = (
+    "num_classes_subset",
+    "dtype",
+    "compute_dtype",
+    "truncation_mode",
+    "truncation_grid",
+    "standing_batches",
+    "standing_batch_size",
+    "standing_seed",
+    "max_batch",
+)
+
+
+def push(config: ExportConfig) -> str:
+    """Uploads the model that the settings name to the address in `push_to`.
+
+    Returns:
+      The address of the uploaded model, with the commit as its revision.
+
+    Raises:
+      ValueError: The model, a setting, the token or the address is wrong, or the upload fails. The
+        message is one line.
+    """
+    address = Address.parse(config.push_to)
+    check_upload(address)
+    changed = config.changed(OF_SAVED_MODELS)
+    checks.require(
+        not changed,
+        "--push_to uploads the weights as they are, so flags of SavedModels have no effect; leave"
+        " them out",
+        given=changed,
+    )
+    opened = open_model(config.model, raw=config.raw, iteration=config.iteration)
+    checks.require(
+        opened.kind != "saved_model",
+        "--model must be a run or a converted model; the hub has no use for weights that were"
+        " prepared for a SavedModel",
+        model=config.model,
+    )
+    with tempfile.TemporaryDirectory(prefix="tf_biggan-") as temporary:
+        folder = os.path.join(temporary, "model")
+        _write(folder, config, opened, address)
+        return str(upload(folder, address))
+
+
+def _write(folder: str, config: ExportConfig, opened: OpenedModel, address: Address) -> None:
+    networks = {"generator": opened.generator}
+    if config.with_discriminator:
+        networks["discriminator"] = _discriminator(opened)
+    provenance = _provenance(opened, config.licence_note)
+    write_directory(folder, networks, opened.class_names, provenance)
+    write_samples_of(
+        opened.generator,
+        opened.class_names,
+        config.truncation_mode,
+        os.path.join(folder, SAMPLES_FILE),
+    )
+    with open(os.path.join(folder, CARD_FILE), "w", encoding="utf-8") as file:
+        file.write(card(address, opened, provenance))
+
+
+def _discriminator(opened):
+    if opened.kind == "run":
+        return restore_network(opened.folder, "discriminator", opened.description["iteration"])
+    return load_network(read_directory(opened.folder), "discriminator")
+
+
+def _provenance(opened, note: str | None) -> dict[str, object]:
+    """Returns the provenance for config.json: that of a converted model, or a run's description."""
+    model = dict(opened.description)
+    if opened.kind == "run":
+        if (record := read_initialization(opened.folder)) is not None:
+            model["initialization"] = record
+        found = {
+            "run": model,
+            "weights_sha256": weights_sha256(opened.generator),
+            "tf_biggan": tf_biggan.__version__,
+        }
+    else:
+        found = dict(model["provenance"])
+    note = licence_note(note, {"model": model})
+    return found | ({"licence_note": note} if note else {})
+
+
+def card(address: Address, opened: OpenedModel, provenance: Mapping[str, object]) -> str:
+    """Returns the text of README.md, which begins with the metadata that the hub's pages read."""
+    return "\n\n".join(_parts(address, opened, provenance)) + "\n"
+
+
+def licence(note: str | None) -> str:
+    """Returns the licence for the metadata: the note if it is an identifier such as apache-2.0."""
+    if not note:
+        return NO_LICENCE
+    return note.lower() if note.lower() in LICENCES else OTHER_LICENCE
+
+
+def _parts(address, opened, provenance):
+    from huggingface_hub import ModelCardData
+
+    generator, note = opened.generator, provenance.get("licence_note")
+    data = ModelCardData(
+        license=licence(note), library_name=LIBRARY, pipeline_tag=TASK, tags=list(TAGS)
+    )
+    yield f"---\n{data.to_yaml()}\n---"
+    yield f"# {address.repository.partition('/')[2]}"
+    (height, width), classes = generator.image_size, generator.num_classes
+    yield (
+        f"A BigGAN generator for images of {width}x{height} pixels,"
+        f" {generator.image_channels} channels,"
+        f" {f'{classes} classes' if classes else 'no classes'};"
+        f" {generator.count_params():,} parameters."
+    )
+    yield f"![Classes as rows, seeds as columns]({SAMPLES_FILE})"
+    yield f"## Licence\n\n{note or NO_NOTE}"
+    yield f"## Use\n\n```python\n{_example(address, generator)}\n```"
+    if opened.class_names:
+        listed = (f"{index}. {name}" for index, name in enumerate(opened.class_names))
+        yield "## Classes\n\n" + "\n".join(listed)
+    told = sentences({"model": opened.description})
+    written = json.dumps(provenance, indent=2, ensure_ascii=False)
+    yield "\n\n".join(["## Provenance", *told, f"```json\n{written}\n```"])
+
+
+def _example(address, generator) -> str:
+    labels = ", labels=[0]" if generator.num_classes else ""
+    return (
+        "import numpy as np\n"
+        "from tf_biggan import open_model\n\n"
+        f'generator = open_model("{address}").generator\n'
+        f'z = 0.5 * np.random.randn(1, {generator.latent_dim}).astype("float32")\n'
+        f"images = generator(z{labels}, truncation=0.5)  # [N, H, W, C] in [-1, 1]"
+    )
