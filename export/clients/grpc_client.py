@@ -18,9 +18,11 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 DTYPES = {"label": tf.int64, "seed": tf.int64, "class_name": tf.string, "truncation": tf.float32}
 OUTPUT = "image_bytes"
-TEMPORARY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
-# A batch of images can be larger than gRPC's default limit of 4 MB.
-OPTIONS = [("grpc.max_receive_message_length", 256 * 2**20)]
+# What to do about statuses that a retry does not help.
+ADVICE = {
+    grpc.StatusCode.DEADLINE_EXCEEDED: " Give a longer --timeout or a smaller --batch.",
+    grpc.StatusCode.RESOURCE_EXHAUSTED: " Give a larger --max_megabytes or a smaller --batch.",
+}
 
 
 def predict_request(
@@ -55,24 +57,33 @@ def predict(
       timeout: Maximum time for the answer, in seconds.
 
     Raises:
-      TemporaryError: There was no answer within `timeout` seconds, or the server is too busy.
-      FinalError: The server refuses the request.
+      TemporaryError: The server is too busy, or is not running at the moment.
+      FinalError: The server refuses the request, the answer is larger than the channel accepts, or
+        there was none within `timeout` seconds. Sending it again would add to the server's load.
     """
     stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
     try:
         answer = stub.Predict(request, timeout=timeout)
     except grpc.RpcError as error:
-        kind = TemporaryError if error.code() in TEMPORARY else FinalError
-        details = " ".join((error.details() or "").split())
-        raise kind(f"The server answers {error.code().name}: {details}") from error
+        details, status = " ".join((error.details() or "").split()), error.code()
+        kind = TemporaryError if status == grpc.StatusCode.UNAVAILABLE else FinalError
+        raise kind(f"gRPC status {status.name}: {details}{ADVICE.get(status, '')}") from error
     return list(tf.make_ndarray(answer.outputs[OUTPUT]).tolist())
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line."""
-    arguments = picture_requests.parser(__doc__, "127.0.0.1:8500").parse_args(argv)
+    parser = picture_requests.parser(__doc__, "127.0.0.1:8500")
+    parser.add_argument(
+        "--max_megabytes",
+        type=float,
+        default=256,
+        help="largest answer that is accepted; gRPC itself accepts 4; default: 256",
+    )
+    arguments = parser.parse_args(argv)
     signature = picture_requests.signature(arguments)
-    with grpc.insecure_channel(arguments.server, options=OPTIONS) as channel:
+    limit = [("grpc.max_receive_message_length", int(arguments.max_megabytes * 2**20))]
+    with grpc.insecure_channel(arguments.server, options=limit) as channel:
 
         def ask(inputs):
             request = predict_request(arguments.model, arguments.version, signature, inputs)

@@ -16,7 +16,7 @@ LONGEST_WAIT_SECONDS = 10.0
 
 
 class TemporaryError(Exception):
-    """Raised if the server is overloaded or too slow, so that a retry may succeed.
+    """Raised if the server says that it is too busy, so that a retry may succeed.
 
     Attributes:
       wait_seconds: Shortest time to wait before a retry that the server asks for, in seconds.

