@@ -14,13 +14,17 @@ import pytest
 
 from tests.conversion.command import run as convert
 from tests.conversion.hub_modules import write_module
-from tf_biggan.files.json_files import read_json
+from tf_biggan.cli.evaluate_settings import EvaluateConfig
+from tf_biggan.evaluation.features.generated_images import weights_sha256
+from tf_biggan.evaluation.run_evaluation import _output
+from tf_biggan.files.json_files import folder_sha256, read_json
 from tf_biggan.generation.latents import latents_of_seeds
 from tf_biggan.store.handles import resolve
 from tf_biggan.store.opened_model import open_model
 from tf_biggan.training.finetuning.source_model import read_source_model
 
-MODEL = pathlib.Path(__file__).parents[1] / "version_0_1" / "model"
+OLD = pathlib.Path(__file__).parents[1] / "version_0_1"
+MODEL, EXPORT = OLD / "model", OLD / "export" / "1"
 
 
 def archive_of(folder):
@@ -138,3 +142,15 @@ def test_a_module_of_tensorflow_1_is_to_be_converted(tmp_path):
 def test_paths_stay_as_they_are(path):
     resolved = resolve(path)
     assert resolved.path == resolved.name == path
+
+
+def test_a_saved_model_is_hashed_where_it_was_downloaded(cache):
+    with serving({"/export": archive_of(EXPORT)}) as (address, _):
+        opened = open_model(f"{address}/export")
+    assert (opened.kind, opened.description["path"]) == ("saved_model", f"{address}/export")
+    assert weights_sha256(opened.generator) == folder_sha256(EXPORT)
+
+
+@pytest.mark.parametrize("handle", ["https://example.com/digits", "hf://ann/digits"])
+def test_evaluate_writes_no_scores_into_a_hub(handle):
+    assert _output(EvaluateConfig(model=handle, reference="digits")) is None
