@@ -1,7 +1,8 @@
-"""Exports a generator as a SavedModel for tensorflow_hub.load and TensorFlow Serving.
+"""Exports a generator: as a SavedModel, or as a file for ONNX Runtime, TFLite or Keras.
 
 Examples:
   python -m tf_biggan.export --model=runs/birds --output=models/birds/1
+  python -m tf_biggan.export --model=runs/birds --output=models/birds_onnx --format=onnx
   python -m tf_biggan.export --model=runs/birds --push_to=hf://OWNER/birds
   python -m tf_biggan.export --describe=models/birds/1
   python -m tf_biggan.export --serve=models/birds/1
@@ -36,7 +37,8 @@ def main(config: ExportConfig) -> int:
         from tf_biggan.exporting.exporter import export
         from tf_biggan.exporting.serving_files import version_note
 
-        for note in (version_note(config.output), pattern_note(config.output)):
+        version = version_note(config.output) if config.format == "saved_model" else None
+        for note in (version, pattern_note(config.output)):
             if note:
                 print(note, flush=True)
         lines = export(config)

@@ -13,6 +13,18 @@ REFUSED = {
     "no output": (dict(model="m", describe="a"), "--model together with --output"),
     "nothing to push": (dict(push_to="hf://a/b"), "--model together with --output or --push_to"),
     "one row": (dict(model="m", output="a", truncation_grid="1"), "rows from 2 to 1001"),
+    "a flag of SavedModels": (
+        dict(model="m", output="a", format="onnx", compute_dtype="bfloat16"),
+        "--compute_dtype has no effect on this format.*--format=saved_model",
+    ),
+    "a flag of prepared generators": (
+        dict(model="m", output="a", format="keras", truncation_grid="none"),
+        "--truncation_grid has no effect.*saved_model or onnx or tflite",
+    ),
+    "a flag of TFLite": (
+        dict(model="m", output="a", tflite_type="float16"),
+        "--tflite_type has no effect.*--format=tflite",
+    ),
     "words": (dict(model="m", output="a", truncation_grid="fine"), "auto, none or a number"),
 }
 

@@ -13,6 +13,23 @@ from tf_biggan.files.file_paths import ONE_PATH
 
 DTYPES = ("float32", "bfloat16", "float16")
 COMPUTE_DTYPES = ("float32", "bfloat16")
+FORMATS = ("saved_model", "onnx", "tflite", "keras", "safetensors")
+TFLITE_TYPES = ("float32", "float16")
+# Formats of a generator prepared for inference. The others hold the network as it was trained.
+_PREPARED = ("saved_model", "onnx", "tflite")
+# The formats in which a setting has an effect, for settings that do not matter to all of them.
+EFFECTIVE_IN = {
+    "num_classes_subset": _PREPARED,
+    "truncation_grid": _PREPARED,
+    "standing_batches": _PREPARED,
+    "standing_batch_size": _PREPARED,
+    "standing_seed": _PREPARED,
+    "with_discriminator": ("saved_model", "safetensors"),
+    "dtype": ("saved_model",),
+    "compute_dtype": ("saved_model",),
+    "max_batch": ("saved_model",),
+    "tflite_type": ("tflite",),
+}
 AUTO, NONE = "auto", "none"
 DEFAULT_ROWS = 51
 ACTIONS = ("output", "push_to", "describe", "serve")
@@ -33,7 +50,7 @@ class ExportConfig(ModelSettings, TruncationModeSettings):
 
     help_groups: ClassVar = {
         "Model": MODEL_FLAGS,
-        "Output": ("output", "push_to", "licence_note"),
+        "Output": ("output", "push_to", "format", "tflite_type", "licence_note"),
         "Content": ("num_classes_subset", "with_discriminator", "dtype", "compute_dtype"),
         "Truncation and batch norm": (
             "truncation_mode",
@@ -60,6 +77,15 @@ class ExportConfig(ModelSettings, TruncationModeSettings):
         None,
         "Instead of writing a SavedModel, upload the model folder with a model card to the Hugging"
         " Face Hub: hf://OWNER/NAME.",
+    )
+    format: str = setting(
+        "saved_model",
+        "What the folder holds: a SavedModel with all signatures; generator.onnx, generator.tflite"
+        " or generator.keras; or, with safetensors, a model folder that every command opens.",
+        choices=FORMATS,
+    )
+    tflite_type: str = setting(
+        "float32", "Type of the weights of a TFLite file.", choices=TFLITE_TYPES
     )
     describe: str | None = setting(
         None, "Instead of exporting, describe the SavedModel in this folder.", path=ONE_PATH
@@ -132,6 +158,13 @@ class ExportConfig(ModelSettings, TruncationModeSettings):
             given=given,
         )
         self.table_rows()
+        for name in self.changed(EFFECTIVE_IN):
+            checks.require(
+                self.format in EFFECTIVE_IN[name],
+                f"--{name} has no effect on this format; leave it out, or use"
+                f" --format={' or '.join(EFFECTIVE_IN[name])}",
+                format=self.format,
+            )
 
     def table_rows(self) -> int | None:
         """Returns the number of rows of the table: None for "auto", 1 for running statistics.

@@ -5,11 +5,13 @@ The progress bar is tqdm on standard error in at most 80 columns.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 
 from absl import logging
 from tqdm import tqdm
@@ -48,23 +50,40 @@ def import_tensorflow_quietly() -> bool:
     """
     if os.environ.setdefault(LOG_LEVEL, ERRORS_ONLY) != ERRORS_ONLY:
         return False
-    if "tensorflow" in sys.modules:
-        return True
+    if "tensorflow" not in sys.modules:
+        with quiet_stderr():
+            import tensorflow  # noqa: F401
+    return True
+
+
+@contextlib.contextmanager
+def quiet_stderr(print_after_error: bool = True) -> Iterator[None]:
+    """Keeps aside what libraries write to file descriptor 2 while the `with` block runs.
+
+    If the environment variable TF_CPP_MIN_LOG_LEVEL has a value other than 3, nothing is kept.
+
+    Args:
+      print_after_error: Whether it is printed after all if the block raises an exception.
+    """
+    if os.environ.get(LOG_LEVEL, ERRORS_ONLY) != ERRORS_ONLY:
+        yield
+        return
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as aside:
         os.dup2(aside.fileno(), 2)
         try:
-            import tensorflow  # noqa: F401
+            yield
         except BaseException:
-            os.dup2(stderr, 2)
-            aside.seek(0)
-            os.write(2, aside.read())
+            if print_after_error:
+                os.dup2(stderr, 2)
+                aside.seek(0)
+                os.write(2, aside.read())
             raise
         finally:
+            sys.stderr.flush()
             os.dup2(stderr, 2)
             os.close(stderr)
-    return True
 
 
 def one_line(message: str) -> str:

@@ -1,4 +1,7 @@
-"""Exports a model as a SavedModel, with metadata, samples, a model card and serving files."""
+"""Exports a model in one of several formats, with metadata, samples and a model card.
+
+A SavedModel also gets files for TensorFlow Serving.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,8 @@ from tf_biggan.cli.export_settings import DEFAULT_ROWS, ExportConfig
 from tf_biggan.cli.terminal import Progress
 from tf_biggan.data.classes import parse_classes
 from tf_biggan.evaluation.features.generated_images import weights_sha256
+from tf_biggan.exporting.converted_files import OPSET, require_onnx, write_converted
+from tf_biggan.exporting.hub_model import folder_provenance
 from tf_biggan.exporting.inference_generator import (
     TableSpec,
     classes_cut,
@@ -26,15 +31,26 @@ from tf_biggan.exporting.inference_generator import (
     inference_generator,
     statistics_table,
 )
-from tf_biggan.exporting.model_card import licence_note, write_card, write_samples
+from tf_biggan.exporting.model_card import (
+    SAMPLES_FILE,
+    licence_note,
+    write_card,
+    write_samples,
+    write_samples_of,
+)
 from tf_biggan.exporting.saved_model_description import read_signatures
 from tf_biggan.exporting.serving_files import write_model_files, write_version_file, write_warmup
 from tf_biggan.exporting.signatures import Endpoints, ExportedModule, ExportedParts
 from tf_biggan.files import atomic as replaced_file
 from tf_biggan.files.atomic import check_new
 from tf_biggan.serving.served_model import model_name
-from tf_biggan.store.model_directory import load_network, read_directory
-from tf_biggan.store.opened_model import EXTRA_FOLDER, OpenedModel, open_model, write_metadata
+from tf_biggan.store.model_directory import load_network, read_directory, write_directory
+from tf_biggan.store.opened_model import (
+    EXTRA_FOLDER,
+    OpenedModel,
+    open_model,
+    write_metadata,
+)
 from tf_biggan.store.run_directory import read_initialization, restore_network
 
 # Names of a graph node and of an operation that TensorFlow puts around the reason of an error.
@@ -42,6 +58,10 @@ _KERNEL_NAMES = re.compile(r"^\{\{.*?\}\}\s*| \[Op:\w+\].*$")
 # Values of the metadata field "bn": the kind of batch-norm statistics in the SavedModel.
 OWN_TABLE, STANDING, RUNNING = "the model's own", "standing", "running"
 STEPS = ("folding", "graphs", "writing", "samples")
+# Names of the files, by format. A SavedModel and a model folder consist of several files.
+FILES = {"onnx": "generator.onnx", "tflite": "generator.tflite", "keras": "generator.keras"}
+# Formats that hold the network as it was trained, with its spectral norms.
+NETWORK_FORMATS = ("keras", "safetensors")
 
 
 @contextlib.contextmanager
@@ -80,22 +100,26 @@ def check_writable(path: str) -> None:
         os.makedirs(probe)
         os.rmdir(probe)
     except OSError as error:
-        raise OSError(f"Cannot write the SavedModel {path}: {error.strerror}") from error
+        raise OSError(f"Cannot write the export {path}: {error.strerror}") from error
 
 
 def export(config: ExportConfig) -> list[str]:
-    """Exports a model as a SavedModel and writes files for TensorFlow Serving next to it.
+    """Exports a model into a new folder, in the format that the settings name.
 
     Args:
       config: Settings of the export, which include the paths of the model and of the output.
 
     Returns:
-      Lines for the user about the files for TensorFlow Serving that were written or left unchanged.
+      Lines for the user. For a SavedModel: the files for TensorFlow Serving that were written or
+      left unchanged. For ONNX and TFLite: how the file was checked.
 
     Raises:
-      ValueError: The model cannot be exported with these settings, or the output exists already.
+      ValueError: The model cannot be exported with these settings, a package is not installed, or
+        the output exists already.
       OSError: The output cannot be written.
     """
+    if config.format == "onnx":
+        require_onnx()
     check_new(config.output)
     check_writable(config.output)
     opened = open_model(config.model, raw=config.raw, iteration=config.iteration)
@@ -106,6 +130,8 @@ def export(config: ExportConfig) -> list[str]:
         model=config.model,
     )
     discriminator = _discriminator(config, opened) if config.with_discriminator else None
+    if config.format in NETWORK_FORMATS:
+        return _write_networks(config, opened, discriminator)
     classes = _classes(config, opened)
     progress = Progress("Export", len(STEPS), unit="steps")
     arrays, bn = _arrays(config, opened.generator)
@@ -113,7 +139,8 @@ def export(config: ExportConfig) -> list[str]:
     parts = _parts(config, opened, classes, arrays, discriminator)
     metadata = _metadata(config, opened, parts, classes, bn)
     del opened, arrays, discriminator
-    lines = _write(config.output, parts, metadata, progress)
+    write = _write_saved_model if config.format == "saved_model" else _write_converted
+    lines = write(config, parts, metadata, progress)
     progress.close()
     return lines
 
@@ -215,12 +242,12 @@ def _metadata(config, opened, parts, classes, bn) -> Mapping[str, object]:
     }
 
 
-def _write(path, parts, metadata, progress) -> list[str]:
+def _write_saved_model(config, parts, metadata, progress) -> list[str]:
     endpoints = Endpoints(parts)
     functions = endpoints.signatures()
     progress.add(1, "writing")
-    name = model_name(path)
-    with new_folder(path) as folder:
+    name = model_name(config.output)
+    with new_folder(config.output) as folder:
         tf.saved_model.save(ExportedModule(endpoints), folder, signatures=functions)
         write_metadata(folder, metadata)
         write_warmup(folder, name, functions, parts.class_names)
@@ -230,9 +257,58 @@ def _write(path, parts, metadata, progress) -> list[str]:
         write_version_file(folder, parts.max_batch)
         # Written before the version gets its final name, so that a running server never merges more
         # rows than the new version accepts.
-        lines = write_model_files(path, name, parts.max_batch)
+        lines = write_model_files(config.output, name, parts.max_batch)
         progress.add(1, "done")
     return lines
+
+
+def _write_converted(config, parts, metadata, progress) -> list[str]:
+    """Writes an ONNX or TFLite file with its metadata, samples and model card."""
+    progress.add(1, "writing")
+    with replaced_file.new_folder(config.output) as folder:
+        path = os.path.join(folder, FILES[config.format])
+        made = write_converted(parts.generator, path, config.format, config.tflite_type)
+        progress.add(1, "samples")
+        facts = {
+            "dtype": config.tflite_type,
+            "runtime": made.runtime,
+            "largest_difference": made.largest_difference,
+        }
+        facts |= {"opset": OPSET} if config.format == "onnx" else {}
+        _write_card_and_samples(config, folder, parts, metadata | facts, [made.signature])
+        progress.add(1, "done")
+    return [
+        f"checked with {made.runtime}: images in [-1, 1] differ from the model's by at most"
+        f" {made.largest_difference:.1e}"
+    ]
+
+
+def _write_networks(config, opened, discriminator) -> list[str]:
+    """Writes a Keras file or a model folder, with its samples and model card."""
+    generator, names = opened.generator, opened.class_names
+    limit = config.batch_limit(generator.image_size)
+    parts = ExportedParts(generator, None, names, config.truncation_mode, "float32", limit)
+    bn = OWN_TABLE if generator.factory.num_statistics > 1 else RUNNING
+    metadata = _metadata(config, opened, parts, None, bn)
+    with replaced_file.new_folder(config.output) as folder:
+        if config.format == "keras":
+            generator.save(os.path.join(folder, FILES[config.format]))
+        else:
+            networks = {"generator": generator}
+            networks |= {} if discriminator is None else {"discriminator": discriminator}
+            provenance = folder_provenance(opened, config.licence_note)
+            write_directory(folder, networks, names, provenance)
+        _write_card_and_samples(config, folder, parts, metadata, [])
+    return []
+
+
+def _write_card_and_samples(config, folder, parts, metadata, signatures) -> None:
+    """Writes what lies beside the file of every format but SavedModel."""
+    metadata = {"export_format": config.format, **metadata}
+    write_metadata(folder, metadata, place="")
+    path = os.path.join(folder, SAMPLES_FILE)
+    write_samples_of(parts.generator, parts.class_names, parts.truncation_mode, path)
+    write_card(folder, model_name(config.output), metadata, signatures)
 
 
 def _version():

@@ -34,6 +34,7 @@ LICENCES = frozenset(
 OTHER_LICENCE, NO_LICENCE = "other", "unknown"
 # Settings that have no effect, because they change the SavedModel and not the weights.
 OF_SAVED_MODELS = (
+    "format",
     "num_classes_subset",
     "dtype",
     "compute_dtype",
@@ -82,7 +83,7 @@ def _write(folder: str, config: ExportConfig, opened: OpenedModel, address: Addr
     networks = {"generator": opened.generator}
     if config.with_discriminator:
         networks["discriminator"] = _discriminator(opened)
-    provenance = _provenance(opened, config.licence_note)
+    provenance = folder_provenance(opened, config.licence_note)
     write_directory(folder, networks, opened.class_names, provenance)
     write_samples_of(
         opened.generator,
@@ -100,8 +101,15 @@ def _discriminator(opened):
     return load_network(read_directory(opened.folder), "discriminator")
 
 
-def _provenance(opened, note: str | None) -> dict[str, object]:
-    """Returns the provenance for config.json: that of a converted model, or a run's description."""
+def folder_provenance(opened: OpenedModel, note: str | None) -> dict[str, object]:
+    """Returns the provenance for the config.json of a model folder that holds an opened model.
+
+    It is the provenance of a converted model, or the description of a run.
+
+    Args:
+      opened: A run or a converted model.
+      note: Note about the licence, or None.
+    """
     model = dict(opened.description)
     if opened.kind == "run":
         if (record := read_initialization(opened.folder)) is not None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from tf_biggan.data.classes import ClassLookup
+from tf_biggan.exporting.client_snippets import client_snippet
 from tf_biggan.exporting.saved_model_description import Signature, signature_lines
 from tf_biggan.files.png import save_png
 from tf_biggan.generation.image_maker import ImageMaker
@@ -39,6 +40,14 @@ MEANING = {
     ),
 }
 MOST_CLASSES = 12
+# What the folder of each format holds, for the first sentence.
+KINDS = {
+    "saved_model": "a TensorFlow SavedModel",
+    "onnx": "an ONNX file (`generator.onnx`, opset {opset})",
+    "tflite": "a TFLite file (`generator.tflite`)",
+    "keras": "a Keras file (`generator.keras`)",
+    "safetensors": "a model folder of tf_biggan (`config.json` and `generator.safetensors`)",
+}
 
 
 def write_samples(folder: str) -> None:
@@ -103,8 +112,10 @@ def _parts(name, metadata, signatures):
     height, width = metadata["image_size"]
     classes, names = metadata["num_classes"], metadata["class_names"]
     yield f"# {name}"
+    kind = metadata.get("export_format", "saved_model")
+    form = KINDS[kind].format(**metadata)
     yield (
-        f"A BigGAN generator as a TensorFlow SavedModel: images of {width}x{height} pixels,"
+        f"A BigGAN generator as {form}: images of {width}x{height} pixels,"
         f" {metadata['image_channels']} channels,"
         f" {f'{classes} classes' if classes else 'no classes'}; {metadata['parameters']:,}"
         f" parameters, kernels stored as {metadata['dtype']}, computed in"
@@ -112,9 +123,10 @@ def _parts(name, metadata, signatures):
     )
     yield f"![Classes as rows, truncation {TRUNCATION}]({SAMPLES_FILE})"
     yield f"## Licence\n\n{metadata['licence_note'] or NO_NOTE}"
-    yield f"## Call\n\n```python\n{_example(metadata)}\n```"
-    yield "## Signatures\n\n```text\n" + "\n".join(signature_lines(signatures)) + "\n```"
-    yield f"A request may have at most {metadata['max_batch']} rows."
+    yield f"## Call\n\n```python\n{client_snippet(kind, metadata)}\n```"
+    if signatures:
+        yield "## Signatures\n\n```text\n" + "\n".join(signature_lines(signatures)) + "\n```"
+    yield _notes(kind, metadata)
     yield f"## Truncation\n\n{MEANING[metadata['truncation_mode']]} {_table(metadata)}"
     if names:
         yield "## Classes\n\n" + "\n".join(f"{index}. {one}" for index, one in enumerate(names))
@@ -134,18 +146,16 @@ def _table(metadata):
     )
 
 
-def _example(metadata):
-    classes, latent_dim = metadata["num_classes"], metadata["latent_dim"]
-    label = "label=tf.constant([0], tf.int64), " if classes else ""
-    y = f"y = np.eye({classes}, dtype='float32')[[0]]  # one-hot, or a mixture\n" if classes else ""
+def _notes(kind, metadata) -> str:
+    """Returns the sentences about the requests that a format accepts, and how it was checked."""
+    if kind == "saved_model":
+        return f"A request may have at most {metadata['max_batch']} rows."
+    if "runtime" not in metadata:
+        return ""
     return (
-        "import numpy as np, tensorflow as tf, tensorflow_hub as hub\n\n"
-        "module = hub.load('path/of/this/folder')\n"
-        f"z = 0.5 * np.random.randn(1, {latent_dim}).astype('float32')\n{y}"
-        f"images = module(z, {'y, ' if classes else ''}0.5)  # float32 in [-1, 1]\n\n"
-        "png = module.signatures['generate_png'](\n"
-        f"    {label}seed=tf.constant([7], tf.int64), truncation=tf.constant([0.5])\n"
-        ")['image_bytes'][0].numpy()"
+        f"A batch may have any number N of rows. Inputs are not checked. {metadata['runtime']} gave"
+        f" the model's images up to a difference of {metadata['largest_difference']:.1e} (images"
+        " are in [-1, 1])."
     )
 
 
@@ -185,11 +195,12 @@ def licence_note(own: str | None, provenance: Mapping[str, object]) -> str:
 
 
 def _models(provenance) -> Iterator[Mapping[str, object]]:
-    """Yields the exported model, the one that it was fine-tuned from, and so on."""
+    """Yields the exported model, the one that it was fine-tuned or exported from, and so on."""
     model = _object(provenance, "model")
     while model:
         yield model
-        model = _object(_object(model, "initialization"), "source")
+        started = _object(_object(model, "initialization"), "source")
+        model = started or _object(_object(model, "provenance"), "run")
 
 
 def _classes(initialization) -> Iterator[str]:

@@ -119,10 +119,16 @@ def _of_model_directory(resolved):
     return OpenedModel(generator, directory.class_names, "model", description, resolved.path)
 
 
-def write_metadata(folder: str, metadata: Mapping[str, object]) -> None:
-    """Writes the metadata of the SavedModel in `folder` to assets.extra/tf_biggan.json."""
+def write_metadata(folder: str, metadata: Mapping[str, object], place: str = EXTRA_FOLDER) -> None:
+    """Writes the metadata of the export in `folder` to tf_biggan.json.
+
+    Args:
+      folder: Folder of the export.
+      metadata: JSON values by name.
+      place: Folder of the file within `folder`. SavedModels have assets.extra.
+    """
     content = {"format": FORMAT, "format_version": FORMAT_VERSION, **metadata}
-    with open(os.path.join(folder, EXTRA_FOLDER, METADATA_FILE), "w", encoding="utf-8") as file:
+    with open(os.path.join(folder, place, METADATA_FILE), "w", encoding="utf-8") as file:
         file.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
