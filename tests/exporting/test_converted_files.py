@@ -208,12 +208,24 @@ def test_an_operation_without_a_counterpart_is_named(kind, tmp_path, capfd):
 
 def test_a_file_whose_images_differ_is_refused_and_removed(model, tmp_path, monkeypatch):
     monkeypatch.setitem(converted_files.CONVERTERS, "tflite", lambda *given: b"a file")
-    for wrong in (0.001, np.nan):
-        run = _wrong_by(wrong, model)
-        monkeypatch.setitem(converted_files.RUNTIMES, "tflite", lambda path, run=run: ("it", run))
-        with pytest.raises(ValueError, match="Images of the tflite file differ from the model's"):
-            exported(model, tmp_path, "tflite")
-        assert os.listdir(tmp_path) == []
+    run = _wrong_by(0.001, model)
+    monkeypatch.setitem(converted_files.RUNTIMES, "tflite", lambda path: ("it", run))
+    with pytest.raises(ValueError, match="Images of the tflite file differ from the model's"):
+        exported(model, tmp_path, "tflite")
+    assert os.listdir(tmp_path) == []
+
+
+def test_images_that_are_not_numbers_are_refused(tmp_path, monkeypatch):
+    """The batch of one row is wrong, and the larger one after it is right."""
+    monkeypatch.setitem(converted_files.CONVERTERS, "tflite", lambda *given: b"a file")
+
+    def run(asked):
+        images = (asked["z"] * asked["truncation"][:, None]).reshape(-1, 1, 1, 4)
+        return images * np.nan if len(images) == 1 else images
+
+    monkeypatch.setitem(converted_files.RUNTIMES, "tflite", lambda path: ("it", run))
+    with pytest.raises(ValueError, match="largest_difference=nan"):
+        write_converted(_Generator(tf.identity), str(tmp_path / "file"), "tflite")
 
 
 def _wrong_by(value, model):

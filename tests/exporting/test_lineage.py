@@ -42,7 +42,9 @@ def exported(model, folder, monkeypatch, **settings):
     """Returns (metadata, model card) of an export, without writing its graph."""
     found = {}
     monkeypatch.setattr(
-        exporter, "_write", lambda path, parts, metadata, progress: found.update(metadata) or []
+        exporter,
+        "_write_saved_model",
+        lambda config, parts, metadata, progress: found.update(metadata) or [],
     )
     settings = dict(truncation_grid="none", **settings)
     exporter.export(ExportConfig(model=str(model), output=str(folder / "x" / "1"), **settings))

@@ -1,1 +1,1 @@
-"""Exports generators as SavedModels for TensorFlow Hub, TensorFlow Serving and the local server."""
+"""Exports generators as SavedModels, ONNX, TFLite and Keras files, with model cards."""

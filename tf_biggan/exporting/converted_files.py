@@ -36,7 +36,8 @@ CHECKED_ROWS = (1, 3)
 # What --format=onnx imports.
 ONNX_PACKAGES = ("onnx", "tf2onnx", "onnxruntime")
 LONGEST_REASON = 200
-_TFLITE_OPERATION = re.compile(r"'?tf\.(\w+)'? op is neither|(?<=\bTF Select ops: )([\w, ]+)")
+# The list in the converter's message of operations that the format does not have.
+_TFLITE_OPERATIONS = re.compile(r"(?<=\bTF Select ops: )[\w, ]+")
 
 Run = Callable[[Mapping[str, np.ndarray]], np.ndarray]
 
@@ -171,8 +172,8 @@ def _to_tflite(function, folder, weights) -> bytes:
     try:
         return converter.convert()
     except Exception as error:
-        names = sorted({name for pair in _TFLITE_OPERATION.findall(str(error)) for name in pair})
-        told = ", ".join(filter(None, names)) or one_line(str(error))
+        found = ", ".join(_TFLITE_OPERATIONS.findall(str(error))).split(", ")
+        told = ", ".join(sorted(set(filter(None, found)))) or one_line(str(error))
         raise _cannot_convert("TFLite", type(error).__name__, told) from error
 
 
