@@ -39,6 +39,7 @@ KERAS_ONLY = ("networks/", "training/losses.py")
 TENSORFLOW_INSIDE = {
     "networks/layers/batch_norm.py",
     "networks/layers/fused_convolutions.py",
+    "networks/layers/seeded_values.py",
     "networks/layers/spectral_norm.py",
 }
 

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -24,6 +25,22 @@ NAMING_DEVICES = (
     tf.distribute.MultiWorkerMirroredStrategy,
     tf.distribute.TPUStrategy,
 )
+
+
+def require_tensorflow(what: str) -> None:
+    """Raises ValueError if Keras computes with another backend than TensorFlow.
+
+    Args:
+      what: Subject of the message, such as "training".
+    """
+    backend = keras.backend.backend()
+    checks.require(
+        backend == "tensorflow",
+        f"{what} needs TensorFlow as the backend of Keras; set KERAS_BACKEND=tensorflow before"
+        " Keras is imported. Other backends open model folders: see export"
+        " --format=safetensors",
+        backend=backend,
+    )
 
 
 def create_strategy(

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tf_biggan import checks
 from tf_biggan.cli.evaluate_settings import OTHER_IMAGES, EvaluateConfig
 from tf_biggan.data.source import Source
-from tf_biggan.devices.strategy import create_strategy, is_chief
+from tf_biggan.devices.strategy import create_strategy, is_chief, require_tensorflow
 from tf_biggan.evaluation import score_files
 from tf_biggan.evaluation.comparison import (
     Comparison,
@@ -69,6 +69,7 @@ def evaluate(config: EvaluateConfig) -> Scores:
       ValueError: something is missing, damaged or does not fit, or no metric can be computed. No
         file is written then.
     """
+    require_tensorflow("evaluation")
     output = _output(config)
     protocol = get_protocol(config.protocol)
     selected = select(config, protocol)

@@ -20,6 +20,7 @@ from tf_biggan import checks
 from tf_biggan.cli.export_settings import DEFAULT_ROWS, ExportConfig
 from tf_biggan.cli.terminal import Progress
 from tf_biggan.data.classes import parse_classes
+from tf_biggan.devices.strategy import require_tensorflow
 from tf_biggan.evaluation.features.generated_images import weights_sha256
 from tf_biggan.exporting.converted_files import OPSET, require_onnx, write_converted
 from tf_biggan.exporting.hub_model import folder_provenance
@@ -118,6 +119,7 @@ def export(config: ExportConfig) -> list[str]:
         the output exists already.
       OSError: The output cannot be written.
     """
+    require_tensorflow("export")
     if config.format == "onnx":
         require_onnx()
     check_new(config.output)

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tf_biggan import checks
 from tf_biggan.cli.shared_settings import BATCH_NORM_STATISTICS
 from tf_biggan.cli.terminal import Progress
-from tf_biggan.devices.strategy import ReplicaMap
+from tf_biggan.devices.strategy import ReplicaMap, require_tensorflow
 from tf_biggan.files.png import to_uint8
 from tf_biggan.generation.latents import latents
 from tf_biggan.generation.standing_statistics import (
@@ -67,6 +67,7 @@ class ImageMaker:
         strategy: tf.distribute.Strategy | None = None,
         path: str | None = None,
     ):
+        require_tensorflow("making images with a command")
         _check_batch_norms(generator, bn, path)
         self.generator, self._bn, self._mode = generator, bn, truncation_mode
         self._strategy = strategy or tf.distribute.get_strategy()

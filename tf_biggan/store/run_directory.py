@@ -19,6 +19,7 @@ from tf_biggan.cli.network_settings import ModelConfig
 from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.data.classes import complete_names
 from tf_biggan.data.source import DataIdentity
+from tf_biggan.devices.strategy import require_tensorflow
 from tf_biggan.files.atomic import remove_leftovers, write_text
 from tf_biggan.files.json_files import read_json
 from tf_biggan.files.tensorflow_files import num_stored
@@ -319,6 +320,7 @@ def restore_networks(
       ValueError: The folder is not a run, or has no checkpoint of that iteration.
       UnreadableCheckpoint: The chosen checkpoint, or every checkpoint, cannot be read.
     """
+    require_tensorflow("opening a run")
     iterations = checkpoint_iterations(run_dir)
     checks.require(
         bool(iterations),

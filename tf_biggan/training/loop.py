@@ -23,6 +23,7 @@ from tf_biggan.devices.strategy import (
     default_call_length,
     is_chief,
     require_same_iteration,
+    require_tensorflow,
     spans_processes,
 )
 from tf_biggan.networks.layers.spectral_norm import normalized_layers
@@ -79,6 +80,7 @@ def train(
       ValueError: the configuration contradicts itself, the data, the devices or the folder; or a
         loss is no longer finite.
     """
+    require_tensorflow("training")
     began = time.monotonic()
     start = prepare(config, run_dir)
     config, strategy, data = start.config, start.strategy, start.data

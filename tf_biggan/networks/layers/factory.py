@@ -63,7 +63,7 @@ class LayerFactory:
     seed: int | None = None
 
     def __post_init__(self):
-        checks.require_choice("initializer", self.initializer, tuple(INITIALIZERS))
+        checks.require_choice("initializer", self.initializer, INITIALIZERS)
         checks.require_choice("condition", self.condition, CONDITIONS)
         for name in ("sn_epsilon", "bn_epsilon", "bn_momentum"):
             checks.require_fraction(name, getattr(self, name))

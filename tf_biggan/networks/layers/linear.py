@@ -19,15 +19,10 @@ import keras
 from keras import ops
 
 from tf_biggan import checks
+from tf_biggan.networks.layers.seeded_values import initializer
 
 FUSED_SIZE = 3
-N02_STDDEV = 0.02
-
-INITIALIZERS = {
-    "ortho": lambda seed: keras.initializers.Orthogonal(seed=seed),
-    "n02": lambda seed: keras.initializers.RandomNormal(stddev=N02_STDDEV, seed=seed),
-    "glorot": lambda seed: keras.initializers.GlorotUniform(seed=seed),
-}
+INITIALIZERS = ("ortho", "n02", "glorot")
 
 
 class KernelLayer(keras.Layer):
@@ -276,13 +271,13 @@ def kernel_initializer(name: str, seed: int | None) -> keras.Initializer:
     Raises:
       ValueError: The name is another.
     """
-    checks.require_choice("initializer", name, tuple(INITIALIZERS))
-    return INITIALIZERS[name](seed)
+    checks.require_choice("initializer", name, INITIALIZERS)
+    return initializer(name, seed)
 
 
 def power_iteration_initializer(seed: int | None) -> keras.Initializer:
     """Returns a new N(0, 1) initialiser for the vectors u; the length of u has no effect."""
-    return keras.initializers.RandomNormal(stddev=1.0, seed=seed)
+    return initializer("normal", seed)
 
 
 def child_seed(seed: int | None, name: str) -> int | None:
