@@ -3,9 +3,9 @@
 Example:
   python -m tf_biggan.prepare --source=folder:/data/birds --resolution=128 --output=/data/birds128
 
-Images are cropped to a centred square, resized with an antialiased bilinear filter and stored
-without loss. Train with --dataset=tfrecord:/data/birds128. After an interruption, the same command
-continues.
+Images are cropped centrally to a square, or to the aspect ratio of --resolution=HEIGHTxWIDTH,
+resized with an antialiased bilinear filter and stored without loss. Train with
+--dataset=tfrecord:/data/birds128. After an interruption, the same command continues.
 """
 
 from tf_biggan.cli import flags

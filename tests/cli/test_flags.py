@@ -72,6 +72,9 @@ def test_every_setting_has_a_flag_with_its_words():
         ("--adam_epsilon=1e-6", "adam_epsilon", 1e-6),
         ("--latent_injection=split", "latent_injection", "split"),
         ("--architecture=biggan32", "architecture", "biggan32"),
+        ("--resolution=64", "resolution", 64),
+        ("--resolution=64x64", "resolution", 64),
+        ("--resolution=64X096", "resolution", "64x96"),
         ("--dataset=folder:/my birds", "dataset", "folder:/my birds"),
         ("--loss=wasserstein", "loss", "wasserstein"),
         ("--loss=my.losses:lsgan", "loss", "my.losses:lsgan"),
@@ -96,6 +99,11 @@ def test_values_arrive_with_their_type(argument, name, value):
         "--latent_injection=last",
         "--g_attention=1;2",
         "--flip=maybe",
+        "--resolution=4",
+        "--resolution=64x4",
+        "--resolution=64x",
+        "--resolution=64x96x3",
+        "--resolution=6.4",
     ],
 )
 def test_values_out_of_range_are_refused_with_the_flag(argument):

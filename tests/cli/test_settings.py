@@ -100,7 +100,9 @@ def test_unknown_settings_are_named(command):
 
 def test_types_are_those_of_the_annotations():
     kinds = TrainConfig.kinds()
-    assert kinds["resolution"] == Kind("int", False)
+    assert kinds["num_d_steps"] == Kind("int", False)
+    assert kinds["resolution"] == Kind("int | str", False)
+    assert kinds["architecture"].annotation == "str | dict | None"
     assert kinds["g_attention"] == Kind("tuple[int, ...]", True)
     assert kinds["jit"].annotation == "bool | None"
     assert SampleConfig.kinds()["truncations"] == Kind("tuple[float, ...]", True)

@@ -411,7 +411,7 @@ def test_command_ends_with_one_line_on_bad_input(tmp_path):
     ("arguments", "message"),
     [
         ([], "missing --source, --resolution, --output"),
-        (["--resolution=eight"], "invalid literal"),
+        (["--resolution=eight"], "must be a side or HEIGHTxWIDTH in pixels"),
         (["--unknown=1"], "Unknown command line flag 'unknown'"),
         (["--source=a", "--resolution=8", "--output=b", "c"], "not a flag: c"),
     ],

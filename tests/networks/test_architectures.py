@@ -11,10 +11,12 @@ import pytest
 from tests.shapes import shapes_only
 from tf_biggan.networks.architectures import (
     ARCHITECTURES,
+    VARIANTS,
     Architecture,
     Trunk,
     architecture_for,
     double_resolution,
+    fit_architecture,
     get_architecture,
 )
 from tf_biggan.networks.discriminator import Discriminator
@@ -160,6 +162,46 @@ def test_non_square_images_at_128():
         generator = Generator("biggan128", 10, bottom_size=(4, 6))
         discriminator = Discriminator("biggan128", 10, bottom_size=(4, 6))
     assert generator.image_size == discriminator.image_size == (128, 192)
+
+
+# The deepest standard architecture that divides both sides and leaves a first map of at least 4x4.
+SIZES = [
+    (128, 192, "128", (4, 6)),
+    (192, 128, "128", (6, 4)),
+    (96, 128, "64", (6, 8)),
+    (96, 96, "64", (6, 6)),
+    (32, 40, "32", (4, 5)),
+    (160, 256, "128", (5, 8)),
+    (32, 512, "32", (4, 64)),
+    (2048, 1024, "1024", (8, 4)),
+]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(("height", "width", "name", "first"), SIZES)
+def test_architectures_for_other_sizes(variant, height, width, name, first):
+    assert fit_architecture(variant, height, width) == (ARCHITECTURES[f"{variant}{name}"], first)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_published_sizes_fit_their_own_architecture(variant):
+    for side in (32, 64, 128, 256, 512, 1024):
+        expected = architecture_for(variant, side), (4, 4)
+        assert fit_architecture(variant, side, side) == expected
+
+
+@pytest.mark.parametrize(("height", "width"), [(100, 150), (24, 48), (36, 48), (16, 16)])
+def test_sizes_that_fit_no_architecture(height, width):
+    with pytest.raises(ValueError, match=r"one of 32, 64, .*at least 32 that are multiples of 8"):
+        fit_architecture("biggan", height, width)
+
+
+def test_a_larger_first_map_has_more_parameters_in_the_first_layer_alone():
+    row, first = fit_architecture("biggan", 128, 192)
+    # 20 of z and a bias for each of 16 x 96 channels at 4 x 6 instead of 4 x 4 positions.
+    more = (20 + 1) * 16 * 96 * (4 * 6 - 4 * 4)
+    assert count(Generator, row, IMAGENET, bottom_size=first) == 70_433_988 + more
+    assert count(Discriminator, row, IMAGENET, bottom_size=first) == 87_982_370
 
 
 @pytest.mark.parametrize("embedding_dim", [1, 7, 300])

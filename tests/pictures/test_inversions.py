@@ -55,7 +55,7 @@ def inverted(photo, tmp_path_factory):
 
 def test_what_is_found_is_an_end_point(photo, inverted, maker, tmp_path, capsys):
     (output, said), sheet = inverted, str(tmp_path / "path.png")
-    assert f"{photo}: 96x64, cropped to its centre, resized to 32x32\n" in said
+    assert f"{photo}: 64x96, cropped to its centre, resized to 32x32\n" in said
     assert "no features: Give the real images to compare with by --reference" in said
     found = read_inverted(output)
     assert f"PSNR {found.psnr:.1f} dB, class 7 100%" in said

@@ -20,7 +20,7 @@ def test_another_size_is_cropped_and_resized_as_in_training(tmp_path, colour):
     Image.fromarray(colour).save(path)
     pixels, done = read_target(path, (8, 8), 3)
     np.testing.assert_array_equal(pixels, images.crop_and_resize(colour, 8, 8))
-    assert done == f"{path}: 30x20, cropped to its centre, resized to 8x8"
+    assert done == f"{path}: 20x30, cropped to its centre, resized to 8x8"
 
 
 def test_colour_and_grey(tmp_path, colour):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tf_biggan import checks
+from tf_biggan.cli.image_sizes import resolution_parser
 from tf_biggan.cli.seeds_and_truncations import MAX_SEED, parse_truncation_curve
 from tf_biggan.cli.settings import setting
 from tf_biggan.cli.shared_settings import (
@@ -105,10 +106,11 @@ class EvaluateConfig(
         "Sampling of the classes of generated images. Default: as in the protocol.",
         choices=("uniform", "balanced", "data"),
     )
-    resolution: int | None = setting(
+    resolution: int | str | None = setting(
         None,
-        "Size in pixels that a folder of images is cropped and resized to. Default: not resized.",
-        minimum=1,
+        "Size in pixels that a folder of images is cropped and resized to: the side of a square, or"
+        " HEIGHTxWIDTH such as 128x192. Default: not resized.",
+        parse=resolution_parser(minimum=1),
     )
     image_channels: int = setting(
         3, "Channels of a folder of images: 1 for grey, 3 for RGB.", minimum=1, maximum=3

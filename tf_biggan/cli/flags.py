@@ -46,6 +46,7 @@ PLACEHOLDERS = {
     "float": "X",
     "str": "TEXT",
     "str | dict": "NAME|FILE",
+    "int | str": "N|HxW",
     "tuple[int, ...]": "N,N,...",
     "tuple[float, ...]": "X",
 }
@@ -80,6 +81,20 @@ class _Integers(absl_flags.ArgumentParser):
             return tuple(int(part) for part in argument.split(",") if part.strip())
         except ValueError:
             raise ValueError(f"must be {self.syntactic_help}") from None
+
+
+class _Unparsed(absl_flags.ArgumentParser):
+    """Leaves the text to the settings, and a default of any type as it is."""
+
+    def parse(self, argument):
+        return argument
+
+
+class _Sized(absl_flags.ArgumentParser):
+    """Parses sizes of images as the settings do, so that a wrong one is an error of usage."""
+
+    def __init__(self, parse: Callable[[Any], Any]):
+        self.parse = parse
 
 
 class _Path(absl_flags.ArgumentParser):
@@ -242,7 +257,7 @@ def _parser(kind: str, limits: Mapping[str, object]) -> absl_flags.ArgumentParse
         return _ExtensibleChoice(limits["choices"] or ())
     if limits["parse"]:
         # The settings parse the text, so that Python and the command line follow one rule.
-        return absl_flags.ArgumentParser()
+        return _Sized(limits["parse"]) if kind == "int | str" else _Unparsed()
     return absl_flags.EnumParser(limits["choices"]) if limits["choices"] else PARSERS[kind](limits)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tf_biggan import checks
+from tf_biggan.cli.image_sizes import as_resolution, resolution_parser
 from tf_biggan.cli.settings import Settings, setting
 from tf_biggan.networks.architecture_files import FIRST_SIZE, architecture_of, parse_architecture
 from tf_biggan.networks.architectures import LATENT_INJECTIONS, VARIANTS
@@ -18,7 +19,12 @@ class ModelConfig(Settings):
     """The generator and the discriminator."""
 
     variant: str = setting("biggan", "Kind of networks.", choices=VARIANTS)
-    resolution: int = setting(32, "Height and width of the images in pixels.", minimum=8)
+    resolution: int | str = setting(
+        32,
+        "Size of the images in pixels: the side of a square, or HEIGHTxWIDTH such as 128x192. Both"
+        " sides must be at least 32 and multiples of 8.",
+        parse=resolution_parser(minimum=8),
+    )
     architecture: str | dict | None = setting(  # noqa: RUF009, nothing changes the dict
         None,
         "Name of an architecture such as biggan128, or a JSON or YAML file with an architecture of"
@@ -106,7 +112,7 @@ class ModelConfig(Settings):
         """Refuses flags that an architecture of one's own contradicts."""
         own = architecture_of(self.architecture)
         height, width = (side * own.scale for side in self.architecture[FIRST_SIZE])
-        made = {"variant": own.variant, "resolution": height if height == width else None}
+        made = {"variant": own.variant, "resolution": as_resolution(height, width)}
         given = self.changed(made)
         checks.require(
             all(made[name] == value for name, value in given.items()),

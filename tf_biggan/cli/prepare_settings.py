@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from tf_biggan.cli.image_sizes import resolution_parser
 from tf_biggan.cli.settings import Settings, setting
 from tf_biggan.files.file_paths import ONE_PATH
 
@@ -35,7 +36,12 @@ class PrepareConfig(Settings):
         None, "Folder of prepared tfds data sets. Default: the default of TFDS.", path=ONE_PATH
     )
     download: bool = setting(False, "Download the tfds data set if it is not in data_dir.")
-    resolution: int | None = setting(None, "Height and width of the stored images in pixels.")
+    resolution: int | str | None = setting(
+        None,
+        "Size of the stored images in pixels: the side of a square, or HEIGHTxWIDTH such as"
+        " 128x192.",
+        parse=resolution_parser(minimum=1),
+    )
     image_channels: int = setting(
         3, "Channels of the stored images: 1 for grey, 2 for grey and alpha, 3 for RGB, 4 for RGBA."
     )

@@ -31,9 +31,11 @@ class Source(abc.ABC):
       class_names: Name of every class; empty if the images have no classes.
       labels: Class of every image, int32 [N]; zeros if there are no classes.
       notes: Sentences about the data to print, such as the number of files left out.
+      stored_size: (height, width) in pixels that `prepare` gave all images; None if unknown.
     """
 
     notes: tuple[str, ...] = ()
+    stored_size: tuple[int, int] | None = None
 
     def __init__(self, name: str, class_names: tuple[str, ...], labels: np.ndarray):
         checks.require(

@@ -34,6 +34,7 @@ FIELDS = {
     "class_names": "tuple[str, ...]",
     "shards": "tuple[str, ...]",
 }
+SIDES = ("image_height", "image_width")
 # Length (8 bytes) and its checksum (4) precede a record, the checksum of its bytes (4) follows.
 FRAMING_BYTES = 16
 READ_BUFFER_BYTES = 1 << 20
@@ -114,7 +115,10 @@ def open_tfrecord(location: str, split: str | None) -> RecordSource:
         listed=len(index.labels),
         images=description["num_images"],
     )
-    return RecordSource(f"tfrecord:{root}", tuple(description["class_names"]), index, contents_of)
+    source = RecordSource(f"tfrecord:{root}", tuple(description["class_names"]), index, contents_of)
+    sides = [json_files.field(description, key, "int", description_file, None) for key in SIDES]
+    source.stored_size = None if None in sides else tuple(sides)
+    return source
 
 
 def read_description(path: str) -> dict:

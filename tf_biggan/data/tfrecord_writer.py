@@ -15,6 +15,7 @@ from collections.abc import Iterable
 import tensorflow as tf
 
 from tf_biggan import checks
+from tf_biggan.cli.image_sizes import height_and_width
 from tf_biggan.cli.prepare_settings import PrepareConfig
 from tf_biggan.cli.terminal import Progress
 from tf_biggan.data import decoding, tfrecord
@@ -46,7 +47,7 @@ def prepare(config: PrepareConfig) -> None:
     description = write_tfrecords(
         opened,
         config.output,
-        image_size=config.resolution,
+        image_size=height_and_width(config.resolution),
         image_channels=config.image_channels,
         image_format=config.format,
         num_shards=config.num_shards,

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tf_biggan import checks
 from tf_biggan.cli.evaluate_settings import OTHER_IMAGES, EvaluateConfig
+from tf_biggan.cli.image_sizes import height_and_width
 from tf_biggan.data.source import Source
 from tf_biggan.devices.strategy import create_strategy, is_chief, require_tensorflow
 from tf_biggan.evaluation import score_files
@@ -150,7 +151,7 @@ def _open(config: EvaluateConfig, protocol: Protocol) -> _Compared:
             opened = open_model(config.model, raw=config.raw, iteration=config.iteration)
         image_shape = (*opened.generator.image_size, opened.generator.image_channels)
     else:
-        size = None if config.resolution is None else (config.resolution, config.resolution)
+        size = None if config.resolution is None else height_and_width(config.resolution)
         given = open_images(config.images, size, config.image_channels, config.num_images)
         image_shape = given.image_shape
     comparison = _open_comparison(

@@ -148,7 +148,7 @@ def _parts(address, opened, provenance):
     yield f"# {address.repository.partition('/')[2]}"
     (height, width), classes = generator.image_size, generator.num_classes
     yield (
-        f"A BigGAN generator for images of {width}x{height} pixels,"
+        f"A BigGAN generator for images of {height}x{width} pixels,"
         f" {generator.image_channels} channels,"
         f" {f'{classes} classes' if classes else 'no classes'};"
         f" {generator.count_params():,} parameters."

@@ -115,7 +115,7 @@ def _parts(name, metadata, signatures):
     kind = metadata.get("export_format", "saved_model")
     form = KINDS[kind].format(**metadata)
     yield (
-        f"A BigGAN generator as {form}: images of {width}x{height} pixels,"
+        f"A BigGAN generator as {form}: images of {height}x{width} pixels,"
         f" {metadata['image_channels']} channels,"
         f" {f'{classes} classes' if classes else 'no classes'}; {metadata['parameters']:,}"
         f" parameters, kernels stored as {metadata['dtype']}, computed in"

@@ -43,6 +43,10 @@ KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
         "a text or an object",
         lambda value: isinstance(value, (str, Mapping)),
     ),
+    "int | str": (
+        "an integer or a text",
+        lambda value: isinstance(value, str) or KINDS["int"][1](value),
+    ),
     "tuple[bool, ...]": ("a list of true and false", lambda value: _all_are("bool", value)),
     "tuple[int, ...]": ("a list of integers", lambda value: _all_are("int", value)),
     "tuple[float, ...]": ("a list of finite numbers", lambda value: _all_are("float", value)),

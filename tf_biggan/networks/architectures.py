@@ -290,6 +290,35 @@ def architecture_for(variant: str, resolution: int) -> Architecture:
     return ARCHITECTURES[f"{variant}{resolution}"]
 
 
+def fit_architecture(variant: str, height: int, width: int) -> tuple[Architecture, tuple[int, int]]:
+    """Returns the standard architecture for images of a size, and (height, width) of its first map.
+
+    A larger first feature map makes larger images. The result is the deepest standard architecture
+    whose first feature map is at least 4x4. For 128x192 it is that of 128x128, with a first feature
+    map of 4x6.
+
+    Raises:
+      ValueError: The variant is unknown, or no architecture makes images of this size.
+    """
+    checks.require_choice("variant", variant, VARIANTS)
+    rows = [row for row in ARCHITECTURES.values() if row.name == f"{variant}{row.resolution}"]
+    rows.sort(key=lambda row: row.scale)
+    sizes, scale = [row.resolution for row in rows], rows[0].scale
+    fitting = [
+        row
+        for row in rows
+        if height % row.scale == width % row.scale == 0 and min(height, width) >= row.resolution
+    ]
+    checks.require(
+        bool(fitting),
+        f"`resolution` must be one of {', '.join(map(str, sizes))}, or have sides of at least"
+        f" {sizes[0]} that are multiples of {scale}, such as {sizes[0]}x{sizes[0] + scale}",
+        resolution=height if height == width else f"{height}x{width}",
+    )
+    row = fitting[-1]
+    return row, (height // row.scale, width // row.scale)
+
+
 @dataclasses.dataclass(frozen=True)
 class BlockSpec:
     """Widths and options of one residual block.

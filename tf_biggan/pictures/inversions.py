@@ -69,11 +69,11 @@ def read_target(path: str, image_size: tuple[int, int], channels: int) -> tuple[
 
 def _changes(colour: np.ndarray, image_size, channels) -> str:
     height, width = colour.shape[:2]
-    steps = [f"{width}x{height}"]
+    steps = [f"{height}x{width}"]
     if width * image_size[0] != height * image_size[1]:
         steps.append("cropped to its centre")
     if (height, width) != tuple(image_size):
-        steps.append(f"resized to {image_size[1]}x{image_size[0]}")
+        steps.append(f"resized to {image_size[0]}x{image_size[1]}")
     was_grey = bool(np.all(colour == colour[..., :1]))
     if channels in GREY_CHANNELS and not was_grey:
         steps.append("made grey")

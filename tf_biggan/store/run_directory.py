@@ -15,6 +15,7 @@ import keras
 import tensorflow as tf
 
 from tf_biggan import checks
+from tf_biggan.cli.image_sizes import height_and_width
 from tf_biggan.cli.network_settings import ModelConfig
 from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.data.classes import complete_names
@@ -24,7 +25,7 @@ from tf_biggan.files.atomic import remove_leftovers, write_text
 from tf_biggan.files.json_files import read_json
 from tf_biggan.files.tensorflow_files import num_stored
 from tf_biggan.networks.architecture_files import FIRST_SIZE, USUAL_FIRST_SIZE, architecture_of
-from tf_biggan.networks.architectures import Architecture, architecture_for, get_architecture
+from tf_biggan.networks.architectures import Architecture, fit_architecture, get_architecture
 from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator
 from tf_biggan.networks.num_values import discriminator_values, generator_values, require_stored
@@ -178,38 +179,42 @@ def _require_same_run(run_dir, stored, given):
     )
 
 
-def architecture_from(config: ModelConfig) -> Architecture:
-    """Returns the architecture of a configuration.
+def plan_from(config: ModelConfig) -> tuple[Architecture, tuple[int, int]]:
+    """Returns the architecture of a configuration, and (height, width) of the first feature map.
 
-    This is the architecture that the configuration names or describes. If it does neither, it is
-    the standard architecture of the configured variant and resolution.
+    The configuration names or describes an architecture. If it does neither, this is the standard
+    architecture of the configured variant and resolution.
 
     Raises:
-      ValueError: There is no such architecture.
+      ValueError: There is no such architecture, or it cannot make images of this size.
     """
     if isinstance(config.architecture, dict):
-        return architecture_of(config.architecture)
-    if config.architecture is not None:
-        return get_architecture(config.architecture)
-    return architecture_for(config.variant, config.resolution)
+        return architecture_of(config.architecture), tuple(config.architecture[FIRST_SIZE])
+    size = height_and_width(config.resolution)
+    if config.architecture is None:
+        return fit_architecture(config.variant, *size)
+    row = get_architecture(config.architecture)
+    # A name makes its published square, whatever the resolution is, which has a default.
+    if size[0] == size[1]:
+        return row, USUAL_FIRST_SIZE
+    checks.require(
+        all(side % row.scale == 0 for side in size),
+        f"both sides of `resolution` must be multiples of {row.scale} for this architecture",
+        resolution=config.resolution,
+        architecture=row.name,
+    )
+    return row, (size[0] // row.scale, size[1] // row.scale)
 
 
-def bottom_size_from(config: ModelConfig) -> tuple[int, int]:
-    """Returns (height, width) of the first feature map of a configuration's networks."""
-    if isinstance(config.architecture, dict):
-        return tuple(config.architecture[FIRST_SIZE])
-    return USUAL_FIRST_SIZE
+def architecture_from(config: ModelConfig) -> Architecture:
+    """Returns the architecture of a configuration; errors as for `plan_from`."""
+    return plan_from(config)[0]
 
 
 def image_size_from(config: ModelConfig) -> tuple[int, int]:
-    """Returns (height, width) in pixels of the images of a configuration's networks.
-
-    Raises:
-      ValueError: There is no such architecture.
-    """
-    scale = architecture_from(config).scale
-    height, width = bottom_size_from(config)
-    return height * scale, width * scale
+    """Returns (height, width) in pixels of a configuration's images; errors as for `plan_from`."""
+    architecture, (height, width) = plan_from(config)
+    return height * architecture.scale, width * architecture.scale
 
 
 def generator_from(config: ModelConfig, num_classes: int, seed: int | None) -> Generator:
@@ -269,9 +274,10 @@ def discriminator_arguments(config: ModelConfig, num_classes: int, seed: int | N
 
 def _shared_arguments(config, num_classes, seed) -> dict:
     """Returns the arguments that both networks of a run have in common."""
+    architecture, bottom_size = plan_from(config)
     return dict(
-        architecture=architecture_from(config),
-        bottom_size=bottom_size_from(config),
+        architecture=architecture,
+        bottom_size=bottom_size,
         num_classes=num_classes,
         image_channels=config.image_channels,
         sn_epsilon=config.sn_epsilon,

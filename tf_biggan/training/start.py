@@ -12,6 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
+from tf_biggan.cli.image_sizes import as_resolution
+from tf_biggan.cli.network_settings import ModelConfig
 from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.data.classes import complete_names, match_classes, name_differences
 from tf_biggan.data.held_out import Division, divide
@@ -19,11 +21,14 @@ from tf_biggan.data.pipeline import blocks_of, distribute
 from tf_biggan.data.schemes import open_source
 from tf_biggan.data.source import DataIdentity, Source, check_labels
 from tf_biggan.devices.strategy import create_strategy, is_chief, may_compile, require_whole_cluster
+from tf_biggan.networks.architecture_files import USUAL_FIRST_SIZE, shown
 from tf_biggan.store.run_directory import (
     check_run,
     discriminator_from,
     generator_from,
+    image_size_from,
     is_run,
+    plan_from,
     read_class_names,
     read_config,
     read_data_identity,
@@ -83,6 +88,8 @@ def prepare(config: TrainConfig, run_dir: str) -> Start:
     )
     config = with_stored_architecture(with_classes_of(config, source), run_dir)
     config, initialization = begin(config, run_dir, source.class_names)
+    if not is_run(run_dir):
+        _require_size_of_architecture(config.model)
     check_custom_functions(config)
     plan = batch_plan(config.step, strategy.num_replicas_in_sync)
     check_run(run_dir, config)
@@ -115,6 +122,22 @@ def with_stored_architecture(config: TrainConfig, run_dir: str) -> TrainConfig:
         return config
     model = dataclasses.replace(config.model, architecture=stored)
     return dataclasses.replace(config, model=model)
+
+
+def _require_size_of_architecture(model: ModelConfig) -> None:
+    """Refuses a square that a named architecture does not make.
+
+    Runs that have started keep what they have: earlier versions ignored such a resolution.
+    """
+    made = as_resolution(*image_size_from(model))
+    given = model.changed(["resolution"])
+    checks.require(
+        given.get("resolution", made) == made,
+        f"the architecture makes images of {made} pixels; leave out `resolution`, or leave out"
+        " `architecture`, or describe one for this size in a file",
+        architecture=shown(model.architecture),
+        **given,
+    )
 
 
 def create_state(config: TrainConfig, initialization: Initialization | None = None) -> TrainState:
@@ -205,13 +228,30 @@ def discriminator_scores(
 
 
 def plan_lines(start: Start) -> Iterator[str]:
-    """Yields the lines that describe how the batches of both networks are divided."""
+    """Yields the lines about unusual sizes of images, and about the division of the batches."""
+    yield from _size_lines(start)
     step, plan = start.config.step, start.plan
     replicas = start.strategy.num_replicas_in_sync
     d_parts = (replicas, plan["d"], step.d_accumulations)
     g_parts = (replicas, plan["g"], step.g_accumulations)
     yield _batch_line("discriminator", step.num_d_steps, step.global_batch_size, d_parts)
     yield _batch_line("generator", 1, step.g_batch_size or step.global_batch_size, g_parts)
+
+
+def _size_lines(start: Start) -> Iterator[str]:
+    row, first = plan_from(start.config.model)
+    size, stored = image_size_from(start.config.model), start.data.whole.stored_size
+    text = "x".join(map(str, size))
+    if first != USUAL_FIRST_SIZE:
+        yield (
+            f"Images of {text} pixels (height x width): architecture {row.name} with a first"
+            f" feature map of {first[0]}x{first[1]}"
+        )
+    if stored is not None and stored[0] * size[1] != stored[1] * size[0]:
+        yield (
+            f"Warning: the records hold images of {stored[0]}x{stored[1]} pixels, which are cropped"
+            f" to the aspect ratio of {text}. Prepare them with --resolution={text} to keep more."
+        )
 
 
 def _batch_line(network, num_steps, batch_size, parts) -> str:

@@ -225,7 +225,8 @@ def _only_size(source: Source) -> tuple[int, int]:
         first = first or (height, width, place)
         checks.require(
             (height, width) == first[:2],
-            "the images differ in size; give --resolution=R to crop and resize all to RxR pixels",
+            "the images differ in size; give --resolution=R or --resolution=HxW to crop and resize"
+            " all to RxR or HxW pixels",
             **{"first": f"{first[2]} {first[0]}x{first[1]}", "other": f"{place} {height}x{width}"},
         )
     return first[:2]

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
+from tf_biggan.cli.image_sizes import as_resolution
 from tf_biggan.cli.network_settings import ModelConfig
 from tf_biggan.conversion.rules import FOLDED
 from tf_biggan.evaluation.features.generated_images import weights_sha256
@@ -235,7 +236,7 @@ def with_stored_settings(model: ModelConfig, stored: ModelConfig) -> ModelConfig
     return dataclasses.replace(model, **{name: getattr(stored, name) for name in unset})
 
 
-def _row_settings(g, d) -> tuple[str, int, str | dict]:
+def _row_settings(g, d) -> tuple[str, int | str, str | dict]:
     """Returns variant, resolution and architecture of settings with the widths of both networks.
 
     The architecture is a name in the table, if possible the source's own name. Otherwise it is an
@@ -252,9 +253,8 @@ def _row_settings(g, d) -> tuple[str, int, str | dict]:
         return row.variant, row.resolution, row.name
     name = f"{own.name}_own" if own.name in ARCHITECTURES else own.name
     fields = {**dataclasses.asdict(own), "name": name, FIRST_SIZE: first_size}
-    height, width = (side * own.scale for side in first_size)
-    resolution = height if height == width else DEFAULTS["resolution"]
-    return own.variant, resolution, parse_architecture(fields)
+    size = as_resolution(*(side * own.scale for side in first_size))
+    return own.variant, size, parse_architecture(fields)
 
 
 def _same_widths(row, own) -> bool:
