@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numbers
 import os
-from collections.abc import Callable
 
 MAX_LISTED = 3
 
@@ -17,21 +16,6 @@ def require(condition: bool, rule: str, /, **received) -> None:
     if not condition:
         values = ", ".join(f"{name}={value!r}" for name, value in received.items())
         raise ValueError(f"{rule[0].upper()}{rule[1:]}. Received: {values}.")
-
-
-def require_existing(
-    what: str, path: str, accepted: str, exists: Callable[[str], bool] = os.path.exists
-) -> None:
-    """Raises ValueError naming the path unless something exists there.
-
-    Args:
-      what: Role of the path, such as "model".
-      path: Path of a file or folder.
-      accepted: What the path must be, such as "a folder of images".
-      exists: Function that tells whether a path exists; TensorFlow's for paths in buckets.
-    """
-    if not exists(path):
-        raise ValueError(f"The {what} does not exist: {path!r}. It must be {accepted}.")
 
 
 def require_choice(name: str, value, choices: tuple) -> None:

@@ -21,6 +21,7 @@ from tf_biggan.cli.shared_settings import (
     batch_norm_setting,
     classes_setting,
 )
+from tf_biggan.files import file_system
 from tf_biggan.files.file_paths import ONE_PATH
 
 NUM_PER_CLASS = 10
@@ -156,7 +157,7 @@ class SampleConfig(GenerationSettings):
         path = self.output_path()
         ending = os.path.splitext(path)[1].lower()
         kinds = {".png": SHEET, ".npz": ARCHIVE, **dict.fromkeys(ENDINGS, ANIMATION)}
-        is_folder = not ending or path.endswith(os.sep) or os.path.isdir(path)
+        is_folder = not ending or path.endswith(os.sep) or file_system.isdir(path)
         kind = FOLDER if is_folder else kinds.get(ending)
         wanted = (SHEET, ARCHIVE, FOLDER)
         rule = "end in .png or .npz, or be a folder without an ending"

@@ -32,6 +32,7 @@ from tf_biggan.conversion.rules import (
     expand,
     load,
 )
+from tf_biggan.files import file_system
 from tf_biggan.networks.network import variables_by_path
 
 Transforms = Mapping[str, Transform]
@@ -319,7 +320,7 @@ def flags_beside(files: Sequence[str]) -> dict[str, Any]:
         folder, name = os.path.split(file)
         match = re.fullmatch(WEIGHTS_FILE, name)
         beside = os.path.join(folder, f"state_dict{match['suffix'] or ''}.pth") if match else ""
-        if not os.path.isfile(beside):
+        if not file_system.isfile(beside):
             continue
         try:
             return flags_in(read_everything(beside), os.path.basename(beside))

@@ -19,6 +19,7 @@ from tf_biggan.conversion.families import Choices
 from tf_biggan.conversion.to_biggan_pytorch import argument_lines, write_checkpoints
 from tf_biggan.conversion.weight_sources import open_source
 from tf_biggan.data.classes import imagenet_classes
+from tf_biggan.files import file_system
 from tf_biggan.files.atomic import check_new
 from tf_biggan.files.text_files import read_text
 from tf_biggan.store.handles import resolve
@@ -105,7 +106,7 @@ def _convert_back(config: ConvertConfig) -> None:
 
 def _networks_of(path: str) -> dict[str, keras.Model]:
     """Returns the networks of a run or of a model folder, by their names in a model folder."""
-    checks.require_existing("input", path, "the folder of a run or of a model")
+    file_system.require_existing("input", path, "the folder of a run or of a model")
     if is_run(path):
         names = {"generator": "average", "raw_generator": "generator"}
         names["discriminator"] = "discriminator"

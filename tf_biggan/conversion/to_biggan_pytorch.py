@@ -105,7 +105,8 @@ def write_checkpoints(
     if "G" not in dictionaries and "G_ema" in dictionaries:
         # BigGAN-PyTorch's loader needs a G next to G_ema.
         dictionaries["G"] = dictionaries["G_ema"]
-    with new_folder(output) as temporary:
+    first, *_ = dictionaries
+    with new_folder(output, last=f"{first}.{file_format}") as temporary:
         for name, tensors in dictionaries.items():
             save(os.path.join(temporary, f"{name}.{file_format}"), tensors)
         if file_format == "pth":

@@ -22,6 +22,7 @@ from tf_biggan.conversion.wrappings import (
     describe_contents,
     find_networks,
 )
+from tf_biggan.files import file_system
 from tf_biggan.files.json_files import read_json
 
 # File names in a folder, by code base. `role` tells the network, and `suffix` tells checkpoints
@@ -84,9 +85,9 @@ def open_source(path: str, family: str | None = None, suffix: str | None = None)
         holds several checkpoints and none is chosen.
       OSError: A file cannot be read.
     """
-    checks.require_existing("input", path, "a file or folder of weights")
+    file_system.require_existing("input", path, "a file or folder of weights")
     checks.require(
-        suffix is None or os.path.isdir(path),
+        suffix is None or file_system.isdir(path),
         "--suffix chooses among the checkpoints of a folder and has no effect on a file;"
         " leave it out",
         suffix=suffix,
@@ -94,7 +95,7 @@ def open_source(path: str, family: str | None = None, suffix: str | None = None)
     )
     if is_module(path):
         source = _module(path)
-    elif os.path.isdir(path):
+    elif file_system.isdir(path):
         source = _folder(path, suffix)
     else:
         source = _file(path)
@@ -110,14 +111,14 @@ def open_source(path: str, family: str | None = None, suffix: str | None = None)
 def _module(path):
     files = [os.path.join(path, f"{VARIABLES}.index")]
     folder = os.path.dirname(files[0])
-    files += [os.path.join(folder, n) for n in sorted(os.listdir(folder)) if ".data-" in n]
+    files += [os.path.join(folder, n) for n in sorted(file_system.listdir(folder)) if ".data-" in n]
     graph = os.path.join(path, GRAPH_FILE)
-    files += [graph] if os.path.isfile(graph) else []
+    files += [graph] if file_system.isfile(graph) else []
     return Source(path, TFHUB, {GENERATOR: read_variables(path)}, tuple(files))
 
 
 def _folder(path, suffix):
-    names = sorted(os.listdir(path))
+    names = sorted(file_system.listdir(path))
     for pattern in FOLDERS.values():
         matches = [match for name in names if (match := re.fullmatch(pattern, name))]
         if any("optim" not in match["role"] for match in matches):
@@ -315,4 +316,4 @@ def _config_beside(path):
     folder, name = os.path.split(path)
     names = (re.sub(r"pytorch_model\.bin$", "config.json", name), "config.json")
     paths = (os.path.join(folder, one) for one in names if one != name)
-    return next((one for one in paths if os.path.isfile(one)), None)
+    return next((one for one in paths if file_system.isfile(one)), None)

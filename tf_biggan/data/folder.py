@@ -12,6 +12,7 @@ import tensorflow as tf
 from tf_biggan import checks
 from tf_biggan.data import decoding
 from tf_biggan.data.source import Source
+from tf_biggan.files import file_system
 
 MAX_KINDS = 8
 MAX_SIZES = 1000
@@ -83,7 +84,7 @@ def open_folder(location: str, split: str | None) -> FolderSource:
     root = location if split is None else tf.io.gfile.join(location, split)
     checks.require_utf8(root)
     if location:
-        checks.require_existing("folder of images", root, "a folder", tf.io.gfile.exists)
+        file_system.require_existing("folder of images", root, "a folder")
     checks.require(
         location != "" and tf.io.gfile.isdir(root),
         "`folder:PATH` must name a folder, not a file",

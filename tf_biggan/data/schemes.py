@@ -5,7 +5,6 @@ The hand-written digits come with the package, so that nothing has to be downloa
 
 from __future__ import annotations
 
-import os
 import pathlib
 
 import numpy as np
@@ -14,6 +13,7 @@ import tensorflow as tf
 from tf_biggan import checks
 from tf_biggan.data import decoding, folder, tfds, tfrecord
 from tf_biggan.data.source import Source
+from tf_biggan.files import file_system
 
 FORMS = ("digits", "tfds:NAME", "folder:PATH", "tfrecord:PATH")
 DIGITS_FILE = pathlib.Path(__file__).with_name("digits.npz")
@@ -55,12 +55,14 @@ def open_source(
 
 
 def _about_path(specification: str) -> str:
-    if os.path.isdir(specification):
+    if file_system.isdir(specification):
         return (
             f"; this path exists, so write folder:{specification} (images) or"
             f" tfrecord:{specification} (written by `prepare`)"
         )
-    return "" if os.path.exists(specification) else ", and no file or folder of this name exists"
+    return (
+        "" if file_system.exists(specification) else ", and no file or folder of this name exists"
+    )
 
 
 class DigitsSource(Source):

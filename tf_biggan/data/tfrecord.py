@@ -19,7 +19,7 @@ from tf_biggan import checks
 from tf_biggan.cli.terminal import Progress
 from tf_biggan.data import decoding
 from tf_biggan.data.source import Source
-from tf_biggan.files import json_files
+from tf_biggan.files import file_system, json_files
 from tf_biggan.files.array_files import read_npz
 
 DESCRIPTION_FILE = "dataset.json"
@@ -90,9 +90,7 @@ def open_tfrecord(location: str, split: str | None) -> RecordSource:
     checks.require_utf8(root)
     description_file = tf.io.gfile.join(root, DESCRIPTION_FILE)
     if location:
-        checks.require_existing(
-            "folder of records", root, "a folder that `prepare` finished", tf.io.gfile.exists
-        )
+        file_system.require_existing("folder of records", root, "a folder that `prepare` finished")
     checks.require(
         location != "" and tf.io.gfile.exists(description_file),
         "`tfrecord:PATH` must name a folder that `prepare` finished, which holds a"

@@ -26,6 +26,7 @@ from tf_biggan.evaluation.features.extraction import ArrayCache, FeatureExtracti
 from tf_biggan.evaluation.features.extractors import CLASSIFIER, Extractor, open_extractor
 from tf_biggan.evaluation.features.image_sets import SourceImages
 from tf_biggan.evaluation.inception.extractor import INCEPTION_DTYPES, inception_extractor
+from tf_biggan.files import file_system
 from tf_biggan.store.run_directory import is_run, read_config
 
 # Folder of cached features, below the folder of the whole cache.
@@ -70,8 +71,8 @@ def open_real_images(
 
     if name is not None:
         if name.endswith(".npz"):
-            checks.require_existing("reference", name, "a file of statistics")
-        dataset = f"folder:{name}" if os.path.isdir(name) else name
+            file_system.require_existing("reference", name, "a file of statistics")
+        dataset = f"folder:{name}" if file_system.isdir(name) else name
         return open_source(dataset, split=split_of(dataset), data_dir=data_dir, download=download)
     checks.require(
         model is not None and is_run(model),
@@ -91,7 +92,7 @@ def cache_of(setting: str) -> str | None:
     """Folder of the cache for a value of --feature_cache; None for "none"."""
     if setting == NO_CACHE:
         return None
-    return str(cache_folder()) if setting == DEFAULT_CACHE else setting
+    return cache_folder() if setting == DEFAULT_CACHE else setting
 
 
 @dataclasses.dataclass(frozen=True)

@@ -37,6 +37,7 @@ from tf_biggan.evaluation.requirements import (
     summarize_images,
 )
 from tf_biggan.evaluation.truncation_curve import Curve, Point
+from tf_biggan.files import file_system
 from tf_biggan.store.opened_model import OpenedModel, open_model
 from tf_biggan.store.run_directory import is_run
 
@@ -135,7 +136,7 @@ def _output(config: EvaluateConfig) -> str | None:
     if output is None and config.model is not None and is_run(config.model):
         output = os.path.join(config.model, SCORES_FILE)
     checks.require(
-        output is None or not os.path.isdir(output),
+        output is None or not file_system.isdir(output),
         "`output` must be a file, not a folder",
         output=output,
     )
@@ -311,7 +312,7 @@ def _open_comparison(
         height, width, channels = image_shape
         real_images = SourceImages(source, (height, width), channels, config.reference_images)
     else:
-        checks.require_existing("reference", config.reference, "a file of statistics")
+        file_system.require_existing("reference", config.reference, "a file of statistics")
     return Comparison(
         strategy,
         source,

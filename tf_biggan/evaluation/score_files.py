@@ -21,6 +21,7 @@ import tensorflow as tf
 import tf_biggan
 from tf_biggan.evaluation.evaluator import Scores
 from tf_biggan.evaluation.truncation_curve import STD, Curve, save_chart
+from tf_biggan.files import file_system
 from tf_biggan.files.atomic import write_text
 
 TABLE_ENDING, CHART_ENDING = ".csv", ".png"
@@ -218,7 +219,7 @@ def _has_the_same(path: str, text: str) -> bool:
 
 def _read(path: str) -> str:
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
+        with file_system.open_file(path, "r", encoding="utf-8", errors="replace") as file:
             return file.read()
     except OSError:
         return ""
@@ -233,17 +234,17 @@ def _keep_earlier(path: str, written: Sequence[str]) -> list[str]:
     stem, ending = os.path.splitext(path)
     had_curve = "curve" in _content(_read(path))
     names = [*written, stem + CHART_ENDING] if had_curve else written
-    earlier = [name for name in dict.fromkeys(names) if os.path.exists(name)]
+    earlier = [name for name in dict.fromkeys(names) if file_system.exists(name)]
     if not earlier:
         return []
     number = _next_number(stem)
     for name in earlier:
-        os.rename(name, f"{stem}-{number}{os.path.splitext(name)[1]}")
+        file_system.rename(name, f"{stem}-{number}{os.path.splitext(name)[1]}")
     return [f"Earlier scores are kept: {path} is now {stem}-{number}{ending}"]
 
 
 def _next_number(stem: str) -> int:
     folder, name = os.path.split(stem)
     numbered = re.compile(re.escape(name) + r"-(\d+)\.\w+")
-    found = [numbered.fullmatch(entry) for entry in os.listdir(folder or ".")]
+    found = [numbered.fullmatch(entry) for entry in file_system.listdir(folder or ".")]
     return 1 + max((int(match[1]) for match in found if match), default=0)

@@ -44,8 +44,14 @@ from tf_biggan.exporting.serving_files import write_model_files, write_version_f
 from tf_biggan.exporting.signatures import Endpoints, ExportedModule, ExportedParts
 from tf_biggan.files import atomic as replaced_file
 from tf_biggan.files.atomic import check_new
+from tf_biggan.files.tensorflow_files import SAVED_MODEL_FILE
 from tf_biggan.serving.served_model import model_name
-from tf_biggan.store.model_directory import load_network, read_directory, write_directory
+from tf_biggan.store.model_directory import (
+    CONFIG_FILE,
+    load_network,
+    read_directory,
+    write_directory,
+)
 from tf_biggan.store.opened_model import (
     EXTRA_FOLDER,
     OpenedModel,
@@ -83,7 +89,7 @@ def new_folder(path: str) -> Iterator[str]:
     try:
         # The temporary name is not a number, so a running TensorFlow Serving does not load the
         # incomplete version.
-        with replaced_file.new_folder(path) as temporary:
+        with replaced_file.new_folder(path, last=SAVED_MODEL_FILE) as temporary:
             os.mkdir(os.path.join(temporary, EXTRA_FOLDER))
             yield temporary
     except tf.errors.OpError as error:
@@ -97,9 +103,7 @@ def check_writable(path: str) -> None:
     This check runs first, so that a long export does not fail when its result is written.
     """
     try:
-        probe = replaced_file.temporary_name(os.path.normpath(path))
-        os.makedirs(probe)
-        os.rmdir(probe)
+        replaced_file.try_writing(path)
     except OSError as error:
         raise OSError(f"Cannot write the export {path}: {error.strerror}") from error
 
@@ -267,7 +271,7 @@ def _write_saved_model(config, parts, metadata, progress) -> list[str]:
 def _write_converted(config, parts, metadata, progress) -> list[str]:
     """Writes an ONNX or TFLite file with its metadata, samples and model card."""
     progress.add(1, "writing")
-    with replaced_file.new_folder(config.output) as folder:
+    with replaced_file.new_folder(config.output, last=FILES[config.format]) as folder:
         path = os.path.join(folder, FILES[config.format])
         made = write_converted(parts.generator, path, config.format, config.tflite_type)
         progress.add(1, "samples")
@@ -292,7 +296,8 @@ def _write_networks(config, opened, discriminator) -> list[str]:
     parts = ExportedParts(generator, None, names, config.truncation_mode, "float32", limit)
     bn = OWN_TABLE if generator.factory.num_statistics > 1 else RUNNING
     metadata = _metadata(config, opened, parts, None, bn)
-    with replaced_file.new_folder(config.output) as folder:
+    last = FILES.get(config.format, CONFIG_FILE)
+    with replaced_file.new_folder(config.output, last) as folder:
         if config.format == "keras":
             generator.save(os.path.join(folder, FILES[config.format]))
         else:

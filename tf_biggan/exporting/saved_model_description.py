@@ -9,7 +9,7 @@ import os
 import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.files import tensorflow_files
+from tf_biggan.files import file_system, tensorflow_files
 from tf_biggan.store.opened_model import is_saved_model, read_metadata
 
 SERVE_TAG = "serve"
@@ -40,7 +40,7 @@ def read_signatures(folder: str) -> list[Signature]:
     Raises:
       ValueError: The folder holds no SavedModel that can be read.
     """
-    checks.require_existing("SavedModel", folder, "a folder that `export` wrote")
+    file_system.require_existing("SavedModel", folder, "a folder that `export` wrote")
     checks.require(
         is_saved_model(folder),
         "the folder holds no SavedModel; give the folder of a version, such as"

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import tensorflow as tf
 
+from tf_biggan.files import file_system
 from tf_biggan.files.atomic import write_text
 from tf_biggan.serving.served_model import find_versions, version_number
 from tf_biggan.store.opened_model import EXTRA_FOLDER, read_metadata
@@ -112,7 +113,7 @@ def write_version_file(folder: str, max_batch: int) -> None:
 
 def version_note(path: str) -> str | None:
     """Returns one line if TensorFlow Serving cannot find an export to `path`, else None."""
-    if version_number(os.path.basename(os.path.abspath(path))) is not None:
+    if version_number(os.path.basename(file_system.absolute(path))) is not None:
         return None
     return (
         f"Note: TensorFlow Serving will not find {path}, because its folders must be whole numbers;"
@@ -133,7 +134,7 @@ def write_model_files(path: str, name: str, max_batch: int) -> list[str]:
     Returns:
       Lines for the user: the files that were written or left unchanged.
     """
-    base, last = os.path.split(os.path.abspath(path))
+    base, last = os.path.split(file_system.absolute(path))
     if version_number(last) is None:
         return []
     limit = min([max_batch, *_limits_of_versions(base)])
@@ -179,7 +180,7 @@ def _write_unless_edited(path: str, text: str) -> str:
 def _read(path: str) -> str | None:
     """Returns the text of a file, or None if there is no file. Invalid UTF-8 is replaced."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
+        with file_system.open_file(path, "r", encoding="utf-8", errors="replace") as file:
             return file.read()
     except FileNotFoundError:
         return None

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from tf_biggan.checks import require
-from tf_biggan.files import input_bounds
+from tf_biggan.files import file_system, input_bounds
 
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 LOCAL_HEADER_BYTES = 30
@@ -47,7 +47,7 @@ class Archive:
 
     def __init__(self, path: str | os.PathLike, content: bytes | None = None):
         self.path = path
-        raw = io.FileIO(path) if content is None else io.BytesIO(content)
+        raw = file_system.open_unbuffered(path) if content is None else io.BytesIO(content)
         file = _TableFirst(raw, path)
         weakref.finalize(self, file.close)
         self._zip = self._safely(lambda: zipfile.ZipFile(file))

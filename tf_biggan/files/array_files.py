@@ -18,8 +18,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from tf_biggan.checks import require_existing
-from tf_biggan.files import input_bounds
+from tf_biggan.files import file_system, input_bounds
 from tf_biggan.files.archives import Archive
 
 NPY = ".npy"
@@ -66,7 +65,7 @@ def open_npz(path: str | os.PathLike, content: bytes | None = None) -> dict[str,
         whose sizes are those in their headers.
     """
     if content is None:
-        require_existing(".npz file", os.fspath(path), "a file of arrays")
+        file_system.require_existing(".npz file", os.fspath(path), "a file of arrays")
     try:
         archive = Archive(path, content)
         names = [name for name in archive.names if name.endswith(NPY)]
@@ -153,13 +152,17 @@ def open_safetensors(path: str | os.PathLike) -> Iterator[safe_open]:
     """
     limit = input_bounds.SAFETENSORS_HEADER_BYTES
     try:
-        with open(path, "rb") as file:
+        with file_system.open_file(path) as file:
             length = int.from_bytes(file.read(LENGTH_BYTES), "little")
         if length > limit:
             raise SafetensorError(
                 f"its header has {length} bytes, and at most {limit} are accepted"
             )
-        with safe_open(path, framework="numpy") as stored:
+        # The library reads local files only.
+        with (
+            file_system.local_copy(path) as local,
+            safe_open(local, framework="numpy") as stored,
+        ):
             yield stored
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or str(error)

@@ -2,24 +2,33 @@
 
 The temporary name is PATH.PROCESS.tmp. If a process is killed, its temporary file stays and is
 removed by the next process that writes to the same path.
+
+At an address such as gs://bucket/run, files are first written on this machine. A file is then
+copied under the temporary name tmp.MACHINE-PROCESS.NAME and renamed. A folder cannot be renamed at
+once there, so its files are copied one by one, and the file that makes the folder valid comes last.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 
 from tf_biggan import checks
+from tf_biggan.files import file_system
 
-_TEMPORARY = re.compile(r".+\.(\d+)\.tmp")
+_LOCAL = re.compile(r"(?P<name>.+)\.(?P<process>\d+)\.tmp")
+# At `ram://`, a file exists as soon as the name of another one begins with its name.
+_REMOTE = re.compile(r"tmp\.(?P<machine>\w+)-(?P<process>\d+)\.(?P<name>.+)")
 
 
 @contextlib.contextmanager
 def replaced(path: str | os.PathLike) -> Iterator[str]:
-    """Yields a temporary name beside `path`; the file written there replaces `path` at the end.
+    """Yields a local temporary name; the file written there replaces `path` at the end.
 
     After an exception, the temporary file is removed and `path` is unchanged.
 
@@ -27,6 +36,12 @@ def replaced(path: str | os.PathLike) -> Iterator[str]:
       OSError: The file cannot be written. The error names `path`.
     """
     path = os.fspath(path)
+    if file_system.is_remote(path):
+        with _staged(path) as folder:
+            local = os.path.join(folder, os.path.basename(path))
+            yield local
+            _send(local, path)
+        return
     temporary = temporary_name(path)
     try:
         yield temporary
@@ -40,28 +55,62 @@ def replaced(path: str | os.PathLike) -> Iterator[str]:
             os.remove(temporary)
 
 
+@contextlib.contextmanager
+def _staged(path: str) -> Iterator[str]:
+    """Yields a local temporary folder. OSErrors of what is written there name `path`."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="tf_biggan-") as folder:
+            yield folder
+    except OSError as error:
+        if error.errno is None or error.filename == path:
+            raise
+        raise OSError(error.errno, error.strerror, path) from error
+
+
+def _send(local: str, path: str) -> None:
+    temporary = temporary_name(path)
+    try:
+        file_system.upload(local, temporary)
+        file_system.rename(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            file_system.remove(temporary)
+        raise
+
+
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Writes a text file in UTF-8 and creates its folder.
 
     Raises:
       OSError: The file cannot be written. The error names `path`.
     """
-    os.makedirs(os.path.dirname(path) or os.curdir, exist_ok=True)
+    file_system.makedirs(os.path.dirname(path) or os.curdir)
     with replaced(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         file.write(text)
 
 
 @contextlib.contextmanager
-def new_folder(path: str) -> Iterator[str]:
-    """Yields a temporary folder beside `path`, which is renamed to `path` at the end.
+def new_folder(path: str, last: str) -> Iterator[str]:
+    """Yields a local temporary folder, which becomes the folder `path` at the end.
 
     After an exception, the temporary folder is removed.
+
+    Args:
+      path: Path of the folder.
+      last: Name of the file without which no reader takes the folder for complete. At an address,
+        it is written last.
 
     Raises:
       ValueError: `path` exists and is not an empty folder.
       OSError: The folder cannot be written.
     """
     check_new(path)
+    if file_system.is_remote(path):
+        with _staged(path) as folder:
+            yield folder
+            check_new(path)
+            send_folder(folder, path, last)
+        return
     temporary = temporary_name(os.path.normpath(path))
     try:
         os.makedirs(temporary)
@@ -73,9 +122,30 @@ def new_folder(path: str) -> Iterator[str]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def send_folder(local: str, path: str, last: str) -> None:
+    """Copies the files of a local folder to the address `path`, and the file `last` after all.
+
+    What an interrupted call has copied is written again.
+    """
+    names = [os.path.relpath(found, local) for found in file_system.walk(local)]
+    file_system.makedirs(path)
+    there = set(file_system.walk(path))
+    for name in sorted(names, key=lambda name: name == last):
+        target = os.path.join(path, name)
+        file_system.makedirs(os.path.dirname(target))
+        if name == last:
+            _send(os.path.join(local, name), target)
+        else:
+            # `ram://` would append to a file that exists.
+            if target in there:
+                file_system.remove(target)
+            file_system.upload(os.path.join(local, name), target)
+
+
 def check_new(path: str) -> None:
     """Raises a ValueError if `path` exists, unless it is an empty folder."""
-    free = not os.path.exists(path) or (os.path.isdir(path) and not os.listdir(path))
+    free = not file_system.exists(path)
+    free = free or (file_system.isdir(path) and not file_system.listdir(path))
     checks.require(
         free,
         "the output exists and is not an empty folder; remove it or choose another path",
@@ -83,11 +153,24 @@ def check_new(path: str) -> None:
     )
 
 
+def try_writing(path: str) -> None:
+    """Raises OSError if nothing can be created next to `path`, which need not exist."""
+    probe = temporary_name(file_system.normalized(path))
+    file_system.makedirs(probe)
+    file_system.rmtree(probe)
+
+
 def temporary_name(path: str) -> str:
     """Returns a temporary name for `path` and removes those that killed processes left."""
     folder, name = os.path.split(path)
     remove_leftovers(folder, name)
+    if file_system.is_remote(path):
+        return os.path.join(folder, f"tmp.{_machine()}-{os.getpid()}.{name}")
     return f"{path}.{os.getpid()}.tmp"
+
+
+def _machine() -> str:
+    return re.sub(r"\W", "_", platform.node()) or "unknown"
 
 
 def remove_leftovers(folder: str, name: str | None = None) -> None:
@@ -97,24 +180,33 @@ def remove_leftovers(folder: str, name: str | None = None) -> None:
       folder: Folder to search, without its sub-folders. It need not exist.
       name: Final name of the files to remove; None for all.
     """
-    for found in leftovers(folder or os.curdir):
-        if name in (None, found.rsplit(".", 2)[0]):
+    for found, final in leftovers(folder or os.curdir).items():
+        if name in (None, final):
             path = os.path.join(folder, found)
-            if os.path.isdir(path) and not os.path.islink(path):
-                shutil.rmtree(path, ignore_errors=True)
+            if file_system.isdir(path) and not os.path.islink(path):
+                file_system.rmtree(path)
             else:
                 with contextlib.suppress(OSError):
-                    os.remove(path)
+                    file_system.remove(path)
 
 
-def leftovers(folder: str) -> list[str]:
-    """Returns the temporary names in a folder whose process is no longer running."""
+def leftovers(folder: str) -> dict[str, str]:
+    """Returns the final names by the temporary names in a folder that no running process writes.
+
+    At an address, those of other machines are left out, because their processes are unknown.
+    """
     try:
-        names = os.listdir(folder)
+        names = file_system.listdir(folder)
     except OSError:
-        return []
-    matches = filter(None, map(_TEMPORARY.fullmatch, names))
-    return [match[0] for match in matches if not _is_running(int(match[1]))]
+        return {}
+    is_remote = file_system.is_remote(folder)
+    matches = filter(None, map((_REMOTE if is_remote else _LOCAL).fullmatch, names))
+    return {
+        match[0]: match["name"]
+        for match in matches
+        if (not is_remote or match["machine"] == _machine())
+        and not _is_running(int(match["process"]))
+    }
 
 
 def _is_running(process: int) -> bool:

@@ -16,6 +16,7 @@ import weakref
 from collections.abc import Callable, Mapping
 
 from tf_biggan import checks
+from tf_biggan.files import file_system
 
 ONE_PATH, LISTED_PATHS = "one path", "paths separated by commas"
 # A path may have a prefix, as in folder:~/birds.
@@ -61,13 +62,24 @@ EXPANDERS: Mapping[str, Callable[[str], str]] = {
 
 def pattern_note(path: str) -> str | None:
     """Returns a note if TensorFlow's own loaders could not open files at `path`, or None."""
-    found = [character for character in "[]\\" if character in os.path.abspath(path)]
+    found = [character for character in "[]\\" if character in file_system.absolute(path)]
     if not found:
         return None
     return (
         f"Note: hub.load and TensorFlow Serving cannot open {path}, because they read"
         f" {' '.join(found)} in a path as a pattern; the commands of tf_biggan can. Move the"
         " folder to a path without these characters."
+    )
+
+
+def require_plain_address(path: str) -> None:
+    """Raises a ValueError for an address, such as gs://bucket/run, with pattern characters."""
+    found = PATTERN_CHARACTERS & set(path) if file_system.is_remote(path) else ()
+    checks.require(
+        not found,
+        f"TensorFlow reads {' '.join(sorted(found))} in an address as a pattern; use an address"
+        " without these characters",
+        path=path,
     )
 
 
@@ -78,18 +90,21 @@ class PlainFolder:
     object, for readers that open their files late.
 
     Args:
-      path: A local folder, which need not exist, or an address in a bucket, which is not changed.
+      path: A local folder, which need not exist, or an address such as gs://bucket/run, which is
+        not changed.
 
     Attributes:
       path: Path of the folder that can be used in a prefix.
 
     Raises:
-      ValueError: The path of the folder for temporary files contains pattern characters too.
+      ValueError: The path of the folder for temporary files contains pattern characters too, or
+        an address contains them.
     """
 
     def __init__(self, path: str):
         self._own_path = self.path = path
-        if "://" in path or not PATTERN_CHARACTERS & set(path):
+        require_plain_address(path)
+        if not PATTERN_CHARACTERS & set(path):
             return
         holder = tempfile.mkdtemp(prefix="tf_biggan-")
         self._remove = weakref.finalize(self, shutil.rmtree, holder, ignore_errors=True)

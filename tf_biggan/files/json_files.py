@@ -14,7 +14,7 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tf_biggan.files import input_bounds
+from tf_biggan.files import file_system, input_bounds
 
 LONGEST = 60
 
@@ -59,14 +59,14 @@ def read_json(path: str | os.PathLike, kind: str | None = "dict") -> Any:
     """Returns the value in a JSON file.
 
     Args:
-      path: Path of a local file.
+      path: Path of a file.
       kind: Required type of the value, a name in `KINDS`; None for any type.
 
     Raises:
       ValueError: The file is not JSON, or its value has another type. The message names the file.
       OSError: The file cannot be opened.
     """
-    with open(path, "rb") as file:
+    with file_system.open_file(path) as file:
         return parse_json(file.read(input_bounds.JSON_BYTES + 1), path, kind)
 
 
@@ -179,15 +179,14 @@ def _is_finite(value: numbers.Real) -> bool:
 
 def file_sha256(path: str | os.PathLike) -> str:
     """Returns the SHA-256 of a file's bytes."""
-    with open(path, "rb") as file:
+    with file_system.open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def folder_sha256(path: str | os.PathLike) -> str:
     """Returns a SHA-256 of all files below a folder and of their relative paths."""
-    root = pathlib.Path(path)
-    files = sorted(found for found in root.rglob("*") if found.is_file())
-    return key_of([(file.relative_to(root).as_posix(), file_sha256(file)) for file in files])
+    names = sorted(pathlib.PurePath(os.path.relpath(f, path)) for f in file_system.walk(path))
+    return key_of([(name.as_posix(), file_sha256(os.path.join(path, name))) for name in names])
 
 
 def key_of(*parts: Any) -> str:

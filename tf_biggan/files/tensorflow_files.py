@@ -10,7 +10,6 @@ long keys.
 
 from __future__ import annotations
 
-import glob
 import itertools
 import math
 import os
@@ -24,7 +23,7 @@ from google.protobuf.message import DecodeError, Message
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tf_biggan.checks import require
-from tf_biggan.files import input_bounds
+from tf_biggan.files import file_system, input_bounds
 from tf_biggan.files.file_paths import PlainFolder
 
 MessageT = TypeVar("MessageT", bound=Message)
@@ -54,7 +53,7 @@ def read_message(message: MessageT, path: str | os.PathLike) -> MessageT:
       ValueError: The file does not exist, is damaged or is too large.
     """
     try:
-        with open(path, "rb") as file:
+        with file_system.open_file(path) as file:
             content = file.read(input_bounds.GRAPH_BYTES + 1)
     except OSError as error:
         raise _damaged(message, path, error.strerror) from error
@@ -151,13 +150,15 @@ def open_checkpoint(prefix: str):
     import tensorflow as tf
 
     _check_keys(f"{prefix}.index")
-    reader = tf.train.load_checkpoint(prefix)
+    # tf.train.load_checkpoint would first ask whether the prefix is a folder, and some file systems
+    # say yes.
+    reader = tf.compat.v1.train.NewCheckpointReader(prefix)
     types = reader.get_variable_to_dtype_map()
     declared = sum(
         math.prod(shape) * (TEXT_BYTES if types[name] == tf.string else types[name].size)
         for name, shape in reader.get_variable_to_shape_map().items()
     )
-    stored = sum(map(os.path.getsize, glob.glob(f"{glob.escape(prefix)}.data-*")))
+    stored = sum(map(file_system.getsize, data_files(prefix)))
     require(
         declared <= stored + input_bounds.FILLED_BYTES,
         "the checkpoint's index declares larger tensors than its files hold",
@@ -167,13 +168,20 @@ def open_checkpoint(prefix: str):
     return reader
 
 
+def data_files(prefix: str) -> list[str]:
+    """Returns the paths of the files that hold the tensors of a checkpoint, in order."""
+    folder, name = os.path.split(prefix)
+    names = file_system.listdir(folder or os.curdir)
+    return sorted(os.path.join(folder, n) for n in names if n.startswith(f"{name}.data-"))
+
+
 def num_stored(prefix: str) -> int:
     """Returns the total number of values in the tensors of a checkpoint."""
     return sum(map(math.prod, open_checkpoint(prefix).get_variable_to_shape_map().values()))
 
 
 def _check_keys(path: str) -> None:
-    with open(path, "rb") as file:
+    with file_system.open_file(path) as file:
         content = file.read(input_bounds.CHECKPOINT_INDEX_BYTES + 1)
     count = characters = 0
     for length in _key_lengths(content):
@@ -279,7 +287,7 @@ def load_saved_model(path: str, tags: Sequence[str] | None = None):
     )
     try:
         with PlainFolder(path) as folder:
-            if os.path.isfile(os.path.join(folder, f"{SAVED_MODEL_VARIABLES}.index")):
+            if file_system.isfile(os.path.join(folder, f"{SAVED_MODEL_VARIABLES}.index")):
                 open_checkpoint(os.path.join(folder, SAVED_MODEL_VARIABLES))
             return tf.saved_model.load(folder, tags=tags)
     # For a damaged or foreign file, TensorFlow's loaders may raise any exception.

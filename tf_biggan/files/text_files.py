@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import codecs
 
+from tf_biggan.files import file_system
+
 # Windows editors write these marks, and PowerShell's `>` writes UTF-16.
 _MARKED = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -23,7 +25,7 @@ def read_text(path: str, named: str) -> str:
       ValueError: The file cannot be read or is not text.
     """
     try:
-        with open(path, "rb") as file:
+        with file_system.open_file(path) as file:
             content = file.read()
     except OSError as error:
         raise ValueError(f"Cannot read {named}: {error.strerror}") from error

@@ -1,7 +1,8 @@
 """Sets of images on disk: an .npz or a folder of PNG files, written in parts that can be resumed.
 
 Images are first written to the folder OUTPUT.unfinished, together with the request: JSON values
-that determine the images. A command with the same request resumes there; another is refused.
+that determine the images. A command with the same request resumes there; another is refused. For
+an output at an address, this folder is on the local machine.
 """
 
 from __future__ import annotations
@@ -21,9 +22,12 @@ from PIL import Image
 from tf_biggan import checks
 from tf_biggan.cli.terminal import Progress
 from tf_biggan.data.classes import ClassLookup, class_name
+from tf_biggan.evaluation.features.extraction import DEFAULT_CACHE_FOLDER
+from tf_biggan.files import file_system
 from tf_biggan.files.array_files import open_npz
-from tf_biggan.files.atomic import replaced, write_text
-from tf_biggan.files.json_files import brief, parse_json, read_json
+from tf_biggan.files.atomic import replaced, send_folder, write_text
+from tf_biggan.files.file_paths import expand_home
+from tf_biggan.files.json_files import brief, key_of, parse_json, read_json
 from tf_biggan.files.png import save_png, to_uint8
 from tf_biggan.generation.image_maker import ImageMaker
 from tf_biggan.pictures.image_selection import ImageSelection
@@ -45,8 +49,14 @@ _UNSAFE = re.compile(r"[^\w.-]+")
 
 
 def unfinished_folder(output: str) -> str:
-    """Returns the folder in which `output` is prepared."""
-    return output + SUFFIX
+    """Returns the local folder in which `output` is prepared.
+
+    It is beside a local output. An output at an address is prepared in the home folder of the user,
+    because files there cannot be extended everywhere.
+    """
+    if not file_system.is_remote(output):
+        return output + SUFFIX
+    return os.path.join(expand_home(DEFAULT_CACHE_FOLDER), "unfinished", key_of(output) + SUFFIX)
 
 
 def begin(output: str, request: Mapping[str, object]) -> str:
@@ -160,7 +170,7 @@ class ImageArchive:
         self._image_bytes = int(np.prod(shape))
 
     def finished(self):
-        if not os.path.exists(self.path):
+        if not file_system.exists(self.path):
             return None
         try:
             return parse_json(str(open_npz(self.path)[DESCRIPTION].read()), self.path)
@@ -225,6 +235,8 @@ def _npy_bytes(array: np.ndarray) -> bytes:
 class ImageFolder:
     """A `Target` that writes a folder of PNG files: the unfinished folder is renamed at the end.
 
+    At an address such as gs://bucket/images it is copied, and the request comes last.
+
     Arguments are those of `ImageArchive`.
 
     Raises:
@@ -254,27 +266,38 @@ class ImageFolder:
         self._names = names
 
     def finished(self):
-        if not os.path.isdir(self.path):
+        if not file_system.isdir(self.path):
             checks.require(
-                not os.path.exists(self.path),
+                not file_system.exists(self.path),
                 "`output` exists and is not a folder; use another path",
                 output=self.path,
             )
             return None
         request = read_request(self.path)
+        if request is None and self._is_being_sent():
+            return None
         checks.require(
-            request is not None or not os.listdir(self.path),
+            request is not None or not file_system.listdir(self.path),
             "`output` must be a new or empty folder, or one that this command wrote",
             output=self.path,
         )
         checks.require(
-            request != self.request or self.done(self.path) == len(self._names),
+            request != self.request or self._is_whole(),
             "images were removed from this finished folder; remove the folder or use"
             " another `output`",
             output=self.path,
             images=len(self._names),
         )
         return request
+
+    def _is_being_sent(self) -> bool:
+        """Returns whether an earlier call was interrupted while it copied files to an address."""
+        folder = unfinished_folder(self.path)
+        return file_system.is_remote(self.path) and read_request(folder) == self.request
+
+    def _is_whole(self) -> bool:
+        places = file_system.walk(self.path)
+        return set(self._names) <= {os.path.relpath(place, self.path) for place in places}
 
     def done(self, folder):
         for number, name in enumerate(self._names):
@@ -292,6 +315,9 @@ class ImageFolder:
 
     def finish(self, folder):
         self._remove_temporary_files(folder)
+        if file_system.is_remote(self.path):
+            send_folder(folder, self.path, last=REQUEST_FILE)
+            return
         if os.path.isdir(self.path):
             os.rmdir(self.path)
         os.rename(folder, self.path)
@@ -391,7 +417,7 @@ def stream(
         discard(target.path)
     except OSError as error:
         raise ValueError(
-            f"Cannot write {target.path}: {os.strerror(error.errno) if error.errno else error}."
+            f"Cannot write {target.path}: {error.strerror or error}."
             " Make it writable or free disk space, then run the same command to resume."
         ) from error
     return f"Written: {count:,} images in {target.path}"

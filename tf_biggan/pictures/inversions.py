@@ -14,6 +14,7 @@ from tf_biggan.data.classes import ClassLookup, class_name
 from tf_biggan.evaluation.comparison import Comparison, cache_of, open_real_images
 from tf_biggan.evaluation.features.extractors import FEATURES
 from tf_biggan.evaluation.features.image_sets import SourceImages
+from tf_biggan.files import file_system
 from tf_biggan.files.png import save_png, to_uint8
 from tf_biggan.generation.inversion import (
     ENDING,
@@ -56,9 +57,9 @@ def read_target(path: str, image_size: tuple[int, int], channels: int) -> tuple[
       ValueError: The file does not exist or is damaged, or its name is not valid UTF-8.
     """
     checks.require_utf8(path)
-    checks.require_existing("image", path, "a JPEG, PNG, BMP or WebP file")
-    checks.require(os.path.isfile(path), "`image` must be a file", image=path)
-    with open(path, "rb") as file:
+    file_system.require_existing("image", path, "a JPEG, PNG, BMP or WebP file")
+    checks.require(file_system.isfile(path), "`image` must be a file", image=path)
+    with file_system.open_file(path, "rb") as file:
         contents = tf.data.Dataset.from_tensors(file.read())
     with decoding.naming_unreadable():
         pixels = decoding.decode_named(contents, tf.constant(path), channels)
@@ -109,11 +110,16 @@ def _picture_path(config):
     return f"{os.path.splitext(config.output)[0]}.png"
 
 
+def _real(path: str) -> str:
+    """Returns a path without symbolic links."""
+    return path if file_system.is_remote(path) else os.path.realpath(path)
+
+
 def _check_picture(config):
     """Raises ValueError if the picture beside the output would replace the image."""
     picture = _picture_path(config)
     checks.require(
-        os.path.realpath(picture) != os.path.realpath(config.image),
+        _real(picture) != _real(config.image),
         "the picture that is written beside `output` would replace the image; use another `output`",
         output=config.output,
         picture=picture,

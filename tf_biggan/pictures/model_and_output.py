@@ -11,6 +11,8 @@ import tf_biggan
 from tf_biggan import checks
 from tf_biggan.cli.shared_settings import GenerationSettings
 from tf_biggan.evaluation.features.generated_images import weights_sha256
+from tf_biggan.files import file_system
+from tf_biggan.files.atomic import try_writing
 from tf_biggan.generation.image_maker import ImageMaker
 from tf_biggan.store.opened_model import OpenedModel, open_model
 
@@ -94,17 +96,23 @@ def check_output_file(path: str, endings: Sequence[str]) -> None:
         f"`output` must end in {' or '.join(endings)}",
         output=path,
     )
-    checks.require(not os.path.isdir(path), "`output` must be a file, not a folder", output=path)
+    checks.require(
+        not file_system.isdir(path), "`output` must be a file, not a folder", output=path
+    )
     check_output_place(path)
 
 
 def output_folder(path: str) -> str:
-    """Returns the path of an output folder, with symbolic links resolved.
+    """Returns the path of an output folder; a local one with symbolic links resolved.
 
     Raises:
       ValueError: The finished folder could not take the place of this one, which is the current or
         a mounted folder.
     """
+    if file_system.is_remote(path):
+        folder = file_system.absolute(path)
+        check_output_place(folder)
+        return folder
     folder = os.path.realpath(path)
     checks.require(
         not os.path.ismount(folder) and folder != os.path.realpath(os.curdir),
@@ -117,10 +125,19 @@ def output_folder(path: str) -> str:
 
 
 def check_output_place(path: str) -> None:
-    """Raises ValueError unless the folder of `path` exists and is writable."""
+    """Raises ValueError unless the folder of `path` exists and is writable.
+
+    At an address it need not exist, because object stores have no empty folders.
+    """
     folder = os.path.dirname(path) or "."
+    if file_system.is_remote(path):
+        try:
+            try_writing(path)
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+        return
     checks.require(
-        os.path.isdir(folder),
+        file_system.isdir(folder),
         "the folder of `output` does not exist; create it or use another path",
         output=path,
     )
@@ -129,7 +146,11 @@ def check_output_place(path: str) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise ValueError(
-            f"Cannot write to the folder of `output`, {folder}: {error.strerror}. Use another path"
-            " or change the permissions of the folder."
-        ) from error
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(folder: str, error: OSError) -> ValueError:
+    return ValueError(
+        f"Cannot write to the folder of `output`, {folder}: {error.strerror}. Use another path"
+        " or change the permissions of the folder."
+    )

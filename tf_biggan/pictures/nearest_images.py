@@ -26,6 +26,7 @@ from tf_biggan.evaluation.features.image_sets import (
     open_images,
 )
 from tf_biggan.evaluation.scores.feature_scores import NearestRows, blocks
+from tf_biggan.files import file_system
 from tf_biggan.files.atomic import write_text
 from tf_biggan.files.png import save_png, to_uint8
 from tf_biggan.generation.interpolation_paths import EndPoint, point_name
@@ -111,7 +112,7 @@ def given_images(
     )
     kept.cached, kept.class_names, kept.notes = False, images.class_names, images.notes
     places = [images.place(number) for number in range(images.count)]
-    if os.path.isdir(config.images):
+    if file_system.isdir(config.images):
         places = [os.path.relpath(place, config.images) for place in places]
     return kept, places
 

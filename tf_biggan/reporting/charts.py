@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from tf_biggan.files import file_system
 from tf_biggan.reporting.run_record import ITERATION, RunRecord, Series
 from tf_biggan.reporting.warning_signs import SIGMA, THROUGHPUT
 from tf_biggan.training.discriminator_scores import ACCURACIES, SCORES
@@ -140,7 +141,7 @@ def charts_of(runs: Sequence[RunRecord]) -> tuple[list[Chart], int]:
 
 def run_names(runs: Sequence[RunRecord]) -> list[str]:
     """Returns a short name for each run: the last folder of its path, if these differ."""
-    short = [os.path.basename(os.path.normpath(run.path)) for run in runs]
+    short = [os.path.basename(file_system.normalized(run.path)) for run in runs]
     return short if len(set(short)) == len(runs) else [run.path for run in runs]
 
 

@@ -24,7 +24,7 @@ from tf_biggan.data.source import DataIdentity, Source
 from tf_biggan.evaluation.features.extraction import ArrayCache, FeatureExtraction
 from tf_biggan.evaluation.features.extractors import pixel_extractor
 from tf_biggan.evaluation.features.image_sets import ArrayImages, SourceImages
-from tf_biggan.files import input_bounds
+from tf_biggan.files import file_system, input_bounds
 from tf_biggan.pictures.nearest_images import find_neighbours, medians, neighbours_sheet
 from tf_biggan.pictures.sheets_and_animations import cells
 from tf_biggan.reporting.run_record import RunRecord
@@ -54,7 +54,7 @@ def nearest_reals(run: RunRecord, limit: int) -> Picture:
       limit: Highest number of bytes of the encoded picture.
     """
     stored = os.path.join(run.path, STORED)
-    if os.path.exists(stored):
+    if file_system.exists(stored):
         caption = f"{STORED} of the run: a sample, then the real images nearest to it, in every row"
         return picture_of_file(stored, caption, limit)
     reason = _why_not_searched(run)
@@ -147,7 +147,7 @@ def picture_of_file(path: str, caption: str, limit: int) -> Picture:
         its picture is reduced in size if needed.
     """
     try:
-        with open(path, "rb") as file:
+        with file_system.open_file(path, "rb") as file:
             content = file.read(input_bounds.IMAGE_PIXELS)
         with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
             pixels = image.width * image.height

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import glob
 import os
 import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tf_biggan import checks
 from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.data.source import DataIdentity
+from tf_biggan.files import file_system
 from tf_biggan.files.json_files import NotJson, parse_json
 from tf_biggan.store.checkpoints import checkpoint_iterations
 from tf_biggan.store.run_directory import (
@@ -135,7 +134,7 @@ def read_run(path: str) -> RunRecord:
       ValueError: The folder does not exist, is not a run, or has a damaged file. The message names
         the file.
     """
-    checks.require_existing("folder of the run", path, f"a folder with a {CONFIG_FILE}")
+    file_system.require_existing("folder of the run", path, f"a folder with a {CONFIG_FILE}")
     config = read_config(path)
     entries = read_metrics(path)
     series = _series(entries)
@@ -153,7 +152,7 @@ def read_run(path: str) -> RunRecord:
         checkpoints=checkpoint_iterations(path),
         best=_best_checkpoints(path, series),
         sheets=_sheets(path),
-        reals=reals if os.path.exists(reals) else None,
+        reals=reals if file_system.exists(reals) else None,
     )
 
 
@@ -184,10 +183,10 @@ def _collapses(entries: Sequence[Mapping[str, object]]) -> list[tuple[int, str]]
 def _starts(path: str) -> list[dict]:
     """Returns the lines of environment.jsonl, without lines that a killed process cut off."""
     file = os.path.join(path, ENVIRONMENT_FILE)
-    if not os.path.exists(file):
+    if not file_system.exists(file):
         return []
     found = []
-    with open(file, "rb") as lines:
+    with file_system.open_file(file, "rb") as lines:
         for line in lines:
             try:
                 entry = parse_json(line, file, None)
@@ -200,8 +199,10 @@ def _starts(path: str) -> list[dict]:
 
 def _best_checkpoints(path: str, series: Mapping[str, Series]) -> list[BestCheckpoint]:
     found = []
-    for folder in sorted(glob.glob(os.path.join(glob.escape(path), f"{BEST_FOLDER}*"))):
-        score = os.path.basename(folder).removeprefix(BEST_FOLDER)
+    for name in sorted(file_system.listdir(path)):
+        if not name.startswith(BEST_FOLDER):
+            continue
+        folder, score = os.path.join(path, name), name.removeprefix(BEST_FOLDER)
         for iteration in checkpoint_iterations(folder)[-1:]:
             value = series[score].at(iteration) if score in series else None
             found.append(BestCheckpoint(score, iteration, value, folder))
@@ -210,7 +211,7 @@ def _best_checkpoints(path: str, series: Mapping[str, Series]) -> list[BestCheck
 
 def _sheets(path: str) -> dict[int, str]:
     folder = os.path.join(path, FOLDER)
-    names = os.listdir(folder) if os.path.isdir(folder) else []
+    names = file_system.listdir(folder) if file_system.isdir(folder) else []
     matches = [match for name in names if (match := _SHEET.fullmatch(name))]
     found = {int(match[1]): os.path.join(folder, match[0]) for match in matches}
     return dict(sorted(found.items()))

@@ -20,6 +20,7 @@ from tf_biggan.cli.report_settings import REPORT_FILE, ReportConfig
 from tf_biggan.cli.settings import flag_name
 from tf_biggan.cli.terminal import one_line
 from tf_biggan.cli.train_settings import TrainConfig
+from tf_biggan.files import file_system
 from tf_biggan.files.atomic import write_text
 from tf_biggan.networks.architecture_files import shown
 from tf_biggan.reporting.charts import charts_of, run_names, svg
@@ -51,7 +52,7 @@ def report(config: ReportConfig) -> None:
     config.require_given()
     path = config.output_path()
     write_report([read_run(run) for run in config.runs()], path)
-    print(f"Written: {path} ({os.path.getsize(path) / 1e6:.1f} MB)")
+    print(f"Written: {path} ({file_system.getsize(path) / 1e6:.1f} MB)")
 
 
 def report_after_training(run_dir: str) -> None:

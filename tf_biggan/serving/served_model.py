@@ -14,7 +14,7 @@ from google.protobuf import json_format
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from tf_biggan import checks
-from tf_biggan.files import tensorflow_files
+from tf_biggan.files import file_system, tensorflow_files
 from tf_biggan.serving.request_errors import RequestError
 from tf_biggan.store.opened_model import read_metadata
 
@@ -189,12 +189,14 @@ def find_versions(path: str) -> ModelVersions:
     Raises:
       ValueError: There is no SavedModel at `path`.
     """
-    path = os.path.abspath(path)
-    checks.require_existing("folder to serve", path, "a SavedModel, or a folder of its versions")
+    path = file_system.absolute(path)
+    file_system.require_existing(
+        "folder to serve", path, "a SavedModel, or a folder of its versions"
+    )
     if _is_saved_model(path):
         number = version_number(os.path.basename(path))
         return ModelVersions(model_name(path), {ONLY_VERSION if number is None else number: path})
-    entries = os.listdir(path) if os.path.isdir(path) else []
+    entries = file_system.listdir(path) if file_system.isdir(path) else []
     found = {os.path.join(path, entry): version_number(entry) for entry in entries}
     folders = {
         number: folder
@@ -218,17 +220,17 @@ def version_number(name: str) -> int | None:
 
 def model_name(path: str) -> str:
     """Returns the name under which a SavedModel is served: that of the folder of its versions."""
-    parent, last = os.path.split(os.path.abspath(path))
+    parent, last = os.path.split(file_system.absolute(path))
     return _folder_name(path if version_number(last) is None else parent)
 
 
 def _folder_name(path: str) -> str:
     # A colon ends the name in the addresses of the API.
-    return os.path.basename(os.path.abspath(path)).replace(":", "_") or "model"
+    return os.path.basename(file_system.absolute(path)).replace(":", "_") or "model"
 
 
 def _is_saved_model(path: str) -> bool:
-    return os.path.isfile(os.path.join(path, SAVED_MODEL_FILE))
+    return file_system.isfile(os.path.join(path, SAVED_MODEL_FILE))
 
 
 class ServedModel:

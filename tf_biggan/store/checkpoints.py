@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
@@ -20,6 +19,7 @@ import keras
 import tensorflow as tf
 
 from tf_biggan.cli.terminal import one_line
+from tf_biggan.files import file_system
 from tf_biggan.files.atomic import remove_leftovers, write_text
 from tf_biggan.files.file_paths import PlainFolder
 from tf_biggan.files.tensorflow_files import open_checkpoint
@@ -152,7 +152,7 @@ class Checkpoints:
         """
         iteration = int(self._state.iteration.numpy())
         if iteration != self._stored_iteration:
-            os.makedirs(self._target, exist_ok=True)
+            file_system.makedirs(self._target)
             with PlainFolder(self._target) as folder:
                 self._checkpoint.write(os.path.join(folder, _name(iteration)))
             self._stored_iteration = iteration
@@ -211,7 +211,7 @@ def _name(iteration: int) -> str:
 
 
 def _files(folder: str) -> list[re.Match]:
-    names = os.listdir(folder) if os.path.isdir(folder) else []
+    names = file_system.listdir(folder) if file_system.isdir(folder) else []
     return [match for name in names if (match := _FILE.fullmatch(name))]
 
 
@@ -220,7 +220,7 @@ def _remove(folder: str, iteration: int) -> None:
     names = [match[0] for match in _files(folder) if int(match[1]) == iteration]
     for name in sorted(names, key=lambda name: not name.endswith("index")):
         with contextlib.suppress(FileNotFoundError):
-            os.remove(os.path.join(folder, name))
+            file_system.remove(os.path.join(folder, name))
 
 
 def _write_list(folder: str, iterations: list[int]) -> None:
@@ -233,12 +233,12 @@ def _write_list(folder: str, iterations: list[int]) -> None:
 def _remove_strays(folder: str) -> None:
     """Deletes temporary files that an interrupted save left behind."""
     remove_leftovers(folder)
-    names = os.listdir(folder) if os.path.isdir(folder) else []
+    names = file_system.listdir(folder) if file_system.isdir(folder) else []
     for path in (os.path.join(folder, name) for name in names if _STRAY.fullmatch(name)):
-        if os.path.isdir(path):
-            shutil.rmtree(path, ignore_errors=True)
+        if file_system.isdir(path):
+            file_system.rmtree(path)
         else:
-            os.remove(path)
+            file_system.remove(path)
 
 
 def _reason(error: Exception) -> str:

@@ -21,6 +21,7 @@ import numpy as np
 
 from tf_biggan import checks
 from tf_biggan.cli.terminal import one_line
+from tf_biggan.files import file_system
 from tf_biggan.files.array_files import open_safetensors, write_safetensors
 from tf_biggan.files.atomic import check_new, new_folder
 from tf_biggan.files.json_files import field, read_json
@@ -108,7 +109,8 @@ def write_directory(
     """Writes a model folder.
 
     The folder is written under a temporary name and then renamed, so that `path` never holds an
-    incomplete model.
+    incomplete model. At an address such as gs://bucket/model, config.json is written last, and
+    without it no reader takes the folder for a model.
 
     Args:
       path: Path of the folder. It must not exist, or be an empty folder.
@@ -135,7 +137,7 @@ def write_directory(
         "class_names": list(class_names),
         "provenance": dict(provenance or {}),
     }
-    with new_folder(path) as temporary:
+    with new_folder(path, last=CONFIG_FILE) as temporary:
         for name, network in networks.items():
             write_safetensors(os.path.join(temporary, _weights_file(name)), _arrays(network))
         for name, state in (slots or {}).items():
@@ -264,7 +266,7 @@ def load_optimizer_slots(folder: str, network: str) -> OptimizerSlots | None:
       ValueError: The file is damaged.
     """
     path = _file(folder, network)
-    if not os.path.exists(path):
+    if not file_system.exists(path):
         return None
     with open_safetensors(path) as stored:
         arrays = {key: stored.get_tensor(key) for key in stored.keys()}

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.files import tensorflow_files
+from tf_biggan.files import file_system, tensorflow_files
 from tf_biggan.files.json_files import field, read_json
 from tf_biggan.networks.generator import Generator
 from tf_biggan.networks.network import check_labels, from_list
@@ -75,8 +75,8 @@ def open_model(path: str, *, raw: bool = False, iteration: int | None = None) ->
     """
     resolved = resolve(path)
     folder = resolved.path
-    checks.require_existing("model", folder, f"the folder of {KINDS}")
-    checks.require(os.path.isdir(folder), f"--model must be the folder of {KINDS}", model=path)
+    file_system.require_existing("model", folder, f"the folder of {KINDS}")
+    checks.require(file_system.isdir(folder), f"--model must be the folder of {KINDS}", model=path)
     if is_run(folder):
         return _of_run(resolved, raw, iteration)
     checks.require(
@@ -155,7 +155,7 @@ def read_metadata(folder: str) -> dict:
 
 def is_saved_model(path: str) -> bool:
     """Returns whether a folder holds a SavedModel."""
-    return os.path.isfile(os.path.join(path, tensorflow_files.SAVED_MODEL_FILE))
+    return file_system.isfile(os.path.join(path, tensorflow_files.SAVED_MODEL_FILE))
 
 
 class SavedModelGenerator:

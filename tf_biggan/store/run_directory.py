@@ -21,7 +21,9 @@ from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.data.classes import complete_names
 from tf_biggan.data.source import DataIdentity
 from tf_biggan.devices.strategy import require_tensorflow
+from tf_biggan.files import file_system
 from tf_biggan.files.atomic import remove_leftovers, write_text
+from tf_biggan.files.file_paths import require_plain_address
 from tf_biggan.files.json_files import read_json
 from tf_biggan.files.tensorflow_files import num_stored
 from tf_biggan.networks.architecture_files import FIRST_SIZE, USUAL_FIRST_SIZE, architecture_of
@@ -37,7 +39,9 @@ DATA_FILE = "data.json"
 INITIALIZATION_FILE = "initialization.json"
 # Groups of settings by which a run's config.json is told apart from other files of that name.
 GROUPS = {"model", "data", "step", "run"}
-_OF_A_START = re.compile(r"(config|classes)\.json(\.\d+)?\.tmp")
+_OF_A_START = re.compile(
+    r"(config|classes)\.json(\.\d+)?\.tmp|tmp\.\w+-\d+\.(config|classes)\.json"
+)
 
 
 def check_run(run_dir: str, config: TrainConfig) -> None:
@@ -51,13 +55,14 @@ def check_run(run_dir: str, config: TrainConfig) -> None:
       ValueError: The folder holds a run, and a setting that must not change differs; or the folder
         holds files that are not a run.
     """
+    require_plain_address(run_dir)
     path = os.path.join(run_dir, CONFIG_FILE)
-    if os.path.exists(path):
+    if file_system.exists(path):
         _require_same_run(run_dir, read_config(run_dir), config)
-    elif os.path.isdir(run_dir):
+    elif file_system.isdir(run_dir):
         # A run that was killed before it wrote config.json left only temporary files. Those do not
         # prevent a new start.
-        others = [name for name in os.listdir(run_dir) if not _OF_A_START.fullmatch(name)]
+        others = [name for name in file_system.listdir(run_dir) if not _OF_A_START.fullmatch(name)]
         checks.require(
             not others,
             f"`run_dir` must be a new or empty folder, or a run (with {CONFIG_FILE}); choose"
@@ -84,7 +89,7 @@ def write_config(
       class_names: One name for each class, or empty if the names are unknown.
       identity: Identity of the training data, or None to write no data.json.
     """
-    os.makedirs(run_dir, exist_ok=True)
+    file_system.makedirs(run_dir)
     remove_leftovers(run_dir)
     _write(run_dir, CONFIG_FILE, config.to_json())
     _write(run_dir, CLASSES_FILE, json.dumps(list(class_names), indent=2) + "\n")
@@ -104,7 +109,7 @@ def read_initialization(run_dir: str) -> dict | None:
       ValueError: The file cannot be read.
     """
     path = os.path.join(run_dir, INITIALIZATION_FILE)
-    return read_json(path) if os.path.exists(path) else None
+    return read_json(path) if file_system.exists(path) else None
 
 
 def is_run(path: str) -> bool:
@@ -126,7 +131,7 @@ def read_class_names(run_dir: str) -> tuple[str, ...]:
       ValueError: classes.json or config.json is damaged. The message names the file.
     """
     path = os.path.join(run_dir, CLASSES_FILE)
-    if not os.path.exists(path):
+    if not file_system.exists(path):
         return ()
     num_classes = read_config(run_dir).model.num_classes
     names = read_json(path, "tuple[str, ...]")
@@ -144,7 +149,7 @@ def read_data_identity(run_dir: str) -> DataIdentity | None:
       ValueError: data.json is damaged. The message names the file.
     """
     path = os.path.join(run_dir, DATA_FILE)
-    if not os.path.exists(path):
+    if not file_system.exists(path):
         return None
     return DataIdentity.from_dict(read_json(path), path)
 

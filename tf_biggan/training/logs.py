@@ -29,6 +29,7 @@ from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.devices import hardware
 from tf_biggan.devices.strategy import device_paths, runs_on_cpu
 from tf_biggan.evaluation.score_files import versions
+from tf_biggan.files import file_system
 from tf_biggan.files.atomic import replaced
 from tf_biggan.files.json_files import NotJson, field, parse_json, require_kind
 from tf_biggan.training.state import TrainState
@@ -113,11 +114,11 @@ class MetricsLog:
     """
 
     def __init__(self, run_dir: str, iteration: int = 0):
-        os.makedirs(run_dir, exist_ok=True)
+        file_system.makedirs(run_dir)
         self._path = os.path.join(run_dir, METRICS_FILE)
-        if os.path.exists(self._path):
+        if file_system.exists(self._path):
             _keep_until(self._path, iteration)
-        self._file = open(self._path, "a", encoding="utf-8")
+        self._file = file_system.open_file(self._path, "a", encoding="utf-8")
 
     def write(self, iteration: int, values: Mapping[str, float | str]) -> dict:
         """Appends a line with the iteration and the values by name.
@@ -197,11 +198,11 @@ def read_metrics(run_dir: str) -> list[dict]:
         the file, the line and the field.
     """
     path = os.path.join(run_dir, METRICS_FILE)
-    return [entry for _, entry in _entries(path)] if os.path.exists(path) else []
+    return [entry for _, entry in _entries(path)] if file_system.exists(path) else []
 
 
 def _keep_until(path: str, iteration: int) -> None:
-    with open(path, "rb") as file:
+    with file_system.open_file(path) as file:
         before = file.read()
     kept = [line for line, entry in _entries(path) if entry["iteration"] <= iteration]
     content = b"".join(line + b"\n" for line in kept)
@@ -212,7 +213,7 @@ def _keep_until(path: str, iteration: int) -> None:
 
 
 def _entries(path: str) -> list[tuple[bytes, dict]]:
-    with open(path, "rb") as file:
+    with file_system.open_file(path) as file:
         lines = file.read().split(b"\n")
     entries = []
     for number, line in enumerate(lines, 1):
@@ -263,10 +264,13 @@ def record_environment(run_dir: str, iteration: int, strategy: tf.distribute.Str
         "replicas": strategy.num_replicas_in_sync,
     }
     path = os.path.join(run_dir, ENVIRONMENT_FILE)
-    with open(path, "a+b") as file:
-        # The last line may be incomplete, if an earlier process was killed while it wrote.
-        file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
-        start = b"" if file.read(1) in (b"", b"\n") else b"\n"
+    # The last line may be incomplete, if an earlier process was killed while it wrote.
+    start = b""
+    if file_system.exists(path):
+        with file_system.open_file(path) as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+            start = b"" if file.read(1) in (b"", b"\n") else b"\n"
+    with file_system.open_file(path, "ab") as file:
         file.write(start + json.dumps(entry).encode() + b"\n")
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 
 from tf_biggan.data.source import Source
 from tf_biggan.evaluation.features.image_sets import SourceImages
+from tf_biggan.files import file_system
 from tf_biggan.files.atomic import remove_leftovers
 from tf_biggan.files.png import save_png, to_uint8
 from tf_biggan.generation.image_maker import ImageMaker
@@ -47,7 +48,7 @@ class SampleSheets:
 
     def is_drawn(self, iteration: int) -> bool:
         """Returns whether the sheet of an iteration exists."""
-        return os.path.exists(self._path(iteration))
+        return file_system.exists(self._path(iteration))
 
     def draw_reals(self, source: Source, seed: int) -> None:
         """Writes reals.png unless it exists: real images, preprocessed as for training.
@@ -60,9 +61,9 @@ class SampleSheets:
           seed: Seed for the choice of images.
         """
         path = os.path.join(self._folder, REALS_FILE)
-        if os.path.exists(path):
+        if file_system.exists(path):
             return
-        os.makedirs(self._folder, exist_ok=True)
+        file_system.makedirs(self._folder)
         size, channels = self._generator.image_size, self._generator.image_channels
         rows = _chosen_reals(source.labels, self._classes, bool(self._row_labels), seed)
         pixels = np.full((len(self._classes), COLUMNS, *size, channels), BLANK, np.uint8)
@@ -77,7 +78,7 @@ class SampleSheets:
 
     def draw(self, iteration: int) -> tuple[str, Image.Image]:
         """Writes a sheet of generated images; returns its path and the sheet."""
-        os.makedirs(self._folder, exist_ok=True)
+        file_system.makedirs(self._folder)
         labels = np.repeat(self._classes, COLUMNS) if self._row_labels else None
         pixels = to_uint8(self._maker.images(self._z, labels))
         page = sheets_and_animations.sheet(pixels, COLUMNS, self._row_labels)

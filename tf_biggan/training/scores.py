@@ -110,7 +110,7 @@ class RunEvaluation:
             strategy,
             source,
             data,
-            str(cache_folder()),
+            cache_folder(),
             BATCH_SIZE,
             inception_weights=settings.inception_weights,
             bias=DEFAULT.bias,

@@ -12,9 +12,9 @@ from tf_biggan.evaluation.features.extraction import ArrayCache, cache_folder
 
 def test_the_folder_is_the_environments_or_below_home(monkeypatch):
     monkeypatch.setenv("TF_BIGGAN_CACHE", "/somewhere/else")
-    assert cache_folder() == pathlib.Path("/somewhere/else")
+    assert cache_folder() == "/somewhere/else"
     monkeypatch.delenv("TF_BIGGAN_CACHE")
-    assert cache_folder() == pathlib.Path.home() / ".cache" / "tf_biggan"
+    assert cache_folder() == str(pathlib.Path.home() / ".cache" / "tf_biggan")
 
 
 def test_what_was_stored_is_found(tmp_path):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -22,7 +21,7 @@ from tf_biggan.conversion.readers.tensors import (
     require_plausible,
     widened,
 )
-from tf_biggan.files import array_files
+from tf_biggan.files import array_files, file_system
 from tf_biggan.files.archives import Archive
 from tf_biggan.files.array_files import NPY, open_safetensors
 
@@ -79,7 +78,7 @@ def read_everything(path: str) -> Mapping[Any, Any]:
       ValueError: The file is damaged, has an unknown format, or its content is not a dictionary.
       OSError: The file cannot be read.
     """
-    checks.require(os.path.isfile(path), f"the weights must be a file: {FORMATS}", path=path)
+    checks.require(file_system.isfile(path), f"the weights must be a file: {FORMATS}", path=path)
     kind = _kind(path)
     if kind in ("npz", "safetensors"):
         entries = (read_npz(path) if kind == "npz" else read_safetensors(path)).entries
@@ -113,7 +112,7 @@ def without_wrappers(keys: Iterable[str]) -> tuple[dict[str, str], tuple[str, ..
 
 
 def _kind(path):
-    with open(path, "rb") as file:
+    with file_system.open_file(path, "rb") as file:
         head = file.read(9)
     if head.startswith(ZIP_HEAD):
         names = Archive(path).names
@@ -199,7 +198,7 @@ def _bfloat16(path, key):
     The safetensors library cannot read it, because NumPy has no bfloat16. A file consists of the
     length of its header, a JSON header and the bytes of the tensors.
     """
-    with open(path, "rb") as file:
+    with file_system.open_file(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
         entry = json.loads(file.read(length))[key]
         start, end = entry["data_offsets"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import io
 import math
 import os
 import struct
@@ -27,7 +26,7 @@ from tf_biggan.conversion.readers.tensors import (
     require_plausible,
     widened,
 )
-from tf_biggan.files import input_bounds
+from tf_biggan.files import file_system, input_bounds
 from tf_biggan.files.archives import Archive
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
@@ -175,7 +174,7 @@ def read_contents(path: str) -> Any:
         would take far more memory than its size.
     """
     try:
-        with open(path, "rb") as file:
+        with file_system.open_file(path, "rb") as file:
             zipped = file.read(len(ZIP_HEAD)) == ZIP_HEAD
         return _read_zip(path) if zipped else _read_older(path)
     except ValueError as error:
@@ -238,7 +237,7 @@ def _read_older(path):
         return Storage(dtype, size, "<", functools.partial(_span, path, places, key))
 
     storages = Storages(path, storage)
-    with PickleFile(io.FileIO(path), READ_AHEAD) as file:
+    with PickleFile(file_system.open_unbuffered(path), READ_AHEAD) as file:
 
         def load():
             return RestrictedUnpickler(file, storages, storages.tensor).load()
@@ -258,7 +257,8 @@ def _read_older(path):
 
 
 def _place_storages(file, keys, storages, places):
-    end = os.fstat(file.fileno()).st_size
+    position, end = file.tell(), file.seek(0, os.SEEK_END)
+    file.seek(position)
     for key in keys:
         (size,) = struct.unpack("<q", file.read(8))
         if size != storages[key].size:
@@ -280,7 +280,7 @@ def _place_storages(file, keys, storages, places):
 
 def _span(path, places, key):
     start, length = places[key]
-    with open(path, "rb") as file:
+    with file_system.open_file(path, "rb") as file:
         file.seek(start)
         return file.read(length)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from tf_biggan import checks
 from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
-from tf_biggan.files import input_bounds
+from tf_biggan.files import file_system, input_bounds
 from tf_biggan.files.file_paths import PlainFolder
 from tf_biggan.files.tensorflow_files import open_checkpoint, read_message
 
@@ -32,7 +32,7 @@ PURE |= {"Squeeze", "StridedSlice", "Transpose"}
 
 def is_module(path: str) -> bool:
     """Returns whether a folder holds a SavedModel with variables."""
-    return os.path.isfile(os.path.join(path, f"{VARIABLES}.index"))
+    return file_system.isfile(os.path.join(path, f"{VARIABLES}.index"))
 
 
 def read_variables(path: str) -> Tensors:

@@ -9,7 +9,6 @@ import contextlib
 import dataclasses
 import json
 import os
-import pathlib
 from collections.abc import Mapping
 
 import keras
@@ -24,6 +23,7 @@ from tf_biggan.data.source import Source
 from tf_biggan.evaluation.features.extraction import content_sha256
 from tf_biggan.evaluation.features.extractors import FEATURES, LOGITS, Extractor
 from tf_biggan.evaluation.features.image_sets import KEPT_BYTES, ImageSet, SourceImages
+from tf_biggan.files import file_system
 from tf_biggan.files.array_files import write_safetensors
 from tf_biggan.files.atomic import replaced
 from tf_biggan.files.json_files import field, key_of, read_json
@@ -141,7 +141,7 @@ def classifier_of(
         list(images.class_names),
         dataclasses.asdict(settings),
     )
-    folder = None if cache is None else pathlib.Path(cache, FOLDER, key)
+    folder = None if cache is None else os.path.join(cache, FOLDER, key)
     stored = None if folder is None else _read(folder)
     if stored is None:
         stored = _train(images, settings)
@@ -274,25 +274,26 @@ def _shifted(batch: np.ndarray, shift: int, random: np.random.RandomState) -> np
     return padded[:, top : top + height, left : left + width]
 
 
-def _read(folder: pathlib.Path) -> tuple[dict, dict] | None:
+def _read(folder: str) -> tuple[dict, dict] | None:
     try:
-        facts = read_json(folder / "facts.json")
+        facts = read_json(os.path.join(folder, "facts.json"))
         known = {name: field(facts, name, kind, folder) for name, kind in FACTS.items()}
-        return load_file(folder / "weights.safetensors"), known
+        with file_system.local_copy(os.path.join(folder, "weights.safetensors")) as local:
+            return load_file(local), known
     except (OSError, ValueError, SafetensorError):
         return None
 
 
-def _store(folder: pathlib.Path, weights: dict, facts: dict) -> None:
+def _store(folder: str, weights: dict, facts: dict) -> None:
     """Writes both files, facts.json last, because `_read` looks for it first."""
     # A full disk must not make the evaluation fail. safetensors raises an error of its own for it.
     with contextlib.suppress(OSError, SafetensorError):
-        folder.mkdir(parents=True, exist_ok=True)
+        file_system.makedirs(folder)
         for name, write in (
             ("weights.safetensors", lambda path: write_safetensors(path, weights)),
             ("facts.json", lambda path: _write_json(path, facts)),
         ):
-            with replaced(folder / name) as temporary:
+            with replaced(os.path.join(folder, name)) as temporary:
                 write(temporary)
 
 

@@ -10,7 +10,6 @@ import dataclasses
 import functools
 import hashlib
 import os
-import pathlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -21,6 +20,7 @@ from tf_biggan.cli.terminal import Progress
 from tf_biggan.devices.strategy import ReplicaMap, spans_processes
 from tf_biggan.evaluation.features.extractors import FEATURES, LOGITS, Extractor
 from tf_biggan.evaluation.features.image_sets import ImageSet
+from tf_biggan.files import file_system
 from tf_biggan.files.array_files import read_npz
 from tf_biggan.files.atomic import remove_leftovers, replaced
 from tf_biggan.files.file_paths import expand_home
@@ -199,15 +199,16 @@ def content_sha256(images: ImageSet) -> str:
     return digest.hexdigest()
 
 
-def cache_folder() -> pathlib.Path:
+def cache_folder() -> str:
     """Returns `$TF_BIGGAN_CACHE`, or ~/.cache/tf_biggan; the folder may not exist yet."""
-    return pathlib.Path(expand_home(os.environ.get(CACHE_VARIABLE) or DEFAULT_CACHE_FOLDER))
+    return expand_home(os.environ.get(CACHE_VARIABLE) or DEFAULT_CACHE_FOLDER)
 
 
 class ArrayCache:
     """A cache of named arrays by key, one npz file per key.
 
-    When the files exceed the limit, those that were read least recently are deleted.
+    When the files exceed the limit, those that were read least recently are deleted; at an address
+    such as gs://bucket/cache, those that were written first.
 
     Args:
       folder: folder of the cache, created when something is stored; None to keep nothing.
@@ -215,7 +216,7 @@ class ArrayCache:
     """
 
     def __init__(self, folder: str | os.PathLike | None, limit: int = CACHE_BYTES):
-        self._folder = None if folder is None else pathlib.Path(folder)
+        self._folder = None if folder is None else os.fspath(folder)
         self._limit = limit
 
     @property
@@ -230,7 +231,7 @@ class ArrayCache:
         path = self._path(key)
         try:
             arrays = read_npz(path)
-            os.utime(path)
+            file_system.touch(path)
         except (OSError, ValueError):
             return None
         return arrays
@@ -242,24 +243,27 @@ class ArrayCache:
         path = self._path(key)
         # A full disk must not make the evaluation fail.
         with contextlib.suppress(OSError):
-            self._folder.mkdir(parents=True, exist_ok=True)
+            file_system.makedirs(self._folder)
             # Leftovers of other keys too, because no command may ever write those keys again.
-            remove_leftovers(str(self._folder))
+            remove_leftovers(self._folder)
             with replaced(path) as temporary, open(temporary, "wb") as file:
                 np.savez(file, **arrays)
             self._make_room(path)
 
     def _path(self, key):
-        return self._folder / f"{key}.npz"
+        return os.path.join(self._folder, f"{key}.npz")
 
     def _make_room(self, newest):
         entries = []
-        for path in self._folder.glob("*.npz"):
-            with contextlib.suppress(OSError):
-                state = path.stat()
-                entries.append((path != newest, -state.st_mtime, state.st_size, path))
+        for name in file_system.listdir(self._folder):
+            path = os.path.join(self._folder, name)
+            if name.endswith(".npz"):
+                with contextlib.suppress(OSError):
+                    size, changed = file_system.size_and_time(path)
+                    entries.append((path != newest, -changed, size, path))
         total = 0
         for _, _, size, path in sorted(entries):
             total += size
             if total > self._limit:
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(FileNotFoundError):
+                    file_system.remove(path)

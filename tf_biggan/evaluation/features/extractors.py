@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.files import input_bounds, tensorflow_files
+from tf_biggan.files import file_system, input_bounds, tensorflow_files
 from tf_biggan.files.archives import Archive
 from tf_biggan.files.json_files import file_sha256, folder_sha256
 from tf_biggan.store.opened_model import is_saved_model
@@ -61,7 +61,7 @@ def open_extractor(path: str, layer: str | None = None) -> Extractor:
       ValueError: the path is neither a .keras file nor a SavedModel, the layer does not exist, or
         the file contains code.
     """
-    if path.endswith(".keras") and os.path.isfile(path):
+    if path.endswith(".keras") and file_system.isfile(path):
         model = _load_keras_layer(path, layer)
         sha256 = file_sha256(path)
         build = lambda: _of_keras(_load_keras_layer(path, layer))  # noqa: E731
@@ -72,13 +72,13 @@ def open_extractor(path: str, layer: str | None = None) -> Extractor:
         build = lambda: _saved_function(path, layer)  # noqa: E731
         description = {"kind": "saved_model"}
     else:
-        missing = "" if os.path.exists(path) else ", and no file or folder of this name exists"
+        missing = "" if file_system.exists(path) else ", and no file or folder of this name exists"
         raise ValueError(
             f"There is no feature extractor {path!r}{missing}. Give `classifier`,"
             " `inception`, `inception_bfloat16`, a .keras file or the folder of a SavedModel."
         )
     identity = {**description, "sha256": sha256, "layer": layer, "range": "0 to 255, float32"}
-    return Extractor(os.path.basename(os.path.normpath(path)), "extractor_", identity, build)
+    return Extractor(os.path.basename(file_system.normalized(path)), "extractor_", identity, build)
 
 
 def pixel_extractor() -> Extractor:

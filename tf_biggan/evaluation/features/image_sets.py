@@ -13,6 +13,7 @@ from tf_biggan import checks
 from tf_biggan.data import decoding as images
 from tf_biggan.data.folder import open_folder
 from tf_biggan.data.source import Source
+from tf_biggan.files import file_system
 from tf_biggan.files.array_files import open_npz
 
 KEPT_BYTES = 1 << 30
@@ -202,7 +203,7 @@ def open_images(
     Raises:
       ValueError: the path holds no such images, or they differ in size.
     """
-    checks.require_existing("path of images", path, "a folder of images, or an .npz file")
+    file_system.require_existing("path of images", path, "a folder of images, or an .npz file")
     if path.lower().endswith(".npz"):
         return _from_npz(path, count)
     source = open_folder(path, None)
@@ -214,7 +215,7 @@ def _only_size(source: Source) -> tuple[int, int]:
     for index in range(source.num_images):
         place = source.locate(index)
         try:
-            with Image.open(place) as image:
+            with file_system.open_file(place) as file, Image.open(file) as image:
                 width, height = image.size
         # PIL raises a ValueError for a damaged header, and its own error for too many pixels.
         except (OSError, ValueError, Image.DecompressionBombError) as error:

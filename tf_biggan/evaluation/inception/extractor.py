@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import pathlib
+import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -25,6 +25,7 @@ from tf_biggan.evaluation.inception.inception_network import (
     Inception,
 )
 from tf_biggan.evaluation.inception.weight_files import open_weight_file
+from tf_biggan.files import file_system
 from tf_biggan.files.array_files import open_safetensors, write_safetensors
 from tf_biggan.files.atomic import replaced
 
@@ -157,8 +158,8 @@ def content_sha256(weights: FoldedWeights) -> str:
     return digest.hexdigest()
 
 
-def _store(path: pathlib.Path, weights: FoldedWeights, metadata: dict[str, str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _store(path: str, weights: FoldedWeights, metadata: dict[str, str]) -> None:
+    file_system.makedirs(os.path.dirname(path))
     tensors = {}
     for name, (kernel, bias) in weights.items():
         tensors |= {f"{name}/kernel": kernel, f"{name}/bias": bias}
@@ -193,5 +194,5 @@ def _reference_contents() -> Iterator[str]:
                     yield metadata.get(CONTENT)
 
 
-def _cached_file(sha256: str) -> pathlib.Path:
-    return cache_folder() / f"inception-{sha256}.safetensors"
+def _cached_file(sha256: str) -> str:
+    return os.path.join(cache_folder(), f"inception-{sha256}.safetensors")

@@ -20,7 +20,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tf_biggan.checks import require, require_existing
+from tf_biggan.checks import require
 from tf_biggan.conversion.readers.files import read_tensors
 from tf_biggan.conversion.readers.tensorflow import read_variables
 from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
@@ -31,7 +31,7 @@ from tf_biggan.evaluation.inception.inception_network import (
     NUM_FEATURES,
     convolutions,
 )
-from tf_biggan.files import input_bounds
+from tf_biggan.files import file_system, input_bounds
 from tf_biggan.files.json_files import file_sha256
 from tf_biggan.files.tensorflow_files import parse_message
 
@@ -131,13 +131,13 @@ def open_weight_file(path: str) -> WeightFile:
       ValueError: the path does not exist, or is none of the three kinds.
     """
     accepted = f"a {GRAPH_FILE}, its archive, a PyTorch state_dict or the folder of a TF-Hub module"
-    require_existing("path of Inception weights", path, accepted)
-    if os.path.isdir(path):
+    file_system.require_existing("path of Inception weights", path, accepted)
+    if file_system.isdir(path):
         return _module(path)
     # Pipes and devices are refused, because reading them may never end.
-    require(os.path.isfile(path), f"--inception_weights must be {accepted}", path=path)
+    require(file_system.isfile(path), f"--inception_weights must be {accepted}", path=path)
     try:
-        with open(path, "rb") as file:
+        with file_system.open_file(path, "rb") as file:
             start = file.read(2)
             if start.startswith(PYTORCH_STARTS):
                 return WeightFile(path, file_sha256(path), PYTORCH, lambda: read_tensors(path))
@@ -180,7 +180,7 @@ class _Unpacked(gzip.GzipFile):
     """A decompressed .tgz that refuses to yield more than `left` bytes."""
 
     def __init__(self, path: str):
-        super().__init__(path, "rb")
+        super().__init__(path, "rb", fileobj=file_system.open_file(path))
         self.left = input_bounds.TAR_BYTES_BEFORE
 
     def read(self, size=-1):
@@ -242,17 +242,17 @@ def _constant(stored, path, name):
 def _module(path: str) -> WeightFile:
     graph_file = os.path.join(path, SAVED_MODEL_FILE)
     require(
-        os.path.isfile(graph_file),
+        file_system.isfile(graph_file),
         f"a folder with Inception weights must be a TF-Hub module, which has a {SAVED_MODEL_FILE}",
         path=path,
     )
     parts = (
         [
             os.path.join(path, "variables", name)
-            for name in sorted(os.listdir(os.path.join(path, "variables")))
+            for name in sorted(file_system.listdir(os.path.join(path, "variables")))
             if name.startswith("variables.")
         ]
-        if os.path.isdir(os.path.join(path, "variables"))
+        if file_system.isdir(os.path.join(path, "variables"))
         else []
     )
     digest = hashlib.sha256()
@@ -267,7 +267,7 @@ def _module_tensors(path: str, has_variables: bool) -> Tensors:
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
     graph_file = os.path.join(path, SAVED_MODEL_FILE)
-    with open(graph_file, "rb") as file:
+    with file_system.open_file(graph_file, "rb") as file:
         model = _parsed(SavedModel(), file.read(LARGEST_GRAPH), graph_file)
     found = {}
     for graph in (meta.graph_def for meta in model.meta_graphs):

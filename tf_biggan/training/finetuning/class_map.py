@@ -16,11 +16,11 @@ other entry names. In a file, lines that begin with # are comments.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 
 from tf_biggan import checks
 from tf_biggan.data.classes import BY_INDEX, ClassLookup
+from tf_biggan.files import file_system
 from tf_biggan.files.json_files import parse_json
 from tf_biggan.files.text_files import read_text
 
@@ -45,7 +45,7 @@ def read_class_map(text: str) -> Mapping[str, object]:
       ValueError: `text` is neither a file nor a map, an entry has no `=`, or two entries have the
         same left side.
     """
-    if os.path.isfile(text):
+    if file_system.isfile(text):
         lines = read_text(text, f"class map {text!r}").split("\n")
         text = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
     else:

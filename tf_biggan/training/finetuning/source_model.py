@@ -13,6 +13,7 @@ from tf_biggan.cli.image_sizes import as_resolution
 from tf_biggan.cli.network_settings import ModelConfig
 from tf_biggan.conversion.rules import FOLDED
 from tf_biggan.evaluation.features.generated_images import weights_sha256
+from tf_biggan.files import file_system
 from tf_biggan.networks.architecture_files import (
     FIRST_SIZE,
     USUAL_FIRST_SIZE,
@@ -112,7 +113,7 @@ def read_source_model(handle: str, with_optimizers: bool = False) -> SourceModel
     """
     resolved = resolve(handle)
     path = resolved.path
-    checks.require_existing(
+    file_system.require_existing(
         "model of --init_from", path, "the folder of a run or of a converted model"
     )
     # An accelerator may have no memory for a second pair of networks.

@@ -30,6 +30,7 @@ from tf_biggan.evaluation.requirements import (
     expected_extractor,
     summarize_images,
 )
+from tf_biggan.files import file_system
 from tf_biggan.store.checkpoints import checkpoint_iterations
 from tf_biggan.store.run_directory import image_size_from
 from tf_biggan.training.logs import describe_start, warnings_at_start
@@ -102,10 +103,15 @@ def _facts(start: Start, state: TrainState, looked, run_dir: str) -> Facts:
         replicas=start.strategy.num_replicas_in_sync,
         plan=start.plan,
         checkpoint_bytes=sum(_sizes(state).values()),
-        free_bytes=shutil.disk_usage(_existing(run_dir)).free,
+        free_bytes=_free_bytes(run_dir),
         features=_num_features(config),
         missing_scores=_missing_scores(start) if config.run.eval_every else {},
     )
+
+
+def _free_bytes(run_dir: str) -> int | None:
+    """Returns the free bytes of the disk, or None for an address, whose limits nobody tells."""
+    return None if file_system.is_remote(run_dir) else shutil.disk_usage(_existing(run_dir)).free
 
 
 def _existing(path: str) -> str:

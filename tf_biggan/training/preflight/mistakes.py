@@ -43,7 +43,7 @@ class Facts:
       replicas: Number of replicas.
       plan: Batch size of one accumulation step on one replica, under "d" and "g".
       checkpoint_bytes: Size of one checkpoint.
-      free_bytes: Free space of the disk that the run is written to.
+      free_bytes: Free space of the disk that the run is written to; None if it is unknown.
       features: Number of features of the extractor of scores; None if it is not known.
       missing_scores: Reason why a score cannot be computed, by its name.
     """
@@ -57,7 +57,7 @@ class Facts:
     replicas: int
     plan: Mapping[str, int]
     checkpoint_bytes: int
-    free_bytes: int
+    free_bytes: int | None
     features: int | None = None
     missing_scores: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
@@ -187,7 +187,7 @@ def _disk_space(facts: Facts) -> str | None:
     run = facts.config.run
     count = run.keep_checkpoints + (MORE_CHECKPOINTS if run.eval_every else 1)
     needed = facts.checkpoint_bytes * count
-    if needed <= facts.free_bytes:
+    if facts.free_bytes is None or needed <= facts.free_bytes:
         return None
     return (
         f"{count} checkpoints of {facts.checkpoint_bytes / 1e9:.2f} GB need {needed / 1e9:.2f} GB,"
