@@ -12,7 +12,7 @@ import os
 
 import keras
 
-from tf_biggan import EvaluateConfig, evaluate, make_dataset, open_source
+from tf_biggan import EvaluateConfig, evaluate, make_dataset, open_model, open_source
 
 FEATURES = "features"
 
@@ -40,10 +40,10 @@ def train_extractor(path: str, image_size: int, steps: int) -> None:
 
 
 def main(model: str, output: str = "extractor", steps: int = 100, num_images: int = 256) -> dict:
-    """Returns the scores of a model of grey 32x32 digits by name."""
+    """Returns the scores of a model of grey digits by name."""
     os.makedirs(output, exist_ok=True)
     path = os.path.join(output, "digits.keras")
-    train_extractor(path, image_size=32, steps=steps)
+    train_extractor(path, open_model(model).generator.image_size[0], steps)
     scores = evaluate(
         EvaluateConfig(
             model=model,
@@ -60,6 +60,6 @@ def main(model: str, output: str = "extractor", steps: int = 100, num_images: in
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--model", required=True, help="folder of a model of grey 32x32 digits")
+    parser.add_argument("--model", required=True, help="folder of a model of grey digits")
     parser.add_argument("--output", default="extractor", help="folder for network and scores")
     main(**vars(parser.parse_args()))

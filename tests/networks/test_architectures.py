@@ -225,8 +225,22 @@ def test_the_rule_for_larger_sizes_keeps_attention_and_chunks():
     assert 2048 // 2 ** (larger.discriminator.attention[0] + 1) == 64
 
 
+def test_biggan16_is_biggan32_without_one_block_of_each_network():
+    width, classes = 256, 10
+    convolution = 9 * width * width + width
+    shortcut = width * width + width
+    gains_and_offsets = 2 * classes * width
+    smaller, larger = (
+        [count(network, name, classes) for network in (Generator, Discriminator)]
+        for name in ("biggan16", "biggan32")
+    )
+    assert larger[0] - smaller[0] == 2 * convolution + shortcut + 2 * gains_and_offsets
+    assert larger[1] - smaller[1] == 2 * convolution
+    assert architecture_for("biggan", 16).name == "biggan16"
+
+
 def test_unknown_names_and_resolutions_list_the_known():
-    with pytest.raises(ValueError, match=r"one of biggan32, .*Received: architecture='biggan100'"):
+    with pytest.raises(ValueError, match=r"one of biggan16, .*Received: architecture='biggan100'"):
         get_architecture("biggan100")
     with pytest.raises(ValueError, match=r"one of 32, 64, 128, 256, 512, 1024\. .*resolution=100"):
         architecture_for("biggan_deep", 100)

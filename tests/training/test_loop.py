@@ -188,7 +188,7 @@ def command(*arguments):
         (["--resolution=33"], 2, "--run_dir"),
         (["--run_dir=R", "--resolution=3"], 2, "resolution"),
         (["--run_dir=R", "--learning_rate=1"], 2, "learning_rate"),
-        (["--run_dir={tmp}/r", "--resolution=50"], 1, "`resolution` must be one of 32"),
+        (["--run_dir={tmp}/r", "--resolution=50"], 1, "`resolution` must be one of 16, 32"),
         (["--run_dir={tmp}/r", "--dataset=folder:/nowhere"], 1, "/nowhere"),
         (["--run_dir={tmp}/r", "--dataset=tfds:cifar10", "--data_dir={tmp}"], 1, "--download"),
         (["--run_dir={tmp}/r", "--global_batch_size=9", "--d_accumulations=2"], 1, "1 x 2 = 2"),

@@ -23,7 +23,7 @@ PANELS_PER_ROW = 2
 # Highest number of points in a panel that are labelled with their truncation.
 LABELS = 8
 TRUNCATION = "truncation"
-# The classifier's accuracy on real images is the same at every truncation, so it has no panel.
+# The classifier's accuracy on real images does not depend on the model, so it has no chart.
 CONSTANT = "held_out_accuracy"
 
 

@@ -180,6 +180,16 @@ ARCHITECTURES: dict[str, Architecture] = {
     row.name: row
     for row in (
         _biggan(
+            "biggan16",
+            Trunk((4, 4, 4), _all(2)),
+            Trunk((4, 4, 4), (True, True, False)),
+            "biggan32 without its last stage; nothing published at this size",
+            base_channels=64,
+            latent_dim=128,
+            latent_injection="first",
+            embedding_dim=0,
+        ),
+        _biggan(
             "biggan32",
             Trunk((4, 4, 4, 4), _all(3)),
             Trunk((4, 4, 4, 4), (True, True, False, False)),

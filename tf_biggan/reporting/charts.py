@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from tf_biggan.evaluation.truncation_curve import CONSTANT
 from tf_biggan.files import file_system
 from tf_biggan.reporting.run_record import ITERATION, RunRecord, Series
 from tf_biggan.reporting.warning_signs import SIGMA, THROUGHPUT
@@ -35,7 +36,7 @@ GROUPS = {
 }
 GROUPED = tuple(name for names in GROUPS.values() for name in names)
 NETWORKS = ("generator", "discriminator")
-NOT_DRAWN = {SECONDS, IMAGES_SEEN, ITERATION}
+NOT_DRAWN = {SECONDS, IMAGES_SEEN, ITERATION, CONSTANT}
 INCHES = (4.4, 2.8)
 MOST_COLUMNS = 4
 LEGEND_LETTERS = 70
