@@ -225,17 +225,30 @@ def test_the_rule_for_larger_sizes_keeps_attention_and_chunks():
     assert 2048 // 2 ** (larger.discriminator.attention[0] + 1) == 64
 
 
-def test_biggan16_is_biggan32_without_one_block_of_each_network():
-    width, classes = 256, 10
-    convolution = 9 * width * width + width
-    shortcut = width * width + width
-    gains_and_offsets = 2 * classes * width
-    smaller, larger = (
-        [count(network, name, classes) for network in (Generator, Discriminator)]
-        for name in ("biggan16", "biggan32")
-    )
-    assert larger[0] - smaller[0] == 2 * convolution + shortcut + 2 * gains_and_offsets
-    assert larger[1] - smaller[1] == 2 * convolution
+def test_biggan16_has_the_layers_counted_by_hand():
+    wide, narrow, classes, latents, colours = 256, 128, 10, 128, 3
+
+    def convolution(size, inputs, outputs):
+        return (size * size * inputs + 1) * outputs
+
+    def block(inputs, outputs, inner):
+        return (
+            convolution(3, inputs, inner)
+            + convolution(3, inner, outputs)
+            + convolution(1, inputs, outputs)
+        )
+
+    first = (latents + 1) * 16 * wide
+    # Gains and offsets of each class, before both convolutions of a block.
+    norms = 2 * classes * (wide + wide + wide + narrow)
+    to_image = 2 * narrow + convolution(3, narrow, colours)
+    generator = first + block(wide, wide, wide) + block(wide, narrow, narrow) + norms + to_image
+    assert count(Generator, "biggan16", classes) == generator
+    # The last block keeps width and size, so that nothing has to be fitted to its shortcut.
+    last = 2 * convolution(3, wide, wide)
+    head = wide + 1 + classes * wide
+    blocks = block(colours, narrow, narrow) + block(narrow, wide, wide) + last
+    assert count(Discriminator, "biggan16", classes) == blocks + head
     assert architecture_for("biggan", 16).name == "biggan16"
 
 

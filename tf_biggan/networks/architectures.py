@@ -181,9 +181,9 @@ ARCHITECTURES: dict[str, Architecture] = {
     for row in (
         _biggan(
             "biggan16",
-            Trunk((4, 4, 4), _all(2)),
-            Trunk((4, 4, 4), (True, True, False)),
-            "biggan32 without its last stage; nothing published at this size",
+            Trunk((4, 4, 2), _all(2)),
+            Trunk((2, 4, 4), (True, True, False)),
+            "biggan32 with one stage less and half the width at the image; nothing published here",
             base_channels=64,
             latent_dim=128,
             latent_injection="first",
