@@ -28,6 +28,7 @@ from tf_biggan.cli.sample_settings import SampleConfig
 from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.conversion.run_conversion import convert
 from tf_biggan.data.tfrecord_writer import prepare
+from tf_biggan.evaluation.evaluator import read_statistics
 from tf_biggan.evaluation.run_evaluation import evaluate
 from tf_biggan.exporting.exporter import export
 from tf_biggan.exporting.saved_model_description import description
@@ -168,8 +169,9 @@ def journey(place: str, run: str):
         evaluate(
             EvaluateConfig(model=run, output=scores, save_statistics=f"{place}/s.npz", **scored)
         )
-    against = dict(images=f"{place}/images.npz", reference=f"{place}/s.npz")
-    evaluate(EvaluateConfig(**against, output=f"{place}/b.json", extractor="classifier", **scored))
+    assert read_statistics(f"{place}/s.npz")[0].count > 100
+    against = dict(images=f"{place}/images.npz", reference="digits", output=f"{place}/b.json")
+    evaluate(EvaluateConfig(**against, **scored))
     export(ExportConfig(model=run, output=f"{place}/birds/1", standing_batches=1))
     assert len(description(f"{place}/birds/1")) > 5
     assert find_versions(f"{place}/birds").folders == {1: f"{place}/birds/1"}

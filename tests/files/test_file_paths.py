@@ -39,7 +39,7 @@ CONFIGS = {
 # Text flags that do not hold a path. A new flag must be listed here, or its setting must have
 # `path=`.
 NO_PATHS = {
-    *("architecture", "split", "reference_split", "tpu", "suffix", "licence_note"),
+    *("architecture", "split", "reference_split", "tpu", "suffix", "licence_note", "push_to"),
     *("classes", "class", "class_mix", "seeds", "truncation", "truncations", "truncation_grid"),
     *("metrics", "layer", "protocol", "num_classes_subset"),
     *("diff_augment", "bcr_augment"),

@@ -20,7 +20,7 @@ from tf_biggan.networks.generator import Generator
 from tf_biggan.pictures import interpolations
 from tf_biggan.pictures.interpolations import animation_frames, frame_images, interpolate
 from tf_biggan.pictures.sheets_and_animations import captioned, sheet
-from tf_biggan.store.opened_model import open_model
+from tf_biggan.store.opened_model import OpenedModel, open_model
 
 MODEL = str(pathlib.Path(__file__).parents[1] / "trained_digits")
 
@@ -246,7 +246,7 @@ def test_a_model_without_classes_has_z_alone_to_change(monkeypatch, tmp_path):
     monkeypatch.setattr(
         interpolations,
         "open_model_of",
-        lambda settings: type(open_model(MODEL))(generator, (), "model", {"path": settings.model}),
+        lambda settings: OpenedModel(generator, (), "model", {"path": settings.model}, "m"),
     )
     output = str(tmp_path / "a.png")
     with pytest.raises(ValueError, match=r"model has no classes.*fix_z=True"):

@@ -45,8 +45,8 @@ def test_image_sizes_of_settings_before_and_after_json(settings, size):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (dict(resolution="32x50"), r"sides of at least 32 that are multiples of 8.*'32x50'"),
-        (dict(resolution="24x48"), r"sides of at least 32 that are multiples of 8.*'24x48'"),
+        (dict(resolution="32x50"), r"sides of at least 16 that are multiples of 4.*'32x50'"),
+        (dict(resolution="12x48"), r"sides of at least 16 that are multiples of 4.*'12x48'"),
         (dict(architecture="biggan64", resolution="72x96"), r"must be multiples of 16 for this"),
         (dict(architecture="biggan32", resolution=64), r"makes images of 32 pixels; leave out"),
     ],

@@ -22,7 +22,7 @@ class ModelConfig(Settings):
     resolution: int | str = setting(
         32,
         "Size of the images in pixels: the side of a square, or HEIGHTxWIDTH such as 128x192. Both"
-        " sides must be at least 32 and multiples of 8.",
+        " sides must be at least 16 and multiples of 4 (BigGAN-deep: 32 and 8).",
         parse=resolution_parser(minimum=8),
     )
     architecture: str | dict | None = setting(  # noqa: RUF009, nothing changes the dict
