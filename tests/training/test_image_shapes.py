@@ -113,7 +113,9 @@ def test_a_journey_with_images_that_are_not_square(tmp_path, monkeypatch):
     assert np.abs(made[0] - made[1]).max() <= 1
     scores = str(tmp_path / "scores.json")
     tf_biggan.evaluate(
-        tf_biggan.EvaluateConfig(model=run, num_images=200, metrics="kid", output=scores)
+        tf_biggan.EvaluateConfig(
+            model=run, num_images=200, metrics="kid", extractor="classifier", output=scores
+        )
     )
     assert json.load(open(scores))
 
