@@ -136,7 +136,7 @@ def test_factor_and_count_are_settings():
 
 
 def test_a_healthy_run_of_noisy_curves_shows_nothing_at_any_iteration():
-    """The size of the noise is that of the quickstart's scores and losses."""
+    """The noise has the size of that of scores and losses of the quickstart at 32 px."""
     chance, history = np.random.default_rng(0), History("hinge")
     for iteration in range(10, 6_000, 10):
         noise = np.exp(0.5 * chance.standard_normal(2))

@@ -70,12 +70,12 @@ class ExportConfig(ModelSettings, TruncationModeSettings):
     )
     output: str | None = setting(
         None,
-        "Folder to write. Its last part is the version, as in models/birds/1.",
+        "Folder to write. For a SavedModel its last part is the version, as in models/birds/1.",
         path=ONE_PATH,
     )
     push_to: str | None = setting(
         None,
-        "Instead of writing a SavedModel, upload the model folder with a model card to the Hugging"
+        "Instead of writing a folder, upload the model with a model card to the Hugging"
         " Face Hub: hf://OWNER/NAME.",
     )
     format: str = setting(
