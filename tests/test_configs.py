@@ -14,7 +14,7 @@ from tests.shapes import shapes_only
 from tf_biggan.cli.flags import define, expand_flagfiles, parsed
 from tf_biggan.cli.small_data_settings import SMALL_DATA_FLAGS
 from tf_biggan.cli.train_settings import TrainConfig
-from tf_biggan.store.run_directory import architecture_from, discriminator_from, generator_from
+from tf_biggan.store.run_directory import discriminator_from, generator_from, image_size_from
 
 FOLDER = pathlib.Path(__file__).parent.parent / "configs"
 NAMES = sorted(path.stem for path in FOLDER.rglob("*.flags"))
@@ -111,7 +111,7 @@ def test_every_setting_makes_its_networks_and_steps(name):
     generator, discriminator = networks_of(config)
     if name in PARAMETERS:
         assert (count(generator), count(discriminator)) == PARAMETERS[name]
-    size = (architecture_from(config.model).resolution,) * 2
+    size = image_size_from(config.model)
     assert generator.image_size == discriminator.image_size == size
     assert size[0] == config.model.resolution
     step = config.step

@@ -19,6 +19,7 @@ from tf_biggan.cli.export_settings import ExportConfig
 from tf_biggan.exporting import converted_files, exporter
 from tf_biggan.exporting.converted_files import LIMITS, write_converted
 from tf_biggan.exporting.exporter import export
+from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator
 from tf_biggan.store.model_directory import write_directory
 from tf_biggan.store.opened_model import open_model
@@ -34,7 +35,8 @@ def model(tmp_path_factory):
     """Returns the folder of a model with three rows of statistics."""
     path = str(tmp_path_factory.mktemp("models") / "model")
     provenance = {"family": "a family", "files": [{"name": "G.pth", "sha256": "00"}]}
-    networks = {"generator": varied_generator(len(NAMES))}
+    discriminator = Discriminator("biggan32", len(NAMES), base_channels=1, seed=0)
+    networks = {"generator": varied_generator(len(NAMES)), "discriminator": discriminator}
     write_directory(path, networks, NAMES, {**provenance, "licence_note": "for tests"})
     return path
 
@@ -141,8 +143,10 @@ def test_a_keras_file_opens_with_keras(model, images, tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("without_sheet")
 def test_a_model_folder_opens_and_keeps_its_origin(model, images, tmp_path, monkeypatch):
-    path, _ = exported(model, tmp_path, "safetensors")
+    path, _ = exported(model, tmp_path, "safetensors", with_discriminator=True)
     opened = open_model(str(path))
+    metadata = json.loads((path / "tf_biggan.json").read_text(encoding="utf-8"))
+    assert metadata["with_discriminator"] and (path / "discriminator.safetensors").exists()
     assert (opened.kind, opened.class_names) == ("model", NAMES)
     np.testing.assert_array_equal(opened.generator(Z, LABELS, truncation=TRUNCATIONS), images)
     made = run_snippet(path, monkeypatch)

@@ -84,7 +84,7 @@ def test_an_error_of_the_writing_leaves_nothing_under_the_name(model, tmp_path, 
     monkeypatch.setattr(exporter, "Endpoints", lambda parts: _NoEndpoints())
     monkeypatch.setattr(exporter, "ExportedModule", lambda endpoints: None)
     monkeypatch.setattr(tf.saved_model, "save", fails)
-    with pytest.raises(OSError, match=r"Cannot write the SavedModel .*No space left"):
+    with pytest.raises(OSError, match=r"Cannot write the export .*No space left"):
         _exported(model[0], tmp_path)
     assert os.listdir(tmp_path) == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -107,3 +108,14 @@ def test_the_card_shows_samples_and_the_description_everything(export_path):
         assert part in text
     with pytest.raises(ValueError, match="folder holds no SavedModel"):
         description(os.path.dirname(export_path))
+
+
+def test_the_code_of_the_card_makes_truncated_images_and_a_png(export_path):
+    card = pathlib.Path(export_path, "model_card.md").read_text(encoding="utf-8")
+    code, *_ = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    made = {}
+    exec(code.replace("path/of/this/folder", export_path), made)
+    # Truncated latents have entries of at most 2, and the truncation of the card is 0.5.
+    assert made["z"].shape == (2, 128) and np.abs(made["z"]).max() <= 1.0
+    assert made["images"].shape == (2, 32, 32, 3) and np.abs(made["images"]).max() <= 1.0
+    assert made["png"].startswith(b"\x89PNG")

@@ -280,7 +280,7 @@ def test_files_that_are_no_objects(tmp_path, name, content, message):
 
 
 def test_a_missing_file_is_named():
-    with pytest.raises(ValueError, match=r"architecture file ./gone/a\.json., .*: No such file"):
+    with pytest.raises(ValueError, match=r"architecture file ./gone/a\.json. \(.*\): No such file"):
         ModelConfig(architecture="/gone/a.json")
 
 

@@ -24,6 +24,7 @@ from tf_biggan.conversion.wrappings import (
 )
 from tf_biggan.files import file_system
 from tf_biggan.files.json_files import read_json
+from tf_biggan.files.tensorflow_files import data_files
 
 # File names in a folder, by code base. `role` tells the network, and `suffix` tells checkpoints
 # apart if the folder holds several.
@@ -109,9 +110,8 @@ def open_source(path: str, family: str | None = None, suffix: str | None = None)
 
 
 def _module(path):
-    files = [os.path.join(path, f"{VARIABLES}.index")]
-    folder = os.path.dirname(files[0])
-    files += [os.path.join(folder, n) for n in sorted(file_system.listdir(folder)) if ".data-" in n]
+    prefix = os.path.join(path, VARIABLES)
+    files = [f"{prefix}.index", *data_files(prefix)]
     graph = os.path.join(path, GRAPH_FILE)
     files += [graph] if file_system.isfile(graph) else []
     return Source(path, TFHUB, {GENERATOR: read_variables(path)}, tuple(files))

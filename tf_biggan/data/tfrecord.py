@@ -328,7 +328,7 @@ class RecordSource(Source):
             record = _records(file, offset, buffer_bytes).take(1).get_single_element()
             return self._contents_of(record[tf.newaxis])[0]
 
-        # A file that vanished would fail again and again without the single element around.
+        # Without the single element, the error of a missing file would repeat for ever.
         encoded = tf.data.Dataset.from_tensors(0).map(contents)
         return decoding.decode_named(encoded, self._names(index), channels)
 
@@ -407,7 +407,7 @@ class RecordSource(Source):
             records = _records(file, offset, buffer_bytes).take(count)
             return records.batch(count, drop_remainder=True).get_single_element()
 
-        # A file that vanished would fail again and again without the single element around.
+        # Without the single element, the error of a missing file would repeat for ever.
         whole = tf.data.Dataset.from_tensors(0).map(all_records).ignore_errors()
         nothing = tf.data.Dataset.from_tensors(tf.zeros([0], tf.string))
         records = whole.concatenate(nothing).take(1).get_single_element()

@@ -9,15 +9,17 @@ from collections.abc import Mapping
 
 ROWS, TRUNCATION = 2, 0.5
 _SAVED_MODEL = """\
-import numpy as np, tensorflow as tf, tensorflow_hub as hub
+import numpy as np
+import tensorflow as tf
+import tensorflow_hub as hub
 
-module = hub.load('path/of/this/folder')
-z = {truncation} * np.random.randn(1, {latent_dim}).astype('float32')
-{weights}images = module(z, {weights_argument}{truncation})  # float32 in [-1, 1]
+{latents}
+module = hub.load("path/of/this/folder")
+{weights}images = module(z, {weights_argument}{truncation})  # float32 {shape} in [-1, 1]
 
-png = module.signatures['generate_png'](
+png = module.signatures["generate_png"](
     {label_argument}seed=tf.constant([7], tf.int64), truncation=tf.constant([{truncation}])
-)['image_bytes'][0].numpy()"""
+)["image_bytes"][0].numpy()"""
 _LATENTS = """\
 # A normal distribution that is cut off at {limit}{scaled_note}.
 random = np.random.default_rng(seed=7)
@@ -65,7 +67,7 @@ import numpy as np
 from tf_biggan import open_model
 
 {latents}
-generator = open_model(".").generator
+generator = open_model("{path}").generator
 images = generator(z{labels_argument}, truncation={truncation})  # float32 {shape} in [-1, 1]"""
 SNIPPETS = {
     "saved_model": _SAVED_MODEL,
@@ -76,18 +78,20 @@ SNIPPETS = {
 }
 
 
-def client_snippet(kind: str, metadata: Mapping[str, object]) -> str:
+def client_snippet(kind: str, metadata: Mapping[str, object], path: str = ".") -> str:
     """Returns Python code that makes images with an export.
 
     Args:
       kind: Format of the export.
       metadata: Metadata of the export.
+      path: Where a model folder is opened: its path, or its address in a hub.
     """
     classes, (height, width) = metadata["num_classes"], metadata["image_size"]
     scaled = metadata["truncation_mode"] == "scale"
     labels = [0, max(classes, 1) - 1]
-    one_hot = f"y = np.eye({classes}, dtype='float32')[[0]]  # one-hot, or a mixture\n"
+    one_hot = f'y = np.eye({classes}, dtype="float32")[{labels}]  # one-hot, or mixtures\n'
     values = {
+        "path": path,
         "rows": ROWS,
         "truncation": TRUNCATION,
         "latent_dim": metadata["latent_dim"],

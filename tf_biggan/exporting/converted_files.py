@@ -91,13 +91,12 @@ def write_converted(
     )
     convert, run = CONVERTERS[kind], RUNTIMES[kind]
     function = default_function(generator)
-    with (
-        quiet_stderr(print_after_error=False),
-        tempfile.TemporaryDirectory(prefix="tf_biggan-") as folder,
-    ):
+    with quiet_stderr(), tempfile.TemporaryDirectory(prefix="tf_biggan-") as folder:
         _save_signature(generator, function, folder)
         (signature,) = read_signatures(folder)
-        content = convert(function, folder, weights)
+        # The error of a converter has one line of its own.
+        with quiet_stderr(print_after_error=False):
+            content = convert(function, folder, weights)
         with open(path, "wb") as file:
             file.write(content)
         runtime, images = run(path)

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import importlib.metadata
 import os
 import re
 from collections.abc import Iterator, Mapping
 
-import keras
 import numpy as np
 import tensorflow as tf
 
+import tf_biggan
 from tf_biggan import checks
 from tf_biggan.cli.export_settings import DEFAULT_ROWS, ExportConfig
 from tf_biggan.cli.terminal import Progress
@@ -46,19 +45,14 @@ from tf_biggan.files import atomic as replaced_file
 from tf_biggan.files.atomic import check_new
 from tf_biggan.files.tensorflow_files import SAVED_MODEL_FILE
 from tf_biggan.serving.served_model import model_name
-from tf_biggan.store.model_directory import (
-    CONFIG_FILE,
-    load_network,
-    read_directory,
-    write_directory,
-)
+from tf_biggan.store.model_directory import CONFIG_FILE, write_directory
 from tf_biggan.store.opened_model import (
     EXTRA_FOLDER,
-    OpenedModel,
+    described,
+    open_discriminator,
     open_model,
     write_metadata,
 )
-from tf_biggan.store.run_directory import read_initialization, restore_network
 
 # Names of a graph node and of an operation that TensorFlow puts around the reason of an error.
 _KERNEL_NAMES = re.compile(r"^\{\{.*?\}\}\s*| \[Op:\w+\].*$")
@@ -86,15 +80,22 @@ def new_folder(path: str) -> Iterator[str]:
     """
     check_new(path)
     check_writable(path)
+    # The temporary name is not a number, so a running TensorFlow Serving does not load the
+    # incomplete version.
+    with _new_folder(path, SAVED_MODEL_FILE) as temporary:
+        os.mkdir(os.path.join(temporary, EXTRA_FOLDER))
+        yield temporary
+
+
+@contextlib.contextmanager
+def _new_folder(path: str, last: str) -> Iterator[str]:
+    """Is `replaced_file.new_folder`; an error of TensorFlow while writing becomes an OSError."""
     try:
-        # The temporary name is not a number, so a running TensorFlow Serving does not load the
-        # incomplete version.
-        with replaced_file.new_folder(path, last=SAVED_MODEL_FILE) as temporary:
-            os.mkdir(os.path.join(temporary, EXTRA_FOLDER))
+        with replaced_file.new_folder(path, last=last) as temporary:
             yield temporary
     except tf.errors.OpError as error:
         reason = _KERNEL_NAMES.sub("", str(error).splitlines()[0])
-        raise OSError(f"Cannot write the SavedModel {path}: {reason}") from error
+        raise OSError(f"Cannot write the export {path}: {reason}") from error
 
 
 def check_writable(path: str) -> None:
@@ -135,7 +136,7 @@ def export(config: ExportConfig) -> list[str]:
         " exported again",
         model=config.model,
     )
-    discriminator = _discriminator(config, opened) if config.with_discriminator else None
+    discriminator = open_discriminator(opened) if config.with_discriminator else None
     if config.format in NETWORK_FORMATS:
         return _write_networks(config, opened, discriminator)
     classes = _classes(config, opened)
@@ -149,12 +150,6 @@ def export(config: ExportConfig) -> list[str]:
     lines = write(config, parts, metadata, progress)
     progress.close()
     return lines
-
-
-def _discriminator(config, opened: OpenedModel) -> keras.Model:
-    if opened.kind == "run":
-        return restore_network(opened.folder, "discriminator", opened.description["iteration"])
-    return load_network(read_directory(opened.folder), "discriminator")
 
 
 def _classes(config, opened) -> tuple[int, ...] | None:
@@ -215,18 +210,15 @@ def _metadata(config, opened, parts, classes, bn) -> Mapping[str, object]:
     generator, rows = parts.generator, parts.generator.factory.num_statistics
     settings = ("raw", "truncation_grid", "standing_seed")
     batches, size = config.standing_sizes(generator.image_size)
-    model = dict(opened.description)
-    if opened.kind == "run" and (record := read_initialization(opened.folder)) is not None:
-        model["initialization"] = record
     provenance = {
-        "model": model,
+        "model": described(opened),
         "weights_sha256": weights_sha256(opened.generator),
         "settings": {name: getattr(config, name) for name in settings},
         "standing_batches": [batches, size] if bn == STANDING else None,
         "classes_of_the_model": None if classes is None else list(classes),
         "exported": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "tensorflow": tf.__version__,
-        "tf_biggan": _version(),
+        "tf_biggan": tf_biggan.__version__,
     }
     return {
         "config": generator.get_config(),
@@ -271,7 +263,7 @@ def _write_saved_model(config, parts, metadata, progress) -> list[str]:
 def _write_converted(config, parts, metadata, progress) -> list[str]:
     """Writes an ONNX or TFLite file with its metadata, samples and model card."""
     progress.add(1, "writing")
-    with replaced_file.new_folder(config.output, last=FILES[config.format]) as folder:
+    with _new_folder(config.output, FILES[config.format]) as folder:
         path = os.path.join(folder, FILES[config.format])
         made = write_converted(parts.generator, path, config.format, config.tflite_type)
         progress.add(1, "samples")
@@ -293,11 +285,11 @@ def _write_networks(config, opened, discriminator) -> list[str]:
     """Writes a Keras file or a model folder, with its samples and model card."""
     generator, names = opened.generator, opened.class_names
     limit = config.batch_limit(generator.image_size)
-    parts = ExportedParts(generator, None, names, config.truncation_mode, "float32", limit)
+    parts = ExportedParts(generator, discriminator, names, config.truncation_mode, "float32", limit)
     bn = OWN_TABLE if generator.factory.num_statistics > 1 else RUNNING
     metadata = _metadata(config, opened, parts, None, bn)
     last = FILES.get(config.format, CONFIG_FILE)
-    with replaced_file.new_folder(config.output, last) as folder:
+    with _new_folder(config.output, last) as folder:
         if config.format == "keras":
             generator.save(os.path.join(folder, FILES[config.format]))
         else:
@@ -310,16 +302,9 @@ def _write_networks(config, opened, discriminator) -> list[str]:
 
 
 def _write_card_and_samples(config, folder, parts, metadata, signatures) -> None:
-    """Writes what lies beside the file of every format but SavedModel."""
+    """Writes tf_biggan.json, samples.png and the model card of every format except SavedModel."""
     metadata = {"export_format": config.format, **metadata}
     write_metadata(folder, metadata, place="")
     path = os.path.join(folder, SAMPLES_FILE)
     write_samples_of(parts.generator, parts.class_names, parts.truncation_mode, path)
     write_card(folder, model_name(config.output), metadata, signatures)
-
-
-def _version():
-    try:
-        return importlib.metadata.version("tf_biggan")
-    except importlib.metadata.PackageNotFoundError:
-        return None

@@ -14,13 +14,19 @@ import tf_biggan
 from tf_biggan import checks
 from tf_biggan.cli.export_settings import ExportConfig
 from tf_biggan.evaluation.features.generated_images import weights_sha256
-from tf_biggan.exporting.model_card import NO_NOTE, licence_note, sentences, write_samples_of
+from tf_biggan.exporting.client_snippets import client_snippet
+from tf_biggan.exporting.model_card import (
+    NO_NOTE,
+    SAMPLES_FILE,
+    licence_note,
+    sentences,
+    write_samples_of,
+)
 from tf_biggan.store.hugging_face import Address, check_upload, upload
-from tf_biggan.store.model_directory import load_network, read_directory, write_directory
-from tf_biggan.store.opened_model import OpenedModel, open_model
-from tf_biggan.store.run_directory import read_initialization, restore_network
+from tf_biggan.store.model_directory import write_directory
+from tf_biggan.store.opened_model import OpenedModel, described, open_discriminator, open_model
 
-CARD_FILE, SAMPLES_FILE = "README.md", "samples.png"
+CARD_FILE = "README.md"
 # Fields of the card that the pages of the hub read. Values of pipeline_tag are those of the hub.
 LIBRARY, TASK = "tf_biggan", "unconditional-image-generation"
 TAGS = ("biggan", "gan", "image-generation", "tensorflow", "keras")
@@ -82,7 +88,7 @@ def push(config: ExportConfig) -> str:
 def _write(folder: str, config: ExportConfig, opened: OpenedModel, address: Address) -> None:
     networks = {"generator": opened.generator}
     if config.with_discriminator:
-        networks["discriminator"] = _discriminator(opened)
+        networks["discriminator"] = open_discriminator(opened)
     provenance = folder_provenance(opened, config.licence_note)
     write_directory(folder, networks, opened.class_names, provenance)
     write_samples_of(
@@ -95,12 +101,6 @@ def _write(folder: str, config: ExportConfig, opened: OpenedModel, address: Addr
         file.write(card(address, opened, provenance))
 
 
-def _discriminator(opened):
-    if opened.kind == "run":
-        return restore_network(opened.folder, "discriminator", opened.description["iteration"])
-    return load_network(read_directory(opened.folder), "discriminator")
-
-
 def folder_provenance(opened: OpenedModel, note: str | None) -> dict[str, object]:
     """Returns the provenance for the config.json of a model folder that holds an opened model.
 
@@ -110,10 +110,8 @@ def folder_provenance(opened: OpenedModel, note: str | None) -> dict[str, object
       opened: A run or a converted model.
       note: Note about the licence, or None.
     """
-    model = dict(opened.description)
+    model = described(opened)
     if opened.kind == "run":
-        if (record := read_initialization(opened.folder)) is not None:
-            model["initialization"] = record
         found = {
             "run": model,
             "weights_sha256": weights_sha256(opened.generator),
@@ -165,11 +163,11 @@ def _parts(address, opened, provenance):
 
 
 def _example(address, generator) -> str:
-    labels = ", labels=[0]" if generator.num_classes else ""
-    return (
-        "import numpy as np\n"
-        "from tf_biggan import open_model\n\n"
-        f'generator = open_model("{address}").generator\n'
-        f'z = 0.5 * np.random.randn(1, {generator.latent_dim}).astype("float32")\n'
-        f"images = generator(z{labels}, truncation=0.5)  # [N, H, W, C] in [-1, 1]"
-    )
+    facts = {
+        "num_classes": generator.num_classes,
+        "image_size": generator.image_size,
+        "image_channels": generator.image_channels,
+        "latent_dim": generator.latent_dim,
+        "truncation_mode": "scale",
+    }
+    return client_snippet("safetensors", facts, str(address))

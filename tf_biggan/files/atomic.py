@@ -123,16 +123,16 @@ def new_folder(path: str, last: str) -> Iterator[str]:
 
 
 def send_folder(local: str, path: str, last: str) -> None:
-    """Copies the files of a local folder to the address `path`, and the file `last` after all.
+    """Copies the files of a local folder to the address `path`, the file `last` at the end.
 
-    What an interrupted call has copied is written again.
+    Files that an interrupted call copied are overwritten.
     """
     names = [os.path.relpath(found, local) for found in file_system.walk(local)]
-    file_system.makedirs(path)
+    for folder in {os.path.dirname(os.path.join(path, name)) for name in names}:
+        file_system.makedirs(folder)
     there = set(file_system.walk(path))
     for name in sorted(names, key=lambda name: name == last):
         target = os.path.join(path, name)
-        file_system.makedirs(os.path.dirname(target))
         if name == last:
             _send(os.path.join(local, name), target)
         else:
@@ -183,11 +183,9 @@ def remove_leftovers(folder: str, name: str | None = None) -> None:
     for found, final in leftovers(folder or os.curdir).items():
         if name in (None, final):
             path = os.path.join(folder, found)
-            if file_system.isdir(path) and not os.path.islink(path):
-                file_system.rmtree(path)
-            else:
-                with contextlib.suppress(OSError):
-                    file_system.remove(path)
+            with contextlib.suppress(OSError):
+                is_folder = file_system.isdir(path) and not os.path.islink(path)
+                (file_system.rmtree if is_folder else file_system.remove)(path)
 
 
 def leftovers(folder: str) -> dict[str, str]:

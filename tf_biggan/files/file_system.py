@@ -75,7 +75,7 @@ def isdir(path: str | os.PathLike) -> bool:
     """Returns whether a folder exists. In an object store it exists if it holds something."""
     if not is_remote(path):
         return os.path.isdir(path)
-    # gfile.isdir takes every error for a no, also that nobody may look.
+    # gfile.isdir returns False for every error, even if access is denied.
     with contextlib.suppress(FileNotFoundError), _gfile(path) as gfile:
         return bool(gfile.stat(path).is_directory)
     return False
@@ -211,7 +211,7 @@ class _RemoteFile(io.RawIOBase):
         self.name, self._reads = path, "r" in mode
         with _gfile(path) as gfile:
             self._file = gfile.GFile(path, "rb" if self._reads else "ab")
-            # GFile opens a file when it is read first.
+            # GFile opens a file at its first read; its size tells now whether the file is there.
             self._length = self._file.size() if self._reads else 0
 
     def readable(self):
@@ -246,10 +246,12 @@ class _RemoteFile(io.RawIOBase):
         return len(content)
 
     def close(self):
-        if not self.closed:
-            with _gfile(self.name):
-                self._file.close()
-        super().close()
+        try:
+            if not self.closed:
+                with _gfile(self.name):
+                    self._file.close()
+        finally:
+            super().close()
 
 
 @contextlib.contextmanager

@@ -82,8 +82,7 @@ def read_architecture(path: str) -> dict[str, Any]:
       ValueError: The file cannot be read, or does not describe an architecture. The message is one
         line that names the file and the key.
     """
-    named = f"the architecture file {path!r}, without which a run that stored it resumes"
-    text = read_text(path, named)
+    text = read_text(path, f"the architecture file {path!r} (a run that stored it needs no file)")
     is_yaml = path.lower().endswith(YAML_ENDINGS)
     content = _parse_yaml(text, path) if is_yaml else parse_json(text, path, kind=None)
     require_kind(content, "dict", path)

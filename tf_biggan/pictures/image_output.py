@@ -22,7 +22,7 @@ from PIL import Image
 from tf_biggan import checks
 from tf_biggan.cli.terminal import Progress
 from tf_biggan.data.classes import ClassLookup, class_name
-from tf_biggan.evaluation.features.extraction import DEFAULT_CACHE_FOLDER
+from tf_biggan.evaluation.features.extraction import DEFAULT_CACHE_FOLDER, cache_folder
 from tf_biggan.files import file_system
 from tf_biggan.files.array_files import open_npz
 from tf_biggan.files.atomic import replaced, send_folder, write_text
@@ -51,12 +51,15 @@ _UNSAFE = re.compile(r"[^\w.-]+")
 def unfinished_folder(output: str) -> str:
     """Returns the local folder in which `output` is prepared.
 
-    It is beside a local output. An output at an address is prepared in the home folder of the user,
-    because files there cannot be extended everywhere.
+    It is beside a local output. An output at an address is prepared in the folder of
+    caches, because many object stores cannot append to files.
     """
     if not file_system.is_remote(output):
         return output + SUFFIX
-    return os.path.join(expand_home(DEFAULT_CACHE_FOLDER), "unfinished", key_of(output) + SUFFIX)
+    caches = cache_folder()
+    if file_system.is_remote(caches):
+        caches = expand_home(DEFAULT_CACHE_FOLDER)
+    return os.path.join(caches, "unfinished", key_of(output) + SUFFIX)
 
 
 def begin(output: str, request: Mapping[str, object]) -> str:

@@ -18,8 +18,15 @@ from tf_biggan.store import hugging_face
 
 WEB = ("http://", "https://")
 ARCHIVES = (".tar", ".tar.gz", ".tgz")
-# Everything that a download or the extraction of its archive can raise, besides OSError.
-UNREADABLE = (ValueError, EOFError, http.client.HTTPException, zlib.error, tf.errors.OpError)
+# Everything that a download or the extraction of its archive can raise.
+UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    http.client.HTTPException,
+    zlib.error,
+    tf.errors.OpError,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +64,7 @@ def resolve(handle: str) -> ResolvedHandle:
 def _from_tensorflow_hub(handle: str) -> str:
     """Returns the folder in tensorflow_hub's cache that holds a module."""
     with warnings.catch_warnings():
-        # tensorflow_hub imports pkg_resources, which tells the user to tell its authors.
+        # tensorflow_hub imports pkg_resources, whose deprecation warning is of no use to the user.
         warnings.simplefilter("ignore")
         # The import takes a second, and most models are local.
         import tensorflow_hub as hub
@@ -65,7 +72,7 @@ def _from_tensorflow_hub(handle: str) -> str:
 
     try:
         return hub.resolve(handle)
-    except (OSError, *UNREADABLE) as error:
+    except UNREADABLE as error:
         raise ValueError(
             f"Cannot download the model {handle}: {one_line(str(error)) or type(error).__name__}."
             " Check the handle and the network. Downloaded models are kept in"

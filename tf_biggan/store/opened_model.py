@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Mapping
 
+import keras
 import tensorflow as tf
 
 from tf_biggan import checks
@@ -19,7 +20,13 @@ from tf_biggan.networks.generator import Generator
 from tf_biggan.networks.network import check_labels, from_list
 from tf_biggan.store.handles import resolve
 from tf_biggan.store.model_directory import is_model_directory, load_network, read_directory
-from tf_biggan.store.run_directory import is_run, read_class_names, restore_networks
+from tf_biggan.store.run_directory import (
+    is_run,
+    read_class_names,
+    read_initialization,
+    restore_network,
+    restore_networks,
+)
 
 KINDS = "a run, a converted model or an exported SavedModel"
 EXTRA_FOLDER = "assets.extra"
@@ -57,6 +64,25 @@ class OpenedModel:
     kind: str
     description: Mapping[str, object]
     folder: str
+
+
+def open_discriminator(opened: OpenedModel) -> keras.Model:
+    """Returns the discriminator of the run or converted model that a generator was opened from.
+
+    Raises:
+      ValueError: There is no discriminator, or it is damaged.
+    """
+    if opened.kind == "run":
+        return restore_network(opened.folder, "discriminator", opened.description["iteration"])
+    return load_network(read_directory(opened.folder), "discriminator")
+
+
+def described(opened: OpenedModel) -> dict[str, object]:
+    """Returns the description of a model; that of a fine-tuned run also names its source model."""
+    model = dict(opened.description)
+    if opened.kind == "run" and (record := read_initialization(opened.folder)) is not None:
+        model["initialization"] = record
+    return model
 
 
 def open_model(path: str, *, raw: bool = False, iteration: int | None = None) -> OpenedModel:

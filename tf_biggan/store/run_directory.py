@@ -199,7 +199,7 @@ def plan_from(config: ModelConfig) -> tuple[Architecture, tuple[int, int]]:
     if config.architecture is None:
         return fit_architecture(config.variant, *size)
     row = get_architecture(config.architecture)
-    # A name makes its published square, whatever the resolution is, which has a default.
+    # A square `resolution` may be the default, so the published size of the name counts.
     if size[0] == size[1]:
         return row, USUAL_FIRST_SIZE
     checks.require(
@@ -209,11 +209,6 @@ def plan_from(config: ModelConfig) -> tuple[Architecture, tuple[int, int]]:
         architecture=row.name,
     )
     return row, (size[0] // row.scale, size[1] // row.scale)
-
-
-def architecture_from(config: ModelConfig) -> Architecture:
-    """Returns the architecture of a configuration; errors as for `plan_from`."""
-    return plan_from(config)[0]
 
 
 def image_size_from(config: ModelConfig) -> tuple[int, int]:

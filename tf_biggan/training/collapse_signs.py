@@ -188,7 +188,8 @@ def _saturated_discriminator(history: History, settings: CollapseSettings) -> It
 
 def _constant_samples(history: History, settings: CollapseSettings) -> Iterator[Sign]:
     bad = _newest_in_a_row(history, lambda entry: _variety(entry) < CONSTANT)
-    # A moving average with a slow decay makes almost equal samples until training shows in it.
+    # While a slow moving average is still close to its initial weights, its samples are almost
+    # equal, which is no collapse.
     have_varied = any(_variety(entry, 0.0) >= CONSTANT for entry in history.evaluations)
     if have_varied and len(bad) >= settings.collapse_evaluations:
         yield Sign(

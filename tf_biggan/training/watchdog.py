@@ -112,8 +112,8 @@ class Watchdog:
         processes must call this; the answer is that of the process that writes.
         """
         for folder in self._folders:
-            found = checkpoint_iterations(folder) if self._writes else []
-            if any_process(self._strategy, bool(found) and max(found) < iteration):
+            before = self._writes and _is_from_before(folder, iteration)
+            if any_process(self._strategy, before):
                 return folder
         return None
 
@@ -152,10 +152,15 @@ class Watchdog:
 
     def reason_to_stop(self) -> str:
         """Returns the message of a run that its collapse stops."""
-        sentences = [sign.sentence for sign in self._signs() if sign.collapsed]
-        why = " ".join(sentences) if self._writes else "The process that writes the log says why."
+        signs = [sign for sign in self._signs() if sign.collapsed]
+        why = (
+            " ".join(sign.sentence for sign in signs)
+            if self._writes
+            else "The process that writes the log says why."
+        )
         count = len(self._history.rollbacks)
-        best = next(filter(checkpoint_iterations, self._folders), None)
+        since = min((sign.since for sign in signs), default=0)
+        best = next((path for path in self._folders if _is_from_before(path, since)), None)
         after = f" after {count} rollback{'s' * (count > 1)}" if count else ""
         other = f"--init_from={best} starts another run from the best checkpoint. " if best else ""
         return f"Training collapsed{after}. {why} {other}--on_collapse=warn resumes this run"
@@ -170,6 +175,11 @@ class Watchdog:
 
     def _iteration(self) -> int:
         return int(self._state.iteration.numpy())
+
+
+def _is_from_before(folder: str, iteration: int) -> bool:
+    found = checkpoint_iterations(folder)
+    return bool(found) and max(found) < iteration
 
 
 def entry_of(sign: Sign) -> dict[str, str]:

@@ -155,7 +155,11 @@ def open_weight_file(path: str) -> WeightFile:
 
 def _graph_in_archive(path: str) -> bytes:
     try:
-        with _Unpacked(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as archive:
+        with (
+            file_system.open_file(path) as file,
+            _Unpacked(path, file) as unpacked,
+            tarfile.open(fileobj=unpacked, mode="r|") as archive,
+        ):
             for member in archive:
                 if os.path.basename(member.name) == GRAPH_FILE and member.isreg():
                     require(
@@ -179,8 +183,8 @@ def _graph_in_archive(path: str) -> bytes:
 class _Unpacked(gzip.GzipFile):
     """A decompressed .tgz that refuses to yield more than `left` bytes."""
 
-    def __init__(self, path: str):
-        super().__init__(path, "rb", fileobj=file_system.open_file(path))
+    def __init__(self, path: str, file: typing.IO[bytes]):
+        super().__init__(path, "rb", fileobj=file)
         self.left = input_bounds.TAR_BYTES_BEFORE
 
     def read(self, size=-1):

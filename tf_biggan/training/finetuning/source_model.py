@@ -240,8 +240,8 @@ def with_stored_settings(model: ModelConfig, stored: ModelConfig) -> ModelConfig
 def _row_settings(g, d) -> tuple[str, int | str, str | dict]:
     """Returns variant, resolution and architecture of settings with the widths of both networks.
 
-    The architecture is a name in the table, if possible the source's own name. Otherwise it is an
-    architecture of the source's own.
+    The architecture is a name in the table, if possible the source's own name. Otherwise it is a
+    dict that describes the source's architecture.
     """
     own = Architecture.from_dict(g["architecture"])
     if d:

@@ -110,7 +110,7 @@ def _facts(start: Start, state: TrainState, looked, run_dir: str) -> Facts:
 
 
 def _free_bytes(run_dir: str) -> int | None:
-    """Returns the free bytes of the disk, or None for an address, whose limits nobody tells."""
+    """Returns the free bytes of the disk, or None for an address."""
     return None if file_system.is_remote(run_dir) else shutil.disk_usage(_existing(run_dir)).free
 
 
