@@ -161,7 +161,6 @@ def measure(kind: str, folder: pathlib.Path, repeats: int) -> dict[str, float]:
         "one": 1000 * _median(call, inputs(1), repeats),
         "start": start,
         "memory": largest_memory(),
-        "spread": float(reference.std()),
     }
 
 
