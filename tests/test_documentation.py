@@ -17,8 +17,9 @@ OTHER_PAGES = ("BUILD_NOTES.md", "CHANGELOG.md", "CONTRIBUTING.md")
 LONGEST_README = 200
 LONGEST_PARAGRAPH = 4
 MOST_WORDS_OF_NOTES = 2500
-# Flags of other programs that the pages mention.
+# Flags of other programs, and of the scripts in benchmarks/, that the pages mention.
 FLAGS_OF_OTHERS = {"G_ortho", "G_nl", "norm_style", "G_param", "num_G_SV_itrs", "help", "strict"}
+FLAGS_OF_OTHERS |= {"base_channels"}
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FLAG = re.compile(r"`--(?:no)?(\w+)|(?<=[\s`])--(\w+)=")
 
