@@ -111,7 +111,7 @@ class ModelConfig(Settings):
     def _require_consistent(self) -> None:
         """Refuses flags that an architecture of one's own contradicts."""
         own = architecture_of(self.architecture)
-        height, width = (side * own.scale for side in self.architecture[FIRST_SIZE])
+        height, width = own.image_size(self.architecture[FIRST_SIZE])
         made = {"variant": own.variant, "resolution": as_resolution(height, width)}
         given = self.changed(made)
         checks.require(

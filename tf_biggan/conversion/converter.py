@@ -66,8 +66,8 @@ class Plan:
         lines = [f"Found networks of {self.source.family}:"]
         for name, found in self.arguments.items():
             row = found["architecture"]
-            size = row.scale * found.get("bottom_size", (4, 4))[0]
-            parts = [f"{row.variant} of {size}x{size} pixels", f"width {found['base_channels']}"]
+            size = "x".join(map(str, row.image_size(found.get("bottom_size", (4, 4)))))
+            parts = [f"{row.variant} of {size} pixels", f"width {found['base_channels']}"]
             parts.append(f"{found['num_classes']:,} classes")
             if "latent_dim" in found:
                 parts.append(f"z of {found['latent_dim']}")

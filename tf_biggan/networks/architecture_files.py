@@ -197,7 +197,7 @@ def _require_fitting(architecture: Architecture, first_size) -> None:
         "`first_size` must be two integers above 0, height and width",
         first_size=first_size,
     )
-    image = tuple(side * architecture.scale for side in first_size)
+    image = architecture.image_size(first_size)
     halvings = sum(architecture.discriminator.resample)
     checks.require(
         all(side % 2**halvings == 0 for side in image),

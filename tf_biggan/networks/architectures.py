@@ -99,6 +99,11 @@ class Architecture:
         """Image height and width in pixels if the first feature map is 4x4."""
         return 4 * self.scale
 
+    def image_size(self, first_size: tuple[int, int]) -> tuple[int, int]:
+        """Returns (height, width) in pixels of the images, from those of the first feature map."""
+        height, width = first_size
+        return height * self.scale, width * self.scale
+
     @classmethod
     def from_dict(cls, fields: dict) -> Architecture:
         """Returns an architecture from the result of `dataclasses.asdict`, also after JSON."""

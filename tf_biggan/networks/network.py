@@ -75,7 +75,7 @@ class Network(keras.Model):
     @property
     def image_size(self) -> tuple[int, int]:
         """(height, width) of the images."""
-        return tuple(side * self.architecture.scale for side in self.bottom_size)
+        return self.architecture.image_size(self.bottom_size)
 
     def create_factory(self, **settings) -> LayerFactory:
         """Returns the factory of this network's layers, with a seed of its own.

@@ -213,8 +213,8 @@ def plan_from(config: ModelConfig) -> tuple[Architecture, tuple[int, int]]:
 
 def image_size_from(config: ModelConfig) -> tuple[int, int]:
     """Returns (height, width) in pixels of a configuration's images; errors as for `plan_from`."""
-    architecture, (height, width) = plan_from(config)
-    return height * architecture.scale, width * architecture.scale
+    architecture, first_size = plan_from(config)
+    return architecture.image_size(first_size)
 
 
 def generator_from(config: ModelConfig, num_classes: int, seed: int | None) -> Generator:

@@ -75,7 +75,7 @@ class Initialization:
         """Returns the lines that are printed before the run."""
         path, row = self.source.description["path"], self.source.architecture
         config = self.source.generator.config
-        size = "x".join(str(side * row.scale) for side in config["bottom_size"])
+        size = "x".join(map(str, row.image_size(config["bottom_size"])))
         lines = [
             f"Starting from {path}: architecture {row.name}, {size} pixels,"
             f" width {config['base_channels']}"

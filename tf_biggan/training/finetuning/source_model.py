@@ -254,7 +254,7 @@ def _row_settings(g, d) -> tuple[str, int | str, str | dict]:
         return row.variant, row.resolution, row.name
     name = f"{own.name}_own" if own.name in ARCHITECTURES else own.name
     fields = {**dataclasses.asdict(own), "name": name, FIRST_SIZE: first_size}
-    size = as_resolution(*(side * own.scale for side in first_size))
+    size = as_resolution(*own.image_size(first_size))
     return own.variant, size, parse_architecture(fields)
 
 
