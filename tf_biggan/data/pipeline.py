@@ -104,7 +104,9 @@ def make_dataset(
         return decoding.to_model_range(pixels), tf.gather(labels, indices)
 
     finished = batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return finished.prefetch(tf.data.AUTOTUNE).with_options(_options())
+    # Strategies of several hosts give batches of a data set that may end no static size.
+    endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+    return finished.prefetch(tf.data.AUTOTUNE).apply(endless).with_options(_options())
 
 
 def blocks_of(source: Source, data_order: str) -> Blocks | None:
