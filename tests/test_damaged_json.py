@@ -13,7 +13,7 @@ from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.data.classes import ClassLookup
 from tf_biggan.evaluation.evaluator import read_statistics
 from tf_biggan.generation.inversion import read_inverted
-from tf_biggan.pictures.image_output import begin as begin_unfinished
+from tf_biggan.pictures.image_output import open_unfinished
 from tf_biggan.store.model_directory import load_network, read_directory
 from tf_biggan.store.opened_model import open_model, read_metadata
 from tf_biggan.store.run_directory import (
@@ -223,8 +223,8 @@ def test_a_request_of_unfinished_images(tmp_path, text):
     folder = tmp_path / "set.unfinished"
     folder.mkdir()
     (folder / "request.json").write_text(text)
-    begin = lambda: begin_unfinished(str(tmp_path / "set"), {"seeds": "0"})  # noqa: E731
-    refused(begin, f"Cannot read {folder / 'request.json'}: ")
+    opened = lambda: open_unfinished(str(tmp_path / "set"), {"seeds": "0"})  # noqa: E731
+    refused(opened, f"Cannot read {folder / 'request.json'}: ")
 
 
 @pytest.mark.parametrize("text", ["null", "[1]", "{", DEEP, '{"count": "many"}'])

@@ -286,8 +286,8 @@ def test_other_settings_are_refused_with_the_differences(source, tmp_path):
     with pytest.raises(ValueError, match="another `output`") as caught:
         write_tfrecords(source, str(tmp_path), image_size=16, image_format="jpeg")
     message = str(caught.value)
-    assert "image_height 8 there, 16 now" in message
-    assert "image_format png there, jpeg now" in message
+    assert "image_height was 8 and is 16 now" in message
+    assert 'image_format was "png" and is "jpeg" now' in message
     assert "num_images" not in message
     assert hashes(tmp_path) == before
 

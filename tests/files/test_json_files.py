@@ -7,7 +7,14 @@ import json
 import numpy as np
 import pytest
 
-from tf_biggan.files.json_files import brief, field, is_kind, parse_json, read_json
+from tf_biggan.files.json_files import (
+    brief,
+    describe_differences,
+    field,
+    is_kind,
+    parse_json,
+    read_json,
+)
 
 DEEP = 100_000
 
@@ -107,3 +114,12 @@ def test_values_in_messages_are_short():
         deep = [deep]
     assert brief(deep) == "a list"
     assert len(brief("x" * 1000)) == 60
+    shortened = brief(["tench"] * 1000)
+    assert len(shortened) == 60 and shortened.endswith("... (1000 entries)")
+
+
+def test_differences_name_every_value_that_changed():
+    before, now = {"seed": 0, "bn": "table", "size": 8}, {"seed": 1, "size": 8, "bn": None}
+    text = 'bn was "table" and is null now; seed was 0 and is 1 now'
+    assert describe_differences(before, now, ("bn", "seed", "size")) == text
+    assert describe_differences(before, now, ("size", "other")) == ""

@@ -13,7 +13,12 @@ from PIL import Image
 
 from tests.killed_files import Killed, KilledFiles, every_moment
 from tf_biggan.files.png import to_uint8
-from tf_biggan.pictures.image_output import ImageArchive, ImageFolder, discard, stream
+from tf_biggan.pictures.image_output import (
+    ImageArchive,
+    ImageFolder,
+    remove_unfinished,
+    write_images,
+)
 from tf_biggan.pictures.image_selection import ImageSelection
 from tf_biggan.store.opened_model import OpenedModel
 
@@ -66,7 +71,7 @@ def target(path, images=None, names=NAMES, **description):
 
 def run(path, maker=None, images=None, **description):
     images = images or wanted()
-    return stream(target(path, images, **description), images, maker or Maker(), None)
+    return write_images(target(path, images, **description), images, maker or Maker(), None)
 
 
 def content(path):
@@ -135,14 +140,14 @@ def test_a_command_killed_at_any_change_of_a_file_goes_on(path):
     assert count > 20
 
 
-def test_what_a_killed_discard_left_is_nobody_elses(path):
+def test_what_a_killed_removal_left_is_nobody_elses(path):
     """The request is removed last, so the folder stays recognisable."""
     with pytest.raises(KeyboardInterrupt):
         run(path, Maker(2))
     folder = f"{path}.unfinished"
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
         KilledFiles(patch, 1)
-        discard(str(path))
+        remove_unfinished(str(path))
     assert os.path.exists(os.path.join(folder, "request.json"))
     run(path)
     assert os.listdir(path.parent) == [path.name]

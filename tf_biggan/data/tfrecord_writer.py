@@ -22,6 +22,7 @@ from tf_biggan.data import decoding, tfrecord
 from tf_biggan.data.schemes import open_source
 from tf_biggan.data.source import Source, describe
 from tf_biggan.data.tfrecord import RecordIndex, scan
+from tf_biggan.files.json_files import describe_differences
 
 ENCODERS = {
     "png": lambda pixels: tf.io.encode_png(pixels),
@@ -157,22 +158,14 @@ def _require_writable(output: str) -> None:
 def _require_same_settings(output: str, settings: dict, existing: dict | None) -> None:
     if existing is None:
         return
-    differing = [
-        f"{name} {_brief(existing.get(name))} there, {_brief(value)} now"
-        for name, value in settings.items()
-        if existing.get(name) != value
-    ]
+    differing = describe_differences(existing, settings, settings)
     checks.require(
         not differing,
         "`output` holds records that were written with other settings; use the same settings"
         " or another `output`",
         output=output,
-        differing="; ".join(differing),
+        differing=differing,
     )
-
-
-def _brief(value) -> str:
-    return f"{len(value)} entries" if isinstance(value, list) else str(value)
 
 
 def _write_shards(source: Source, output: str, settings: dict, workers: int) -> None:

@@ -11,7 +11,7 @@ import math
 import numbers
 import os
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tf_biggan.files import file_system, input_bounds
@@ -161,7 +161,26 @@ def brief(value: Any) -> str:
         text = json.dumps(value, ensure_ascii=False, default=repr)
     except (RecursionError, ValueError):
         text = f"a {type(value).__name__}"
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+    if len(text) <= LONGEST:
+        return text
+    ending = f"... ({len(value)} entries)" if isinstance(value, (list, tuple)) else "..."
+    return text[: LONGEST - len(ending)] + ending
+
+
+def describe_differences(
+    before: Mapping[str, Any], now: Mapping[str, Any], names: Iterable[str]
+) -> str:
+    """Returns a text such as "seed was 0 and is 1 now" about values that differ, "" if none does.
+
+    Args:
+      before, now: JSON values by name. A missing value counts as null.
+      names: Names of the values to compare.
+    """
+    return "; ".join(
+        f"{name} was {brief(before.get(name))} and is {brief(now.get(name))} now"
+        for name in names
+        if before.get(name) != now.get(name)
+    )
 
 
 def _all_are(kind: str, values: Any) -> bool:

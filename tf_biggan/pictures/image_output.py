@@ -27,7 +27,7 @@ from tf_biggan.files import file_system
 from tf_biggan.files.array_files import open_npz
 from tf_biggan.files.atomic import replaced, send_folder, write_text
 from tf_biggan.files.file_paths import expand_home
-from tf_biggan.files.json_files import brief, key_of, parse_json, read_json
+from tf_biggan.files.json_files import describe_differences, key_of, parse_json, read_json
 from tf_biggan.files.png import save_png, to_uint8
 from tf_biggan.generation.image_maker import ImageMaker
 from tf_biggan.pictures.image_selection import ImageSelection
@@ -38,7 +38,7 @@ from tf_biggan.store.opened_model import OpenedModel
 SUFFIX = ".unfinished"
 REQUEST_FILE = "request.json"
 # Entries of a request that do not change the images.
-UNSEEN = ("software", "model")
+NOT_COMPARED = ("software", "model")
 _TEMPORARY_REQUEST = re.compile(rf"{re.escape(REQUEST_FILE)}\.\d+\.tmp")
 IMAGES, LABELS, DESCRIPTION = "arr_0", "arr_1", "description"
 UNFINISHED_FILE = "images.npy"
@@ -62,7 +62,7 @@ def unfinished_folder(output: str) -> str:
     return os.path.join(caches, "unfinished", key_of(output) + SUFFIX)
 
 
-def begin(output: str, request: Mapping[str, object]) -> str:
+def open_unfinished(output: str, request: Mapping[str, object]) -> str:
     """Creates the unfinished folder of `output`, or opens an existing one; returns its path.
 
     Raises:
@@ -86,7 +86,7 @@ def begin(output: str, request: Mapping[str, object]) -> str:
     return folder
 
 
-def discard(output: str) -> None:
+def remove_unfinished(output: str) -> None:
     """Removes the unfinished folder of `output`.
 
     The request is removed last, so that an interrupted removal leaves a recognisable folder.
@@ -123,18 +123,14 @@ def require_same(there: Mapping[str, object], asked: Mapping[str, object], path:
     """Raises ValueError that lists the differences unless both requests give the same images."""
     # Through JSON, so that tuples become lists as in the stored request.
     asked = json.loads(json.dumps(dict(asked)))
-    names = [name for name in {**there, **asked} if name not in UNSEEN]
-    differing = [
-        f"{name} was {brief(there.get(name))} and is {brief(asked.get(name))} now"
-        for name in names
-        if there.get(name) != asked.get(name)
-    ]
+    names = [name for name in {**there, **asked} if name not in NOT_COMPARED]
+    differing = describe_differences(there, asked, names)
     checks.require(
         not differing,
         "`output` holds images that were sampled with other settings; use the same settings or"
         " another `output`",
         path=path,
-        differing="; ".join(differing),
+        differing=differing,
     )
 
 
@@ -314,7 +310,7 @@ class ImageFolder:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             page = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
             assert page.mode == MODES[pixels.shape[-1]]
-            save_png(page, path, as_text(self._of_image(number)))
+            save_png(page, path, as_text(self._describe_image(number)))
 
     def finish(self, folder):
         self._remove_temporary_files(folder)
@@ -340,7 +336,7 @@ class ImageFolder:
             names[label] = f"{label:0{digits}d}" + ("" if name == str(label) else f"-{name}")
         return names
 
-    def _of_image(self, number) -> dict[str, object]:
+    def _describe_image(self, number) -> dict[str, object]:
         """Returns the description of one image."""
         others = ("classes", "seeds", "num_images", "order_sha256", "written_as")
         description = {k: v for k, v in self.request.items() if k not in others}
@@ -380,7 +376,7 @@ class Target(Protocol):
         """Turns the unfinished folder into the finished output."""
 
 
-def stream(
+def write_images(
     target: Target, selection: ImageSelection, maker: ImageMaker, truncation: float | None
 ) -> str:
     """Makes and writes all images, or resumes an interrupted command.
@@ -401,11 +397,11 @@ def stream(
     there = target.finished()
     if there is not None:
         require_same(there, target.request, target.path)
-        discard(target.path)
+        remove_unfinished(target.path)
         return f"Already complete: {target.path}"
     folder, count = unfinished_folder(target.path), len(selection.seeds)
     try:
-        begin(target.path, target.request)
+        open_unfinished(target.path, target.request)
         # Resumes at a whole batch, so that --bn=batch gives the images of an uninterrupted command.
         size = maker.global_batch_size
         start = min(count, target.done(folder)) // size * size
@@ -417,7 +413,7 @@ def stream(
             progress.add(len(images))
         progress.close()
         target.finish(folder)
-        discard(target.path)
+        remove_unfinished(target.path)
     except OSError as error:
         raise ValueError(
             f"Cannot write {target.path}: {error.strerror or error}."

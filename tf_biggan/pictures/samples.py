@@ -20,7 +20,7 @@ from tf_biggan.cli.terminal import Progress
 from tf_biggan.data.classes import ClassLookup
 from tf_biggan.files.png import save_png
 from tf_biggan.generation.image_maker import ImageMaker, pixels_with_progress
-from tf_biggan.pictures.image_output import ImageArchive, ImageFolder, stream
+from tf_biggan.pictures.image_output import ImageArchive, ImageFolder, write_images
 from tf_biggan.pictures.image_selection import ImageSelection, selected_images
 from tf_biggan.pictures.model_and_output import (
     as_text,
@@ -72,7 +72,7 @@ def sample(config: SampleConfig) -> None:
     else:
         opener = ImageArchive if kind == ARCHIVE else ImageFolder
         target = opener(path, selection, opened, description)
-        print(stream(target, selection, maker, config.truncation))
+        print(write_images(target, selection, maker, config.truncation))
 
 
 def _animate(config: SampleConfig, path: str) -> None:
