@@ -29,6 +29,9 @@ JPEG_TRANSFORM = "INTEGER_ACCURATE"
 
 # PIL's fixed-point weights of ITU-R 601 luma; they add up to 2**16, so grey stays what it is.
 _LUMA_WEIGHTS = (19595, 38470, 7471)
+_OPAQUE = 255
+# Position and values of the kind of a WebP file's first chunk.
+_WEBP_KIND, _WEBP_EXTENDED, _WEBP_LOSSLESS = 12, b"VP8X", b"VP8L"
 _WEBP_ANIMATION_BIT = 2
 _WEBP_SIDE = 1 << 14
 # Byte offsets of the bit depth and the colour type in a PNG file, and the colour type of files with
@@ -87,6 +90,60 @@ def decode(contents: tf.Tensor, channels: int) -> tf.Tensor:
     pixels = tf.case(branches, default=_no_decoder)
     pixels = tf.ensure_shape(pixels, [None, None, depth])
     return pixels if channels >= 3 else _luma(pixels)
+
+
+def decode_all(
+    contents: tf.Tensor, names: tf.Tensor, height: int, width: int, channels: int
+) -> tf.Tensor:
+    """Decodes image files, crops them centrally and resizes them, as the module describes.
+
+    Args:
+      contents: Bytes of the files, string [N].
+      names: Name of every file for the error, string [N].
+      height, width: Size of the result in pixels.
+      channels: 1 to 4, as in `decode`.
+
+    Returns:
+      uint8 [N, height, width, channels].
+    """
+
+    def of_any_kind():
+        return _one_by_one(
+            lambda file: crop_and_resize(decode(file, channels), height, width),
+            contents,
+            names,
+        )
+
+    def of_one_kind(decoder):
+        shape = tf.TensorSpec([height, width, channels], tf.uint8)
+        fast = tf.data.Dataset.from_tensors(contents).map(
+            lambda files: tf.map_fn(
+                lambda file: tf.ensure_shape(decoder(file), shape.shape),
+                files,
+                fn_output_signature=shape,
+            )
+        )
+        nothing = tf.data.Dataset.from_tensors(tf.zeros([0, *shape.shape], shape.dtype))
+        pixels = fast.ignore_errors().concatenate(nothing).take(1).get_single_element()
+        return tf.cond(tf.size(pixels) > 0, lambda: pixels, of_any_kind)
+
+    def sized_jpeg(file):
+        fits = tf.reduce_all(tf.image.extract_jpeg_shape(file)[:2] == [height, width])
+        with tf.control_dependencies([tf.debugging.Assert(fits, ["another size"])]):
+            return tf.io.decode_jpeg(tf.identity(file), 3, dct_method=JPEG_TRANSFORM)
+
+    if channels != 3:
+        return of_any_kind()
+    # Prepared images have one format and the final size, and need none of the other checks.
+    size = struct.pack(_PNG_SIZE_FORM, width, height)
+    is_png = _all_have(contents, _PNG, 0) & _all_have(contents, size, _PNG_SIZE)
+    return tf.case(
+        [
+            (is_png, lambda: of_one_kind(lambda file: tf.io.decode_png(file, 3))),
+            (_all_have(contents, _JPEG, 0), lambda: of_one_kind(sized_jpeg)),
+        ],
+        default=of_any_kind,
+    )
 
 
 def decode_named(encoded: tf.data.Dataset, name: tf.Tensor, channels: int) -> tf.Tensor:
@@ -188,7 +245,8 @@ def _no_decoder() -> tf.Tensor:
 
 
 def _png_size(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    return _number(contents, 20, 4, big=True), _number(contents, 16, 4, big=True)
+    width, height = _PNG_SIZE, _PNG_SIZE + 4
+    return _number(contents, height, 4, big=True), _number(contents, width, 4, big=True)
 
 
 def _jpeg_size(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -218,7 +276,10 @@ def _webp_size(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             _number(contents, 26, 2) % _WEBP_SIDE,
         )
 
-    kinds = [(_has(contents, b"VP8X", 12), canvas), (_has(contents, b"VP8L", 12), lossless)]
+    kinds = [
+        (_has(contents, _WEBP_EXTENDED, _WEBP_KIND), canvas),
+        (_has(contents, _WEBP_LOSSLESS, _WEBP_KIND), lossless),
+    ]
     return tf.case(kinds, default=lossy)
 
 
@@ -245,7 +306,7 @@ def _decode_png(contents: tf.Tensor, depth: int) -> tf.Tensor:
 def _grey_or_colour_png(contents: tf.Tensor, depth: int) -> tf.Tensor:
     pixels = tf.io.decode_png(contents, channels=depth)
     bits = tf.io.decode_raw(tf.strings.substr(contents, _PNG_DEPTH, 1), tf.uint8)[0]
-    opaque = tf.constant(255, tf.uint8)
+    opaque = tf.constant(_OPAQUE, tf.uint8)
     # In files with fewer than 8 bits, real alpha is 0 or 255, so every other value is a filler.
     alpha = tf.where(tf.logical_and(bits < 8, pixels[..., 3:] > 0), opaque, pixels[..., 3:])
     return tf.concat([pixels[..., :3], alpha], -1)
@@ -258,7 +319,7 @@ def _decode_jpeg(contents: tf.Tensor, depth: int) -> tf.Tensor:
 
 def _decode_webp(contents: tf.Tensor, depth: int) -> tf.Tensor:
     # TensorFlow's decoder writes past its buffer for some animations, so none may reach it.
-    extended = _has(contents, b"VP8X", 12)
+    extended = _has(contents, _WEBP_EXTENDED, _WEBP_KIND)
     flags = tf.io.decode_raw(tf.strings.substr(contents, 20, 1), tf.uint8)[0]
     animated = tf.logical_and(extended, tf.bitwise.bitwise_and(flags, _WEBP_ANIMATION_BIT) > 0)
     still = tf.debugging.Assert(tf.logical_not(animated), ["animated WebP"])
@@ -279,7 +340,7 @@ def _to_depth(pixels: tf.Tensor, depth: int) -> tf.Tensor:
 
 
 def _with_alpha(colour: tf.Tensor) -> tf.Tensor:
-    opaque = tf.fill(tf.shape(colour[..., :1]), tf.constant(255, tf.uint8))
+    opaque = tf.fill(tf.shape(colour[..., :1]), tf.constant(_OPAQUE, tf.uint8))
     return tf.concat([colour, opaque], -1)
 
 
@@ -303,60 +364,6 @@ def _central_crop(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
 def _resize(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
     resized = tf.image.resize(image, (height, width), method="bilinear", antialias=True)
     return tf.saturate_cast(tf.round(resized), tf.uint8)
-
-
-def decode_all(
-    contents: tf.Tensor, names: tf.Tensor, height: int, width: int, channels: int
-) -> tf.Tensor:
-    """Decodes image files, crops them centrally and resizes them, as the module describes.
-
-    Args:
-      contents: Bytes of the files, string [N].
-      names: Name of every file for the error, string [N].
-      height, width: Size of the result in pixels.
-      channels: 1 to 4, as in `decode`.
-
-    Returns:
-      uint8 [N, height, width, channels].
-    """
-
-    def of_any_kind():
-        return _one_by_one(
-            lambda file: crop_and_resize(decode(file, channels), height, width),
-            contents,
-            names,
-        )
-
-    def of_one_kind(decoder):
-        shape = tf.TensorSpec([height, width, channels], tf.uint8)
-        fast = tf.data.Dataset.from_tensors(contents).map(
-            lambda files: tf.map_fn(
-                lambda file: tf.ensure_shape(decoder(file), shape.shape),
-                files,
-                fn_output_signature=shape,
-            )
-        )
-        nothing = tf.data.Dataset.from_tensors(tf.zeros([0, *shape.shape], shape.dtype))
-        pixels = fast.ignore_errors().concatenate(nothing).take(1).get_single_element()
-        return tf.cond(tf.size(pixels) > 0, lambda: pixels, of_any_kind)
-
-    def sized_jpeg(file):
-        fits = tf.reduce_all(tf.image.extract_jpeg_shape(file)[:2] == [height, width])
-        with tf.control_dependencies([tf.debugging.Assert(fits, ["another size"])]):
-            return tf.io.decode_jpeg(tf.identity(file), 3, dct_method=JPEG_TRANSFORM)
-
-    if channels != 3:
-        return of_any_kind()
-    # Prepared images have one format and the final size, and need none of the other checks.
-    size = struct.pack(_PNG_SIZE_FORM, width, height)
-    is_png = _all_have(contents, _PNG, 0) & _all_have(contents, size, _PNG_SIZE)
-    return tf.case(
-        [
-            (is_png, lambda: of_one_kind(lambda file: tf.io.decode_png(file, 3))),
-            (_all_have(contents, _JPEG, 0), lambda: of_one_kind(sized_jpeg)),
-        ],
-        default=of_any_kind,
-    )
 
 
 def _one_by_one(function, files, names) -> tf.Tensor:

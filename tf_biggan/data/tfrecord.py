@@ -217,12 +217,12 @@ class RecordIndex:
 
 
 def scan(
-    files: tuple[str, ...], label_of: Callable[[tf.Tensor], tf.Tensor], title: str
+    files: tuple[str, ...], read_label: Callable[[tf.Tensor], tf.Tensor], title: str
 ) -> RecordIndex:
     """Reads every record once, several files in parallel, and returns positions and labels.
 
     Args:
-      label_of: Function from a record (string scalar) to its class (integer scalar).
+      read_label: Function from a record (string scalar) to its class (integer scalar).
       title: Title of the progress bar.
 
     Raises:
@@ -235,7 +235,7 @@ def scan(
             lambda record: (
                 file_number,
                 tf.strings.length(record),
-                tf.cast(label_of(record), tf.int32),
+                tf.cast(read_label(record), tf.int32),
             )
         )
         return rows.batch(1024)
