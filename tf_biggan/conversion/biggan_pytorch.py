@@ -286,7 +286,7 @@ RUN_FLAGS = (
 )
 PARAMETERIZATIONS = {wrappings.GENERATOR: "G_param", wrappings.DISCRIMINATOR: "D_param"}
 # Flags of BigGAN-PyTorch, by the names of the network arguments that take their values.
-EPSILONS = {"sn_epsilon": "SN_eps", "bn_epsilon": "BN_eps"}
+EPSILON_FLAGS = {"sn_epsilon": "SN_eps", "bn_epsilon": "BN_eps"}
 
 
 def flags_in(contents: Mapping[str, Any], name: str | None = None) -> dict[str, Any]:
@@ -384,6 +384,6 @@ def epsilons(settings: Mapping[str, Any]) -> dict[str, float]:
     flags = settings.get(FLAGS, {})
     return {
         argument: float(flags[name])
-        for argument, name in EPSILONS.items()
+        for argument, name in EPSILON_FLAGS.items()
         if isinstance(flags.get(name), (int, float)) and not isinstance(flags[name], bool)
     }

@@ -35,6 +35,7 @@ from tf_biggan.networks.network import variables_by_path
 from tf_biggan.networks.num_values import discriminator_values, generator_values, require_stored
 from tf_biggan.store.model_directory import OptimizerSlots
 
+# Arguments of a network that no file of weights holds.
 EPSILONS = ("sn_epsilon", "bn_epsilon", "output_bn_epsilon")
 NARROW = ("float16", "bfloat16")
 # The initial weights are overwritten at once, so the initialiser that is fastest is used.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tf_biggan.networks.layers.linear import (
-    INITIALIZERS,
+    KERNEL_INITIALIZERS,
     Conv2D,
     Dense,
     Embedding,
@@ -55,7 +55,7 @@ def test_spread_of_n02_and_glorot():
     np.testing.assert_allclose(glorot.std(), limit / np.sqrt(3), rtol=0.02)
 
 
-@pytest.mark.parametrize("name", INITIALIZERS)
+@pytest.mark.parametrize("name", KERNEL_INITIALIZERS)
 def test_equal_shapes_get_different_kernels(name):
     first, second = (Dense(5, initializer=name, seed=child_seed(1, part)) for part in "ab")
     for layer in (first, second):

@@ -14,7 +14,7 @@ from tf_biggan.networks.layers.batch_norm import (
     ConditionalBatchNorm,
 )
 from tf_biggan.networks.layers.linear import (
-    INITIALIZERS,
+    KERNEL_INITIALIZERS,
     Conv2D,
     Dense,
     Embedding,
@@ -63,7 +63,7 @@ class LayerFactory:
     seed: int | None = None
 
     def __post_init__(self):
-        checks.require_choice("initializer", self.initializer, INITIALIZERS)
+        checks.require_choice("initializer", self.initializer, KERNEL_INITIALIZERS)
         checks.require_choice("condition", self.condition, CONDITIONS)
         for name in ("sn_epsilon", "bn_epsilon", "bn_momentum"):
             checks.require_fraction(name, getattr(self, name))

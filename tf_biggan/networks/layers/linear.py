@@ -22,7 +22,7 @@ from tf_biggan import checks
 from tf_biggan.networks.layers.seeded_values import initializer
 
 FUSED_SIZE = 3
-INITIALIZERS = ("ortho", "n02", "glorot")
+KERNEL_INITIALIZERS = ("ortho", "n02", "glorot")
 
 
 class KernelLayer(keras.Layer):
@@ -271,7 +271,7 @@ def kernel_initializer(name: str, seed: int | None) -> keras.Initializer:
     Raises:
       ValueError: The name is another.
     """
-    checks.require_choice("initializer", name, INITIALIZERS)
+    checks.require_choice("initializer", name, KERNEL_INITIALIZERS)
     return initializer(name, seed)
 
 

@@ -96,6 +96,7 @@ def _tensorflow():
     return tf
 
 
+# By name: the function that makes Keras's initialiser, and the function that returns its values.
 INITIALIZERS = {
     "ortho": (lambda seed: keras.initializers.Orthogonal(seed=seed), orthogonal_values),
     "n02": (lambda s: keras.initializers.RandomNormal(stddev=N02_STDDEV, seed=s), n02_values),
