@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from process_memory import largest_memory
 
 ARCHITECTURE, CLASSES, LATENT_DIM = "biggan128", 1000, 120
 EXPORTS = {
@@ -172,13 +173,6 @@ def _median(call, given, repeats):
         call(given)
         seconds.append(time.perf_counter() - begun)
     return statistics.median(seconds)
-
-
-def largest_memory() -> float:
-    """Returns the peak memory of this process in GiB."""
-    with open("/proc/self/status", encoding="ascii") as file:
-        facts = dict(line.split(":", 1) for line in file)
-    return int(facts["VmHWM"].split()[0]) / 2**20
 
 
 def size(folder: pathlib.Path) -> float:

@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from process_memory import largest_memory
 
 ARCHITECTURE, CLASSES, LATENT_DIM = "biggan128", 1000, 120
 BATCHES = (1, 2, 4, 8, 16)
@@ -203,13 +204,6 @@ def measure(kind: str, path: str, repeats: int) -> None:
         latency = f" ({1000 * median:.0f} ms an image)" if batch == 1 else ""
         print(f"  batch {batch:2}: {batch / median:6.2f} images a second{latency}", flush=True)
     print(f"  largest memory: {largest_memory():.2f} GiB")
-
-
-def largest_memory() -> float:
-    """Returns the peak memory of this program in GiB. getrusage would include its parent's."""
-    with open("/proc/self/status", encoding="ascii") as file:
-        facts = dict(line.split(":", 1) for line in file)
-    return int(facts["VmHWM"].split()[0]) / 2**20
 
 
 def main() -> None:

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 
 import numpy as np
+from process_memory import largest_memory
 
 BATCH, SIZE = 32, 32
 NUM_IMAGES, NUM_FEATURES = 50_000, 2048
@@ -119,8 +119,7 @@ def measure_fid() -> None:
     start = time.perf_counter()
     frechet_distance(statistics, other)
     print(f"FID of {NUM_FEATURES} features: {time.perf_counter() - start:.1f} s")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"largest memory, the features among it: {peak:.2f} GiB")
+    print(f"largest memory, the features among it: {largest_memory():.2f} GiB")
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ import sys
 import time
 
 from iteration_settings import SETTINGS, compiled_step, train_config
+from process_memory import largest_memory
 
 TORCH = {
     "torch": {},
@@ -55,13 +56,6 @@ def serve(kind: str, setting: str) -> None:
         one()
         spent = [time.perf_counter() - begun, time.process_time() - cpu]
         print(json.dumps({"spent": spent, "peak": largest_memory()}), flush=True)
-
-
-def largest_memory() -> float:
-    """Returns the peak memory of this program in GiB."""
-    with open("/proc/self/status", encoding="ascii") as file:
-        facts = dict(line.split(":", 1) for line in file)
-    return int(facts["VmHWM"].split()[0]) / 2**20
 
 
 class Worker:
