@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import numbers
 import os
 
@@ -36,6 +37,16 @@ def require_fraction(name: str, value) -> None:
     """Raises ValueError unless `value` is a number from 0 to 1."""
     inside = isinstance(value, numbers.Real) and 0 <= value <= 1
     require(inside, f"`{name}` must be a number from 0 to 1", **{name: value})
+
+
+def require_packages(message: str, *names: str) -> None:
+    """Raises a ValueError with a message unless all packages are installed.
+
+    If there are several packages, the message is followed by the names of those that are missing.
+    """
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ValueError(message + (f" Missing: {', '.join(missing)}." if len(names) > 1 else ""))
 
 
 def require_utf8(*paths: str) -> None:

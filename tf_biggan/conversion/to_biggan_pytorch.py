@@ -145,13 +145,12 @@ def _inverse_rules(network, kind) -> list[Rule]:
 def _saver(file_format):
     if file_format == "npz":
         return _save_npz
-    try:
-        import torch
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            "Cannot write .pth files, because PyTorch is not installed. Run pip install"
-            " 'tf_biggan[torch]', or use --format=npz."
-        ) from error
+    checks.require_packages(
+        "Cannot write .pth files, because PyTorch is not installed. Run pip install"
+        " 'tf_biggan[torch]', or use --format=npz.",
+        "torch",
+    )
+    import torch
 
     def save(path, tensors):
         torch.save({key: torch.from_numpy(np.array(array)) for key, array in tensors.items()}, path)

@@ -8,7 +8,6 @@ TensorFlow nor Keras.
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import json
 import os
 from collections.abc import Mapping
@@ -226,11 +225,11 @@ def _require_fitting(architecture: Architecture, first_size) -> None:
 
 
 def _parse_yaml(text: str, path: str) -> Any:
-    if importlib.util.find_spec("yaml") is None:
-        raise ValueError(
-            f"Cannot read {path}: YAML files need PyYAML (pip install PyYAML). A JSON file with the"
-            " same content needs nothing."
-        )
+    checks.require_packages(
+        f"Cannot read {path}: YAML files need PyYAML (pip install PyYAML). A JSON file with the"
+        " same content needs nothing.",
+        "yaml",
+    )
     import yaml
 
     try:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import errno
 import importlib.resources
-import importlib.util
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -119,7 +118,10 @@ def serve(
         is not installed.
     """
     checks.require_integer("port", port, minimum=0, maximum=LARGEST_PORT)
-    _require_library()
+    checks.require_packages(
+        "The local server needs the package aiohttp. Run pip install 'tf_biggan[serve]'.",
+        "aiohttp",
+    )
     versions = find_versions(path)
     limits, say = limits or Limits(), say or _print
 
@@ -209,10 +211,3 @@ def _greeting(url: str) -> str:
 
 def _in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _require_library() -> None:
-    if importlib.util.find_spec("aiohttp") is None:
-        raise ValueError(
-            "The local server needs the package aiohttp. Run pip install 'tf_biggan[serve]'."
-        )

@@ -127,13 +127,13 @@ def upload(folder: str, address: Address) -> Address:
 
 def _huggingface_hub():
     """Returns the package, which is not a requirement of this one."""
-    try:
-        import huggingface_hub
-    except ImportError as error:
-        raise ValueError(
-            "Models of the Hugging Face Hub need the package huggingface_hub. Run pip install"
-            " 'tf_biggan[hf]'."
-        ) from error
+    checks.require_packages(
+        "Models of the Hugging Face Hub need the package huggingface_hub. Run pip install"
+        " 'tf_biggan[hf]'.",
+        "huggingface_hub",
+    )
+    import huggingface_hub
+
     return huggingface_hub
 
 
