@@ -140,7 +140,8 @@ class Archive:
         require(
             inflated <= bound,
             "the archive is refused, because its entries are suspiciously large: a file of"
-            f" {length} bytes may have {bound} bytes of decompressed entries",
+            f" {length} bytes may have {bound} bytes of decompressed entries; write the file again"
+            " without compression",
             path=self.path,
             inflated=inflated,
         )
@@ -157,7 +158,7 @@ class _TableFirst(io.BufferedReader):
         require(
             not self.bounded or size <= input_bounds.ZIP_TABLE_BYTES,
             "the archive is refused, because its table of contents is larger than"
-            f" {input_bounds.ZIP_TABLE_BYTES} bytes",
+            f" {input_bounds.ZIP_TABLE_BYTES} bytes; copy or download the file again",
             path=self.path,
             size=size,
         )

@@ -252,7 +252,7 @@ def read_saved_model(path: str) -> saved_model_pb2.SavedModel:
     require(
         filled <= input_bounds.FILLED_BYTES,
         "the SavedModel is refused, because its constants declare more than"
-        f" {input_bounds.FILLED_BYTES} bytes that are not in the file",
+        f" {input_bounds.FILLED_BYTES} bytes that are not in the file; copy or download it again",
         path=file,
         bytes=filled,
     )

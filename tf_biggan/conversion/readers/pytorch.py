@@ -19,7 +19,11 @@ from typing import Any
 import numpy as np
 
 from tf_biggan.checks import require
-from tf_biggan.conversion.readers.restricted_pickle import PickleFile, RestrictedUnpickler
+from tf_biggan.conversion.readers.restricted_pickle import (
+    COPY_AGAIN,
+    PickleFile,
+    RestrictedUnpickler,
+)
 from tf_biggan.conversion.readers.tensors import (
     StoredTensor,
     from_bfloat16,
@@ -157,7 +161,7 @@ class Storages:
         require(
             declared <= ratio * stored + input_bounds.FILLED_BYTES,
             f"the file is refused, because its tensors are more than {ratio} times as large"
-            " as the stored numbers",
+            " as the stored numbers; save tensors that share no memory (tensor.clone())",
             tensors_bytes=declared,
             stored_bytes=stored,
         )
@@ -199,11 +203,16 @@ def _read_zip(path):
 
     def storage(dtype, key, size):
         entry = f"{folder}/data/{key}"
-        require(entry in names, "the file is incomplete: a storage is missing", missing=entry)
+        require(
+            entry in names,
+            f"the file is incomplete: a storage is missing; {COPY_AGAIN}",
+            missing=entry,
+        )
         made = Storage(dtype, size, byte_order, functools.partial(archive.read, entry))
         require(
             made.num_bytes == archive.size(entry),
-            f"the file is damaged: a storage of {size} elements needs {made.num_bytes} bytes",
+            f"the file is damaged: a storage of {size} elements needs {made.num_bytes} bytes;"
+            f" {COPY_AGAIN}",
             entry=entry,
             bytes=archive.size(entry),
         )
@@ -224,7 +233,7 @@ def _byte_order(archive, entry):
         order = file.read(max(map(len, BYTE_ORDERS)) + 1)
     require(
         order in BYTE_ORDERS,
-        "the file is damaged: its byte order is neither little nor big",
+        f"the file is damaged: its byte order is neither little nor big; {COPY_AGAIN}",
         byteorder=order,
     )
     return BYTE_ORDERS[order]
@@ -261,20 +270,20 @@ def _place_storages(file, keys, storages, places):
     file.seek(position)
     for key in keys:
         (size,) = struct.unpack("<q", file.read(8))
-        if size != storages[key].size:
-            raise ValueError(
-                f"the file is damaged: its pickle declares a storage of {storages[key].size}"
-                f" elements. Received: {size}."
-            )
+        require(
+            size == storages[key].size,
+            f"the file is damaged: its pickle declares a storage of {storages[key].size} elements;"
+            f" {COPY_AGAIN}",
+            elements=size,
+        )
         places[key] = (file.tell(), storages[key].num_bytes)
         if sum(places[key]) > end:
-            raise ValueError(
-                "the file is incomplete: it ends within a storage. Copy or download it again."
-            )
+            raise ValueError(f"the file is incomplete: it ends within a storage; {COPY_AGAIN}.")
         file.seek(sum(places[key]))
     if set(places) != set(storages) or len(keys) != len(places):
         raise ValueError(
-            "the file is damaged: it does not hold each storage of its pickle exactly once."
+            "the file is damaged: it does not hold each storage of its pickle exactly once;"
+            f" {COPY_AGAIN}."
         )
 
 

@@ -58,6 +58,9 @@ INERT_BUILTINS = frozenset(
     + ("object", "set", "slice", "str", "tuple")
 )
 BUILTINS = ("builtins", "__builtin__")
+# What to do, at the end of messages.
+SAVE_STATE = "save only the network's state_dict() with torch.save"
+COPY_AGAIN = "copy or download it again"
 SMALL_INTEGER = 1 << 64
 
 
@@ -77,7 +80,7 @@ class PickleFile(io.BufferedReader):
         if size > input_bounds.PICKLE_PIECE_BYTES:
             raise ValueError(
                 "the file is refused: a text or number in its pickle has more than"
-                f" {input_bounds.PICKLE_PIECE_BYTES} bytes. Received: {size}."
+                f" {input_bounds.PICKLE_PIECE_BYTES} bytes; {SAVE_STATE}. Received: {size}."
             )
         return super().read(size)
 
@@ -86,7 +89,8 @@ class PickleFile(io.BufferedReader):
         line = super().readline(limit)
         if len(line) == limit:
             raise ValueError(
-                f"the file is refused: a line of its pickle has more than {limit} bytes."
+                f"the file is refused: a line of its pickle has more than {limit} bytes;"
+                f" {SAVE_STATE}."
             )
         return line
 
@@ -136,13 +140,11 @@ class RestrictedUnpickler:
             step = steps.get(operation.name)
             if step is None:
                 raise ValueError(
-                    "the file is refused: its pickle does more than store data. Received:"
-                    f" the operation {operation.name}."
+                    f"the file is refused: its pickle does more than store data; {SAVE_STATE}."
+                    f" Received: the operation {operation.name}."
                 )
             step(argument)
-        raise ValueError(
-            "the file is incomplete: its pickle ends too early. Copy or download it again."
-        )
+        raise ValueError(f"the file is incomplete: its pickle ends too early; {COPY_AGAIN}.")
 
     def _read_operations(self):
         try:
@@ -153,7 +155,8 @@ class RestrictedUnpickler:
                 raise
             limit = sys.get_int_max_str_digits()
             raise ValueError(
-                f"the file is refused: an integer in its pickle has more than {limit} digits."
+                f"the file is refused: an integer in its pickle has more than {limit} digits;"
+                f" {SAVE_STATE}."
             ) from error
 
     def _count(self, operations):
@@ -161,7 +164,7 @@ class RestrictedUnpickler:
         if self._operations > input_bounds.PICKLE_OPERATIONS:
             raise ValueError(
                 "the file is refused: its pickle has more than"
-                f" {input_bounds.PICKLE_OPERATIONS} operations."
+                f" {input_bounds.PICKLE_OPERATIONS} operations; {SAVE_STATE}."
             )
 
     # One method for each operation of a pickle, called with the operation's argument.
@@ -178,7 +181,7 @@ class RestrictedUnpickler:
         if self._kept_bytes > input_bounds.PICKLE_KEPT_BYTES:
             raise ValueError(
                 "the file is refused: the texts of its pickle have more than"
-                f" {input_bounds.PICKLE_KEPT_BYTES} bytes."
+                f" {input_bounds.PICKLE_KEPT_BYTES} bytes; {SAVE_STATE}."
             )
         return self.push(value)
 
@@ -204,9 +207,7 @@ class RestrictedUnpickler:
     def take(self, count) -> tuple:
         """Removes the topmost `count` values from the stack and returns them."""
         if count > len(self._stack):
-            raise ValueError(
-                "the file is incomplete: its pickle ends too early. Copy or download it again."
-            )
+            raise ValueError(f"the file is incomplete: its pickle ends too early; {COPY_AGAIN}.")
         items = tuple(self._stack[len(self._stack) - count :])
         del self._stack[len(self._stack) - count :]
         return items
@@ -222,7 +223,8 @@ class RestrictedUnpickler:
             kind = type(self._stack[-1])
             require(
                 kind is list,
-                "the file is damaged: its pickle appends items to something other than a list",
+                "the file is damaged: its pickle appends items to something other than a list;"
+                f" {COPY_AGAIN}",
                 to=kind.__name__,
             )
             self._stack[-1].extend(items)
@@ -254,8 +256,8 @@ class RestrictedUnpickler:
         plain = owner is INERT or type(owner) is dict
         require(
             plain,
-            "the file is refused: its pickle sets the state of an object; only a dictionary may"
-            " have one",
+            "the file is refused: its pickle sets the state of an object, which only a dictionary"
+            f" may have; {SAVE_STATE}",
             owner=type(owner).__name__,
         )
 
@@ -279,7 +281,8 @@ class RestrictedUnpickler:
             return INERT
         require(
             callable(function),
-            "the file is refused: its pickle calls something other than a known function",
+            "the file is refused: its pickle calls something other than a known function;"
+            f" {SAVE_STATE}",
             called=type(function),
         )
         return function(*arguments)
@@ -292,7 +295,7 @@ class RestrictedUnpickler:
         plain = isinstance(module, str) and isinstance(name, str)
         require(
             plain,
-            "the file is damaged: a name in its pickle is not a text",
+            f"the file is damaged: a name in its pickle is not a text; {COPY_AGAIN}",
             module=type(module),
             name=type(name),
         )
@@ -319,7 +322,7 @@ class RestrictedUnpickler:
         whole = isinstance(description, tuple) and len(description) > 1
         require(
             whole,
-            "the file is damaged: its pickle describes a storage wrongly",
+            f"the file is damaged: its pickle describes a storage wrongly; {COPY_AGAIN}",
             by=type(description).__name__,
         )
         if description[0] == "module":
@@ -329,7 +332,7 @@ class RestrictedUnpickler:
         plain = isinstance(dtype, str) and isinstance(key, (str, int)) and isinstance(size, int)
         require(
             plain and kind == "storage" and dtype in DTYPES and size >= 0 and not any(view),
-            "the file is refused: the storage of a tensor has an unknown type",
+            f"the file is refused: the storage of a tensor has an unknown type; {SAVE_STATE}",
             dtype=dtype[:80] if isinstance(dtype, str) else type(dtype).__name__,
         )
         return self.push(self._storage(DTYPES[dtype], str(key), size))
@@ -341,7 +344,8 @@ class RestrictedUnpickler:
         kind = type(dictionary)
         require(
             kind is dict,
-            "the file is damaged: its pickle sets items of something other than a dictionary",
+            "the file is damaged: its pickle sets items of something other than a dictionary;"
+            f" {COPY_AGAIN}",
             **{"in": kind.__name__},
         )
         for key, value in pairs:
@@ -361,7 +365,7 @@ class RestrictedUnpickler:
         limit = input_bounds.TENSOR_AXES
         require(
             len(sizes) <= limit,
-            f"the file is refused: a size in it has more than {limit} axes",
+            f"the file is refused: a size in it has more than {limit} axes; {SAVE_STATE}",
             axes=len(sizes),
         )
         return tuple(sizes)
@@ -387,7 +391,7 @@ def _check_written_out(value) -> None:
         if not parts_are_measured:
             require(
                 id(one) not in opened,
-                "the file is refused: a value of its pickle contains itself",
+                f"the file is refused: a value of its pickle contains itself; {SAVE_STATE}",
                 kind=type(one),
             )
             opened.add(id(one))
@@ -401,7 +405,7 @@ def _check_written_out(value) -> None:
         if count > input_bounds.PICKLE_VALUES or depth > input_bounds.PICKLE_DEPTH:
             raise ValueError(
                 f"the file is refused: its pickle has more than {input_bounds.PICKLE_VALUES}"
-                f" values or {input_bounds.PICKLE_DEPTH} levels when written out."
+                f" values or {input_bounds.PICKLE_DEPTH} levels when written out; {SAVE_STATE}."
             )
 
 

@@ -155,7 +155,7 @@ def _check_sizes(sizes: Iterable[int]) -> None:
     checks.require(
         total <= limit,
         "the TF-Hub module is refused, because the constants of its graph need more than"
-        f" {limit} bytes",
+        f" {limit} bytes; download the module again",
         bytes=total,
     )
 

@@ -102,13 +102,19 @@ def require_plausible(names: Collection[str], path: str) -> None:
     limit = input_bounds.TENSORS
     require(
         len(names) <= limit,
-        f"the file is refused, because it holds more than {limit} tensors",
+        f"the file is refused, because it holds more than {limit} tensors; save only those of"
+        " the network",
         path=path,
         tensors=len(names),
     )
     limit, longest = input_bounds.TENSOR_NAME_CHARACTERS, max(map(len, names), default=0)
-    rule = f"the file is refused, because a name of a tensor has more than {limit} characters"
-    require(longest <= limit, rule, path=path, longest=longest)
+    require(
+        longest <= limit,
+        f"the file is refused, because a name of a tensor has more than {limit} characters; save"
+        " only the tensors of the network",
+        path=path,
+        longest=longest,
+    )
 
 
 def widened(array: np.ndarray) -> np.ndarray:
