@@ -19,10 +19,12 @@ from tf_biggan.cli.export_settings import ExportConfig
 from tf_biggan.exporting import converted_files, exporter
 from tf_biggan.exporting.converted_files import LIMITS, write_converted
 from tf_biggan.exporting.exporter import export
+from tf_biggan.exporting.saved_model_description import description
 from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator
+from tf_biggan.serving.served_model import find_versions
 from tf_biggan.store.model_directory import write_directory
-from tf_biggan.store.opened_model import open_model
+from tf_biggan.store.opened_model import open_model, write_metadata
 
 NAMES = ("ant", "bee", "crow", "dove")
 LABELS = np.array([0, 3, 2])
@@ -102,6 +104,12 @@ def test_an_onnx_file_makes_the_images_of_the_model(model, images, tmp_path, mon
     for rows in (1, 3):
         (made,) = session.run(["default"], inputs(rows))
         np.testing.assert_allclose(made, images[:rows], rtol=0, atol=1e-4)
+    card = (path / "model_card.md").read_text(encoding="utf-8")
+    lines = ["  <- truncation  float32 [N]", "  <- y           float32 [N, 4]"]
+    lines += ["  <- z           float32 [N, 8]", "  -> default  float32 [N, 32, 32, 1]"]
+    assert "\n".join(["default", *lines]) in card
+    with pytest.raises(ValueError, match=r"an ONNX export, .*onnxruntime.*--format=saved_model"):
+        open_model(str(path))
     made = run_snippet(path, monkeypatch)
     assert made["pixels"].shape == (2, 32, 32, 1) and np.abs(made["z"]).max() <= 1
     np.testing.assert_allclose(made["images"], expected_of_snippet(model, made), atol=1e-4)
@@ -247,3 +255,50 @@ def test_a_generator_of_more_than_two_gigabytes_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"hold at most 2 GiB; use --format=saved_model"):
         write_converted(_Generator(tf.identity, 2**29), str(tmp_path / "file"), "onnx")
     assert pathlib.Path(tmp_path / "file").exists() is False
+
+
+@pytest.mark.parametrize("kind", ["onnx", "tflite"])
+def test_the_size_is_refused_before_anything_is_computed(kind, model, tmp_path, monkeypatch):
+    monkeypatch.setattr(converted_files, "MOST_BYTES", 4 * 1000)
+    monkeypatch.setattr(exporter, "folded_arrays", None)
+    if kind == "onnx":
+        pytest.importorskip("tf2onnx")
+    with pytest.raises(ValueError, match=f"--format={kind} hold at most 2 GiB"):
+        exported(model, tmp_path, kind)
+
+
+def test_the_early_size_is_a_close_lower_bound(model):
+    """A generator for inference has the same numbers, and more in kernels after upsampling."""
+    generator = open_model(model).generator
+    for classes, rows in ((None, "auto"), ((1, 2), "auto")):
+        config = ExportConfig(model=model, output="o", truncation_grid=rows)
+        arrays = exporter.folded_arrays(generator)
+        if classes:
+            arrays = exporter.classes_cut(arrays, classes, generator.class_embedding is None)
+        assert exporter._least_values(config, generator, classes) == sum(
+            array.size for array in arrays.values()
+        )
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("onnx", "an ONNX export, which opens with onnxruntime"),
+        ("tflite", r"a TFLite export, which opens with ai_edge_litert.*LiteRT"),
+        ("keras", "a Keras export, which opens with keras.saving.load_model"),
+    ],
+)
+def test_exports_that_are_no_saved_models_name_their_runtime(kind, told, tmp_path):
+    write_metadata(str(tmp_path), {"export_format": kind}, place="")
+    for opening in (open_model, description, find_versions):
+        with pytest.raises(ValueError, match=f"holds {told}.*export it with --format=saved_model"):
+            opening(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "content", ['{"format": "another"}', "[", '{"format": "tf_biggan export"}']
+)
+def test_other_metadata_files_do_not_hide_that_there_is_no_model(content, tmp_path):
+    (tmp_path / "tf_biggan.json").write_text(content)
+    with pytest.raises(ValueError, match="holds no model"):
+        open_model(str(tmp_path))

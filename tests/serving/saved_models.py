@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import tensorflow as tf
 
+from tf_biggan.store.opened_model import EXTRA_FOLDER, write_metadata
+
 SIDE = 16
+# Width of the images of the SavedModel without classes.
+WIDE = 24
 LATENT_DIM = 4
 CLASS_NAMES = ("robin", "sorrel horse", "crane", "crane", "daisy")
 NUM_CLASSES = len(CLASS_NAMES)
@@ -80,15 +82,15 @@ class Conditional(tf.Module):
 
 
 class Unconditional(tf.Module):
-    """All signatures of a generator without classes."""
+    """All signatures of a generator without classes, whose images are wider than high."""
 
     @tf.function(input_signature=[SEED, TRUNCATION])
     def generate(self, seed, truncation):
-        return {"images": _images(tf.zeros_like(seed), seed, truncation)}
+        return {"images": _images(tf.zeros_like(seed), seed, truncation, WIDE)}
 
     @tf.function(input_signature=[SEED, TRUNCATION])
     def generate_png(self, seed, truncation):
-        return {"image_bytes": _png(_images(tf.zeros_like(seed), seed, truncation))}
+        return {"image_bytes": _png(_images(tf.zeros_like(seed), seed, truncation, WIDE))}
 
 
 def save_conditional(path: str) -> None:
@@ -104,19 +106,19 @@ def save_conditional(path: str) -> None:
 
 def save_unconditional(path: str) -> None:
     """Writes a SavedModel without classes."""
-    _save(Unconditional(), path, ("generate", "generate_png"), {"class_names": []})
+    metadata = {"class_names": [], "image_size": [SIDE, WIDE]}
+    _save(Unconditional(), path, ("generate", "generate_png"), metadata)
 
 
 def _save(module: tf.Module, path: str, names: tuple[str, ...], metadata: dict) -> None:
     signatures = {name: getattr(module, name) for name in names}
     signatures["serving_default"] = module.generate
     tf.saved_model.save(module, path, signatures=signatures)
-    tf.io.gfile.makedirs(f"{path}/assets.extra")
-    with open(f"{path}/assets.extra/tf_biggan.json", "w", encoding="utf-8") as file:
-        json.dump({"image_size": [SIDE, SIDE], "truncation_mode": "scale", **metadata}, file)
+    tf.io.gfile.makedirs(f"{path}/{EXTRA_FOLDER}")
+    write_metadata(path, {"image_size": [SIDE, SIDE], "truncation_mode": "scale", **metadata})
 
 
-def _images(label, seed, truncation):
+def _images(label, seed, truncation, width=SIDE):
     label_rule = f"`label` must be from 0 to {NUM_CLASSES - 1}."
     checks = [
         ((label >= 0) & (label < NUM_CLASSES), label_rule),
@@ -125,13 +127,13 @@ def _images(label, seed, truncation):
     ]
     with _checked(checks):
         red = tf.identity(label) * 40 % 256
-    across = tf.range(SIDE, dtype=tf.int64)
+    across, down = (tf.range(side, dtype=tf.int64) for side in (width, SIDE))
     green = (seed[:, None] * 7 + across * 8) % 256
-    blue = tf.cast(truncation * 200, tf.int64)[:, None] + across
-    shape = [tf.shape(label)[0], SIDE, SIDE]
+    blue = tf.cast(truncation * 200, tf.int64)[:, None] + down
+    shape = [tf.shape(label)[0], SIDE, width]
     planes = [red[:, None, None], green[:, None, :], blue[:, :, None]]
     image = tf.stack([tf.broadcast_to(plane, shape) for plane in planes], -1)
-    return tf.ensure_shape(tf.cast(image, tf.uint8), [None, SIDE, SIDE, 3])
+    return tf.ensure_shape(tf.cast(image, tf.uint8), [None, SIDE, width, 3])
 
 
 def _truncation(truncation):

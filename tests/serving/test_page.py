@@ -13,6 +13,9 @@ pytestmark = pytest.mark.skipif(find_chromium() is None, reason="needs a Chromiu
 PICTURE = "document.getElementById('picture').src"
 IDLE = "!document.body.classList.contains('busy')"
 DRAWN = f"document.querySelectorAll('#strip img').length === 6 && {IDLE}"
+# Width / height of the frame and of the buttons of the strip.
+SHAPES = """[...document.querySelectorAll('.frame, #strip button')].map(
+  box => box.offsetWidth / box.offsetHeight)"""
 STRIP = "[...document.querySelectorAll('#strip img')].map(image => image.src)"
 
 
@@ -86,11 +89,13 @@ def test_a_model_without_classes_has_no_class_control(textures):
         async with open_tab(f"{url}/") as tab:
             picture = await settled_picture(tab, "Seed 0, truncation 0.5")
             hidden = "document.getElementById('class').offsetParent === null"
-            return picture, await tab.evaluate(hidden)
+            return picture, await tab.evaluate(hidden), await tab.evaluate(SHAPES)
 
     with running_server(textures) as url:
-        picture, is_hidden = asyncio.run(use(url))
+        picture, is_hidden, shapes = asyncio.run(use(url))
         assert is_hidden
+        # The images have 16x24 pixels. Neither the picture nor the strip is padded or cut.
+        assert len(shapes) == 7 and shapes == pytest.approx([24 / 16] * 7, abs=0.02)
         assert [picture] == api_pictures(url, [{"seed": 0, "truncation": 0.5}], "textures")
 
 

@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from tf_biggan import checks
 from tf_biggan.cli.terminal import one_line, quiet_stderr
-from tf_biggan.exporting.saved_model_description import Signature, read_signatures
+from tf_biggan.exporting.saved_model_description import Signature, tensor_text
 from tf_biggan.networks.generator import Generator
 
 SIGNATURE = "default"
@@ -83,20 +83,13 @@ def write_converted(
         the images differ too much.
       OSError: The file cannot be written.
     """
-    size = 4 * int(generator.count_params())
-    checks.require(
-        size <= MOST_BYTES,
-        f"{kind} files hold at most 2 GiB; use --format=saved_model, keras or safetensors",
-        bytes_of_weights=size,
-    )
+    require_size(kind, int(generator.count_params()))
     convert, run = CONVERTERS[kind], RUNTIMES[kind]
     function = default_function(generator)
-    with quiet_stderr(), tempfile.TemporaryDirectory(prefix="tf_biggan-") as folder:
-        _save_signature(generator, function, folder)
-        (signature,) = read_signatures(folder)
+    with quiet_stderr():
         # The error of a converter has one line of its own.
         with quiet_stderr(print_after_error=False):
-            content = convert(function, folder, weights)
+            content = convert(generator, function, weights)
         with open(path, "wb") as file:
             file.write(content)
         runtime, images = run(path)
@@ -111,7 +104,20 @@ def write_converted(
         allowed=LIMITS[weights],
         runtime=runtime,
     )
-    return Conversion(signature, difference, runtime)
+    return Conversion(_signature(function), difference, runtime)
+
+
+def require_size(kind: str, num_values: int) -> None:
+    """Raises ValueError if a file of the kind "onnx" or "tflite" cannot hold so many weights.
+
+    float16 weights are written as float32 first.
+    """
+    checks.require(
+        4 * num_values <= MOST_BYTES,
+        f"files of --format={kind} hold at most 2 GiB; use --format=saved_model, keras or"
+        " safetensors",
+        bytes_of_weights=4 * num_values,
+    )
 
 
 def default_function(generator: Generator):
@@ -136,14 +142,14 @@ def default_function(generator: Generator):
     return tf.function(chosen, autograph=False, input_signature=specs)
 
 
-def _save_signature(generator, function, folder):
-    module = tf.Module()
-    module.held = [variable.value for variable in generator.variables]
-    concrete = function.get_concrete_function()
-    tf.saved_model.save(module, folder, signatures={SIGNATURE: concrete})
+def _signature(function) -> Signature:
+    specs = sorted(function.input_signature, key=lambda spec: spec.name)
+    inputs = {spec.name: tensor_text(spec.dtype, spec.shape) for spec in specs}
+    made = function.get_concrete_function().structured_outputs[SIGNATURE]
+    return Signature(SIGNATURE, inputs, {SIGNATURE: tensor_text(made.dtype, made.shape)})
 
 
-def _to_onnx(function, folder, weights) -> bytes:
+def _to_onnx(generator, function, weights) -> bytes:
     import onnx
     import tf2onnx
 
@@ -162,14 +168,19 @@ def _to_onnx(function, folder, weights) -> bytes:
     return model.SerializeToString()
 
 
-def _to_tflite(function, folder, weights) -> bytes:
-    # `from_concrete_functions` loses the values of the variables (TensorFlow 2.21).
-    converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SIGNATURE])
-    if weights == "float16":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.target_spec.supported_types = [tf.float16]
+def _to_tflite(generator, function, weights) -> bytes:
+    module = tf.Module()
+    module.held = [variable.value for variable in generator.variables]
+    signatures = {SIGNATURE: function.get_concrete_function()}
     try:
-        return converter.convert()
+        # `from_concrete_functions` loses the values of the variables (TensorFlow 2.21).
+        with tempfile.TemporaryDirectory(prefix="tf_biggan-") as folder:
+            tf.saved_model.save(module, folder, signatures=signatures)
+            converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SIGNATURE])
+            if weights == "float16":
+                converter.optimizations = [tf.lite.Optimize.DEFAULT]
+                converter.target_spec.supported_types = [tf.float16]
+            return converter.convert()
     except Exception as error:
         found = ", ".join(_TFLITE_OPERATIONS.findall(str(error))).split(", ")
         told = ", ".join(sorted(set(filter(None, found)))) or one_line(str(error))

@@ -21,7 +21,12 @@ from tf_biggan.cli.terminal import Progress
 from tf_biggan.data.classes import parse_classes
 from tf_biggan.devices.strategy import require_tensorflow
 from tf_biggan.evaluation.features.generated_images import weights_sha256
-from tf_biggan.exporting.converted_files import OPSET, require_onnx, write_converted
+from tf_biggan.exporting.converted_files import (
+    OPSET,
+    require_onnx,
+    require_size,
+    write_converted,
+)
 from tf_biggan.exporting.hub_model import folder_provenance
 from tf_biggan.exporting.inference_generator import (
     TableSpec,
@@ -44,6 +49,7 @@ from tf_biggan.exporting.signatures import Endpoints, ExportedModule, ExportedPa
 from tf_biggan.files import atomic as replaced_file
 from tf_biggan.files.atomic import check_new
 from tf_biggan.files.tensorflow_files import SAVED_MODEL_FILE
+from tf_biggan.networks.num_values import generator_values
 from tf_biggan.serving.served_model import model_name
 from tf_biggan.store.model_directory import CONFIG_FILE, write_directory
 from tf_biggan.store.opened_model import (
@@ -63,6 +69,8 @@ STEPS = ("folding", "graphs", "writing", "samples")
 FILES = {"onnx": "generator.onnx", "tflite": "generator.tflite", "keras": "generator.keras"}
 # Formats that hold the network as it was trained, with its spectral norms.
 NETWORK_FORMATS = ("keras", "safetensors")
+# Formats of one file that a converter writes.
+CONVERTED_FORMATS = ("onnx", "tflite")
 
 
 @contextlib.contextmanager
@@ -140,6 +148,8 @@ def export(config: ExportConfig) -> list[str]:
     if config.format in NETWORK_FORMATS:
         return _write_networks(config, opened, discriminator)
     classes = _classes(config, opened)
+    if config.format in CONVERTED_FORMATS:
+        require_size(config.format, _least_values(config, opened.generator, classes))
     progress = Progress("Export", len(STEPS), unit="steps")
     arrays, bn = _arrays(config, opened.generator)
     progress.add(1, "graphs")
@@ -163,6 +173,18 @@ def _classes(config, opened) -> tuple[int, ...] | None:
         classes=config.num_classes_subset,
     )
     return parse_classes(config.num_classes_subset, opened.class_names, count)
+
+
+def _least_values(config, generator, classes) -> int:
+    """Returns a lower bound of the numbers in the exported generator, before it is computed.
+
+    The export may hold more, because kernels after upsampling are stored in another form.
+    """
+    own, arguments = generator.factory.num_statistics, dict(generator.get_config())
+    rows = own if own > 1 else config.table_rows() or DEFAULT_ROWS
+    kept = generator.num_classes if classes is None else len(classes)
+    arguments |= {"num_classes": kept, "num_statistics": rows, "spectral_norm": False}
+    return generator_values(arguments)
 
 
 def _arrays(config, generator) -> tuple[dict[str, np.ndarray], str]:
@@ -295,7 +317,8 @@ def _write_networks(config, opened, discriminator) -> list[str]:
         else:
             networks = {"generator": generator}
             networks |= {} if discriminator is None else {"discriminator": discriminator}
-            provenance = folder_provenance(opened, config.licence_note)
+            sha256 = metadata["provenance"]["weights_sha256"]
+            provenance = folder_provenance(opened, config.licence_note, sha256)
             write_directory(folder, networks, names, provenance)
         _write_card_and_samples(config, folder, parts, metadata, [])
     return []

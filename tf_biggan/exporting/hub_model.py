@@ -101,7 +101,9 @@ def _write(folder: str, config: ExportConfig, opened: OpenedModel, address: Addr
         file.write(card(address, opened, provenance))
 
 
-def folder_provenance(opened: OpenedModel, note: str | None) -> dict[str, object]:
+def folder_provenance(
+    opened: OpenedModel, note: str | None, sha256: str | None = None
+) -> dict[str, object]:
     """Returns the provenance for the config.json of a model folder that holds an opened model.
 
     It is the provenance of a converted model, or the description of a run.
@@ -109,12 +111,13 @@ def folder_provenance(opened: OpenedModel, note: str | None) -> dict[str, object
     Args:
       opened: A run or a converted model.
       note: Note about the licence, or None.
+      sha256: The result of `weights_sha256`, or None to compute it if it is needed.
     """
     model = described(opened)
     if opened.kind == "run":
         found = {
             "run": model,
-            "weights_sha256": weights_sha256(opened.generator),
+            "weights_sha256": sha256 or weights_sha256(opened.generator),
             "tf_biggan": tf_biggan.__version__,
         }
     else:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tf_biggan import checks
 from tf_biggan.files import file_system, tensorflow_files
-from tf_biggan.store.opened_model import is_saved_model, read_metadata
+from tf_biggan.store.opened_model import is_saved_model, read_metadata, require_no_other_export
 
 SERVE_TAG = "serve"
 INTERNAL = "__saved_model"
@@ -41,6 +41,8 @@ def read_signatures(folder: str) -> list[Signature]:
       ValueError: The folder holds no SavedModel that can be read.
     """
     file_system.require_existing("SavedModel", folder, "a folder that `export` wrote")
+    if not is_saved_model(folder):
+        require_no_other_export(folder, "--format=saved_model")
     checks.require(
         is_saved_model(folder),
         "the folder holds no SavedModel; give the folder of a version, such as"
@@ -79,17 +81,18 @@ def signature_lines(signatures: list[Signature]) -> list[str]:
 
 
 def _tensors(infos):
-    return {name: _described(info) for name, info in sorted(infos.items())}
+    return {
+        name: tensor_text(tf.as_dtype(info.dtype), tf.TensorShape(info.tensor_shape))
+        for name, info in sorted(infos.items())
+    }
 
 
-def _described(info):
-    dtype = tf.as_dtype(info.dtype).name
-    if info.tensor_shape.unknown_rank:
-        return f"{dtype} of any shape"
-    sizes = [
-        "N" if place == 0 else str(dim.size) for place, dim in enumerate(info.tensor_shape.dim)
-    ]
-    return f"{dtype} [{', '.join('?' if size == '-1' else size for size in sizes)}]"
+def tensor_text(dtype: tf.DType, shape: tf.TensorShape) -> str:
+    """Returns a text such as "float32 [N, 128]" for the dtype and shape of a tensor."""
+    if shape.rank is None:
+        return f"{dtype.name} of any shape"
+    sizes = ["N" if place == 0 else str(size or "?") for place, size in enumerate(shape)]
+    return f"{dtype.name} [{', '.join(sizes)}]"
 
 
 def description(folder: str) -> str:

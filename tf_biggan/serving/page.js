@@ -6,7 +6,7 @@ const LARGEST_NEW_SEED = 1_000_000;
 // The model accepts seeds up to 2^30 - 1. The strip below the image shows the next seeds.
 const LARGEST_SEED = 2 ** 30 - 1 - STRIP_LENGTH;
 const WAIT_MILLISECONDS = 120;
-// Images of up to this many pixels per side are enlarged without smoothing.
+// Images whose sides have up to this many pixels are enlarged without smoothing.
 const PIXEL_SIDE = 64;
 
 const at = (id) => document.getElementById(id);
@@ -136,7 +136,11 @@ function show(picture, { label, seed, truncation }) {
   const words = [name ?? (state.hasClasses ? `class ${label}` : ""), `seed ${seed}`, `truncation ${truncation}`]
     .filter(Boolean).join(", ");
   const image = at("picture");
-  image.onload = () => document.body.classList.toggle("pixels", image.naturalWidth <= PIXEL_SIDE);
+  image.onload = () => {
+    const { naturalWidth: width, naturalHeight: height } = image;
+    document.body.classList.toggle("pixels", Math.max(width, height) <= PIXEL_SIDE);
+    document.documentElement.style.setProperty("--shape", width / height);
+  };
   image.src = picture;
   image.alt = `Generated picture: ${words}`;
   image.hidden = false;

@@ -16,7 +16,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from tf_biggan import checks
 from tf_biggan.files import file_system, tensorflow_files
 from tf_biggan.serving.request_errors import RequestError
-from tf_biggan.store.opened_model import read_metadata
+from tf_biggan.store.opened_model import read_metadata, require_no_other_export
 
 SERVE_TAG = "serve"
 # Entries that TensorFlow stores among the signatures and that cannot be called.
@@ -203,6 +203,8 @@ def find_versions(path: str) -> ModelVersions:
         for folder, number in found.items()
         if number is not None and _is_saved_model(folder)
     }
+    if not folders:
+        require_no_other_export(path, "--format=saved_model")
     checks.require(
         bool(folders),
         f"the folder holds neither a {SAVED_MODEL_FILE} nor versions of a SavedModel, such as"

@@ -33,6 +33,13 @@ EXTRA_FOLDER = "assets.extra"
 METADATA_FILE = "tf_biggan.json"
 FORMAT, FORMAT_VERSION = "tf_biggan export", 1
 SIGNATURE = "default"
+# What opens the exports that are no SavedModels, by the metadata field "export_format".
+OTHER_EXPORTS = {
+    "onnx": "an ONNX export, which opens with onnxruntime.InferenceSession",
+    "tflite": "a TFLite export, which opens with ai_edge_litert.interpreter.Interpreter (LiteRT)",
+    "keras": "a Keras export, which opens with keras.saving.load_model",
+    "safetensors": "a model folder with safetensors, which opens with tf_biggan.open_model",
+}
 # Types of the metadata fields that this package reads.
 METADATA_KINDS = {
     "class_names": "tuple[str, ...]",
@@ -112,6 +119,7 @@ def open_model(path: str, *, raw: bool = False, iteration: int | None = None) ->
     )
     if is_model_directory(folder):
         return _of_model_directory(resolved)
+    require_no_other_export(folder, "--format=saved_model or --format=safetensors")
     checks.require(
         is_saved_model(folder),
         f"the folder holds no model; --model must be the folder of {KINDS}",
@@ -177,6 +185,26 @@ def read_metadata(folder: str) -> dict:
     for name, kind in METADATA_KINDS.items():
         field(content, name, kind, path, None)
     return content
+
+
+def require_no_other_export(folder: str, formats: str) -> None:
+    """Raises ValueError if a folder holds an export in a format that is not opened here.
+
+    Args:
+      folder: Folder that holds no SavedModel.
+      formats: Flags of the formats that are opened here, for the message.
+    """
+    try:
+        content = read_json(os.path.join(folder, METADATA_FILE))
+    except (OSError, ValueError):
+        return
+    kind = content.get("export_format") if content.get("format") == FORMAT else None
+    checks.require(
+        not isinstance(kind, str) or kind not in OTHER_EXPORTS,
+        f"the folder holds {OTHER_EXPORTS.get(kind)}; to open the model here, export it with"
+        f" {formats}",
+        path=folder,
+    )
 
 
 def is_saved_model(path: str) -> bool:

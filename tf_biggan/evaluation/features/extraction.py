@@ -167,7 +167,7 @@ class FeatureExtraction:
             with full_float32_products():
                 return self._map(batch)
         except (ValueError, tf.errors.InvalidArgumentError) as error:
-            reason = str(error).strip().splitlines()[-1]
+            reason = str(error).strip().splitlines()[-1].strip()
             raise ValueError(
                 f"The extractor {self.extractor.name} does not accept images of the shape"
                 f" {batch.shape[1:]} ({reason}). Use images of another size or another"
