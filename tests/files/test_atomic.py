@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 
 import pytest
 
-from tf_biggan.files.atomic import replaced, write_text
+from tf_biggan.files.atomic import final_name, replaced, temporary_name, write_text
 
 
 def test_a_text_is_written_with_its_folder_and_nothing_is_left(tmp_path):
@@ -30,3 +31,10 @@ def test_an_error_names_the_file(tmp_path):
     (tmp_path / "a").mkdir()
     with pytest.raises(OSError, match=f"'{tmp_path}/a'"):
         write_text(tmp_path / "a", "text")
+
+
+def test_a_temporary_name_tells_the_final_one(tmp_path):
+    for folder in (str(tmp_path), "ram://names/run"):
+        name = os.path.basename(temporary_name(os.path.join(folder, "config.json")))
+        assert name != "config.json" and final_name(name) == "config.json"
+    assert not any(map(final_name, ("config.json", "config.json.tmp", "x.1.tmpx", "tmp.a.b")))

@@ -173,6 +173,12 @@ def _machine() -> str:
     return re.sub(r"\W", "_", platform.node()) or "unknown"
 
 
+def final_name(name: str) -> str | None:
+    """Returns the final name of a file from its temporary name; None if it is no temporary name."""
+    match = _LOCAL.fullmatch(name) or _REMOTE.fullmatch(name)
+    return match["name"] if match else None
+
+
 def remove_leftovers(folder: str, name: str | None = None) -> None:
     """Removes temporary files and folders that killed processes on this machine left in a folder.
 

@@ -25,7 +25,7 @@ from tf_biggan.data.classes import ClassLookup, class_name
 from tf_biggan.evaluation.features.extraction import DEFAULT_CACHE_FOLDER, cache_folder
 from tf_biggan.files import file_system
 from tf_biggan.files.array_files import open_npz
-from tf_biggan.files.atomic import replaced, send_folder, write_text
+from tf_biggan.files.atomic import final_name, replaced, send_folder, write_text
 from tf_biggan.files.file_paths import expand_home
 from tf_biggan.files.json_files import describe_differences, key_of, parse_json, read_json
 from tf_biggan.files.png import save_png, to_uint8
@@ -39,7 +39,6 @@ SUFFIX = ".unfinished"
 REQUEST_FILE = "request.json"
 # Entries of a request that do not change the images.
 NOT_COMPARED = ("software", "model")
-_TEMPORARY_REQUEST = re.compile(rf"{re.escape(REQUEST_FILE)}\.\d+\.tmp")
 IMAGES, LABELS, DESCRIPTION = "arr_0", "arr_1", "description"
 UNFINISHED_FILE = "images.npy"
 COPIED_BYTES = 1 << 20
@@ -75,7 +74,7 @@ def open_unfinished(output: str, request: Mapping[str, object]) -> str:
         return folder
     os.makedirs(folder, exist_ok=True)
     # A command that was killed at its start leaves at most a temporary file of the request.
-    others = [name for name in os.listdir(folder) if not _TEMPORARY_REQUEST.fullmatch(name)]
+    others = [name for name in os.listdir(folder) if final_name(name) != REQUEST_FILE]
     checks.require(
         not others,
         "the unfinished folder contains other files; remove it or use another `output`",

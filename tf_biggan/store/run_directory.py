@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import re
 from collections.abc import Mapping, Sequence
 
 import keras
@@ -22,7 +21,7 @@ from tf_biggan.data.classes import complete_names
 from tf_biggan.data.source import DataIdentity
 from tf_biggan.devices.strategy import require_tensorflow
 from tf_biggan.files import file_system
-from tf_biggan.files.atomic import remove_leftovers, write_text
+from tf_biggan.files.atomic import final_name, remove_leftovers, write_text
 from tf_biggan.files.file_paths import require_plain_address
 from tf_biggan.files.json_files import read_json
 from tf_biggan.files.tensorflow_files import num_stored
@@ -39,9 +38,6 @@ DATA_FILE = "data.json"
 INITIALIZATION_FILE = "initialization.json"
 # Groups of settings by which a run's config.json is told apart from other files of that name.
 GROUPS = {"model", "data", "step", "run"}
-_OF_A_START = re.compile(
-    r"(config|classes)\.json(\.\d+)?\.tmp|tmp\.\w+-\d+\.(config|classes)\.json"
-)
 
 
 def check_run(run_dir: str, config: TrainConfig) -> None:
@@ -62,7 +58,8 @@ def check_run(run_dir: str, config: TrainConfig) -> None:
     elif file_system.isdir(run_dir):
         # A run that was killed before it wrote config.json left only temporary files. Those do not
         # prevent a new start.
-        others = [name for name in file_system.listdir(run_dir) if not _OF_A_START.fullmatch(name)]
+        found = file_system.listdir(run_dir)
+        others = [name for name in found if final_name(name) not in (CONFIG_FILE, CLASSES_FILE)]
         checks.require(
             not others,
             f"`run_dir` must be a new or empty folder, or a run (with {CONFIG_FILE}); choose"
