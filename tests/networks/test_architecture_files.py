@@ -1,4 +1,4 @@
-"""Architectures of one's own: the files, their errors, and the networks that they describe."""
+"""Custom architectures: the files, their errors, and the networks that they describe."""
 
 from __future__ import annotations
 

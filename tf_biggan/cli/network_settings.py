@@ -109,7 +109,7 @@ class ModelConfig(Settings):
             self._require_consistent()
 
     def _require_consistent(self) -> None:
-        """Refuses flags that an architecture of one's own contradicts."""
+        """Raises ValueError if flags contradict a custom architecture."""
         own = architecture_of(self.architecture)
         height, width = own.image_size(self.architecture[FIRST_SIZE])
         made = {"variant": own.variant, "resolution": as_resolution(height, width)}

@@ -400,7 +400,7 @@ class TrainConfig:
     def differences(self, other: TrainConfig) -> dict[str, tuple]:
         """Returns (own, other's) values of settings that differ and may not change in a run.
 
-        A key in an architecture of one's own is named like "architecture.generator.widths".
+        A key of a custom architecture is named like "architecture.generator.widths".
         """
         mine, theirs = self.flat(), other.flat()
         found = {

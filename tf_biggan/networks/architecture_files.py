@@ -1,8 +1,8 @@
-"""Reads and checks architectures of the user's own, which a run keeps in its config.json.
+"""Reads and checks custom architectures, which a run keeps in its config.json.
 
-An architecture of one's own is an object in a JSON or YAML file: the fields of `Architecture`, with
-each trunk as an object, and the size of the first feature map. This module imports neither
-TensorFlow nor Keras.
+A custom architecture is an object in a JSON or YAML file: the fields of `Architecture`, with each
+trunk as an object, and the size of the first feature map. This module imports neither TensorFlow
+nor Keras.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ IN_PYTHON = "the architecture"
 
 
 def parse_architecture(value: str | Mapping | Architecture) -> str | dict[str, Any]:
-    """Returns the value of the setting `architecture`: a name, or the fields of one's own.
+    """Returns the value of the setting `architecture`: a name, or a custom architecture's fields.
 
     Args:
       value: The name of an architecture; the path of a file, which ends in .json, .yaml or .yml; an
@@ -72,7 +72,7 @@ def parse_architecture(value: str | Mapping | Architecture) -> str | dict[str, A
 
 
 def read_architecture(path: str) -> dict[str, Any]:
-    """Returns the fields of an architecture of one's own; see `complete_fields`.
+    """Returns the fields of a custom architecture; see `complete_fields`.
 
     Args:
       path: Path of a JSON or YAML file.
@@ -111,12 +111,12 @@ def complete_fields(fields: Mapping[str, Any], path: str = IN_PYTHON) -> dict[st
 
 
 def architecture_of(fields: Mapping[str, Any]) -> Architecture:
-    """Returns the architecture that `complete_fields` returned the fields of."""
+    """Returns the architecture with these fields, which `complete_fields` returned."""
     return Architecture.from_dict({key: fields[key] for key in fields if key != FIRST_SIZE})
 
 
 def shown(value: Any) -> Any:
-    """Returns the name of an architecture of one's own; other values are unchanged."""
+    """Returns the name of a custom architecture; other values are unchanged."""
     return value["name"] if isinstance(value, dict) else value
 
 

@@ -125,21 +125,25 @@ def read_source_model(handle: str, with_optimizers: bool = False) -> SourceModel
                 " its --run_dir and a larger --num_iterations",
                 init_from=handle,
             )
-            return _of_run(path, {"path": resolved.name})
+            return _of_run(path, resolved.name)
         checks.require(
             is_model_directory(path),
             "--init_from must be the folder of a run or of a converted model",
             init_from=handle,
         )
-        source = _of_directory(path, {"path": resolved.name})
+        source = _of_directory(path, resolved.name)
         return _with_optimizers(path, source) if with_optimizers else source
 
 
-def _of_run(path, origin):
-    description = {**origin, "kind": "run", "weights": "ema"}
+def _of_run(path, name):
     restored = restore_networks(path, ["average", "discriminator"])
-    description["iteration"] = restored.iteration
-    description["weights_sha256"] = weights_sha256(restored.networks["average"])
+    description = {
+        "path": name,
+        "kind": "run",
+        "weights": "ema",
+        "iteration": restored.iteration,
+        "weights_sha256": weights_sha256(restored.networks["average"]),
+    }
     if (record := read_initialization(path)) is not None:
         description["initialization"] = record
     taken = {name: _taken(network) for name, network in restored.networks.items()}
@@ -147,13 +151,17 @@ def _of_run(path, origin):
     return SourceModel(description, taken["average"], taken["discriminator"], names)
 
 
-def _of_directory(path, origin):
+def _of_directory(path, name):
     directory = read_directory(path)
     network = load_network(directory, "generator")
     has_discriminator = "discriminator" in directory.networks
     discriminator = _taken(load_network(directory, "discriminator")) if has_discriminator else None
-    description = {**origin, "kind": "model", "provenance": dict(directory.provenance)}
-    description["weights_sha256"] = weights_sha256(network)
+    description = {
+        "path": name,
+        "kind": "model",
+        "provenance": dict(directory.provenance),
+        "weights_sha256": weights_sha256(network),
+    }
     return SourceModel(description, _taken(network), discriminator, directory.class_names)
 
 
