@@ -23,7 +23,7 @@ from tests.training.loop_without_networks import (
 from tests.training.small_run import SMALL_RUN
 from tests.training.test_loop_killed_start import BY_TENSORFLOW
 from tf_biggan.cli.train_settings import TrainConfig
-from tf_biggan.store.checkpoints import Checkpoints, checkpoint_iterations
+from tf_biggan.store.checkpoints import Checkpoints, UnreadableCheckpoint, checkpoint_iterations
 from tf_biggan.training import loop, start
 from tf_biggan.training import watchdog as watchdog_module
 from tf_biggan.training.logs import read_metrics
@@ -292,6 +292,36 @@ def test_a_checkpoint_from_within_the_collapse_is_none_to_return_to(tmp_path, mo
         folder.mkdir(parents=True)
         (folder / f"iteration-{iteration}.index").write_bytes(b"")
         assert watchdog.decision() == expected
+
+
+def test_a_damaged_best_checkpoint_gives_way_to_that_of_the_next_score(tmp_path):
+    strategy, state, lines = tf.distribute.get_strategy(), CollapsingState(), []
+    fill = lambda value: state.weights.assign(np.full(1000, value, np.float32))  # noqa: E731
+    for name, iteration in (("fid", 3), ("is", 2)):
+        state.iteration.assign(iteration)
+        fill(iteration)
+        Checkpoints(state, str(tmp_path / f"best-{name}"), keep=1).save()
+    config = TrainConfig.from_flat(dict(eval_every=1, on_collapse="rollback"))
+    watchdog = Watchdog(config, str(tmp_path), strategy, state, 6, ("fid", "is"), True)
+    for iteration, fid in enumerate((1.0, 9.0, 9.0), 4):
+        watchdog.add({"iteration": iteration, "fid": fid, "scored_as": "x"})
+    state.iteration.assign(6)
+    fill(0)
+    damage(tmp_path / "best-fid")
+    assert watchdog.decision() == "rollback"
+    assert "checkpoint of iteration 2 (best-is)" in watchdog.roll_back(lines.append)
+    assert state.weights.numpy()[0] == 2 and state.iteration.numpy() == 7
+    (line,) = lines
+    assert line.startswith(f"Cannot roll back to {tmp_path}/best-fid: Cannot read any checkpoint")
+    damage(tmp_path / "best-is")
+    assert watchdog.decision() == "rollback"
+    with pytest.raises(UnreadableCheckpoint, match=r"Cannot roll back to .*best-fid: Cannot read"):
+        watchdog.roll_back(lines.append)
+
+
+def damage(folder):
+    (file,) = folder.rglob("*.data-*")
+    file.write_bytes(file.read_bytes()[:100])
 
 
 def test_a_stop_at_an_evaluation_puts_the_rollback_off(train, tmp_path, monkeypatch, capsys):

@@ -16,7 +16,7 @@ import tensorflow as tf
 from tf_biggan.cli.collapse_settings import ROLLBACK, STOP, WARN
 from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.devices.strategy import any_process, require_same_iteration
-from tf_biggan.store.checkpoints import Checkpoints, checkpoint_iterations
+from tf_biggan.store.checkpoints import Checkpoints, UnreadableCheckpoint, checkpoint_iterations
 from tf_biggan.training.collapse_signs import (
     ITERATION,
     KIND,
@@ -42,7 +42,7 @@ class Watchdog:
       state: The state of the run.
       iteration: The iteration from which the run resumes. Later entries of the log are ignored.
       kept_scores: Names of the scores whose best checkpoint is kept. A rollback takes that of the
-        first score, if it is from before the collapse.
+        first score whose best checkpoint is from before the collapse and can be read.
       writes: Whether this process writes the log.
     """
 
@@ -58,7 +58,7 @@ class Watchdog:
     ):
         self._settings, self._run_dir = config.run, run_dir
         self._folders = [os.path.join(run_dir, f"{BEST_FOLDER}{name}") for name in kept_scores]
-        self._best: str | None = None
+        self._best: list[str] = []
         self._strategy, self._state, self._writes = strategy, state, writes
         self._history = History(config.step.loss)
         for entry in read_metrics(run_dir) if writes else ():
@@ -96,7 +96,7 @@ class Watchdog:
         exhausted = self._writes and len(self._history.rollbacks) >= settings.max_rollbacks
         if any_process(self._strategy, settings.on_collapse == STOP or exhausted):
             return STOP
-        self._best = self._best_before(min((sign.since for sign in signs), default=0))
+        self._best = self._all_before(min((sign.since for sign in signs), default=0))
         return ROLLBACK if self._best else WARN
 
     def wants_rollback(self, signs: Sequence[Sign]) -> bool:
@@ -105,20 +105,43 @@ class Watchdog:
         before_the_end = self._iteration() < self._settings.num_iterations
         return rolls_back and before_the_end and any(sign.collapsed for sign in signs)
 
-    def _best_before(self, iteration: int) -> str | None:
-        """Returns the folder of the first best checkpoint from before an iteration.
+    def _all_before(self, iteration: int) -> list[str]:
+        """Returns the folders of the best checkpoints from before an iteration, in their order.
 
         After a kill, a folder may hold a checkpoint that the run has not reached again. All
         processes must call this; the answer is that of the process that writes.
         """
+        found = []
         for folder in self._folders:
             before = self._writes and _is_from_before(folder, iteration)
             if any_process(self._strategy, before):
-                return folder
-        return None
+                found.append(folder)
+        return found
+
+    def _restore_best(self, say: Callable[[str], None]) -> tuple[int, str]:
+        """Restores the first best checkpoint that every process can read.
+
+        Returns:
+          Its iteration and folder.
+        """
+        reasons = []
+        for folder in self._best:
+            found, reason = 0, "another process cannot read it"
+            try:
+                found = Checkpoints(self._state, folder, keep=1, writes=False).restore(say)
+            except UnreadableCheckpoint as error:
+                reason = str(error)
+            if not any_process(self._strategy, not found):
+                require_same_iteration(self._strategy, found, folder)
+                return found, folder
+            reasons.append(f"Cannot roll back to {folder}: {reason}")
+            say(reasons[-1])
+        raise UnreadableCheckpoint(reasons[0])
 
     def roll_back(self, say: Callable[[str], None]) -> str:
         """Sets the state to the best checkpoint, one iteration on; returns a sentence about it.
+
+        If the checkpoint with the best first score cannot be read, that of the next score is taken.
 
         The generator starts from its moving average, because only the average was scored. When the
         average was best, the generator may have been damaged already. All processes must call this
@@ -128,15 +151,13 @@ class Watchdog:
           say: Receives a line for each checkpoint that cannot be read.
 
         Raises:
-          UnreadableCheckpoint: The best checkpoint cannot be read.
+          UnreadableCheckpoint: No best checkpoint from before the collapse can be read.
         """
         state, iteration = self._state, self._iteration()
         optimizers = (state.g_optimizer, state.d_optimizer)
         rates = [float(optimizer.learning_rate.numpy()) for optimizer in optimizers]
         factor = self._settings.rollback_rate_factor
-        folder = self._best
-        found = Checkpoints(state, folder, keep=1, writes=False).restore(say)
-        require_same_iteration(self._strategy, found, folder)
+        found, folder = self._restore_best(say)
         with self._strategy.scope():
             networks = (state.generator.variables, state.average.variables)
             for target, value in zip(*networks, strict=True):
