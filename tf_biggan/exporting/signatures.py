@@ -60,42 +60,6 @@ class ExportedParts:
     max_batch: int
 
 
-class ExportedModule(tf.Module):
-    """The object that is saved and that `hub.load` returns.
-
-    Calling it as `module(z, y, truncation)` returns images [N, H, W, C] in [-1, 1]. `z` are latent
-    vectors [N, latent_dim] and `y` class weights [N, num_classes], such as one-hot labels. Without
-    classes, the call is `module(z, truncation)`. `truncation` is a scalar or [N], by default 1.
-
-    Args:
-      endpoints: Functions of the signatures.
-
-    Attributes:
-      variables, trainable_variables, regularization_losses: Lists, which TF-Hub expects.
-    """
-
-    # In tf.Module these are properties, which a loaded SavedModel would not have.
-    variables = trainable_variables = None
-
-    def __init__(self, endpoints: Endpoints):
-        super().__init__()
-        self.variables = endpoints.variables
-        self.trainable_variables = endpoints.trainable_variables
-        self.regularization_losses = []
-        specs = endpoints.specs(("z", "y", "truncation"))
-        if "y" in specs:
-
-            def call(z, y, truncation=1.0):
-                return endpoints.default(z, truncation, y)["default"]
-        else:
-
-            def call(z, truncation=1.0):
-                return endpoints.default(z, truncation)["default"]
-
-        signature = list(specs.values())
-        self.__call__ = tf.function(call, autograph=False, input_signature=signature)
-
-
 class Endpoints:
     """Functions of all signatures. Each takes tensors by name and returns tensors by name.
 
@@ -327,6 +291,42 @@ class Endpoints:
         images = tf.size(steps, out_type=tf.int64) * tf.reduce_max(tf.concat([steps, [0]], axis=0))
         rule = f"Rows times `steps` of a request must be at most {most} images"
         return checked(steps, rule, images <= most, images)
+
+
+class ExportedModule(tf.Module):
+    """The object that is saved and that `hub.load` returns.
+
+    Calling it as `module(z, y, truncation)` returns images [N, H, W, C] in [-1, 1]. `z` are latent
+    vectors [N, latent_dim] and `y` class weights [N, num_classes], such as one-hot labels. Without
+    classes, the call is `module(z, truncation)`. `truncation` is a scalar or [N], by default 1.
+
+    Args:
+      endpoints: Functions of the signatures.
+
+    Attributes:
+      variables, trainable_variables, regularization_losses: Lists, which TF-Hub expects.
+    """
+
+    # In tf.Module these are properties, which a loaded SavedModel would not have.
+    variables = trainable_variables = None
+
+    def __init__(self, endpoints: Endpoints):
+        super().__init__()
+        self.variables = endpoints.variables
+        self.trainable_variables = endpoints.trainable_variables
+        self.regularization_losses = []
+        specs = endpoints.specs(("z", "y", "truncation"))
+        if "y" in specs:
+
+            def call(z, y, truncation=1.0):
+                return endpoints.default(z, truncation, y)["default"]
+        else:
+
+            def call(z, truncation=1.0):
+                return endpoints.default(z, truncation)["default"]
+
+        signature = list(specs.values())
+        self.__call__ = tf.function(call, autograph=False, input_signature=signature)
 
 
 def _not_empty(function, **inputs):
