@@ -4,7 +4,7 @@ from __future__ import annotations
 
 SMALL_RUN = dict(
     dataset="digits",
-    resolution=32,
+    resolution=16,
     image_channels=1,
     g_channels=2,
     d_channels=2,

@@ -57,7 +57,7 @@ def test_files_of_a_run(finished):
     sigmas = [value for key, value in lines[2].items() if key.startswith("sigma/")]
     # Kernels that started orthogonal have a sigma near 1: 9 in G (the head, two or three per block)
     # and 14 in D.
-    assert len(sigmas) == (1 + 3 * 3 + 1) + (2 * 3 + 2 * 2 + 2)
+    assert len(sigmas) == (1 + 2 * 3 + 1) + (2 * 3 + 1 * 2 + 2)
     assert 0.3 < min(sigmas) and max(sigmas) < 3
     sheet = Image.open(finished / "samples" / "iteration-0000004.png")
     assert sheet.text["iteration"] == "4"

@@ -53,11 +53,11 @@ SMALL_DATA = dataclasses.replace(
 
 def make_state(rate=0.05, **options):
     """Returns small networks with SGD, which does not amplify rounding errors as Adam does."""
-    shared = dict(architecture="biggan32_studiogan", num_classes=CLASSES, base_channels=2)
+    shared = dict(architecture="biggan16", num_classes=CLASSES, base_channels=2)
     settings = dict(**shared, initializer="ortho", dtype="float64", seed=1)
     return TrainState.create(
-        Generator(**settings, latent_dim=8),
-        Discriminator(**settings),
+        Generator(**settings, latent_dim=8, embedding_dim=6, attention_stages=(1,)),
+        Discriminator(**settings, attention_stages=(0,)),
         keras.optimizers.SGD(rate),
         keras.optimizers.SGD(rate),
         **options,
@@ -66,7 +66,7 @@ def make_state(rate=0.05, **options):
 
 def batches_of(count, size, seed=0):
     random = np.random.RandomState(seed)
-    images = random.uniform(-1, 1, (count, size, 32, 32, 3))
+    images = random.uniform(-1, 1, (count, size, 16, 16, 3))
     labels = random.randint(CLASSES, size=(count, size)).astype("int32")
     return images, labels
 
@@ -133,7 +133,7 @@ def test_two_replicas_run_like_one(mirrored_strategy, config, iterations):
         together = make_state(**options)
     halves = mirrored_strategy.distribute_datasets_from_function(
         lambda context: tf.data.Dataset.from_tensor_slices(
-            (images.reshape(2 * count, 4, 32, 32, 3), labels.reshape(2 * count, 4))
+            (images.reshape(2 * count, 4, 16, 16, 3), labels.reshape(2 * count, 4))
         ).repeat()
     )
     shared = compiled(mirrored_strategy, together, config)(iter(halves), tf.constant(iterations))
