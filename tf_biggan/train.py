@@ -13,6 +13,7 @@ from __future__ import annotations
 from absl import flags as absl_flags
 
 from tf_biggan.cli import flags
+from tf_biggan.cli.cluster import shared_cluster
 from tf_biggan.cli.terminal import quiet_tensorflow
 from tf_biggan.cli.train_settings import TrainConfig
 
@@ -32,8 +33,10 @@ def main(config: TrainConfig) -> int:
     if _DRY_RUN.value:
         from tf_biggan.training.preflight.dry_run import dry_run
 
+        cluster = shared_cluster()
         for line in dry_run(config, _RUN_DIR.value):
-            print(line, flush=True)
+            if cluster is None or cluster.writes:
+                print(line, flush=True)
         return 0
     from tf_biggan.reporting.run_report import report_after_training
     from tf_biggan.training.interruption import leave_at_once

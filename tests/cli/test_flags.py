@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 
 import pytest
 from absl import flags as absl_flags
 
+import tf_biggan
+from tf_biggan.cli import flags
+from tf_biggan.cli.commands import COMMANDS
 from tf_biggan.cli.flags import define, expand_flagfiles, parsed
 from tf_biggan.cli.train_settings import TrainConfig
 
@@ -210,9 +215,16 @@ def test_arguments_after_two_dashes_stay(tmp_path):
     assert expand_flagfiles(argv) == argv
 
 
-def run_command(*arguments) -> subprocess.CompletedProcess:
+def run_command(*arguments, **environment) -> subprocess.CompletedProcess:
     command = [sys.executable, "-c", COMMAND, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {**os.environ, **environment}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+def config_of_two(index: int) -> str:
+    """Returns the TF_CONFIG of one of two workers."""
+    cluster = {"worker": ["a:1", "b:1"]}
+    return json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
 
 
 def test_a_command_runs_and_returns_its_code():
@@ -246,3 +258,32 @@ def test_a_command_that_fails_says_one_line(arguments, code, line):
     assert failed.returncode == code
     assert len(failed.stderr.splitlines()) == 1
     assert line in (None, failed.stderr.strip())
+
+
+@pytest.mark.parametrize(
+    ("config", "line"),
+    [
+        (config_of_two(0), "worker 0: First. Second."),
+        (config_of_two(1), "worker 1: First. Second."),
+        ("not JSON", "First. Second."),
+    ],
+)
+def test_of_several_processes_the_one_that_fails_is_named(config, line):
+    failed = run_command("--run_dir=x", "--seed=1", TF_CONFIG=config)
+    assert (failed.returncode, failed.stdout, failed.stderr) == (1, "", f"{line}\n")
+
+
+def test_commands_whose_work_is_not_shared_run_in_one_process(tmp_path):
+    """Otherwise several processes would write the same files."""
+    shares = {
+        name
+        for name in COMMANDS
+        if flags._shares_work(getattr(tf_biggan, f"{name.capitalize()}Config"))
+    }
+    assert shares == {"train", "evaluate"}
+    command = [sys.executable, "-m", "tf_biggan.report", f"--run_dir={tmp_path}/nothing"]
+    environment = {**os.environ, "TF_CONFIG": config_of_two(1)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith("worker 1: nothing to do, because this command runs in one of")
+    assert done.stderr.count("\n") == 1

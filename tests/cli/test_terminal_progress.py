@@ -1,6 +1,7 @@
 """The progress bar stays silent for short work, fits into 80 columns and never exceeds 100 %."""
 
 import io
+import json
 import threading
 
 import pytest
@@ -52,6 +53,20 @@ def test_long_work_is_drawn_on_standard_error(capsys, clock):
     first, last = drawn.splitlines()
     assert first.startswith("Working |") and "| 150/200 images [00:10 left, 5 images/s]" in first
     assert "200/200 images [00:00 left, 9.1 images/s]" in last
+
+
+@pytest.mark.parametrize(("index", "draws"), [(0, True), (1, False)])
+def test_of_several_processes_one_draws(capsys, clock, monkeypatch, index, draws):
+    cluster = {"worker": ["a:1", "b:1"]}
+    task = {"cluster": cluster, "task": {"type": "worker", "index": index}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(task))
+    bar = terminal.Progress("Working", 200)
+    clock[0] += 10
+    bar.add(150)
+    clock[0] += 100
+    bar.add(50)
+    bar.close()
+    assert bool(capsys.readouterr().err) == draws
 
 
 def test_a_line_every_half_minute(capsys, clock):

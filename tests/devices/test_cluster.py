@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import subprocess
+import sys
 import types
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_biggan.cli.cluster import cluster_from_environment, is_writer, parse_cluster
 from tf_biggan.devices import strategy as strategies
-from tf_biggan.devices.cluster import cluster_from_environment, is_writer, parse_cluster
 from tf_biggan.devices.strategy import (
     any_process,
     create_strategy,
     default_call_length,
     is_chief,
+    naming_lost_processes,
     require_same_iteration,
-    require_whole_cluster,
     spans_processes,
 )
 
@@ -27,6 +32,7 @@ CLUSTERS = {
     "chief alone": {"chief": CHIEF},
     "chief and worker": {"chief": CHIEF, "worker": ONE},
     "chief and workers": {"chief": CHIEF, "worker": TWO},
+    "three workers": {"worker": ["b:1", "c:1", "d:1"]},
     "chief, workers, evaluator": {"chief": CHIEF, "worker": TWO, "evaluator": ["e:1"]},
     "workers, evaluator": {"worker": TWO, "evaluator": ["e:1"]},
     "empty lists": {"chief": [], "worker": TWO, "ps": [], "evaluator": []},
@@ -115,9 +121,9 @@ REFUSED = {
     "ps": (config_of({"chief": CHIEF, "ps": ONE}, "chief", 0), '("ps"), which are not supported'),
     "evaluator": (
         config_of({**WORKERS, "evaluator": ["e:1"]}, "evaluator", 0),
-        "evaluator does not train; score the run",
+        "evaluator has nothing to do, because the processes that train compute the scores",
     ),
-    "evaluator outside": (config_of(WORKERS, "evaluator", 0), "evaluator does not train"),
+    "evaluator outside": (config_of(WORKERS, "evaluator", 0), "leave it out, or score the run"),
 }
 
 
@@ -138,27 +144,67 @@ def test_an_index_may_be_text_and_other_entries_are_left_alone(monkeypatch):
     assert cluster_from_environment().task_index == 1
 
 
-def test_machines_of_one_cluster_do_not_train_one_run_each(monkeypatch):
-    alone = tf.distribute.get_strategy()
+def test_machines_of_one_cluster_do_not_do_the_same_work_each(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    require_whole_cluster(alone)
+    alone = create_strategy("one_device")
     for harmless in (config_of({"worker": ONE}, "worker", 0), "no cluster"):
         monkeypatch.setenv("TF_CONFIG", harmless)
-        require_whole_cluster(alone)
+        assert create_strategy("one_device") is alone
     monkeypatch.setenv("TF_CONFIG", config_of(WORKERS, "worker", 1))
-    with pytest.raises(ValueError, match="lists 2 processes, which would all write the same run"):
-        require_whole_cluster(alone)
+    for name, replicas in (("one_device", None), ("mirrored", None), ("tpu", None), ("auto", 2)):
+        with pytest.raises(ValueError, match="would all write the same files; use --strategy=mul"):
+            create_strategy(name, cpu_replicas=replicas)
 
 
-def test_machines_that_do_not_share_the_folder_are_told(monkeypatch):
-    strategy = fake_strategy(WORKERS, "worker", 1)
-    # The other process has restored iteration 500, and this one found no checkpoint.
-    monkeypatch.setattr(strategies, "_mean", lambda strategy, value: (500 + value) / 2)
-    require_same_iteration(strategy, 500, "runs/a")
+def reduce_with(others, monkeypatch):
+    """Lets reductions of this process meet those of other processes, which have other numbers."""
+    means = []
+
+    def mean(strategy, value):
+        # The first reduction is that of the numbers, the second that of what the processes found.
+        theirs = [number != means[0] for number in others] if means else others
+        means.append(np.mean([value, *theirs]))
+        return means[-1]
+
+    monkeypatch.setattr(strategies, "_mean", mean)
+
+
+@pytest.mark.parametrize(
+    # With 1, 2 and 3, this process has the mean by chance and must stop with the others.
+    ("here", "others", "same"),
+    [(500, [500], True), (0, [500], False), (2, [1, 3], False), (7, [7, 7], True)],
+)
+def test_machines_that_do_not_share_the_folder_are_told(here, others, same, monkeypatch):
+    reduce_with(others, monkeypatch)
+    strategy = fake_strategy({"worker": ["b:1", "c:1", "d:1"]}, "worker", 1)
+    expected = (
+        contextlib.nullcontext()
+        if same
+        else pytest.raises(ValueError, match="at the same iteration; give them the same `run_dir`")
+    )
+    with expected:
+        require_same_iteration(strategy, here, "runs/a")
     require_same_iteration(tf.distribute.get_strategy(), 3, "runs/a")
-    with pytest.raises(ValueError, match="at the same iteration; give them the same `run_dir`"):
-        require_same_iteration(strategy, 0, "runs/a")
-    assert any_process(strategy, True)
+
+
+def test_a_lost_process_is_named(monkeypatch):
+    reason = (
+        "Graph execution error:\n\nCollective ops is aborted by: Error reported from /job:worker/"
+        "task:0: The following tasks are unhealthy:\n/job:worker/replica:0/task:1\nThe tasks have"
+    )
+    strategy = fake_strategy(WORKERS, "worker", 0)
+    for kind, text, named in (
+        (tf.errors.UnavailableError, reason, "Lost worker 1 of TF_CONFIG"),
+        (tf.errors.AbortedError, "Connection reset", "Lost another process of TF_CONFIG"),
+    ):
+        with pytest.raises(ValueError, match=named), naming_lost_processes(strategy):
+            raise kind(None, None, text)
+    # Without other processes, and for other errors, the error stays as it is.
+    with pytest.raises(tf.errors.UnavailableError):
+        with naming_lost_processes(tf.distribute.get_strategy()):
+            raise tf.errors.UnavailableError(None, None, reason)
+    with pytest.raises(tf.errors.InvalidArgumentError), naming_lost_processes(strategy):
+        raise tf.errors.InvalidArgumentError(None, None, reason)
 
 
 def test_replicas_on_the_cpu():
@@ -177,3 +223,12 @@ def test_a_gpu_does_not_wait_for_python_after_every_iteration(device, length, mo
     found = [] if device == "CPU" else ["a GPU"]
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind=None: found)
     assert default_call_length(tf.distribute.get_strategy()) == length
+
+
+def test_the_command_says_the_line_and_writes_nothing(tmp_path):
+    environment = {**os.environ, "TF_CONFIG": config_of(WORKERS, "worker", 2)}
+    command = [sys.executable, "-m", "tf_biggan.train", f"--run_dir={tmp_path}/run"]
+    failed = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.stderr.startswith("Cannot use TF_CONFIG: ") and failed.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())

@@ -25,6 +25,7 @@ from absl import app
 from absl import flags as absl_flags
 
 import tf_biggan
+from tf_biggan.cli.cluster import VARIABLE, shared_cluster
 from tf_biggan.cli.settings import OBJECT_FORM, Kind, Settings, flag_name, is_object_name
 from tf_biggan.cli.terminal import one_line, quiet_tensorflow
 from tf_biggan.files.file_paths import EXPANDERS, ONE_PATH, expand_home
@@ -34,6 +35,10 @@ from tf_biggan.files.text_files import read_text
 absl_flags.disclaim_key_flags()
 
 NONE = "none"
+LEFT_TO_WRITER = (
+    f"nothing to do, because this command runs in one of the processes of {VARIABLE}: the chief, or"
+    f" worker 0 if there is no chief. Unset {VARIABLE} to run it in this process."
+)
 HELP_FLAGS = {"--help", "-help", "-h", "--helpshort", "-helpshort", "--helpfull", "-helpfull"}
 _TRAILING_COMMENT = re.compile(r"\s+#.*$")
 _FLAG = re.compile(r"--?\w+(=.*)?")
@@ -230,6 +235,10 @@ def run(
     cannot be read or written), 2 for wrong usage and 130 after Ctrl-C. Every error is printed as
     one line on standard error. TensorFlow is not imported here: `main` calls `quiet_tensorflow`.
 
+    If TF_CONFIG lists several processes, errors begin with the name of the process. A command that
+    has no flag --strategy runs only in the process that writes files, so that no file is written
+    twice.
+
     Args:
       main: Function of the settings that returns the exit code; None counts as 0.
       config_class: Settings class of the command.
@@ -241,15 +250,24 @@ def run(
         if missing or argv[1:]:
             problem = f"missing {', '.join(missing)}" if missing else f"not a flag: {argv[1]}"
             return _say(f"{problem}. See --help.", code=2)
+        cluster = shared_cluster()
+        speaker = f"{cluster.name}: " if cluster else ""
+        if cluster and not cluster.writes and not _shares_work(config_class):
+            return _say(f"{speaker}{LEFT_TO_WRITER}", code=0)
         try:
             return main(parsed(config_class)) or 0
         except KeyboardInterrupt:
-            return _say(interrupted, code=130)
+            return _say(f"{speaker}{interrupted}", code=130)
         except _bad_input() as error:
-            return _say(one_line(str(error)), code=1)
+            return _say(f"{speaker}{one_line(str(error))}", code=1)
 
     define(config_class)
     app.run(guarded, flags_parser=functools.partial(_parse, config_class=config_class))
+
+
+def _shares_work(config_class: type[Settings]) -> bool:
+    """Returns whether several processes of TF_CONFIG run a command together."""
+    return any(field.name == "strategy" for field in config_class.settings())
 
 
 def _parser(kind: str, limits: Mapping[str, object]) -> absl_flags.ArgumentParser:

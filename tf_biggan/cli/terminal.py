@@ -6,6 +6,7 @@ The progress bar is tqdm on standard error in at most 80 columns.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import shutil
@@ -15,6 +16,8 @@ from collections.abc import Iterator
 
 from absl import logging
 from tqdm import tqdm
+
+from tf_biggan.cli.cluster import shared_cluster
 
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 ERRORS_ONLY = "3"
@@ -97,6 +100,7 @@ class Progress:
     """A progress bar that is not shown for work that ends within a second.
 
     On a terminal the bar is updated in place. In a log file, a line is written every half minute.
+    Of several processes of TF_CONFIG, only the one that writes the files shows bars.
 
     Args:
       title: Title of the bar.
@@ -118,13 +122,14 @@ class Progress:
         rate_scale: float = 1.0,
     ):
         self._in_place = sys.stderr.isatty()
+        cluster = shared_cluster()
         self._bar = _Bar(
             desc=title if len(title) <= LONGEST_TITLE else f"{title[: LONGEST_TITLE - 3]}...",
             total=max(1, total),
             initial=done,
             unit=unit,
             file=sys.stderr if self._in_place else _Lines(),
-            delay=SILENT_SECONDS,
+            delay=SILENT_SECONDS if cluster is None or cluster.writes else math.inf,
             mininterval=TERMINAL_SECONDS,
             miniters=1,
             smoothing=SMOOTHING,

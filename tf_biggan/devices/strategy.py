@@ -6,25 +6,37 @@ strategy, from and to NumPy arrays.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.devices.cluster import VARIABLE, cluster_from_environment, is_writer
+from tf_biggan.cli.cluster import VARIABLE, cluster_from_environment, is_writer, shared_cluster
 
 # Iterations that run without returning to Python. A GPU or TPU would wait for Python after each.
 CPU_CALL_LENGTH, ACCELERATOR_CALL_LENGTH = 1, 10
+MULTI_WORKER = "multi_worker"
 # Strategies that list their devices. The default strategy does not.
 NAMING_DEVICES = (
     tf.distribute.MirroredStrategy,
     tf.distribute.MultiWorkerMirroredStrategy,
     tf.distribute.TPUStrategy,
 )
+# Errors of a collective operation in which another process does not take part.
+LOST = (
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.UnavailableError,
+)
+_TASK = re.compile(r"/job:(\w+)/replica:\d+/task:(\d+)")
 
 
 def require_tensorflow(what: str) -> None:
@@ -56,32 +68,29 @@ def create_strategy(
       cpu_replicas: Number of replicas on the CPU instead of GPUs, for "auto" or "mirrored".
 
     Raises:
-      ValueError: There is no TPU, TF_CONFIG is missing or describes no cluster, or `cpu_replicas`
-        cannot be combined with the strategy.
+      ValueError: There is no TPU, TF_CONFIG is missing or describes no cluster, the processes of
+        TF_CONFIG would all do the same work, or `cpu_replicas` cannot be combined with the
+        strategy.
     """
     checks.require_choice("strategy", name, ("auto", *MAKERS))
     if cpu_replicas is not None:
+        _require_one_process(name)
         return _on_cpu(name, tpu, cpu_replicas)
-    return MAKERS[_available(tpu) if name == "auto" else name](tpu)
+    found = _available(tpu) if name == "auto" else name
+    if found != MULTI_WORKER:
+        _require_one_process(found)
+    return MAKERS[found](tpu)
 
 
-def require_whole_cluster(strategy: tf.distribute.Strategy) -> None:
-    """Checks that a strategy for one process is not used by several processes of TF_CONFIG.
-
-    Raises:
-      ValueError: All of the processes would train and write the same run.
-    """
-    if spans_processes(strategy) or VARIABLE not in os.environ:
-        return
-    try:
-        cluster = cluster_from_environment()
-    except ValueError:
-        return  # Strategies other than multi_worker ignore TF_CONFIG.
+def _require_one_process(name: str) -> None:
+    """Checks that a strategy for one process is not used by several processes of TF_CONFIG."""
+    cluster = shared_cluster()
     checks.require(
-        cluster.num_processes == 1,
-        f"{VARIABLE} lists {cluster.num_processes} processes, which would all write the same run;"
-        f" use --strategy=multi_worker, or unset {VARIABLE} to train on this machine alone",
-        strategy=type(strategy).__name__,
+        cluster is None,
+        f"{VARIABLE} lists several processes, which would all write the same files; use"
+        f" --strategy={MULTI_WORKER}, or unset {VARIABLE} to use this machine alone",
+        strategy=name,
+        processes=cluster and cluster.num_processes,
     )
 
 
@@ -89,7 +98,7 @@ def _available(tpu):
     if tpu is not None:
         return "tpu"
     if VARIABLE in os.environ:
-        return "multi_worker"
+        return MULTI_WORKER
     return "mirrored" if len(tf.config.list_logical_devices("GPU")) > 1 else "one_device"
 
 
@@ -157,7 +166,7 @@ def _tpu(tpu):
 MAKERS: dict[str, Callable] = {
     "one_device": lambda tpu: tf.distribute.get_strategy(),
     "mirrored": _mirrored,
-    "multi_worker": _multi_worker,
+    MULTI_WORKER: _multi_worker,
     "tpu": _tpu,
 }
 
@@ -179,20 +188,77 @@ def any_process(strategy: tf.distribute.Strategy, flag: bool) -> bool:
     return _mean(strategy, float(flag)) > 0 if spans_processes(strategy) else flag
 
 
+def require_same(strategy: tf.distribute.Strategy, value: int, rule: str, **given: object) -> None:
+    """Checks that all processes have the same number. All processes must call it.
+
+    Args:
+      strategy: The strategy of the processes.
+      value: Number of this process, below 2**32.
+      rule: Sentence about what must be the same, and what to do.
+      **given: Values that the message shows.
+
+    Raises:
+      ValueError: A process has another number.
+    """
+    if spans_processes(strategy):
+        differs = _mean(strategy, float(value)) != value
+        checks.require(not any_process(strategy, differs), rule, **given)
+
+
 def require_same_iteration(strategy: tf.distribute.Strategy, iteration: int, run_dir: str) -> None:
     """Checks that all processes start at the same iteration. All processes must call it.
 
     Raises:
       ValueError: They do not, because they do not share the folder of the run.
     """
-    if not spans_processes(strategy):
-        return
-    checks.require(
-        _mean(strategy, float(iteration)) == iteration,
+    require_same(
+        strategy,
+        iteration,
         "all machines must start at the same iteration; give them the same `run_dir` on a"
         " file system that they share",
         iteration_here=iteration,
         run_dir=run_dir,
+    )
+
+
+def of_writer(strategy: tf.distribute.Strategy, array: np.ndarray) -> np.ndarray:
+    """Returns the array of the process that writes files. All processes must call it.
+
+    Args:
+      strategy: The strategy of the processes.
+      array: Array of this process, of the same shape and type in all of them.
+    """
+    if not spans_processes(strategy):
+        return array
+    rows = strategy.run(lambda: tf.constant(array)[tf.newaxis])
+    # Replica 0 belongs to the chief, or to worker 0 if there is no chief.
+    return strategy.gather(rows, axis=0)[0].numpy()
+
+
+@contextlib.contextmanager
+def naming_lost_processes(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Returns a context in which the loss of another process is an error in one line.
+
+    Raises:
+      ValueError: Another process has ended or cannot be reached.
+    """
+    try:
+        yield
+    except LOST as error:
+        if not spans_processes(strategy):
+            raise
+        raise ValueError(_lost(strategy, str(error))) from error
+
+
+def _lost(strategy: tf.distribute.Strategy, reason: str) -> str:
+    """Returns the message about the processes that TensorFlow's reason names."""
+    resolver = strategy.cluster_resolver
+    here = f"{resolver.task_type} {resolver.task_id}"
+    found = sorted({f"{kind} {index}" for kind, index in _TASK.findall(reason)} - {here})
+    return (
+        f"Lost {' and '.join(found) or 'another process'} of {VARIABLE}, which ended or cannot be"
+        " reached. Read its messages, then start the same command on every machine again; training"
+        " resumes from the newest checkpoint."
     )
 
 

@@ -20,7 +20,7 @@ from tf_biggan.data.classes import match_classes, name_differences
 from tf_biggan.data.schemes import open_source
 from tf_biggan.data.source import Source
 from tf_biggan.devices.hardware import slow_bfloat16
-from tf_biggan.devices.strategy import runs_on_cpu
+from tf_biggan.devices.strategy import of_writer, runs_on_cpu
 from tf_biggan.evaluation.features.classifier import classifier_of, training_images
 from tf_biggan.evaluation.features.extraction import ArrayCache, FeatureExtraction, cache_folder
 from tf_biggan.evaluation.features.extractors import CLASSIFIER, Extractor, open_extractor
@@ -137,7 +137,12 @@ class Comparison:
             images.
         """
         if name == CLASSIFIER:
-            return classifier_of(self.classifier_images(), self.cache).extractor()
+            classifier = classifier_of(self.classifier_images(), self.cache)
+            # Machines that trained it themselves have weights that differ by rounding.
+            weights = {
+                k: of_writer(self.strategy, v) for k, v in sorted(classifier.weights.items())
+            }
+            return dataclasses.replace(classifier, weights=weights).extractor()
         if name not in INCEPTION_DTYPES:
             return open_extractor(name, self.layer)
         dtype = INCEPTION_DTYPES[name]

@@ -11,7 +11,12 @@ from tf_biggan import checks
 from tf_biggan.cli.evaluate_settings import OTHER_IMAGES, EvaluateConfig
 from tf_biggan.cli.image_sizes import height_and_width
 from tf_biggan.data.source import Source
-from tf_biggan.devices.strategy import create_strategy, is_chief, require_tensorflow
+from tf_biggan.devices.strategy import (
+    create_strategy,
+    is_chief,
+    naming_lost_processes,
+    require_tensorflow,
+)
 from tf_biggan.evaluation import score_files
 from tf_biggan.evaluation.comparison import (
     Comparison,
@@ -76,13 +81,25 @@ def evaluate(config: EvaluateConfig) -> Scores:
     protocol = get_protocol(config.protocol)
     selected = select(config, protocol)
     compared = _open(config, protocol)
+    with naming_lost_processes(compared.strategy):
+        return _scores(config, protocol, selected, compared, output)
+
+
+def _scores(
+    config: EvaluateConfig,
+    protocol: Protocol,
+    selected: Selection,
+    compared: _Compared,
+    output: str | None,
+) -> Scores:
+    """Computes the scores; the process that writes files prints and writes them."""
     chief = is_chief(compared.strategy)
     truncations = config.truncations()
     images = _images(config, protocol, selected, compared, truncations[0])
 
     evaluators, left_out = _evaluators(config, protocol, selected, compared.comparison, images)
     notes = [f"No {', '.join(names)}: {why}." for why, names in left_out.items()]
-    saves = config.save_statistics is not None and chief
+    saves = config.save_statistics is not None
     if not evaluators or (saves and selected.primary not in evaluators):
         raise ValueError(" ".join(notes))
     is_curve = len(truncations) > 1

@@ -22,6 +22,7 @@ from tf_biggan.devices.strategy import (
     any_process,
     default_call_length,
     is_chief,
+    naming_lost_processes,
     require_same_iteration,
     require_tensorflow,
     spans_processes,
@@ -47,6 +48,7 @@ from tf_biggan.training.logs import (
 from tf_biggan.training.sample_sheets import SampleSheets
 from tf_biggan.training.scores import SCORED_AS, RunEvaluation
 from tf_biggan.training.start import (
+    Start,
     compiled_step,
     create_state,
     discriminator_scores,
@@ -83,8 +85,18 @@ def train(
     require_tensorflow("training")
     began = time.monotonic()
     start = prepare(config, run_dir)
+    writes = is_chief(start.strategy)
+    with naming_lost_processes(start.strategy), naming_unreadable():
+        complete = _started(start, run_dir, writes, began).to_the_end(leave)
+    if complete and writes and completed is not None:
+        completed(run_dir)
+    return complete
+
+
+def _started(start: Start, run_dir: str, writes: bool, began: float) -> _Run:
+    """Creates the networks, writes the settings, prints the first lines and opens the run."""
     config, strategy, data = start.config, start.strategy, start.data
-    initialization, writes = start.initialization, is_chief(strategy)
+    initialization = start.initialization
     with strategy.scope():
         state = create_state(config, initialization)
     if writes:
@@ -97,12 +109,7 @@ def train(
         print(*plan_lines(start), sep="\n", flush=True)
         for warning in warnings_at_start(config, strategy):
             print(warning, file=sys.stderr, flush=True)
-    with naming_unreadable():
-        run = _Run(config, run_dir, strategy, data, state, writes, began)
-        complete = run.to_the_end(leave)
-    if complete and writes and completed is not None:
-        completed(run_dir)
-    return complete
+    return _Run(config, run_dir, strategy, data, state, writes, began)
 
 
 class _Run:

@@ -20,7 +20,14 @@ from tf_biggan.data.held_out import Division, divide
 from tf_biggan.data.pipeline import blocks_of, distribute
 from tf_biggan.data.schemes import open_source
 from tf_biggan.data.source import DataIdentity, Source, check_labels
-from tf_biggan.devices.strategy import create_strategy, is_chief, may_compile, require_whole_cluster
+from tf_biggan.devices.strategy import (
+    create_strategy,
+    is_chief,
+    may_compile,
+    naming_lost_processes,
+    require_same,
+)
+from tf_biggan.files.json_files import key_of
 from tf_biggan.networks.architecture_files import USUAL_FIRST_SIZE, shown
 from tf_biggan.store.run_directory import (
     check_run,
@@ -42,6 +49,19 @@ from tf_biggan.training.train_step import batch_plan, compile_iterations, input_
 from tf_biggan.training.updates import adam_optimizers
 
 ANOTHER_RUN = "or train in another --run_dir"
+# Settings that may have other values on other machines, because they say where files are.
+DIFFERS_BETWEEN_MACHINES = (
+    "dataset",
+    "split",
+    "data_dir",
+    "download",
+    "init_from",
+    "class_map",
+    "eval_extractor",
+    "eval_reference",
+    "inception_weights",
+)
+HASH_DIGITS = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +97,6 @@ def prepare(config: TrainConfig, run_dir: str) -> Start:
       ValueError: The configuration contradicts itself, the data, the devices or the folder.
     """
     strategy = create_strategy(config.run.strategy, config.run.tpu, config.run.cpu_replicas)
-    require_whole_cluster(strategy)
     data = config.data
     source = open_source(
         data.dataset, split=data.split, data_dir=data.data_dir, download=data.download
@@ -93,8 +112,24 @@ def prepare(config: TrainConfig, run_dir: str) -> Start:
     check_custom_functions(config)
     plan = batch_plan(config.step, strategy.num_replicas_in_sync)
     check_run(run_dir, config)
+    _require_same_everywhere(strategy, config, identity)
     divided = divide(source, data.held_out_share, config.run.seed)
     return Start(config, strategy, divided, identity, initialization, plan)
+
+
+def _require_same_everywhere(
+    strategy: tf.distribute.Strategy, config: TrainConfig, identity: DataIdentity
+) -> None:
+    """Checks that all processes train with the same settings on the same images."""
+    settings = {k: v for k, v in config.flat().items() if k not in DIFFERS_BETWEEN_MACHINES}
+    rules = {
+        "with the same flags; start the same command on each of them": key_of(settings),
+        "on the same images; copy the data set again": identity.index_sha256,
+    }
+    with naming_lost_processes(strategy):
+        for rule, sha256 in rules.items():
+            number = int(sha256[:HASH_DIGITS], 16)
+            require_same(strategy, number, f"all machines must train {rule}", sha256_here=sha256)
 
 
 def with_classes_of(config: TrainConfig, source: Source) -> TrainConfig:

@@ -36,18 +36,29 @@ class Cluster:
         """Number of processes that train together."""
         return sum(map(len, self.addresses.values()))
 
+    @property
+    def name(self) -> str:
+        """Name of this process, such as "worker 1"."""
+        return f"{self.task_type} {self.task_index}"
+
+    @property
+    def writes(self) -> bool:
+        """Whether this process writes the files and prints what the processes do together."""
+        return is_writer(self.addresses, self.task_type, self.task_index)
+
     def describe(self) -> str:
         """Returns a line about this process."""
-        writes = is_writer(self.addresses, self.task_type, self.task_index)
         return (
-            f"{self.task_type} {self.task_index} of {self.num_processes} processes, at"
+            f"{self.name} of {self.num_processes} processes, at"
             f" {self.addresses[self.task_type][self.task_index]};"
-            f" it {'writes' if writes else 'does not write'} the run's files"
+            f" it {'writes' if self.writes else 'does not write'} the run's files"
         )
 
 
 def is_writer(addresses: Mapping[str, Sequence[str]], task_type: str, task_index: int) -> bool:
     """Returns whether a process writes the files of a run: exactly one process of a cluster does.
+
+    It is the chief, or worker 0 if there is no chief.
 
     Args:
       addresses: Addresses of all processes by task type.
@@ -56,6 +67,19 @@ def is_writer(addresses: Mapping[str, Sequence[str]], task_type: str, task_index
     """
     writer = "chief" if addresses.get("chief") else "worker"
     return (task_type, task_index) == (writer, 0)
+
+
+def shared_cluster() -> Cluster | None:
+    """Returns the cluster of TF_CONFIG if it has several processes and this is one of them.
+
+    A TF_CONFIG that describes no cluster counts as none here. `cluster_from_environment` says what
+    is wrong with it.
+    """
+    try:
+        cluster = cluster_from_environment()
+    except ValueError:
+        return None
+    return cluster if cluster.num_processes > 1 else None
 
 
 def cluster_from_environment() -> Cluster:
@@ -90,8 +114,9 @@ def parse_cluster(text: str) -> Cluster:
     task_type, task_index = _task(content.get("task"), text)
     _require(
         task_type != EVALUATOR,
-        "an evaluator does not train; score the run on this machine with"
-        f" `env -u {VARIABLE} python -m tf_biggan.evaluate --model=RUN`, or start no evaluator",
+        "an evaluator has nothing to do, because the processes that train compute the scores"
+        " (--eval_every); leave it out, or score the run on this machine with"
+        f" `env -u {VARIABLE} python -m tf_biggan.evaluate --model=RUN`",
         text,
     )
     trainers = {name: addresses[name] for name in TRAINERS if addresses.get(name)}
