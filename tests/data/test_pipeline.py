@@ -262,3 +262,44 @@ def test_a_damaged_image_is_named(own_folder, cache):
 def test_wrong_arguments_are_refused(source, wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         batches(source, 1, **wrong)
+
+
+def constants_of(dataset) -> list:
+    """Returns the tensors in a data set's graph, which travels to the host that reads it."""
+    serialized = tf.raw_ops.DatasetToGraphV2(input_dataset=tf.data.experimental.to_variant(dataset))
+    graph = tf.compat.v1.GraphDef.FromString(serialized.numpy())
+    nodes = itertools.chain(graph.node, *(f.node_def for f in graph.library.function))
+    return [node.attr["value"].tensor for node in nodes if node.op == "Const"]
+
+
+def shape_of(constant) -> tuple[int, ...]:
+    return tuple(d.size for d in constant.tensor_shape.dim)
+
+
+@pytest.mark.parametrize(
+    # Offsets (8 bytes), files and labels (4 each); in blocks, also numbers in the file, and what
+    # two functions capture counts twice.
+    ("data_order", "bytes_per_image"),
+    [("full", 16), ("blocks", 36)],
+)
+def test_records_travel_to_other_hosts_as_paths_and_an_index(
+    records, small_blocks, data_order, bytes_per_image
+):
+    arguments = dict(image_size=12, image_channels=3, batch_size=6, seed=3, data_order=data_order)
+    constants = constants_of(make_dataset(records, cache=False, **arguments))
+    of_images = [one for one in constants if shape_of(one)[:1] == (records.num_images,)]
+    assert {shape_of(one) for one in of_images} == {(records.num_images,)}
+    kinds = [tf.dtypes.as_dtype(one.dtype) for one in of_images]
+    assert set(kinds) == {tf.int32, tf.int64}
+    assert sum(kind.size for kind in kinds) == bytes_per_image
+    # No other constant grows with the images: the paths, and the shapes that decoding asks for.
+    others = [one.ByteSize() for one in constants if one not in of_images]
+    assert max(others) < 1000
+    (paths, *_) = (one for one in constants if shape_of(one) == (2,) and one.dtype == tf.string)
+    paths = tf.io.parse_tensor(paths.SerializeToString(), tf.string)
+    assert [path.decode() for path in paths.numpy()] == list(records._index.files)
+
+
+def test_images_that_are_kept_in_memory_travel_to_other_hosts(source):
+    arguments = dict(image_size=12, image_channels=3, batch_size=6, seed=3)
+    assert (21, 12, 12, 3) in map(shape_of, constants_of(make_dataset(source, **arguments)))

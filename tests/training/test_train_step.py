@@ -17,6 +17,8 @@ from tf_biggan.networks.layers.spectral_norm import normalized_layers
 from tf_biggan.networks.network import variables_by_path
 from tf_biggan.training.state import TrainState
 from tf_biggan.training.train_step import (
+    _Iteration,
+    _Update,
     batch_plan,
     compile_iterations,
     input_sampler,
@@ -261,6 +263,23 @@ def test_the_graph_does_not_grow_with_steps_and_accumulations():
         functions = graph.library.function
         sizes.add(len(graph.node) + sum(len(function.node_def) for function in functions))
     assert len(sizes) == 1
+
+
+def test_accumulated_gradients_have_a_device(mirrored_strategy):
+    """Reductions across hosts refuse tensors without one."""
+    with mirrored_strategy.scope():
+        variable = keras.Variable(np.zeros(2, "float32"))
+    devices = []
+    update = _Update(
+        gradients=lambda index: ([tf.ones(2)], tf.ones(1)),
+        apply=lambda gradients: devices.extend(gradient.device for gradient in gradients),
+        variables=[variable],
+    )
+    iteration = object.__new__(_Iteration)
+    iteration._strategy, iteration._jit_compile = mirrored_strategy, False
+    metrics = tf.zeros((2, 1))
+    tf.function(lambda: iteration._run_update(update, 2, lambda i: (i,), metrics, 0))()
+    assert len(devices) == 2 and all(devices)
 
 
 def test_several_iterations_in_one_call_are_as_many_calls():

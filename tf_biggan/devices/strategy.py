@@ -264,13 +264,14 @@ def _lost(strategy: tf.distribute.Strategy, reason: str) -> str:
 
 def _mean(strategy: tf.distribute.Strategy, value: float) -> float:
     """Returns the mean over all replicas of all processes."""
+    return float(_reduced(strategy, tf.constant(value, tf.float64)))
 
-    @tf.function
-    def mean(number):
-        values = strategy.run(lambda: tf.identity(number))
-        return strategy.reduce(tf.distribute.ReduceOp.MEAN, values, axis=None)
 
-    return float(mean(tf.constant(value, tf.float64)))
+# A function inside `_mean` would be traced in every iteration.
+@tf.function
+def _reduced(strategy, number):
+    values = strategy.run(lambda: tf.identity(number))
+    return strategy.reduce(tf.distribute.ReduceOp.MEAN, values, axis=None)
 
 
 def may_compile(strategy: tf.distribute.Strategy) -> bool:

@@ -207,6 +207,10 @@ class _Update:
         self.apply(gradients)
         return metrics
 
+    def apply_total(self, total):
+        # What a loop returns has no device, and reductions across hosts need one.
+        self.apply([tf.identity(part) for part in total])
+
 
 class _Iteration:
     """The loops of one iteration, outside of the replicas; arguments as `compile_iterations`."""
@@ -279,7 +283,7 @@ class _Iteration:
 
         carried = (self._on_replicas(update.zeros), metrics)
         total, metrics = _repeat(accumulations, accumulate, carried)
-        self._on_replicas(update.apply, total)
+        self._on_replicas(update.apply_total, total)
         return metrics
 
     def _on_replicas(self, function, *inputs):
