@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
-import importlib.util
 import re
 import tempfile
 import warnings
@@ -59,11 +58,9 @@ class Conversion:
 
 def require_onnx() -> None:
     """Raises ValueError if a package that writes or runs ONNX files is not installed."""
-    missing = [name for name in ONNX_PACKAGES if importlib.util.find_spec(name) is None]
-    checks.require(
-        not missing,
-        "--format=onnx needs packages that are not installed. Run pip install 'tf_biggan[onnx]'",
-        missing=missing,
+    checks.require_packages(
+        "--format=onnx needs packages that are not installed. Run pip install 'tf_biggan[onnx]'.",
+        *ONNX_PACKAGES,
     )
 
 

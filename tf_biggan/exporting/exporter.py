@@ -27,7 +27,6 @@ from tf_biggan.exporting.converted_files import (
     require_size,
     write_converted,
 )
-from tf_biggan.exporting.hub_model import folder_provenance
 from tf_biggan.exporting.inference_generator import (
     TableSpec,
     classes_cut,
@@ -38,6 +37,7 @@ from tf_biggan.exporting.inference_generator import (
 )
 from tf_biggan.exporting.model_card import (
     SAMPLES_FILE,
+    folder_provenance,
     licence_note,
     write_card,
     write_samples,

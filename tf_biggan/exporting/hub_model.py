@@ -10,21 +10,19 @@ import os
 import tempfile
 from collections.abc import Mapping
 
-import tf_biggan
 from tf_biggan import checks
-from tf_biggan.cli.export_settings import ExportConfig
-from tf_biggan.evaluation.features.generated_images import weights_sha256
+from tf_biggan.cli.export_settings import EFFECTIVE_IN, ExportConfig
 from tf_biggan.exporting.client_snippets import client_snippet
 from tf_biggan.exporting.model_card import (
     NO_NOTE,
     SAMPLES_FILE,
-    licence_note,
+    folder_provenance,
     sentences,
     write_samples_of,
 )
 from tf_biggan.store.hugging_face import Address, check_upload, upload
 from tf_biggan.store.model_directory import write_directory
-from tf_biggan.store.opened_model import OpenedModel, described, open_discriminator, open_model
+from tf_biggan.store.opened_model import OpenedModel, open_discriminator, open_model
 
 CARD_FILE = "README.md"
 # Fields of the card that the pages of the hub read. Values of pipeline_tag are those of the hub.
@@ -38,18 +36,11 @@ LICENCES = frozenset(
     " unlicense".split()
 )
 OTHER_LICENCE, NO_LICENCE = "other", "unknown"
-# Settings that have no effect, because they change the SavedModel and not the weights.
-OF_SAVED_MODELS = (
+# What is uploaded is the folder that --format=safetensors writes, so these settings have no effect.
+UNUSED = (
     "format",
-    "num_classes_subset",
-    "dtype",
-    "compute_dtype",
     "truncation_mode",
-    "truncation_grid",
-    "standing_batches",
-    "standing_batch_size",
-    "standing_seed",
-    "max_batch",
+    *(name for name, formats in EFFECTIVE_IN.items() if "safetensors" not in formats),
 )
 
 
@@ -65,7 +56,7 @@ def push(config: ExportConfig) -> str:
     """
     address = Address.parse(config.push_to)
     check_upload(address)
-    changed = config.changed(OF_SAVED_MODELS)
+    changed = config.changed(UNUSED)
     checks.require(
         not changed,
         "--push_to uploads the weights as they are, so flags of SavedModels have no effect; leave"
@@ -99,31 +90,6 @@ def _write(folder: str, config: ExportConfig, opened: OpenedModel, address: Addr
     )
     with open(os.path.join(folder, CARD_FILE), "w", encoding="utf-8") as file:
         file.write(card(address, opened, provenance))
-
-
-def folder_provenance(
-    opened: OpenedModel, note: str | None, sha256: str | None = None
-) -> dict[str, object]:
-    """Returns the provenance for the config.json of a model folder that holds an opened model.
-
-    It is the provenance of a converted model, or the description of a run.
-
-    Args:
-      opened: A run or a converted model.
-      note: Note about the licence, or None.
-      sha256: The result of `weights_sha256`, or None to compute it if it is needed.
-    """
-    model = described(opened)
-    if opened.kind == "run":
-        found = {
-            "run": model,
-            "weights_sha256": sha256 or weights_sha256(opened.generator),
-            "tf_biggan": tf_biggan.__version__,
-        }
-    else:
-        found = dict(model["provenance"])
-    note = licence_note(note, {"model": model})
-    return found | ({"licence_note": note} if note else {})
 
 
 def card(address: Address, opened: OpenedModel, provenance: Mapping[str, object]) -> str:

@@ -1,4 +1,4 @@
-"""Writes the model card of an export: its sheet of samples, and where its weights come from.
+"""Writes the model card and provenance of an export: its samples, and where its weights come from.
 
 The origin is read from the provenance in the export's metadata. Fields may be missing, because
 older versions recorded less.
@@ -12,7 +12,9 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+import tf_biggan
 from tf_biggan.data.classes import ClassLookup
+from tf_biggan.evaluation.features.generated_images import weights_sha256
 from tf_biggan.exporting.client_snippets import client_snippet
 from tf_biggan.exporting.saved_model_description import Signature, signature_lines
 from tf_biggan.files.png import save_png
@@ -20,7 +22,7 @@ from tf_biggan.generation.image_maker import ImageMaker
 from tf_biggan.networks.generator import Generator
 from tf_biggan.pictures.image_selection import ImageSelection, row_name
 from tf_biggan.pictures.samples import samples_page
-from tf_biggan.store.opened_model import SavedModelGenerator
+from tf_biggan.store.opened_model import OpenedModel, SavedModelGenerator, described
 
 CARD_FILE, SAMPLES_FILE = "model_card.md", "samples.png"
 MOST_CELLS = 8
@@ -192,6 +194,31 @@ def licence_note(own: str | None, provenance: Mapping[str, object]) -> str:
             before = f"It started from the weights of {model.get('path')}, whose note is: "
             notes.append(before + note if step else note)
     return " ".join(notes)
+
+
+def folder_provenance(
+    opened: OpenedModel, note: str | None, sha256: str | None = None
+) -> dict[str, object]:
+    """Returns the provenance for the config.json of a model folder that holds an opened model.
+
+    It is the provenance of a converted model, or the description of a run.
+
+    Args:
+      opened: A run or a converted model.
+      note: Note about the licence, or None.
+      sha256: The result of `weights_sha256`, or None to compute it if it is needed.
+    """
+    model = described(opened)
+    if opened.kind == "run":
+        found = {
+            "run": model,
+            "weights_sha256": sha256 or weights_sha256(opened.generator),
+            "tf_biggan": tf_biggan.__version__,
+        }
+    else:
+        found = dict(model["provenance"])
+    note = licence_note(note, {"model": model})
+    return found | ({"licence_note": note} if note else {})
 
 
 def _models(provenance) -> Iterator[Mapping[str, object]]:
