@@ -26,8 +26,8 @@ def test_seeds_there_and_back(text, seeds, shortest):
     "text, message",
     [
         ("9-4", r"begin with its smaller number, as in 4-9\. Received: seeds='9-4'"),
-        (str(2**30), "must lie from 0 to 1073741823"),
-        (f"0-{2**40}", "must lie from 0 to 1073741823"),
+        (str(2**30), "must be from 0 to 1073741823"),
+        (f"0-{2**40}", "must be from 0 to 1073741823"),
         ("0-1073741823", "may hold at most 10,000,000 seeds"),
         ("-3", "must be whole numbers and ranges"),
         ("1,,2", "such as 0,4-9"),

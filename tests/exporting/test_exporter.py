@@ -103,7 +103,7 @@ def test_what_a_model_has_not_is_refused(tmp_path, model, export_path):
         _exported(str(tmp_path / "table"), tmp_path, truncation_grid="11")
     with pytest.raises(ValueError, match="a run or a converted model"):
         _exported(export_path, tmp_path)
-    with pytest.raises(ValueError, match="Class indices must lie from 0 to 3"):
+    with pytest.raises(ValueError, match="Class indices must be from 0 to 3"):
         _exported(model[0], tmp_path, num_classes_subset="0,7")
     assert not (tmp_path / "1").exists()
 

@@ -128,15 +128,15 @@ BAD = {
     "label beyond the last": (
         "generate",
         dict(label=integers(3, 20)),
-        "`label` must lie from 0 to 19",
+        "`label` must be from 0 to 19",
     ),
-    "negative label": ("generate", dict(label=integers(-1, 0)), "`label` must lie from 0 to 19"),
+    "negative label": ("generate", dict(label=integers(-1, 0)), "`label` must be from 0 to 19"),
     "negative seed": (
         "generate",
         dict(seed=integers(-1, 0)),
-        "`seed` must lie from 0 to 1073741823",
+        "`seed` must be from 0 to 1073741823",
     ),
-    "huge seed": ("generate", dict(seed=integers(2**62, 0)), "`seed` must lie from 0"),
+    "huge seed": ("generate", dict(seed=integers(2**62, 0)), "`seed` must be from 0"),
     "NaN": ("generate_png", dict(truncation=floats(np.nan, 1)), "`truncation` must be above 0 and"),
     "1e9": (
         "generate",
@@ -158,7 +158,7 @@ BAD = {
         dict(class_name=["tench"] * 2),
         "`class_name` must be",
     ),
-    "embedding's label": ("embed", dict(label=integers(20)), "`label` must lie from 0 to 19"),
+    "embedding's label": ("embed", dict(label=integers(20)), "`label` must be from 0 to 19"),
     "NaN in z": ("default", dict(z=NAN, y=Y, truncation=0.5), "`z` must hold finite numbers only"),
     "NaN in y": ("default", dict(z=Z, y=Y * np.nan, truncation=0.5), "`y` must hold finite"),
     "scalar truncation": (
@@ -195,7 +195,7 @@ def test_bad_values_are_refused_with_one_sentence(loaded, case):
 @pytest.mark.parametrize("steps", [(1, 3), (3, 65), (-5, 3)])
 def test_steps_are_bounded(loaded, steps):
     inputs = dict.fromkeys(("start_label", "start_seed", "end_label", "end_seed"), integers(0, 0))
-    with pytest.raises(tf.errors.InvalidArgumentError, match="`steps` must lie from 2 to 64"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="`steps` must be from 2 to 64"):
         loaded.signatures["interpolate"](steps=integers(*steps), truncation=floats(1, 1), **inputs)
 
 

@@ -79,8 +79,8 @@ BAD_LABELS = [
     (np.zeros(2, "float32"), r"\(float\).*shape=\(2,\), dtype='float32'"),
     (np.zeros((2, 1), "int32"), r"class indices \[N\] \(integer\).*shape=\(2, 1\)"),
     (np.zeros(3, "int32"), r"one row for each example.*labels=3, examples=2"),
-    (np.array([0, 3]), r"Class indices must lie from 0 to 2.*labels=array\(\[0, 3\]"),
-    (np.array([-1, 0]), r"Class indices must lie from 0 to 2"),
+    (np.array([0, 3]), r"Class indices must be from 0 to 2.*labels=array\(\[0, 3\]"),
+    (np.array([-1, 0]), r"Class indices must be from 0 to 2"),
     (np.zeros((3, 3), "float32"), r"one row for each example.*labels=3, examples=2"),
 ]
 
@@ -104,7 +104,7 @@ def test_python_lists_are_taken_as_arrays(generator, discriminator):
         given = generator.synthesize(z.tolist(), generator.embed(labels), truncation=[0.5, 1.0])
         np.testing.assert_array_equal(given, expected)
         np.testing.assert_array_equal(discriminator(images, labels), discriminator(images, array))
-    with pytest.raises(ValueError, match=r"must lie from 0 to 2.*array\(\[0, 3\]"):
+    with pytest.raises(ValueError, match=r"must be from 0 to 2.*array\(\[0, 3\]"):
         generator(z, [0, 3])
     for labels in (["ant", "bee"], [[1.0], [1.0, 2.0]], [None, 1], []):
         with pytest.raises(ValueError, match="`labels` must hold numbers"):

@@ -91,7 +91,7 @@ def test_a_saved_model(generator, tmp_path):
     np.testing.assert_allclose(ours(z, labels), generator(z, labels), atol=1e-6)
     np.testing.assert_array_equal(ours(z.tolist(), [0, 2]), ours(z, labels))
     np.testing.assert_array_equal(ours.embed([0, 2]), [[1, 0, 0], [0, 0, 1]])
-    with pytest.raises(ValueError, match="Class indices must lie from 0 to 2"):
+    with pytest.raises(ValueError, match="Class indices must be from 0 to 2"):
         ours(z, [0, 3])
     weights = np.array([[0.5, 0.5, 0], [0, 0, 1]], "float32")
     np.testing.assert_array_equal(ours(z, weights.tolist()), ours(z, weights))

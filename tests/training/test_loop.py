@@ -152,7 +152,7 @@ def test_classes_come_from_the_data_unless_told():
     assert with_classes_of(config(), digits).model.num_classes == 10
     assert with_classes_of(config(num_classes=0), digits).model.num_classes == 0
     with pytest.raises(
-        ValueError, match="Labels must lie from 0 to 8, because the model has 9 classes"
+        ValueError, match="Labels must be from 0 to 8, because the model has 9 classes"
     ):
         with_classes_of(config(num_classes=9), digits)
 

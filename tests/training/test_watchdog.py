@@ -371,5 +371,5 @@ def values_of(part):
 
 
 def test_rollback_needs_scores():
-    with pytest.raises(ValueError, match="needs scores, by which the best checkpoint is kept"):
+    with pytest.raises(ValueError, match="needs scores to know the best checkpoint"):
         TrainConfig.from_flat(dict(on_collapse="rollback"))

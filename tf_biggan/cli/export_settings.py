@@ -105,8 +105,8 @@ class ExportConfig(ModelSettings, TruncationModeSettings):
     )
     standing_batches: int | None = setting(
         None,
-        "Number of batches whose statistics are averaged for each row of the table. Default: as"
-        f" many as hold {STANDING_IMAGES} images.",
+        "Number of batches whose statistics are averaged for each row of the table. Default:"
+        f" enough for {STANDING_IMAGES} images.",
         minimum=1,
     )
     standing_batch_size: int | None = setting(
@@ -135,8 +135,8 @@ class ExportConfig(ModelSettings, TruncationModeSettings):
     )
     max_batch: int | None = setting(
         None,
-        f"Maximum number of images of one request. Default: as many as have {MAX_PIXELS:,} pixels,"
-        f" but from {SMALLEST_BATCH} to {LARGEST_BATCH}.",
+        "Maximum number of images of one request. Default: the number of images that together have"
+        f" {MAX_PIXELS:,} pixels, at least {SMALLEST_BATCH} and at most {LARGEST_BATCH}.",
         minimum=1,
     )
     licence_note: str | None = setting(
@@ -170,7 +170,7 @@ class ExportConfig(ModelSettings, TruncationModeSettings):
         """Returns the number of rows of the table: None for "auto", 1 for running statistics.
 
         Raises:
-          ValueError: It is neither a number from 2 to 1001 nor one of the words.
+          ValueError: `truncation_grid` is neither "auto", "none" nor a number from 2 to 1001.
         """
         if self.truncation_grid in (AUTO, NONE):
             return {AUTO: None, NONE: 1}[self.truncation_grid]

@@ -48,7 +48,8 @@ class InterpolateConfig(GenerationSettings):
     )
     num_rows: int | None = setting(
         None,
-        f"Number of rows with random end points. Default: {NUM_ROWS}, or as many as `seeds` fill.",
+        f"Number of rows with random end points. Default: {NUM_ROWS}, or the number that `seeds`"
+        " fill.",
         minimum=1,
     )
     num_midpoints: int | None = setting(

@@ -33,7 +33,7 @@ class ModelConfig(Settings):
     )
     num_classes: int | None = setting(
         None,
-        "Number of classes; 0 for unconditional networks. Default: as many as the data have.",
+        "Number of classes; 0 for unconditional networks. Default: that of the data.",
         minimum=0,
     )
     image_channels: int = setting(

@@ -45,7 +45,7 @@ def parse_seeds(specification: str) -> tuple[int, ...]:
             seeds=specification,
         )
         checks.require(
-            int(last) <= MAX_SEED, f"`seeds` must lie from 0 to {MAX_SEED}", seeds=specification
+            int(last) <= MAX_SEED, f"`seeds` must be from 0 to {MAX_SEED}", seeds=specification
         )
         checks.require(
             len(seeds) + int(last) - int(first) < MOST_SEEDS,

@@ -336,8 +336,7 @@ class TrainConfig:
         )
         checks.require(
             self.run.on_collapse != ROLLBACK or self.run.eval_every > 0,
-            "`on_collapse` rollback needs scores, by which the best checkpoint is kept; give"
-            " `eval_every`",
+            "`on_collapse=rollback` needs scores to know the best checkpoint; give `eval_every`",
             on_collapse=self.run.on_collapse,
             eval_every=self.run.eval_every,
         )

@@ -193,8 +193,8 @@ def with_port_names(variables: Tensors, attention_block: int | None = None) -> T
 
     Args:
       variables: Variables that `averages` returned.
-      attention_block: Index, from 0, of the block that the attention layer follows. None finds it
-        from the width of the attention layer.
+      attention_block: Index, from 0, of the block that the attention layer follows. If it is
+        None, it is found from the width of the attention layer.
 
     Raises:
       ValueError: Several blocks, or none, have the width of the attention layer.

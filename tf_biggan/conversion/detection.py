@@ -28,7 +28,7 @@ class Match:
     """An architecture that fits a checkpoint.
 
     Attributes:
-      architecture: The architecture, from the table or made for the checkpoint.
+      architecture: The architecture: a row of `ARCHITECTURES`, or one made for the checkpoint.
       base_channels: Width multiplier of each network, by "generator" and "discriminator".
       depth: Number of residual blocks per stage of each network.
     """

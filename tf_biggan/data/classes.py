@@ -183,10 +183,10 @@ class ClassLookup:
         ends = _RANGE.fullmatch(numbers)
         if ends:
             first, last = int(ends[1]), int(ends[2])
-            rule = "a range of classes must begin with its smaller number and lie"
+            rule = "a range of classes must begin with its smaller number and be"
         else:
             first = last = int(numbers) if numbers.isdecimal() else -1
-            rule = "class indices must lie"
+            rule = "class indices must be"
         checks.require(
             0 <= first <= last < self.num_classes,
             f"{rule} from 0 to {self.num_classes - 1}",

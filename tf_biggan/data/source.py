@@ -164,7 +164,7 @@ def _require_labels_below(source: Source, num_classes: int) -> None:
     smallest, largest = int(source.labels.min()), int(source.labels.max())
     checks.require(
         0 <= smallest and largest < num_classes,
-        f"labels must lie from 0 to {num_classes - 1}, because the model has {num_classes}"
+        f"labels must be from 0 to {num_classes - 1}, because the model has {num_classes}"
         " classes; change --num_classes, or use a split with labels",
         source=source.name,
         smallest_label=smallest,

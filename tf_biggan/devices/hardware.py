@@ -39,7 +39,7 @@ def slow_bfloat16(flag: str, info: dict[str, str] | None = None) -> tuple[str, .
         reason = "this CPU has no bfloat16 instructions (AVX512_BF16 or AMX)"
     else:
         return ()
-    return (f"Warning: {flag} may be up to 30 times slower than float32, as {reason}.",)
+    return (f"Warning: {flag} may be up to 30 times slower than float32, because {reason}.",)
 
 
 def unused_gpu(

@@ -190,8 +190,9 @@ def _least_values(config, generator, classes) -> int:
 def _arrays(config, generator) -> tuple[dict[str, np.ndarray], str]:
     """Returns the variables to export by path, and the kind of their batch-norm statistics.
 
-    Kernels are divided by their spectral norm. Statistics are the model's own table if it has one,
-    else a new table of standing statistics, else (with a table of one row) the running statistics.
+    Kernels are divided by their spectral norm. If the model has a table of statistics, this is
+    exported. Otherwise a new table of standing statistics is made or, if the settings ask for one
+    row, the running statistics are taken.
     """
     arrays, rows = folded_arrays(generator), config.table_rows()
     own = generator.factory.num_statistics

@@ -1,6 +1,6 @@
 """Uploads a model to the Hugging Face Hub: a model folder with a model card and a sheet of samples.
 
-The uploaded folder opens by its address, hf://OWNER/NAME, as every other model folder does.
+`open_model` and the flag --model take its address, hf://OWNER/NAME, in place of a local folder.
 """
 
 from __future__ import annotations

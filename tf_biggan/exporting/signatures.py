@@ -407,7 +407,7 @@ def _checked_value(name, value, num_classes, mode):
 
 def _between(name, value, minimum, maximum):
     holds = (value >= minimum) & (value <= maximum)
-    return checked(value, f"`{name}` must lie from {minimum} to {maximum}", holds, value)
+    return checked(value, f"`{name}` must be from {minimum} to {maximum}", holds, value)
 
 
 def _truncation(value, mode):

@@ -256,7 +256,7 @@ class Frames:
 
 @dataclasses.dataclass(frozen=True)
 class PathPlan:
-    """How interpolations run from point to point.
+    """The frames between two points of an interpolation, and how they are computed.
 
     Attributes:
       num_midpoints: Number of frames between two points.

@@ -295,6 +295,6 @@ def check_labels(labels, num_classes: int, batch_size) -> None:
     values = None if is_soft(labels) else concrete(labels)
     checks.require(
         values is None or values.size == 0 or (values.min() >= 0 and values.max() < num_classes),
-        f"class indices must lie from 0 to {num_classes - 1}",
+        f"class indices must be from 0 to {num_classes - 1}",
         labels=values,
     )

@@ -130,5 +130,5 @@ def _block_values(block, convolutions, projects, normal) -> int:
 
 
 def _kernel(inputs, outputs, positions, normal) -> int:
-    """Returns the numbers of a kernel, of its bias and, under spectral norm, of u."""
+    """Returns how many numbers a kernel, its bias and, with spectral norm, its u hold."""
     return outputs * (inputs * positions + 1 + normal)

@@ -159,7 +159,7 @@ def _seeds(config, named, usual_count):
 def _check_seeds(seeds):
     checks.require(
         int(seeds.max()) <= MAX_SEED,
-        f"`seeds` must lie from 0 to {MAX_SEED}; use a smaller first seed or fewer images",
+        f"`seeds` must be from 0 to {MAX_SEED}; use a smaller first seed or fewer images",
         last=int(seeds.max()),
     )
 

@@ -106,7 +106,7 @@ def test_more_images_make_a_narrower_interval():
 
 def test_options_out_of_range_are_refused():
     for message, options in {
-        "`level` must lie between 0 and 1": {"level": 1.0},
+        "`level` must be between 0 and 1": {"level": 1.0},
         "`resamples` must be an integer at least 2": {"resamples": 1},
     }.items():
         with pytest.raises(ValueError, match=message):

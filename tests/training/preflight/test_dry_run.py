@@ -53,7 +53,7 @@ def test_what_is_printed(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (dict(num_classes=5), "Labels must lie from 0 to 4"),
+        (dict(num_classes=5), "Labels must be from 0 to 4"),
         (dict(d_accumulations=3), "must be a multiple of replicas times accumulation steps"),
         (dict(dataset="folder:nowhere"), "does not exist"),
     ],

@@ -156,7 +156,7 @@ def classifier_of(
 def training_images(source: Source, reference: SourceImages) -> SourceImages:
     """Returns the images that the classifier of a reference is trained on.
 
-    These are all images of the data source, or as many as fit into memory.
+    These are all images of the data source, or the number of them that fits into memory.
 
     Args:
       source: data source of the reference.

@@ -66,7 +66,7 @@ class GeneratedImages(ImageSet):
     Args:
       generator: A `Generator` or a `SavedModelGenerator`. If the strategy has several replicas,
         the generator must have been created in its scope.
-      sampling: How many images, and how they are sampled.
+      sampling: The number of images and the way in which they are sampled.
       strategy: Distribution strategy whose replicas make the images.
       batch_size: Number of images that one replica makes at a time.
       model: JSON values that describe the model, such as its path.

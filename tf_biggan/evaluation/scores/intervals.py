@@ -194,7 +194,7 @@ def _resamples(count: int, resamples: int, seed):
 
 
 def _around(score: float, values, level: float) -> Interval:
-    require(0 < level < 1, "`level` must lie between 0 and 1", level=level)
+    require(0 < level < 1, "`level` must be between 0 and 1", level=level)
     deviations = np.asarray(values) - np.mean(values)
     low, high = np.quantile(deviations, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(score + low), float(score + high))
