@@ -98,7 +98,8 @@ class ConvertConfig(Settings):
     )
     licence_note: str | None = setting(
         None,
-        "Note about the licence of the weights. Runs and exports that start from them keep it.",
+        "Note about the licence of the weights. Runs that start from these weights keep the note,"
+        " and so do exports.",
     )
     to: str | None = setting(
         None,

@@ -158,7 +158,7 @@ def data_rows(runs: Sequence[RunRecord]) -> list[Row]:
 
 
 def machine_rows(runs: Sequence[RunRecord]) -> list[list[Row]]:
-    """Returns the starts of every run, one row each."""
+    """Returns, for each run, one row for each time that it was started or resumed."""
     return [[_start_row(start) for start in run.starts] for run in runs]
 
 

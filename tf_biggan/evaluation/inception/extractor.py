@@ -168,7 +168,10 @@ def _store(path: str, weights: FoldedWeights, metadata: dict[str, str]) -> None:
 
 
 def _read(source_sha256: str) -> tuple[FoldedWeights, dict[str, str]] | None:
-    """Reads the weights converted from a file, by its SHA-256; None if missing or damaged."""
+    """Returns weights and metadata from the cache, by the SHA-256 of the file that they come from.
+
+    The result is None if the cache has no such file, or if its file is damaged.
+    """
     try:
         with open_safetensors(_cached_file(source_sha256)) as file:
             metadata = file.metadata() or {}

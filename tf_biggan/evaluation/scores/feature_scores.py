@@ -270,7 +270,7 @@ def density_coverage(generated, real, k: int = DENSITY_NEIGHBOURS) -> tuple[floa
     Args:
       generated: features [N, D].
       real: features [M, D].
-      k: the real neighbour that the neighbourhood of a real image reaches to.
+      k: the neighbourhood of a real image reaches to its k-th nearest real image.
 
     Raises:
       ValueError: `generated` or `real` is not a finite array [N, D] of more than k rows, or their
