@@ -12,8 +12,6 @@ from tf_biggan import checks
 from tf_biggan.files import file_system, tensorflow_files
 from tf_biggan.store.opened_model import is_saved_model, read_metadata, require_no_other_export
 
-SERVE_TAG = "serve"
-INTERNAL = "__saved_model"
 # Longest list of metadata values that `description` prints in full.
 MANY = 8
 # Metadata fields that `description` prints after the others, or shortened, or not at all.
@@ -49,23 +47,9 @@ def read_signatures(folder: str) -> list[Signature]:
         f" {os.path.join(folder, '1')}",
         path=folder,
     )
-    message = tensorflow_files.read_saved_model(folder)
-    checks.require(
-        bool(message.meta_graphs),
-        "the SavedModel is incomplete; copy or export it again",
-        path=folder,
-    )
-    graphs = [graph for graph in message.meta_graphs if SERVE_TAG in graph.meta_info_def.tags]
-    checks.require(
-        bool(graphs),
-        f"the SavedModel has no graph with the tag {SERVE_TAG!r}, which TensorFlow Serving needs",
-        path=folder,
-    )
-    found = graphs[0].signature_def.items()
     return [
         Signature(name, _tensors(signature.inputs), _tensors(signature.outputs))
-        for name, signature in sorted(found)
-        if not name.startswith(INTERNAL)
+        for name, signature in tensorflow_files.serving_signatures(folder).items()
     ]
 
 

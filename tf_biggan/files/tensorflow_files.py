@@ -20,7 +20,7 @@ from typing import TypeVar
 import tensorflow as tf
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError, Message
-from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from tf_biggan.checks import require
 from tf_biggan.files import file_system, input_bounds
@@ -42,6 +42,9 @@ UNCOMPRESSED = 0
 # Bytes that a text occupies in memory. TensorFlow tells the size of all other types.
 TEXT_BYTES = 24
 SAVED_MODEL_FILE = "saved_model.pb"
+SERVE_TAG = "serve"
+# Entries that TensorFlow stores among the signatures and that cannot be called.
+INTERNAL_SIGNATURES = ("__saved_model_init_op", "__saved_model_train_op")
 SAVED_MODEL_VARIABLES = os.path.join("variables", "variables")
 LONGEST_REASON = 200
 
@@ -257,6 +260,29 @@ def read_saved_model(path: str) -> saved_model_pb2.SavedModel:
         bytes=filled,
     )
     return model
+
+
+def serving_signatures(path: str) -> dict[str, meta_graph_pb2.SignatureDef]:
+    """Returns the signatures of the SavedModel in a folder by name, sorted, without internal ones.
+
+    Raises:
+      ValueError: The SavedModel cannot be read, is incomplete, or has no graph for serving.
+    """
+    message = read_saved_model(path)
+    require(
+        bool(message.meta_graphs),
+        "the SavedModel is incomplete; copy or export it again",
+        path=path,
+    )
+    graphs = [graph for graph in message.meta_graphs if SERVE_TAG in graph.meta_info_def.tags]
+    require(
+        bool(graphs),
+        f"the SavedModel has no graph with the tag {SERVE_TAG!r}, which serving needs; export it"
+        " again",
+        path=path,
+    )
+    definitions = sorted(graphs[0].signature_def.items())
+    return {name: value for name, value in definitions if name not in INTERNAL_SIGNATURES}
 
 
 def _filled_bytes(node) -> int:

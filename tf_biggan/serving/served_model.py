@@ -16,12 +16,8 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from tf_biggan import checks
 from tf_biggan.files import file_system, tensorflow_files
 from tf_biggan.serving.request_errors import RequestError
-from tf_biggan.store.opened_model import read_metadata, require_no_other_export
+from tf_biggan.store.opened_model import is_saved_model, read_metadata, require_no_other_export
 
-SERVE_TAG = "serve"
-# Entries that TensorFlow stores among the signatures and that cannot be called.
-INTERNAL_SIGNATURES = ("__saved_model_init_op", "__saved_model_train_op")
-SAVED_MODEL_FILE = "saved_model.pb"
 # Version number of a SavedModel whose folder name is not a number.
 ONLY_VERSION = 1
 MAX_VERSION = 2**63 - 1
@@ -110,13 +106,13 @@ def load_saved_model(path: str) -> SavedModel:
     Raises:
       ValueError: The SavedModel cannot be read, or has no signatures for serving.
     """
-    stored = _stored_signatures(path)
+    stored = tensorflow_files.serving_signatures(path)
     checks.require(
         bool(stored),
         "the SavedModel has no signatures to serve; export it with `python -m tf_biggan.export`",
         path=path,
     )
-    loaded = tensorflow_files.load_saved_model(path, tags=[SERVE_TAG])
+    loaded = tensorflow_files.load_saved_model(path, tags=[tensorflow_files.SERVE_TAG])
     signatures = {
         name: Signature(
             name, _specs(definition.inputs), _specs(definition.outputs), loaded.signatures[name]
@@ -125,18 +121,6 @@ def load_saved_model(path: str) -> SavedModel:
     }
     definitions = {name: _as_json(definition) for name, definition in stored.items()}
     return SavedModel(signatures, definitions, read_metadata(path), loaded)
-
-
-def _stored_signatures(path: str) -> dict[str, meta_graph_pb2.SignatureDef]:
-    message = tensorflow_files.read_saved_model(path)
-    graphs = [graph for graph in message.meta_graphs if SERVE_TAG in graph.meta_info_def.tags]
-    checks.require(
-        bool(graphs),
-        f"the SavedModel has no graph with the tag {SERVE_TAG!r}, which serving needs",
-        path=path,
-    )
-    definitions = sorted(graphs[0].signature_def.items())
-    return {name: value for name, value in definitions if name not in INTERNAL_SIGNATURES}
 
 
 def _specs(tensors: Mapping[str, meta_graph_pb2.TensorInfo]) -> dict[str, TensorSpec]:
@@ -193,7 +177,7 @@ def find_versions(path: str) -> ModelVersions:
     file_system.require_existing(
         "folder to serve", path, "a SavedModel, or a folder of its versions"
     )
-    if _is_saved_model(path):
+    if is_saved_model(path):
         number = version_number(os.path.basename(path))
         return ModelVersions(model_name(path), {ONLY_VERSION if number is None else number: path})
     entries = file_system.listdir(path) if file_system.isdir(path) else []
@@ -201,14 +185,14 @@ def find_versions(path: str) -> ModelVersions:
     folders = {
         number: folder
         for folder, number in found.items()
-        if number is not None and _is_saved_model(folder)
+        if number is not None and is_saved_model(folder)
     }
     if not folders:
         require_no_other_export(path, "--format=saved_model")
     checks.require(
         bool(folders),
-        f"the folder holds neither a {SAVED_MODEL_FILE} nor versions of a SavedModel, such as"
-        f" {path}/1; give the folder that `export` wrote",
+        f"the folder holds neither a {tensorflow_files.SAVED_MODEL_FILE} nor versions of a"
+        f" SavedModel, such as {path}/1; give the folder that `export` wrote",
         path=path,
     )
     return ModelVersions(_folder_name(path), dict(sorted(folders.items())))
@@ -229,10 +213,6 @@ def model_name(path: str) -> str:
 def _folder_name(path: str) -> str:
     # A colon ends the name in the addresses of the API.
     return os.path.basename(file_system.absolute(path)).replace(":", "_") or "model"
-
-
-def _is_saved_model(path: str) -> bool:
-    return file_system.isfile(os.path.join(path, SAVED_MODEL_FILE))
 
 
 class ServedModel:

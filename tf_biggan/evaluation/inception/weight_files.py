@@ -33,10 +33,9 @@ from tf_biggan.evaluation.inception.inception_network import (
 )
 from tf_biggan.files import file_system, input_bounds
 from tf_biggan.files.json_files import file_sha256
-from tf_biggan.files.tensorflow_files import parse_message
+from tf_biggan.files.tensorflow_files import SAVED_MODEL_FILE, parse_message
 
 GRAPH_FILE = "classify_image_graph_def.pb"
-SAVED_MODEL_FILE = "saved_model.pb"
 GZIP_START = b"\x1f\x8b"
 PYTORCH_STARTS = (b"PK", b"\x80")
 LARGEST_GRAPH = input_bounds.GRAPH_BYTES
