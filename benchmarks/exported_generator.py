@@ -13,7 +13,6 @@ call. Run on an idle machine.
 from __future__ import annotations
 
 import argparse
-import itertools
 import os
 import shutil
 import statistics
@@ -28,8 +27,6 @@ from process_memory import largest_memory
 
 ARCHITECTURE, CLASSES, LATENT_DIM = "biggan128", 1000, 120
 BATCHES = (1, 2, 4, 8, 16)
-WIDTHS = (1536, 1536, 768, 384, 192, 96)
-EMBEDDING_DIM, ATTENTION_WIDTH = 128, 192
 EXPORTS = {
     "exported": {},
     "exported_bfloat16": {"dtype": "bfloat16", "compute_dtype": "bfloat16"},
@@ -83,97 +80,13 @@ def training(path: str) -> Callable[[np.ndarray, np.ndarray], object]:
 
 
 def torch_eager(_: str) -> Callable[[np.ndarray, np.ndarray], object]:
-    """Returns the same generator in plain PyTorch, which is written here for its speed only."""
+    """Returns the same generator in plain PyTorch, which is written for its speed only."""
     import torch
-    from torch import nn
-    from torch.nn import functional as F  # noqa: N812
+    from torch_iteration import Generator
 
-    class Normalized(nn.Module):
-        """A kernel whose sigma takes one power iteration in every call."""
+    from tf_biggan.cli.network_settings import ModelConfig
 
-        def __init__(self, *shape, bias=True):
-            super().__init__()
-            self.weight = nn.Parameter(0.02 * torch.randn(*shape))
-            self.bias = nn.Parameter(torch.zeros(shape[0])) if bias else None
-            self.register_buffer("u", torch.randn(1, shape[0]))
-
-        def forward(self, x):
-            matrix = self.weight.view(self.weight.shape[0], -1)
-            v = F.normalize(self.u @ matrix)
-            u = F.normalize(v @ matrix.t())
-            weight = self.weight / (v @ matrix.t() @ u.t()).squeeze()
-            if weight.dim() == 2:
-                return F.linear(x, weight, self.bias)
-            return F.conv2d(x, weight, self.bias, padding=weight.shape[-1] // 2)
-
-    class Norm(nn.Module):
-        """A batch norm in eval mode with the gain and offset of a condition."""
-
-        def __init__(self, channels, condition):
-            super().__init__()
-            self.gain = Normalized(channels, condition, bias=False)
-            self.offset = Normalized(channels, condition, bias=False)
-            self.register_buffer("mean", torch.zeros(channels))
-            self.register_buffer("variance", torch.ones(channels))
-
-        def forward(self, x, condition):
-            x = F.batch_norm(x, self.mean, self.variance, eps=1e-5)
-            gain, offset = 1 + self.gain(condition), self.offset(condition)
-            return x * gain[:, :, None, None] + offset[:, :, None, None]
-
-    class Block(nn.Module):
-        def __init__(self, entering, leaving, condition):
-            super().__init__()
-            self.norms = nn.ModuleList([Norm(entering, condition), Norm(leaving, condition)])
-            self.first = Normalized(leaving, entering, 3, 3)
-            self.second = Normalized(leaving, leaving, 3, 3)
-            self.shortcut = Normalized(leaving, entering, 1, 1)
-
-        def forward(self, x, condition):
-            h = F.interpolate(F.relu(self.norms[0](x, condition)), scale_factor=2)
-            h = self.second(F.relu(self.norms[1](self.first(h), condition)))
-            return h + self.shortcut(F.interpolate(x, scale_factor=2))
-
-    class Attention(nn.Module):
-        def __init__(self, channels):
-            super().__init__()
-            widths = {"theta": channels // 8, "phi": channels // 8, "g": channels // 2}
-            for name, width in widths.items():
-                setattr(self, name, Normalized(width, channels, 1, 1, bias=False))
-            self.o = Normalized(channels, channels // 2, 1, 1, bias=False)
-            self.gamma = nn.Parameter(torch.zeros(()))
-
-        def forward(self, x):
-            queries = self.theta(x).flatten(2)
-            keys, values = (F.max_pool2d(f(x), 2).flatten(2) for f in (self.phi, self.g))
-            weights = torch.softmax(queries.transpose(1, 2) @ keys, -1)
-            mixed = (values @ weights.transpose(1, 2)).view(len(x), -1, *x.shape[2:])
-            return x + self.gamma * self.o(mixed)
-
-    class Network(nn.Module):
-        def __init__(self):
-            super().__init__()
-            chunk = LATENT_DIM // 6
-            self.embedding = nn.Embedding(CLASSES, EMBEDDING_DIM)
-            self.first = Normalized(16 * WIDTHS[0], chunk)
-            condition = chunk + EMBEDDING_DIM
-            pairs = itertools.pairwise(WIDTHS)
-            self.blocks = nn.ModuleList(Block(a, b, condition) for a, b in pairs)
-            self.attention = Attention(ATTENTION_WIDTH)
-            self.norm = nn.BatchNorm2d(WIDTHS[-1])
-            self.to_image = Normalized(3, WIDTHS[-1], 3, 3)
-
-        def forward(self, z, labels):
-            first, *chunks = z.chunk(6, dim=1)
-            embeddings = self.embedding(labels)
-            x = self.first(first).view(len(z), WIDTHS[0], 4, 4)
-            for block, chunk in zip(self.blocks, chunks, strict=True):
-                x = block(x, torch.cat([chunk, embeddings], 1))
-                if x.shape[1] == ATTENTION_WIDTH:
-                    x = self.attention(x)
-            return torch.tanh(self.to_image(F.relu(self.norm(x))))
-
-    network = Network().eval()
+    network = Generator(ModelConfig(resolution=128, num_classes=CLASSES)).eval()
 
     def call(z, labels):
         with torch.no_grad():
