@@ -235,7 +235,7 @@ class _Iteration:
 
         def apply_g(gradients):
             apply_generator(*common, gradients, replicas)
-            self._update_average()
+            self._end_iteration()
 
         d_variables = state.discriminator.trainable_variables
         self._update_d = _Update(d_gradients, apply_d, d_variables)
@@ -295,7 +295,7 @@ class _Iteration:
         values = self._strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None)
         return tf.tensor_scatter_nd_update(metrics, [[row]], values[None])
 
-    def _update_average(self):
+    def _end_iteration(self):
         state, config = self._state, self._config
         iteration = state.iteration + 1
         decay = ema_decay(iteration, config.ema_decay, config.ema_start)
