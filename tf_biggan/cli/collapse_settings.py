@@ -31,7 +31,7 @@ class CollapseSettings(Settings):
     )
     collapse_evaluations: int = setting(
         2,
-        "Number of evaluations in a row that must show a sign before it counts.",
+        "Number of evaluations in a row that must show the same sign before it is a collapse.",
         minimum=1,
         may_change=True,
     )

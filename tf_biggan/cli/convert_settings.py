@@ -103,7 +103,8 @@ class ConvertConfig(Settings):
     )
     to: str | None = setting(
         None,
-        "Convert a run or a converted model to the files of this code base instead.",
+        "Other code base whose files are written, from a run or a converted model. Default: the"
+        " input is converted to a model of tf_biggan.",
         choices=(BIGGAN_PYTORCH,),
     )
     format: str = setting("pth", "File format for --to. pth requires PyTorch.", choices=FORMATS)

@@ -74,8 +74,8 @@ class EvaluateConfig(
     metrics: str | None = setting(
         None,
         "Metrics, separated by commas: fid, is, kid, precision_recall, density_coverage,"
-        " fid_infinity, intra_fid, accuracy. Default: fid, is and kid with Inception, otherwise fid"
-        " and accuracy; fid and is for a truncation curve.",
+        " fid_infinity, intra_fid, accuracy. Default with Inception: fid,is,kid. Default with"
+        " other extractors: fid,accuracy. Default for a truncation curve: fid,is.",
     )
     protocol: str = setting(
         "tf_biggan",

@@ -117,7 +117,8 @@ class ExportConfig(ModelSettings, TruncationModeSettings):
     )
     standing_seed: int = setting(
         0,
-        "Seed of the latents and labels of these batches, the same for every row.",
+        "Seed of the latents and labels of the standing batches. Every row of the table uses the"
+        " same ones.",
         minimum=0,
         maximum=MAX_SEED,
     )

@@ -40,7 +40,7 @@ class ReportConfig(Settings):
         runs = self.runs()
         checks.require(
             self.run_dir is None or (all(runs) and len(set(runs)) == len(runs)),
-            "`run_dir` must be different folders with commas between them",
+            "`run_dir` must be folders separated by commas, each of them once and none empty",
             run_dir=self.run_dir,
         )
         checks.require(

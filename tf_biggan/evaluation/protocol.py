@@ -41,7 +41,7 @@ class Protocol:
       shuffle_seed: seed that shuffles the images before they are split for the Inception Score;
         None for no shuffle.
       kid_subsets: number of subsets of the kernel distance.
-      kid_subset_size: number of images per side in a subset.
+      kid_subset_size: number of generated and of real images in a subset.
       kid_seed: seed of the subsets.
       neighbours: k of precision and recall.
       decimals: number of decimals in the table on the terminal.

@@ -216,7 +216,7 @@ def computable(
 
 
 def smallest_subset(protocol: Protocol) -> int:
-    """Returns the fewest images per side for which the protocol's kernel distance is computed."""
+    """Returns how many generated and how many real images the kernel distance needs at least."""
     # Other programs refuse fewer images than a subset has. Our own protocol makes the subsets
     # smaller instead, and adds a note.
     return 2 if protocol.name == DEFAULT.name else protocol.kid_subset_size

@@ -232,7 +232,7 @@ def _network(kind, config, arrays, compute_dtype, **overrides):
     variables, wanted = variables_by_path(network), _placed(network, arrays)
     checks.require(
         set(variables) == set(wanted),
-        "`arrays` must have the paths of the network's variables",
+        "the keys of `arrays` must be the paths of the network's variables",
         left_over=sorted(set(wanted) - set(variables)),
         missing=sorted(set(variables) - set(wanted)),
     )

@@ -180,7 +180,7 @@ class RestrictedUnpickler:
         self._kept_bytes += size
         if self._kept_bytes > input_bounds.PICKLE_KEPT_BYTES:
             raise ValueError(
-                "the file is refused: the texts of its pickle have more than"
+                "the file is refused: all texts of its pickle together have more than"
                 f" {input_bounds.PICKLE_KEPT_BYTES} bytes; {SAVE_STATE}."
             )
         return self.push(value)

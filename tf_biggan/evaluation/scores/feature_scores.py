@@ -1,7 +1,8 @@
 """Scores of features [N, D]: Inception Score, kernel distance, precision and recall.
 
 The Inception Score rewards images with clear classes and sets with varied classes. Source: Salimans
-et al. 2016, section 4; torch-fidelity metric_isc.py for the order and the splits.
+et al. 2016, section 4; torch-fidelity metric_isc.py for the shuffling of images
+and their division into splits.
 
 The kernel distance is the squared MMD with a cubic kernel, which is KID if the features are
 Inception's. Source: Bińkowski et al. 2018, section 4; torch-fidelity metric_kid.py for the subsets.
@@ -115,7 +116,7 @@ def kernel_distance(
       generated: features [N, D].
       real: features [M, D].
       subsets: number of subsets.
-      subset_size: number of images per side in a subset.
+      subset_size: number of images of each set in a subset.
       seed: seed of the subsets, which are sampled without replacement.
 
     Raises:
