@@ -238,7 +238,7 @@ TABLE = {
         (
             "texts.pth",
             lambda: _pickle(b"(" + _texts(b"\xf0\x9f\x90\x88", 300) + b"t"),
-            "the texts of",
+            "all texts of",
         ),
         (
             "eight_bytes.pth",
