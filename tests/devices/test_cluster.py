@@ -106,6 +106,8 @@ REFUSED = {
     "text for a list": (config_of({"worker": "a:1"}, "worker", 0), 'must be a list of "host:port"'),
     "number for an address": (config_of({"worker": [1]}, "worker", 0), 'list of "host:port"'),
     "no port": (config_of({"worker": ["a"]}, "worker", 0), 'list of "host:port"'),
+    "port 0": (config_of({"worker": ["a:0"]}, "worker", 0), 'list of "host:port"'),
+    "port too large": (config_of({"worker": ["a:65536"]}, "worker", 0), 'list of "host:port"'),
     "an address twice": (
         config_of({"worker": ["a:1", "a:1"]}, "worker", 0),
         "lists a:1 more than once",

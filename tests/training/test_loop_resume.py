@@ -18,18 +18,20 @@ from tests.training.small_run import SMALL_RUN
 from tf_biggan.training.logs import read_metrics
 
 ROOT = pathlib.Path(__file__).parents[2]
-LIMIT_SECONDS = 240
+LIMIT_SECONDS = 600
 SETTINGS = SMALL_RUN | dict(
     num_d_steps=2, flip=True, ema_start=3, g_sigma_clamp_ratio=1.05, save_every=5
 )
 
 
-def start(run_dir, num_iterations, replicas=1, **settings):
+def start(run_dir, num_iterations, replicas=1, stderr=None, **settings):
     values = {**SETTINGS, **settings, "num_iterations": num_iterations}
     command = [sys.executable, "-m", "tests.training.run_training"]
     command += [str(run_dir), str(replicas), json.dumps(values)]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=stderr
+    )
 
 
 def finish(process):

@@ -13,6 +13,7 @@ EVALUATOR = "evaluator"
 EXAMPLE = (
     '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
 )
+LAST_PORT = 65535
 # Messages show only the beginning of a long TF_CONFIG.
 SHOWN_CHARACTERS = 200
 
@@ -172,7 +173,7 @@ def _addresses(cluster, text: str) -> dict[str, tuple[str, ...]]:
 
 def _is_address(value) -> bool:
     host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
-    return bool(host) and port.isdecimal()
+    return bool(host) and port.isascii() and port.isdecimal() and 0 < int(port) <= LAST_PORT
 
 
 def _task(task, text: str) -> tuple[str, int]:

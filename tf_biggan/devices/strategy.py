@@ -142,10 +142,11 @@ def _multi_worker(tpu):
     try:
         return tf.distribute.MultiWorkerMirroredStrategy(resolver)
     except (tf.errors.OpError, RuntimeError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
         raise ValueError(
-            f"The cluster of {VARIABLE} did not start: {str(error).splitlines()[0]} This"
-            f" process is {cluster.describe()}. Start the same command on every machine that"
-            f" {VARIABLE} lists."
+            f"The cluster of {VARIABLE} did not start: {reason}. This process is"
+            f" {cluster.describe()}. Check that no other program uses its port, and start the same"
+            f" command on every machine that {VARIABLE} lists."
         ) from error
 
 
@@ -307,7 +308,16 @@ class ReplicaMap:
         self._strategy, self._batch_size = strategy, batch_size
         self.rows = batch_size * strategy.num_replicas_in_sync
 
-        self._run = tf.function(lambda inputs: strategy.run(function, args=inputs))
+        # Of replicas on other machines, the rows are gathered in the graph, which is traced once.
+        gathers = spans_processes(strategy)
+
+        def run(inputs):
+            outputs = strategy.run(function, args=inputs)
+            if gathers:
+                return tf.nest.map_structure(lambda part: strategy.gather(part, axis=0), outputs)
+            return outputs
+
+        self._run = tf.function(run)
 
     def __call__(self, *arrays: np.ndarray):
         """Returns the results of up to `rows` rows as NumPy arrays; shorter batches are padded."""
@@ -320,9 +330,6 @@ class ReplicaMap:
 
     def _collected(self, part):
         local = self._strategy.experimental_local_results(part)
-        if len(local) < self._strategy.num_replicas_in_sync:
-            # The other replicas are on other machines.
-            return self._strategy.gather(part, axis=0).numpy()
         return np.concatenate([value.numpy() for value in local])
 
     def _distributed(self, array):
