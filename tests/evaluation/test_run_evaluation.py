@@ -10,6 +10,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from tests.training.test_loop import config as run_config
@@ -156,7 +157,7 @@ def test_labels_as_in_the_data_are_matched_by_name(run, some_digits, tmp_path):
     settings = dict(model=run, label_sampling="data", num_images=40, metrics="fid")
     config = EvaluateConfig(**settings, reference=str(some_digits))
     protocol = get_protocol(config.protocol)
-    compared = scoring._open(config, protocol)
+    compared = scoring._open(config, protocol, tf.distribute.get_strategy())
     images = scoring._images(config, protocol, select(config, protocol), compared, None)
     assert np.bincount(images.labels).argmax() == 1 and set(images.labels) == {1, 7}
     left_out, note = scoring._notes_on_images(config, protocol, compared)

@@ -241,7 +241,7 @@ def naming_lost_processes(strategy: tf.distribute.Strategy) -> Iterator[None]:
     """Returns a context in which the loss of another process is an error in one line.
 
     Raises:
-      ValueError: Another process has ended or cannot be reached.
+      ValueError: Another process has ended, stands still or cannot be reached.
     """
     try:
         yield
@@ -257,9 +257,9 @@ def _lost(strategy: tf.distribute.Strategy, reason: str) -> str:
     here = f"{resolver.task_type} {resolver.task_id}"
     found = sorted({f"{kind} {index}" for kind, index in _TASK.findall(reason)} - {here})
     return (
-        f"Lost {' and '.join(found) or 'another process'} of {VARIABLE}, which ended or cannot be"
-        " reached. Read its messages, then start the same command on every machine again; training"
-        " resumes from the newest checkpoint."
+        f"Lost {' and '.join(found) or 'another process'} of {VARIABLE}: it ended, stood still for"
+        " several seconds, or cannot be reached. Read its messages, then start the same command on"
+        " every machine again; training resumes from the newest checkpoint."
     )
 
 

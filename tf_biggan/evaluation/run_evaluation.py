@@ -80,8 +80,9 @@ def evaluate(config: EvaluateConfig) -> Scores:
     output = _output(config)
     protocol = get_protocol(config.protocol)
     selected = select(config, protocol)
-    compared = _open(config, protocol)
-    with naming_lost_processes(compared.strategy):
+    strategy = create_strategy(config.strategy, config.tpu, config.cpu_replicas)
+    with naming_lost_processes(strategy):
+        compared = _open(config, protocol, strategy)
         return _scores(config, protocol, selected, compared, output)
 
 
@@ -160,9 +161,10 @@ def _output(config: EvaluateConfig) -> str | None:
     return output
 
 
-def _open(config: EvaluateConfig, protocol: Protocol) -> _Compared:
+def _open(
+    config: EvaluateConfig, protocol: Protocol, strategy: tf.distribute.Strategy
+) -> _Compared:
     """Opens the model or the images, and the reference at their size."""
-    strategy = create_strategy(config.strategy, config.tpu, config.cpu_replicas)
     opened = given = None
     if config.model is not None:
         with strategy.scope():

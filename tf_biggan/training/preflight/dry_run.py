@@ -19,6 +19,7 @@ from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.data.classes import complete_names
 from tf_biggan.data.decoding import naming_unreadable
 from tf_biggan.data.pipeline import CACHE_LIMIT_BYTES
+from tf_biggan.devices.strategy import naming_lost_processes
 from tf_biggan.evaluation.features.classifier import ClassifierSettings
 from tf_biggan.evaluation.features.extractors import CLASSIFIER
 from tf_biggan.evaluation.features.image_sets import SourceImages
@@ -67,6 +68,12 @@ def dry_run(config: TrainConfig, run_dir: str) -> Iterator[str]:
     """
     data = dataclasses.replace(config.data, download=False)
     start = prepare(dataclasses.replace(config, data=data), run_dir)
+    with naming_lost_processes(start.strategy):
+        yield from _lines(start, run_dir)
+
+
+def _lines(start: Start, run_dir: str) -> Iterator[str]:
+    """Yields the lines of a dry run."""
     with start.strategy.scope():
         state = create_state(start.config, start.initialization)
     yield from start.data.describe()
