@@ -9,9 +9,11 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from tests.training.test_loop import config
+from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.data.schemes import open_source
 from tf_biggan.data.source import DataIdentity
 from tf_biggan.data.tfrecord_writer import write_tfrecords
@@ -23,6 +25,7 @@ from tf_biggan.store.run_directory import (
     read_data_identity,
     write_config,
 )
+from tf_biggan.training import start
 from tf_biggan.training.loop import train
 from tf_biggan.training.start import data_of_run, with_stored_architecture
 
@@ -216,3 +219,22 @@ def test_an_architecture_of_ones_own_is_kept_by_the_run(tmp_path):
     named = with_stored_architecture(config(architecture="biggan32"), run_dir)
     with pytest.raises(ValueError, match=r"architecture was 'own', now 'biggan32'"):
         check_run(run_dir, named)
+
+
+def test_machines_compare_flags_and_images_but_not_paths(monkeypatch):
+    def numbers(images="12" * 32, **settings):
+        compared = []
+        monkeypatch.setattr(
+            start, "require_same", lambda _, number, *__, **___: compared.append(number)
+        )
+        identity = DataIdentity(4, (2, 2), images)
+        config = TrainConfig.from_flat(settings)
+        start._require_same_everywhere(tf.distribute.get_strategy(), config, identity)
+        return compared
+
+    flags, images = numbers()
+    assert max(flags, images) < 2**32
+    paths = dict(dataset="tfrecord:/here", data_dir="/here", download=True, init_from="/here")
+    assert numbers(**paths) == [flags, images]
+    assert numbers(g_learning_rate=1e-3)[0] != flags and numbers(num_iterations=3)[0] != flags
+    assert numbers(images="34" * 32) == [flags, int("34343434", 16)]
