@@ -43,13 +43,14 @@ def compiled_step(config, jit_compile: bool = False):
     import numpy as np
     import tensorflow as tf
 
+    from tf_biggan.data.label_distribution import LabelDistribution
     from tf_biggan.training.start import create_state
     from tf_biggan.training.train_step import batch_plan, compile_iterations, input_sampler
 
     state, step = create_state(config), config.step
     classes, size = config.model.num_classes, batch_plan(step, 1)["d"]
-    probabilities = np.full(classes, 1 / classes)
-    sampler = input_sampler(state, step, 0, probabilities, 1)
+    uniform = LabelDistribution(np.full(classes, 1 / classes))
+    sampler = input_sampler(state, step, 0, uniform, 1)
     run = compile_iterations(tf.distribute.get_strategy(), state, step, sampler, jit_compile)
     random = np.random.RandomState(0)
     shape = (4, size, *state.generator.image_size, config.model.image_channels)

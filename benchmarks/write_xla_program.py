@@ -27,6 +27,7 @@ import numpy as np
 import tensorflow as tf
 from iteration_settings import SETTINGS, train_config
 
+from tf_biggan.data.label_distribution import LabelDistribution
 from tf_biggan.networks.layers import fused_convolutions
 from tf_biggan.training.start import create_state
 from tf_biggan.training.train_step import batch_plan, input_sampler, replica_iteration
@@ -37,7 +38,8 @@ def iteration_function(config):
     """The iteration as a function of uint8 images and int32 labels, their shape, and the state."""
     state, step = create_state(config), config.step
     classes, size = config.model.num_classes, batch_plan(step, 1)["d"]
-    sampler = input_sampler(state, step, 0, np.full(classes, 1 / classes), 1)
+    labels = LabelDistribution(np.full(classes, 1 / classes))
+    sampler = input_sampler(state, step, 0, labels, 1)
     passes = (step.num_d_steps, step.d_accumulations)
 
     @tf.function(jit_compile=True, autograph=False)

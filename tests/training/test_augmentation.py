@@ -52,7 +52,7 @@ def test_d_sees_augmented_real_and_generated_images(split_d):
     config = dataclasses.replace(with_augmentation("shifted"), split_d=split_d, r1_gamma=0.5)
     images, labels = batches_of(1, 8)
     random = np.random.RandomState(5)
-    fake = tf.constant(random.uniform(-1, 1, (8, 32, 32, 3)))
+    fake = tf.constant(random.uniform(-1, 1, (8, 16, 16, 3)))
     real = RealBatch(tf.constant(images[0]), tf.constant(labels[0]))
     draw = input_sampler(make_state(), config, 7, UNIFORM, 1)(0, 0)
     loss, means = _discriminator_pass(make_state().discriminator, config, real, fake, draw)

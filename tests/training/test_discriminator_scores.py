@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tests.training.test_loop import config
 from tf_biggan.data.held_out import divide
+from tf_biggan.data.label_distribution import LabelDistribution
 from tf_biggan.data.schemes import DIGITS_FILE, open_source
 from tf_biggan.generation.latents import labels, latents
 from tf_biggan.training import discriminator_scores as module
@@ -66,9 +67,10 @@ def test_scores_are_those_of_numpy(mirrored_strategy, probabilities):
     expected["generated"] = logits_of(np.tanh(z[:, 0]), classes)
 
     state = types.SimpleNamespace(generator=Flat(), discriminator=affine)
+    distribution = None if probabilities is None else LabelDistribution(probabilities)
     for strategy in (tf.distribute.get_strategy(), mirrored_strategy):
         found = DiscriminatorScores(
-            state, data.training, data.held_out, strategy, SEED, probabilities
+            state, data.training, data.held_out, strategy, SEED, distribution
         ).scores()
         assert set(found) == {*SCORES, *ACCURACIES}
         for kind, logits in expected.items():

@@ -22,7 +22,7 @@ from tf_biggan.training import start
 from tf_biggan.training.discriminator_scores import ACCURACIES, SCORES
 from tf_biggan.training.logs import read_metrics
 from tf_biggan.training.loop import train
-from tf_biggan.training.start import create_state, label_probabilities, with_classes_of
+from tf_biggan.training.start import create_state, label_distribution, with_classes_of
 
 SETTINGS = SMALL_RUN | dict(
     num_iterations=4, log_every=2, sample_every=4, sigma_every=4, iterations_per_call=3
@@ -159,11 +159,12 @@ def test_classes_come_from_the_data_unless_told():
 
 def test_labels_are_drawn_uniformly_or_as_in_the_data():
     digits = open_source("digits")
-    uniform = label_probabilities(config(num_classes=10), digits)
-    np.testing.assert_allclose(uniform, 0.1)
-    of_data = label_probabilities(config(num_classes=10, label_sampling="data"), digits)
-    np.testing.assert_allclose(of_data * 1797, digits.label_counts())
-    assert label_probabilities(config(num_classes=0), digits) is None
+    uniform = label_distribution(config(num_classes=10), digits)
+    np.testing.assert_allclose(uniform.probabilities, 0.1)
+    of_data = label_distribution(config(num_classes=10, label_sampling="data"), digits)
+    np.testing.assert_allclose(of_data.probabilities * 1797, digits.label_counts())
+    assert uniform.weights is None and of_data.weights is None
+    assert label_distribution(config(num_classes=0), digits) is None
 
 
 def test_strategies_that_are_not_there():

@@ -110,8 +110,8 @@ def change_size(folder):
 CHANGES = {
     change_added: "6 images then, 7 now (bee 2 then, 3 now)",
     change_removed: "6 images then, 5 now (cow 2 then, 1 now)",
-    change_renamed: "6 images then and now, but other names, sizes or order of files",
-    change_size: "6 images then and now, but other names, sizes or order of files",
+    change_renamed: "6 images then and now, but other names, sizes, soft labels or order of files",
+    change_size: "6 images then and now, but other names, sizes, soft labels or order of files",
 }
 
 

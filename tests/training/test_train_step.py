@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tf_biggan.cli.train_settings import StepConfig
+from tf_biggan.data.label_distribution import LabelDistribution
 from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator
 from tf_biggan.networks.layers.spectral_norm import normalized_layers
@@ -35,7 +36,7 @@ from tf_biggan.training.updates import (
 CLASSES = 3
 # Latents are always float32, and XLA's logarithm and cosine differ in the last bit.
 LATENTS_ATOL = 1e-6
-UNIFORM = np.full(CLASSES, 1 / CLASSES)
+UNIFORM = LabelDistribution(np.full(CLASSES, 1 / CLASSES))
 CONFIG = StepConfig(global_batch_size=8, num_d_steps=2, ema_decay=0.5, ema_start=2)
 ACCUMULATING = dataclasses.replace(
     CONFIG, global_batch_size=16, d_accumulations=2, g_accumulations=2

@@ -128,7 +128,7 @@ class StepConfig(SmallDataSettings):
     label_sampling: str = setting(
         "uniform",
         "Sampling of the classes of generated images: uniform, or with the frequencies of"
-        " the data.",
+        " the data. With soft labels, rows of the table are sampled.",
         choices=("uniform", "data"),
     )
     freeze_d_blocks: int = setting(

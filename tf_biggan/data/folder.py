@@ -1,9 +1,10 @@
-"""Opens a folder of images, either with one sub-folder per class or without classes."""
+"""Opens a folder of images: with a sub-folder per class, with soft labels, or without classes."""
 
 from __future__ import annotations
 
 import collections
 import os
+import posixpath
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,6 +12,7 @@ import tensorflow as tf
 
 from tf_biggan import checks
 from tf_biggan.data import decoding
+from tf_biggan.data.soft_labels import SOFT_LABELS_FILE, SoftLabels, read_soft_labels
 from tf_biggan.data.source import Source
 from tf_biggan.files import file_system
 
@@ -26,7 +28,7 @@ class FolderSource(Source):
       root: The folder.
       class_names: Name of every class; empty if there are no classes.
       paths: Paths of the image files.
-      labels: Class of every image, [N].
+      labels: Class of every image, [N], or soft labels, [N, num_classes].
       left_out: Number of files that were left out, by their suffix.
     """
 
@@ -73,13 +75,14 @@ class FolderSource(Source):
 def open_folder(location: str, split: str | None) -> FolderSource:
     """Opens a folder of images, or its sub-folder `split`.
 
-    Class names are the names of the sub-folders in sorted order. Hidden files are ignored. Files
-    with other suffixes are left out and counted. Folders in class folders are left out and counted
-    too, so that a folder of splits is not mistaken for a folder of classes.
+    Class names are the names of the sub-folders in sorted order, or those of a table of soft labels
+    (`soft_labels`), whose images may be in the folder and in any sub-folders. Hidden files are
+    ignored. Files with other suffixes are left out and counted. Folders in class folders are left
+    out and counted too, so that a folder of splits is not mistaken for a folder of classes.
 
     Raises:
       ValueError: The folder does not exist or has no images, it has images beside class folders, a
-        class has no images, or a name is not UTF-8.
+        class has no images, a name is not UTF-8, or soft labels do not fit the images.
     """
     root = location if split is None else tf.io.gfile.join(location, split)
     checks.require_utf8(root)
@@ -90,6 +93,9 @@ def open_folder(location: str, split: str | None) -> FolderSource:
         "`folder:PATH` must name a folder, not a file",
         path=root,
     )
+    table = _join(root, SOFT_LABELS_FILE)
+    if tf.io.gfile.exists(table):
+        return _with_soft_labels(root, read_soft_labels(table))
     files, folders, left_out = _entries(root)
     checks.require(
         not (files and folders),
@@ -132,6 +138,44 @@ def _with_classes(root: str, classes: list[str], left_out: collections.Counter) 
         without_images=empty[:3],
     )
     return FolderSource(root, tuple(classes), paths, np.array(labels), left_out)
+
+
+def _with_soft_labels(root: str, table: SoftLabels) -> FolderSource:
+    """Opens the images of a table, which are in the folder and in sub-folders that it names."""
+    left_out, there = collections.Counter(), set()
+    folders = {"", *map(posixpath.dirname, table.files)}
+    for folder in sorted(folders):
+        path = _join(root, folder) if folder else root
+        if not tf.io.gfile.isdir(path):
+            continue
+        files, sub_folders, others = _entries(path)
+        there.update(posixpath.join(folder, file) for file in files)
+        left_out.update(others)
+        named = {posixpath.join(folder, name) for name in sub_folders}
+        left_out[SUB_FOLDERS] += sum(
+            not any(other == name or other.startswith(f"{name}/") for other in folders)
+            for name in named
+        )
+    left_out[".csv"] -= 1
+    for file, line in zip(table.files, table.lines, strict=True):
+        checks.require(
+            file in there,
+            f"the table of soft labels names a file that is no image of the folder (images end in"
+            f" {', '.join(decoding.SUFFIXES)}); correct the row or add the image",
+            table=table.path,
+            line=line,
+            image=file,
+        )
+    missing = sorted(there.difference(table.files))
+    checks.require(
+        not missing,
+        "every image must have a row in the table of soft labels; add rows, or remove the images",
+        table=table.path,
+        without_row=missing[: checks.MAX_LISTED],
+        count=len(missing),
+    )
+    paths = [_join(root, file) for file in table.files]
+    return FolderSource(root, table.class_names, paths, table.weights, +left_out)
 
 
 def _require_decoder(paths: list[str]) -> None:

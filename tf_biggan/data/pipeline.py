@@ -64,7 +64,8 @@ def make_dataset(
         TFRecord files, see `order`.
 
     Returns:
-      (images float32 [B, H, W, C] in [-1, 1], labels int32 [B]), B = batch_size // num_shards.
+      (images float32 [B, H, W, C] in [-1, 1], labels int32 [B]), B = batch_size // num_shards. Soft
+      labels are float32 [B, num_classes].
       Reading an unreadable image raises an error: iterate within `decoding.naming_unreadable`.
 
     Raises:
@@ -97,7 +98,7 @@ def make_dataset(
     else:
         batches = _from_storage(order.examples(windows), local_batch, load)
     with tf.device("CPU:0"):
-        labels = tf.constant(source.labels)
+        labels = tf.constant(source.training_labels)
 
     def finish(pixels, indices, flips):
         pixels = decoding.flip_where(pixels, flips) if flip else pixels

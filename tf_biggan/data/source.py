@@ -26,10 +26,17 @@ FIELDS = {"num_images": "int", "images_per_class": "tuple[int, ...]", "index_sha
 class Source(abc.ABC):
     """A data set of labelled images with random access.
 
+    Args:
+      name, class_names: As the attributes.
+      labels: Class of every image, integers [N], or soft labels, floats [N, num_classes].
+
     Attributes:
       name: Specification that it was opened with, such as "folder:/data/birds".
       class_names: Name of every class; empty if the images have no classes.
-      labels: Class of every image, int32 [N]; zeros if there are no classes.
+      labels: Class of every image, int32 [N]; zeros if there are no classes. With soft labels, the
+        class with the greatest weight.
+      soft_labels: Weights of the classes of every image, float32 [N, num_classes], whose rows sum
+        to 1; None if every image has a single class.
       notes: Sentences about the data to print, such as the number of files left out.
       stored_size: (height, width) in pixels that `prepare` gave all images; None if unknown.
     """
@@ -43,7 +50,17 @@ class Source(abc.ABC):
         )
         self.name = name
         self.class_names = tuple(class_names)
-        self.labels = np.asarray(labels, np.int32)
+        self._set_labels(np.asarray(labels))
+
+    def _set_labels(self, labels: np.ndarray) -> None:
+        soft = labels.ndim == 2
+        self.soft_labels = np.asarray(labels, np.float32) if soft else None
+        self.labels = np.asarray(labels.argmax(axis=1) if soft else labels, np.int32)
+
+    @property
+    def training_labels(self) -> np.ndarray:
+        """Labels of all images for networks: `soft_labels` if there are any, else `labels`."""
+        return self.labels if self.soft_labels is None else self.soft_labels
 
     @abc.abstractmethod
     def load(self, index: tf.Tensor, channels: int) -> tf.Tensor:
@@ -72,6 +89,9 @@ class Source(abc.ABC):
         made.class_names = tuple(class_names)
         labelled = np.append(np.asarray(labels_of, np.int32), -1)  # -1 means no class and is kept.
         made.labels = labelled[self.labels]
+        if self.soft_labels is not None:
+            made.soft_labels = np.zeros((self.num_images, len(class_names)), np.float32)
+            made.soft_labels[:, np.asarray(labels_of)[: self.num_classes]] = self.soft_labels
         return made
 
     def select(self, indices: np.ndarray) -> Source:
@@ -101,7 +121,7 @@ class _Selection(Source):
     """Some images of another data set."""
 
     def __init__(self, source: Source, indices: np.ndarray):
-        super().__init__(source.name, source.class_names, source.labels[indices])
+        super().__init__(source.name, source.class_names, source.training_labels[indices])
         self._source, self._indices = source, indices
         with tf.device("CPU:0"):
             self._index_of = tf.constant(indices, tf.int64)
@@ -120,6 +140,12 @@ def describe(source: Source) -> tuple[str, ...]:
         return (*lines, "Classes: none (unconditional)")
     counts = source.label_counts()
     lines.append(f"Classes: {source.num_classes:,} ({_shortened(source.class_names)})")
+    if source.soft_labels is not None:
+        mixed = int((np.count_nonzero(source.soft_labels, axis=1) > 1).sum())
+        lines.append(
+            f"Soft labels: {mixed:,} of {source.num_images:,} images have weights of several"
+            " classes. Images are counted in the class of their greatest weight."
+        )
     if source.num_classes <= MAX_LISTED_CLASSES:
         pairs = zip(source.class_names, counts, strict=True)
         lines.append("Images per class: " + ", ".join(f"{name} {count:,}" for name, count in pairs))
@@ -149,13 +175,20 @@ def check_labels(source: Source, num_classes: int) -> None:
     if num_classes == 0:
         return
     _require_labels_below(source, num_classes)
-    distinct = np.unique(source.labels)
     checks.require(
-        num_classes == 1 or len(distinct) > 1,
+        source.soft_labels is None or source.num_classes == num_classes,
+        f"soft labels have a weight for each of {source.num_classes} classes, so the model must"
+        " have as many; leave out --num_classes, or add columns to the table",
+        source=source.name,
+        num_classes=num_classes,
+    )
+    labels = source.training_labels
+    checks.require(
+        num_classes == 1 or bool((labels != labels[:1]).any()),
         f"all images have the same label, although the model has {num_classes} classes; check"
         " the path, or use --num_classes=0 for images without classes",
         source=source.name,
-        only_label=int(distinct[0]),
+        only_label=labels[0].tolist(),
         classes_found=source.num_classes,
     )
 
@@ -173,6 +206,12 @@ def _require_labels_below(source: Source, num_classes: int) -> None:
     )
 
 
+def label_bytes(source: Source) -> bytes:
+    """Returns bytes that identify the labels of all images, soft ones included."""
+    soft = b"" if source.soft_labels is None else np.asarray(source.soft_labels, "<f4").tobytes()
+    return np.asarray(source.labels, "<i4").tobytes() + soft
+
+
 def _shortened(names: tuple[str, ...]) -> str:
     if len(names) <= MAX_LISTED_CLASSES:
         return ", ".join(names)
@@ -187,8 +226,9 @@ class DataIdentity:
       num_images: Total number of images.
       images_per_class: Number of images of every class, up to the last class that has images;
         empty if there are no classes.
-      index_sha256: SHA-256 of the labels and, in order, of the file names relative to the folder
-        and the sizes of up to 1,000 files, or of the positions in TFRecord files.
+      index_sha256: SHA-256 of the labels, soft ones included, and, in order, of the file names
+        relative to the folder and the sizes of up to 1,000 files, or of the positions in TFRecord
+        files.
     """
 
     num_images: int
@@ -198,7 +238,7 @@ class DataIdentity:
     @classmethod
     def of(cls, source: Source) -> DataIdentity:
         """Returns the identity of a data set."""
-        digest = hashlib.sha256(np.asarray(source.labels, "<i4").tobytes())
+        digest = hashlib.sha256(label_bytes(source))
         for part in source.index_parts():
             digest.update(part)
         counts = np.bincount(source.labels[source.labels >= 0]) if source.num_classes else ()
@@ -230,7 +270,7 @@ class DataIdentity:
             if old != new
         ]
         if not classes and self.num_images == now.num_images:
-            return f"{text}, but other names, sizes or order of files"
+            return f"{text}, but other names, sizes, soft labels or order of files"
         more = len(classes) - MAX_LISTED
         shown = [*classes[:MAX_LISTED], *([f"{more:,} more classes"] if more > 0 else [])]
         return f"{text} ({', '.join(shown)})" if classes else text

@@ -10,7 +10,7 @@ import copy
 import dataclasses
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -24,9 +24,11 @@ from tf_biggan.files.array_files import read_npz
 
 DESCRIPTION_FILE = "dataset.json"
 INDEX_FILE = "index.npz"
-FORMAT_VERSION = 1
+# Version 2 has soft labels. Versions of this package that read only version 1 do not know them.
+FORMAT_VERSION, SOFT_FORMAT_VERSION = 1, 2
 IMAGE_FEATURE = "image"
 LABEL_FEATURE = "label"
+SOFT_LABEL_FEATURE = "soft_label"
 INDEX_ARRAYS = ("file_of", "offsets", "labels")
 # Fields of dataset.json that are read, with their types.
 FIELDS = {
@@ -52,12 +54,15 @@ def shard_name(shard: int, num_shards: int) -> str:
     return f"images-{shard:05d}-of-{num_shards:05d}.tfrecord"
 
 
-def serialize(contents: bytes, label: int) -> bytes:
-    """Returns a record: a tf.train.Example with the encoded image and its class."""
-    features = {
-        IMAGE_FEATURE: tf.train.Feature(bytes_list=tf.train.BytesList(value=[contents])),
-        LABEL_FEATURE: tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
-    }
+def serialize(contents: bytes, label: int | Sequence[float]) -> bytes:
+    """Returns a record: a tf.train.Example with the encoded image and its class or soft label."""
+    features = {IMAGE_FEATURE: tf.train.Feature(bytes_list=tf.train.BytesList(value=[contents]))}
+    if isinstance(label, int):
+        numbers = tf.train.Int64List(value=[label])
+        features[LABEL_FEATURE] = tf.train.Feature(int64_list=numbers)
+    else:
+        weights = tf.train.FloatList(value=label)
+        features[SOFT_LABEL_FEATURE] = tf.train.Feature(float_list=weights)
     example = tf.train.Example(features=tf.train.Features(feature=features))
     return example.SerializeToString(deterministic=True)
 
@@ -70,6 +75,11 @@ def contents_of(records: tf.Tensor) -> tf.Tensor:
 def label_of(record: tf.Tensor) -> tf.Tensor:
     """Returns the class (int64 scalar) in a record (string scalar)."""
     return _parse(record, LABEL_FEATURE, tf.int64)
+
+
+def soft_label_of(record: tf.Tensor, num_classes: int) -> tf.Tensor:
+    """Returns the weights of the classes (float32 [num_classes]) in a record (string scalar)."""
+    return _parse(record, SOFT_LABEL_FEATURE, tf.float32, (num_classes,))
 
 
 def encode_index(index: RecordIndex) -> bytes:
@@ -104,7 +114,9 @@ def open_tfrecord(location: str, split: str | None) -> RecordSource:
         (*files, index_file),
         "files of the prepared data set are missing; run the same `prepare` command again",
     )
-    index = _read_index(index_file, files)
+    num_classes = len(description["class_names"])
+    soft = description["format_version"] == SOFT_FORMAT_VERSION
+    index = _read_index(index_file, files, num_classes if soft else None)
     checks.require(
         len(index.labels) == description["num_images"],
         f"{INDEX_FILE} does not list the same number of images as {DESCRIPTION_FILE}; prepare"
@@ -128,9 +140,9 @@ def read_description(path: str) -> dict:
     with tf.io.gfile.GFile(path, "rb") as file:
         description = json_files.parse_json(file.read(), path)
     checks.require(
-        description.get("format_version") == FORMAT_VERSION,
+        description.get("format_version") in (FORMAT_VERSION, SOFT_FORMAT_VERSION),
         "the data set was prepared in a format that this version cannot read (it reads"
-        f" {FORMAT_VERSION}); prepare it again",
+        f" {FORMAT_VERSION} and {SOFT_FORMAT_VERSION}); prepare it again",
         path=path,
         format_version=description.get("format_version"),
     )
@@ -139,7 +151,8 @@ def read_description(path: str) -> dict:
     return description
 
 
-def _read_index(path: str, files: tuple[str, ...]) -> RecordIndex:
+def _read_index(path: str, files: tuple[str, ...], soft_classes: int | None) -> RecordIndex:
+    """Reads index.npz; `soft_classes` is the number of classes of soft labels, or None."""
     with tf.io.gfile.GFile(path, "rb") as file:
         content = file.read()
     try:
@@ -148,9 +161,14 @@ def _read_index(path: str, files: tuple[str, ...]) -> RecordIndex:
     except (KeyError, ValueError) as error:
         raise ValueError(_damaged_index(path)) from error
     file_of, offsets, labels = arrays
+    shape, kind = ((), "i") if soft_classes is None else ((soft_classes,), "f")
     sound = (
-        all(array.shape == (len(labels),) and array.dtype.kind == "i" for array in arrays)
-        and len(labels) > 0
+        all(array.ndim == 1 and array.dtype.kind == "i" for array in (file_of, offsets))
+        and labels.ndim > 0
+        and len(file_of) == len(offsets) == len(labels) > 0
+        and labels.shape[1:] == shape
+        and labels.dtype.kind == kind
+        and np.isfinite(labels).all()
         and 0 <= file_of.min() <= file_of.max() < len(files)
         and offsets.min() >= 0
         and (np.diff(file_of) >= 0).all()
@@ -168,8 +186,8 @@ def _damaged_index(path: str) -> str:
     )
 
 
-def _parse(record: tf.Tensor, feature: str, dtype: tf.DType) -> tf.Tensor:
-    return tf.io.parse_example(record, {feature: tf.io.FixedLenFeature([], dtype)})[feature]
+def _parse(record: tf.Tensor, feature: str, dtype: tf.DType, shape=()) -> tf.Tensor:
+    return tf.io.parse_example(record, {feature: tf.io.FixedLenFeature(shape, dtype)})[feature]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,7 +198,7 @@ class RecordIndex:
       files: Paths of the TFRecord files.
       file_of: Index in `files` of the file that holds the record, int32 [N].
       offsets: Byte at which the record's frame begins, int64 [N].
-      labels: Class of every image, int32 [N].
+      labels: Class of every image, int32 [N], or soft labels, float32 [N, num_classes].
       numbers: Number of the record in its file, int64 [N].
     """
 
@@ -222,29 +240,30 @@ def scan(
     """Reads every record once, several files in parallel, and returns positions and labels.
 
     Args:
-      read_label: Function from a record (string scalar) to its class (integer scalar).
+      read_label: Function from a record (string scalar) to its class (integer scalar), or to its
+        soft label (float32 [num_classes]).
       title: Title of the progress bar.
 
     Raises:
       ValueError: A file is missing, truncated or damaged. The message names the file.
     """
 
+    def label(record):
+        found = tf.convert_to_tensor(read_label(record))
+        return tf.cast(found, tf.int32) if found.dtype.is_integer else found
+
     def blocks_of(file_number):
         records = tf.data.TFRecordDataset(tf.constant(files)[file_number], None, READ_BUFFER_BYTES)
-        rows = records.map(
-            lambda record: (
-                file_number,
-                tf.strings.length(record),
-                tf.cast(read_label(record), tf.int32),
-            )
-        )
+        rows = records.map(lambda record: (file_number, tf.strings.length(record), label(record)))
         return rows.batch(1024)
 
     file_numbers = tf.data.Dataset.range(len(files), output_type=tf.int32)
     blocks = file_numbers.interleave(
         blocks_of, cycle_length=SCANNED_AT_ONCE, num_parallel_calls=tf.data.AUTOTUNE
     )
-    found = [[(np.zeros(0, np.int64), np.zeros(0, np.int32))] for _ in files]
+    spec = blocks.element_spec[-1]
+    nothing = np.zeros((0, *spec.shape[1:]), spec.dtype.as_numpy_dtype)
+    found = [[(np.zeros(0, np.int64), nothing)] for _ in files]
     progress = Progress(title, sum(tf.io.gfile.stat(file).length for file in files), unit="bytes")
     try:
         for numbers, lengths, labels in blocks.as_numpy_iterator():
@@ -345,7 +364,7 @@ class RecordSource(Source):
     def select(self, indices):
         # Records of a selection are still read in long pieces.
         made = copy.copy(self)
-        made.labels = self.labels[indices]
+        made._set_labels(self.training_labels[indices])
         made._set_index(self._index.select(indices))
         return made
 

@@ -7,6 +7,7 @@ are TensorFlow's, because the folder may be in a bucket.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
@@ -20,7 +21,7 @@ from tf_biggan.cli.prepare_settings import PrepareConfig
 from tf_biggan.cli.terminal import Progress
 from tf_biggan.data import decoding, tfrecord
 from tf_biggan.data.schemes import open_source
-from tf_biggan.data.source import Source, describe
+from tf_biggan.data.source import Source, describe, label_bytes
 from tf_biggan.data.tfrecord import RecordIndex, scan
 from tf_biggan.files.json_files import describe_differences
 
@@ -120,7 +121,9 @@ def _settings(
         num_shards = -(-pixel_bytes // SHARD_PIXEL_BYTES)
     checks.require_integer("num_shards", num_shards, minimum=1, maximum=source.num_images)
     return {
-        "format_version": tfrecord.FORMAT_VERSION,
+        "format_version": (
+            tfrecord.FORMAT_VERSION if source.soft_labels is None else tfrecord.SOFT_FORMAT_VERSION
+        ),
         "source": source.name,
         "source_sha256": _fingerprint(source),
         "num_images": source.num_images,
@@ -139,7 +142,7 @@ def _settings(
 
 def _fingerprint(source: Source) -> str:
     """Returns a SHA-256 of the places and labels of all images."""
-    digest = hashlib.sha256(source.labels.tobytes())
+    digest = hashlib.sha256(label_bytes(source))
     for index in range(source.num_images):
         digest.update(source.locate(index).encode() + b"\0")
     return digest.hexdigest()
@@ -185,7 +188,8 @@ def _write_shards(source: Source, output: str, settings: dict, workers: int) -> 
         encoded = _encoded(source, missing, settings, workers).as_numpy_iterator()
         for place, first, end in missing:
             # Labels come first, so that zip ends before it reads an image of the next shard.
-            labelled = zip(source.labels[first:end].tolist(), encoded, strict=False)
+            labels = source.training_labels[first:end].tolist()
+            labelled = zip(labels, encoded, strict=False)
             _write_shard(place, labelled, progress)
     progress.close()
 
@@ -194,7 +198,9 @@ def _places(output: str, settings: dict) -> tuple[str, ...]:
     return tuple(tf.io.gfile.join(output, name) for name in settings["shards"])
 
 
-def _write_shard(place: str, labelled: Iterable[tuple[int, bytes]], progress: Progress) -> None:
+def _write_shard(
+    place: str, labelled: Iterable[tuple[int | list[float], bytes]], progress: Progress
+) -> None:
     temporary = place + TEMPORARY_SUFFIX
     try:
         with tf.io.TFRecordWriter(temporary) as writer, decoding.naming_unreadable():
@@ -227,7 +233,10 @@ def _encoded(source: Source, missing: list, settings: dict, workers: int) -> tf.
 
 def _finish(output: str, settings: dict) -> dict:
     files = _places(output, settings)
-    index = scan(files, tfrecord.label_of, "Checking")
+    label_of = tfrecord.label_of
+    if settings["format_version"] == tfrecord.SOFT_FORMAT_VERSION:
+        label_of = functools.partial(tfrecord.soft_label_of, num_classes=settings["num_classes"])
+    index = scan(files, label_of, "Checking")
     _require_complete(index, settings)
     description = {**settings, "content_sha256": _content_hash(files, settings["num_images"])}
     _write(output, tfrecord.INDEX_FILE, tfrecord.encode_index(index))

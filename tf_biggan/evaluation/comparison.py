@@ -242,6 +242,32 @@ def label_counts_for_model(
     return found
 
 
+def soft_labels_for_model(
+    source: Source | None, class_names: Sequence[str], num_classes: int
+) -> np.ndarray | None:
+    """Returns the soft labels of the reference by the classes of the model.
+
+    Args:
+      source: data source of the reference, or None.
+      class_names: class names of the model; empty if they are unknown.
+      num_classes: number of classes of the model.
+
+    Returns:
+      Class weights, float32 [N, num_classes]; None if the reference has no soft labels, or classes
+      that the model does not have.
+    """
+    if source is None or source.soft_labels is None:
+        return None
+    if not class_names:
+        return source.soft_labels if source.num_classes == num_classes else None
+    matched = match_classes(source.class_names, class_names)
+    if min(matched) < 0:
+        return None
+    found = np.zeros((source.num_images, num_classes), np.float32)
+    found[:, list(matched)] = source.soft_labels
+    return found
+
+
 def notes_on_classes(
     source: Source | None, class_names: Sequence[str], num_classes: int, label_sampling: str
 ) -> list[str]:

@@ -24,6 +24,7 @@ from tf_biggan.evaluation.comparison import (
     label_counts_for_model,
     notes_on_classes,
     open_real_images,
+    soft_labels_for_model,
 )
 from tf_biggan.evaluation.evaluator import Evaluator, Scores, read_statistics
 from tf_biggan.evaluation.features.generated_images import GeneratedImages, Sampling
@@ -192,10 +193,10 @@ def _images(
         return compared.given
     opened, label_counts = compared.opened, None
     label_sampling = config.label_sampling or protocol.label_sampling
-    if label_sampling == "data":
-        label_counts = label_counts_for_model(
-            compared.comparison.source, opened.class_names, opened.generator.num_classes
-        )
+    of_model = opened.class_names, opened.generator.num_classes
+    soft_labels = soft_labels_for_model(compared.comparison.source, *of_model)
+    if label_sampling == "data" and soft_labels is None:
+        label_counts = label_counts_for_model(compared.comparison.source, *of_model)
     sampling = Sampling(
         config.num_images or (protocol.num_images if selected.has_inception else OTHER_IMAGES),
         config.seed,
@@ -212,6 +213,7 @@ def _images(
         opened.description,
         opened.class_names,
         label_counts,
+        soft_labels,
     )
 
 
@@ -293,12 +295,18 @@ def _notes_on_images(config: EvaluateConfig, protocol: Protocol, compared: _Comp
     sets, opened = (compared.given, compared.comparison.real_images), compared.opened
     notes = list(dict.fromkeys(note for images in sets if images for note in images.notes))
     if opened is not None:
-        notes += notes_on_classes(
+        label_sampling = config.label_sampling or protocol.label_sampling
+        compared_classes = (
             compared.comparison.source,
             opened.class_names,
             opened.generator.num_classes,
-            config.label_sampling or protocol.label_sampling,
         )
+        notes += notes_on_classes(
+            *compared_classes,
+            label_sampling,
+        )
+        if label_sampling != "balanced" and soft_labels_for_model(*compared_classes) is not None:
+            notes.append("Labels of generated images are rows of the reference's soft labels.")
     return notes
 
 

@@ -46,11 +46,12 @@ def class_labels(seed: int, draw, count: int, probabilities: np.ndarray) -> tf.T
 
     Args:
       seed, draw, count: As for `normal_latents`.
-      probabilities: Probability of each class, [num_classes].
+      probabilities: Probability of each label, [R]; R is the number of classes, or of different
+        soft labels.
     """
     uniform = _uniform(_key(seed, LABEL_STREAM, draw), count)
     edges = np.cumsum(probabilities, dtype=np.float64)[:-1].astype(np.float32)
-    return tf.reduce_sum(tf.cast(uniform[:, None] >= edges, tf.int32), axis=-1)
+    return tf.searchsorted(edges, uniform, side="right")
 
 
 def augmentation_seeds(seed: int, draw, count: int, stream: int) -> tf.Tensor:
@@ -202,11 +203,11 @@ def labels(seeds, indices, probabilities: np.ndarray) -> tf.Tensor:
 
     Args:
       seeds, indices: As for `latents`.
-      probabilities: Probability of each class, [num_classes].
+      probabilities: Probability of each label, [R], as for `class_labels`.
     """
     edges = np.cumsum(probabilities, dtype=np.float64)[:-1]
-    uniform = uniforms(seeds, indices, 1, LABEL_STREAM)
-    return tf.reduce_sum(tf.cast(uniform >= edges, tf.int32), axis=-1)
+    uniform = uniforms(seeds, indices, 1, LABEL_STREAM)[:, 0]
+    return tf.searchsorted(edges, uniform, side="right")
 
 
 def truncated_normal(uniform, limit) -> tf.Tensor:

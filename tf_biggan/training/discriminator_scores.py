@@ -15,10 +15,12 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan.data.decoding import to_model_range
+from tf_biggan.data.label_distribution import LabelDistribution
 from tf_biggan.data.source import Source
 from tf_biggan.devices.strategy import ReplicaMap
 from tf_biggan.evaluation.features.image_sets import SourceImages
-from tf_biggan.generation.latents import labels, latents
+from tf_biggan.generation.latents import labels as sampled_labels
+from tf_biggan.generation.latents import latents
 from tf_biggan.training.state import TrainState
 
 KINDS = ("train", "held_out", "generated")
@@ -44,7 +46,7 @@ class DiscriminatorScores:
       training, held_out: The images.
       strategy: The strategy whose replicas run the networks.
       seed: Seed of the latent vectors.
-      probabilities: Class probabilities [num_classes] of generated images; None if unconditional.
+      labels: Distribution of the labels of generated images; None if unconditional.
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class DiscriminatorScores:
         held_out: Source,
         strategy: tf.distribute.Strategy,
         seed: int,
-        probabilities: np.ndarray | None,
+        labels: LabelDistribution | None,
     ):
         generator, discriminator = state.generator, state.discriminator
         shape = generator.image_size, generator.image_channels
@@ -62,21 +64,23 @@ class DiscriminatorScores:
         self._images = {
             kind: SourceImages(source, *shape, NUM_IMAGES) for kind, source in sources.items()
         }
-        self._classes = {
-            kind: sources[kind].labels[images.indices] for kind, images in self._images.items()
+        self._labels = {
+            kind: sources[kind].training_labels[images.indices]
+            for kind, images in self._images.items()
         }
-        self._conditional = probabilities is not None
+        self._conditional = labels is not None
         numbers = np.arange(NUM_IMAGES)
         self._latents = latents(seed, numbers, generator.latent_dim).numpy()
         if self._conditional:
-            self._classes["generated"] = labels(seed, numbers, probabilities).numpy()
+            numbers = sampled_labels(seed, numbers, labels.probabilities).numpy()
+            self._labels["generated"] = labels.labels(numbers)
 
-        def of_images(images, *classes):
-            return discriminator(to_model_range(images), *classes, training=False)
+        def of_images(images, *labels):
+            return discriminator(to_model_range(images), *labels, training=False)
 
-        def of_latents(z, *classes):
-            images = generator(z, *classes, training=False)
-            return discriminator(images, *classes, training=False)
+        def of_latents(z, *labels):
+            images = generator(z, *labels, training=False)
+            return discriminator(images, *labels, training=False)
 
         self._of_images = ReplicaMap(strategy, of_images, BATCH_SIZE)
         self._of_latents = ReplicaMap(strategy, of_latents, BATCH_SIZE)
@@ -105,8 +109,8 @@ class DiscriminatorScores:
         found, start = [], 0
         for batch in batches:
             end = start + len(batch)
-            classes = [self._classes[kind][start:end]] if self._conditional else []
-            found.append(function(batch, *classes))
+            labels = [self._labels[kind][start:end]] if self._conditional else []
+            found.append(function(batch, *labels))
             start = end
         return np.concatenate(found).astype(np.float64)
 

@@ -99,6 +99,7 @@ class RunEvaluation:
             np.bincount(source.labels, minlength=config.model.num_classes)
             if config.model.num_classes
             else None,
+            source.soft_labels,
             trains=True,
         )
         self._variety = SampleVariety(

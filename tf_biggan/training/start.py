@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 
-import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
@@ -17,6 +16,7 @@ from tf_biggan.cli.network_settings import ModelConfig
 from tf_biggan.cli.train_settings import TrainConfig
 from tf_biggan.data.classes import complete_names, match_classes, name_differences
 from tf_biggan.data.held_out import Division, divide
+from tf_biggan.data.label_distribution import LabelDistribution
 from tf_biggan.data.pipeline import blocks_of, distribute
 from tf_biggan.data.schemes import open_source
 from tf_biggan.data.source import DataIdentity, Source, check_labels
@@ -200,15 +200,12 @@ def create_state(config: TrainConfig, initialization: Initialization | None = No
     return state
 
 
-def label_probabilities(config: TrainConfig, source: Source) -> np.ndarray | None:
-    """Returns class probabilities [num_classes] for generated images; None if unconditional."""
+def label_distribution(config: TrainConfig, source: Source) -> LabelDistribution | None:
+    """Returns the distribution of the labels of generated images; None if unconditional."""
     num_classes = config.model.num_classes
     if num_classes == 0:
         return None
-    if config.step.label_sampling == "uniform":
-        return np.full(num_classes, 1.0 / num_classes)
-    counts = np.bincount(source.labels, minlength=num_classes)
-    return counts / counts.sum()
+    return LabelDistribution.of_source(source, num_classes, config.step.label_sampling)
 
 
 def open_batches(
@@ -243,7 +240,7 @@ def compiled_step(
         state,
         config.step,
         config.run.seed,
-        label_probabilities(config, source),
+        label_distribution(config, source),
         strategy.num_replicas_in_sync,
     )
     jit = may_compile(strategy) if config.run.jit is None else config.run.jit
@@ -256,9 +253,9 @@ def discriminator_scores(
     """Returns the scores of a run's discriminator, or None if no images are held out."""
     if data.held_out is None:
         return None
-    probabilities = label_probabilities(config, data.training)
+    labels = label_distribution(config, data.training)
     return DiscriminatorScores(
-        state, data.training, data.held_out, strategy, config.run.seed, probabilities
+        state, data.training, data.held_out, strategy, config.run.seed, labels
     )
 
 

@@ -16,11 +16,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
 from tf_biggan.cli.train_settings import StepConfig
+from tf_biggan.data.label_distribution import LabelDistribution
 from tf_biggan.generation.latents import (
     FAKE_SEEDS,
     REAL_SEEDS,
@@ -75,7 +75,7 @@ def input_sampler(
     state: TrainState,
     config: StepConfig,
     seed: int,
-    probabilities: np.ndarray | None,
+    labels: LabelDistribution | None,
     replicas: int,
 ) -> InputSampler:
     """Returns a function that samples the random inputs of every accumulation step.
@@ -87,11 +87,14 @@ def input_sampler(
       state: Gives the iteration and the size of the latent vectors.
       config: The settings of the training step.
       seed: The seed of the run.
-      probabilities: Class probabilities [num_classes] of the labels; None if unconditional.
+      labels: Distribution of the labels; None if unconditional.
       replicas: Number of replicas, each of which calls the returned function.
     """
     sizes = batch_plan(config, replicas)
     accumulations = max(config.d_accumulations, config.g_accumulations)
+
+    if labels is not None and labels.weights is not None:
+        weights = tf.constant(labels.weights)
 
     def own_part(values):
         context = tf.distribute.get_replica_context()
@@ -106,8 +109,9 @@ def input_sampler(
         draw = (state.iteration * (config.num_d_steps + 1) + step) * accumulations + index
         z = own_part(normal_latents(seed, draw, count, state.generator.latent_dim))
         y = None
-        if probabilities is not None:
-            y = own_part(class_labels(seed, draw, count, probabilities))
+        if labels is not None:
+            y = own_part(class_labels(seed, draw, count, labels.probabilities))
+            y = y if labels.weights is None else tf.gather(weights, y)
         if not config.needs_image_seeds:
             return RandomInputs(z, y)
         seeds = (augmentation_seeds(seed, draw, count, s) for s in (FAKE_SEEDS, REAL_SEEDS))

@@ -58,7 +58,8 @@ class RandomInputs(NamedTuple):
 
     Attributes:
       latents: Latent vectors [N, latent_dim].
-      labels: Class indices [N] of the generated images; None if unconditional.
+      labels: Classes [N] or class weights [N, num_classes] of the generated images; None if
+        unconditional.
       fake_seeds, real_seeds: Seeds [N, 2] of the random numbers for each generated and each real
         image; None if the settings need none.
     """
@@ -70,7 +71,7 @@ class RandomInputs(NamedTuple):
 
 
 class RealBatch(NamedTuple):
-    """Real images [N, H, W, C] and their labels [N] (None if unconditional)."""
+    """Real images [N, H, W, C] and their classes [N] or class weights (None if unconditional)."""
 
     images: tf.Tensor
     labels: tf.Tensor | None

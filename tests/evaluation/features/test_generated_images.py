@@ -24,7 +24,7 @@ def generator():
     return made
 
 
-def images_of(generator, strategy=None, batch_size=4, counts=None, **sampling):
+def images_of(generator, strategy=None, batch_size=4, counts=None, soft_labels=None, **sampling):
     return GeneratedImages(
         generator,
         Sampling(**{"num_images": 9, **sampling}),
@@ -32,6 +32,7 @@ def images_of(generator, strategy=None, batch_size=4, counts=None, **sampling):
         batch_size,
         {"path": "here"},
         label_counts=counts,
+        soft_labels=soft_labels,
     )
 
 
@@ -54,6 +55,27 @@ def test_images_are_the_generators_of_latents_by_index(generator, mirrored_strat
     # Batch size, replicas and the number of images do not change an image.
     other = images_of(generator, mirrored_strategy, 3, seed=3, truncation=0.5, num_images=7)
     assert_same_pixels(pixels_of(other), expected[:7])
+
+
+def test_labels_are_rows_of_soft_labels(generator):
+    rows = np.array([[0.5, 0.5, 0], [0.1, 0.2, 0.7], [0, 1, 0], [0, 1, 0]], np.float32)
+    images = images_of(generator, soft_labels=rows, label_sampling="data", num_images=40)
+    labels = images.labels
+    assert labels.dtype == np.int32 and set(labels.tolist()) == {0, 1, 2}
+    z = truncation.latents(0, range(40), 8)
+    of_class = {0: rows[0], 1: rows[2], 2: rows[1]}
+    weights = np.array([of_class[label] for label in labels.tolist()])
+    assert_same_pixels(pixels_of(images), to_uint8(generator(z, weights)))
+    # Single classes give other images, and "balanced" takes them.
+    assert np.abs(pixels_of(images).astype(int) - to_uint8(generator(z, labels))).max() > 1
+    balanced = images_of(generator, soft_labels=rows, label_sampling="balanced")
+    assert_same_pixels(pixels_of(balanced), to_uint8(generator(z[:9], np.arange(9) % 3)))
+    # Labels of the same probabilities and greatest weights are another recipe.
+    other = np.where(rows == 0.5, np.float32([0.6, 0.4, 0]), rows)
+    settings = dict(label_sampling="data", num_images=40)
+    changed = images_of(generator, soft_labels=other, **settings)
+    assert changed.recipe != images.recipe and (changed.labels == labels).all()
+    assert images.recipe == images_of(generator, soft_labels=rows, **settings).recipe
 
 
 def test_batch_statistics_are_those_of_a_batch_and_move_nothing(generator):

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tf_biggan import checks
 from tf_biggan.cli.seeds_and_truncations import MAX_SEED
+from tf_biggan.data.label_distribution import LabelDistribution
 from tf_biggan.evaluation.features.image_sets import ImageSet
 from tf_biggan.files.json_files import folder_sha256, key_of
 from tf_biggan.files.png import to_uint8
@@ -42,7 +43,8 @@ class Sampling:
       truncation_mode: Meaning of the truncation, see `tf_biggan.generation.latents`.
       bn: Batch-norm statistics, see `tf_biggan.generation.image_maker.ImageMaker`.
       label_sampling: "uniform", "balanced" (image i has class i modulo the number of classes) or
-        "data" (class frequencies of the reference).
+        "data" (class frequencies of the reference). If the reference has soft labels, "uniform" and
+        "data" sample its rows, see `LabelDistribution`.
     """
 
     num_images: int
@@ -73,8 +75,12 @@ class GeneratedImages(ImageSet):
       class_names: One name for each class, or empty.
       label_counts: Number of reference images of each class, [num_classes]; needed if
         `sampling.label_sampling` is "data".
+      soft_labels: Soft labels of the reference images, [n, num_classes]; None if they have none.
       trains: Whether the generator is being trained. If so, its weights are not hashed, features of
         its images are not cached, and each pass makes the images anew.
+
+    Attributes:
+      labels: Class of every image, int32 [N]; that of the greatest weight in a soft label.
 
     Raises:
       ValueError: The model does not support `sampling.bn`, or `label_counts` does not fit.
@@ -89,10 +95,13 @@ class GeneratedImages(ImageSet):
         model: Mapping[str, object],
         class_names: tuple[str, ...] = (),
         label_counts: np.ndarray | None = None,
+        soft_labels: np.ndarray | None = None,
         trains: bool = False,
     ):
         self._sampling = sampling
-        self._probabilities = _probabilities(generator.num_classes, sampling, label_counts)
+        self._distribution = _distribution(
+            generator.num_classes, sampling, label_counts, soft_labels
+        )
         self._maker = ImageMaker(
             generator,
             bn=sampling.bn,
@@ -104,7 +113,7 @@ class GeneratedImages(ImageSet):
         self.name = "generated images"
         self.count = sampling.num_images
         self.image_shape = (*generator.image_size, generator.image_channels)
-        self.labels = self._labels(np.arange(self.count))
+        self.labels, self._network_labels = self._sampled_labels()
         self.class_names = class_names
         self.cached = not trains
         self.by_index = True
@@ -116,15 +125,17 @@ class GeneratedImages(ImageSet):
             **_description(sampling, batch_size),
         }
         if not trains:
-            probabilities = None if self._probabilities is None else self._probabilities.tolist()
             sha256 = weights_sha256(generator)
-            self.recipe = key_of(self.description | {"model": sha256}, probabilities)
+            self.recipe = key_of(self.description | {"model": sha256}, *_values(self._distribution))
             self.description["model"]["sha256"] = sha256
 
     def batches(self, size):
         pending = np.zeros((0, *self.image_shape), np.uint8)
         for images in self._maker.sampled_batches(
-            self._sampling.seed, np.arange(self.count), self.labels, self._sampling.truncation
+            self._sampling.seed,
+            np.arange(self.count),
+            self._network_labels,
+            self._sampling.truncation,
         ):
             pending = np.concatenate([pending, to_uint8(images)])
             while len(pending) >= size:
@@ -144,12 +155,16 @@ class GeneratedImages(ImageSet):
         batches = self._maker.sampled_batches(sampling.seed, numbers, labels, sampling.truncation)
         return np.concatenate([to_uint8(batch) for batch in batches])
 
-    def _labels(self, indices):
-        if self._probabilities is None:
-            return None
+    def _sampled_labels(self):
+        """Returns the classes of all images and their labels for the generator, or None, None."""
+        if self._distribution is None:
+            return None, None
+        indices, probabilities = np.arange(self.count), self._distribution.probabilities
         if self._sampling.label_sampling == "balanced":
-            return (indices % len(self._probabilities)).astype(np.int32)
-        return sampled_labels(self._sampling.seed, indices, self._probabilities).numpy()
+            numbers = indices % len(probabilities)
+        else:
+            numbers = sampled_labels(self._sampling.seed, indices, probabilities).numpy()
+        return self._distribution.classes(numbers), self._distribution.labels(numbers)
 
 
 def weights_sha256(generator) -> str:
@@ -169,12 +184,18 @@ def weights_sha256(generator) -> str:
     return digest.hexdigest()
 
 
-def _probabilities(num_classes, sampling: Sampling, label_counts):
-    """Returns the probability of each class, [num_classes]; None if unconditional."""
+def _distribution(
+    num_classes, sampling: Sampling, label_counts, soft_labels
+) -> LabelDistribution | None:
+    """Returns the distribution of the labels; None if unconditional."""
     if num_classes == 0:
         return None
-    if sampling.label_sampling != "data":
-        return np.full(num_classes, 1.0 / num_classes)
+    if sampling.label_sampling == "balanced":
+        return LabelDistribution.of_counts(np.ones(num_classes), "uniform")
+    if soft_labels is not None:
+        return LabelDistribution.of_soft_labels(soft_labels, sampling.label_sampling)
+    if sampling.label_sampling == "uniform":
+        return LabelDistribution.of_counts(np.ones(num_classes), "uniform")
     checks.require(
         label_counts is not None and len(label_counts) == num_classes,
         "--label_sampling=data needs a reference with the classes of the model; use another"
@@ -182,7 +203,17 @@ def _probabilities(num_classes, sampling: Sampling, label_counts):
         classes=num_classes,
         reference_classes=None if label_counts is None else len(label_counts),
     )
-    return label_counts / label_counts.sum()
+    return LabelDistribution.of_counts(label_counts, "data")
+
+
+def _values(distribution: LabelDistribution | None) -> tuple:
+    """Returns JSON values that identify a distribution."""
+    if distribution is None:
+        return (None,)
+    probabilities = distribution.probabilities.tolist()
+    if distribution.weights is None:
+        return (probabilities,)
+    return probabilities, hashlib.sha256(distribution.weights.tobytes()).hexdigest()
 
 
 def _description(sampling: Sampling, batch_size: int) -> dict:
