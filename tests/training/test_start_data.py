@@ -207,7 +207,7 @@ def test_blocks_of_a_folder_are_refused_before_anything_is_written(folder, tmp_p
 
 
 def test_an_architecture_of_ones_own_is_kept_by_the_run(tmp_path):
-    fields = dataclasses.asdict(ARCHITECTURES["biggan32"]) | {"name": "own"}
+    fields = dataclasses.asdict(ARCHITECTURES["biggan16"]) | {"name": "own"}
     run_dir = str(tmp_path / "run")
     write_config(run_dir, config(architecture=fields))
     resumed_run = with_stored_architecture(config(), run_dir)
@@ -216,8 +216,8 @@ def test_an_architecture_of_ones_own_is_kept_by_the_run(tmp_path):
     other = with_stored_architecture(config(architecture={**fields, "base_channels": 8}), run_dir)
     with pytest.raises(ValueError, match=r"architecture\.base_channels was 64, now 8"):
         check_run(run_dir, other)
-    named = with_stored_architecture(config(architecture="biggan32"), run_dir)
-    with pytest.raises(ValueError, match=r"architecture was 'own', now 'biggan32'"):
+    named = with_stored_architecture(config(architecture="biggan16"), run_dir)
+    with pytest.raises(ValueError, match=r"architecture was 'own', now 'biggan16'"):
         check_run(run_dir, named)
 
 
