@@ -81,7 +81,10 @@ def test_records_are_plain_examples_of_png_files(source, tmp_path, folder_pixels
         np.testing.assert_array_equal(tf.io.decode_png(contents), folder_pixels[index])
 
 
-@pytest.mark.parametrize("image_channels", [1, 2, 4])
+@pytest.mark.parametrize(
+    "image_channels",
+    [pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow), 4],
+)
 def test_channels_survive_the_round_trip(source, tmp_path, image_channels):
     write_tfrecords(source, str(tmp_path), image_size=SIDE, image_channels=image_channels)
     records = open_source(f"tfrecord:{tmp_path}")

@@ -227,6 +227,7 @@ def test_a_gpu_does_not_wait_for_python_after_every_iteration(device, length, mo
     assert default_call_length(tf.distribute.get_strategy()) == length
 
 
+@pytest.mark.slow
 def test_the_command_says_the_line_and_writes_nothing(tmp_path):
     environment = {**os.environ, "TF_CONFIG": config_of(WORKERS, "worker", 2)}
     command = [sys.executable, "-m", "tf_biggan.train", f"--run_dir={tmp_path}/run"]

@@ -111,6 +111,8 @@ def test_hashes_of_a_source_are_those_of_its_own_export(chain, tmp_path, monkeyp
     assert metadata["licence_note"] == f"Mine. {NOTE}" and f"\n\nMine. {NOTE}\n\n" in card
 
 
+# test_version_0_1.py opens that run by default.
+@pytest.mark.slow
 def test_a_run_of_version_0_1_exports_with_and_without_what_it_started_from(tmp_path, monkeypatch):
     metadata, card = exported(OLD_RUN, tmp_path, monkeypatch)
     assert "initialization" not in metadata["provenance"]["model"]

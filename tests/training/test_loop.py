@@ -134,6 +134,8 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_it_is_saved(tmp_path, mon
     assert [line["iteration"] for line in read_metrics(run)] == [1, 2]
 
 
+# The documented commands train on a folder as well, and are slow too.
+@pytest.mark.slow
 def test_a_folder_trains_without_a_split_and_without_samples(tmp_path):
     for number in range(8):
         folder = tmp_path / "birds" / ("finch", "wren")[number % 2]
