@@ -177,11 +177,11 @@ def journey(place: str, run: str):
     assert find_versions(f"{place}/birds").folders == {1: f"{place}/birds/1"}
     sample(SampleConfig(model=f"{place}/birds/1", output=f"{place}/exported.png", **chosen))
     convert(ConvertConfig(input=run, output=f"{place}/torch", to="biggan_pytorch"))
-    convert(ConvertConfig(input=f"{place}/torch", output=f"{place}/model", resolution=32))
+    convert(ConvertConfig(input=f"{place}/torch", output=f"{place}/model", resolution=16))
     sample(SampleConfig(model=f"{place}/model", output=f"{place}/converted.png", **chosen))
     report(ReportConfig(run_dir=run, output=f"{place}/report.html"))
     prepare(
-        PrepareConfig(source=f"folder:{place}/folder", resolution=32, output=f"{place}/records")
+        PrepareConfig(source=f"folder:{place}/folder", resolution=16, output=f"{place}/records")
     )
 
 
