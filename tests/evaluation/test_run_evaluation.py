@@ -160,7 +160,7 @@ def test_labels_as_in_the_data_are_matched_by_name(run, some_digits, tmp_path):
     compared = scoring._open(config, protocol, tf.distribute.get_strategy())
     images = scoring._images(config, protocol, select(config, protocol), compared, None)
     assert np.bincount(images.labels).argmax() == 1 and set(images.labels) == {1, 7}
-    left_out, note = scoring._notes_on_images(config, protocol, compared)
+    left_out, note = scoring._notes_on_images(config, protocol, compared, images)
     assert "Left out of" in left_out and "1 .gif" in left_out
     assert "only in the model: '0', '2', '3', '4', '5' and 3 more" in note
     strange = tmp_path / "strange"

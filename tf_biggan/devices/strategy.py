@@ -259,7 +259,7 @@ def _lost(strategy: tf.distribute.Strategy, reason: str) -> str:
     return (
         f"Lost {' and '.join(found) or 'another process'} of {VARIABLE}: it ended, stood still for"
         " several seconds, or cannot be reached. Read its messages, then start the same command on"
-        " every machine again; training resumes from the newest checkpoint."
+        " every machine again; a run resumes from its newest checkpoint."
     )
 
 

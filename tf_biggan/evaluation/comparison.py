@@ -208,15 +208,12 @@ def why_classes_differ(class_names: Sequence[str], reference_names: Sequence[str
     return f"{sentence} ({difference})" if difference else sentence
 
 
-def label_counts_for_model(
-    source: Source | None, class_names: Sequence[str], num_classes: int
-) -> np.ndarray | None:
+def label_counts_for_model(source: Source | None, class_names: Sequence[str]) -> np.ndarray | None:
     """Counts the images of the reference by the classes of the model.
 
     Args:
       source: data source of the reference, or None.
       class_names: class names of the model; empty if they are unknown.
-      num_classes: number of classes of the model.
 
     Returns:
       Integers [num_classes]; None if the classes of the reference are unknown.
@@ -226,9 +223,8 @@ def label_counts_for_model(
     """
     if source is None or not source.num_classes:
         return None
-    counts = source.label_counts()
     if not class_names:
-        return counts
+        return source.label_counts()
     matched = match_classes(source.class_names, class_names)
     checks.require(
         min(matched) >= 0,
@@ -237,9 +233,7 @@ def label_counts_for_model(
         " Use another --label_sampling",
         reference=source.name,
     )
-    found = np.zeros(num_classes, counts.dtype)
-    found[list(matched)] = counts
-    return found
+    return source.with_classes(class_names, matched).label_counts()
 
 
 def soft_labels_for_model(
@@ -263,9 +257,7 @@ def soft_labels_for_model(
     matched = match_classes(source.class_names, class_names)
     if min(matched) < 0:
         return None
-    found = np.zeros((source.num_images, num_classes), np.float32)
-    found[:, list(matched)] = source.soft_labels
-    return found
+    return source.with_classes(class_names, matched).soft_labels
 
 
 def notes_on_classes(

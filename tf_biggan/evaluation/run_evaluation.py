@@ -120,7 +120,7 @@ def _scores(
         for kind, (evaluator, metrics) in evaluators.items():
             for variant, some in _resized_for(protocol, images, metrics):
                 scores.join(evaluator.scores(variant, references[kind], some))
-        scores.notes += _notes_on_images(config, protocol, compared)
+        scores.notes += _notes_on_images(config, protocol, compared, images)
         points.append(Point(truncation, scores.values))
     if not chief:
         return scores
@@ -193,10 +193,10 @@ def _images(
         return compared.given
     opened, label_counts = compared.opened, None
     label_sampling = config.label_sampling or protocol.label_sampling
-    of_model = opened.class_names, opened.generator.num_classes
-    soft_labels = soft_labels_for_model(compared.comparison.source, *of_model)
+    source, classes = compared.comparison.source, opened.generator.num_classes
+    soft_labels = soft_labels_for_model(source, opened.class_names, classes)
     if label_sampling == "data" and soft_labels is None:
-        label_counts = label_counts_for_model(compared.comparison.source, *of_model)
+        label_counts = label_counts_for_model(source, opened.class_names)
     sampling = Sampling(
         config.num_images or (protocol.num_images if selected.has_inception else OTHER_IMAGES),
         config.seed,
@@ -290,23 +290,19 @@ def _names_of_curve(
     return names
 
 
-def _notes_on_images(config: EvaluateConfig, protocol: Protocol, compared: _Compared) -> list[str]:
-    """Returns notes on files that were left out and on classes that differ."""
-    sets, opened = (compared.given, compared.comparison.real_images), compared.opened
+def _notes_on_images(
+    config: EvaluateConfig, protocol: Protocol, compared: _Compared, images: ImageSet
+) -> list[str]:
+    """Returns notes on files that were left out, on soft labels and on classes that differ."""
+    sets, opened = (images, compared.comparison.real_images), compared.opened
     notes = list(dict.fromkeys(note for images in sets if images for note in images.notes))
     if opened is not None:
-        label_sampling = config.label_sampling or protocol.label_sampling
-        compared_classes = (
+        notes += notes_on_classes(
             compared.comparison.source,
             opened.class_names,
             opened.generator.num_classes,
+            config.label_sampling or protocol.label_sampling,
         )
-        notes += notes_on_classes(
-            *compared_classes,
-            label_sampling,
-        )
-        if label_sampling != "balanced" and soft_labels_for_model(*compared_classes) is not None:
-            notes.append("Labels of generated images are rows of the reference's soft labels.")
     return notes
 
 

@@ -97,7 +97,7 @@ def new_folder(path: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _new_folder(path: str, last: str) -> Iterator[str]:
-    """Is `replaced_file.new_folder`; an error of TensorFlow while writing becomes an OSError."""
+    """Opens `replaced_file.new_folder`; raises OSError if TensorFlow cannot write there."""
     try:
         with replaced_file.new_folder(path, last=last) as temporary:
             yield temporary

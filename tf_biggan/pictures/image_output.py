@@ -50,8 +50,8 @@ _UNSAFE = re.compile(r"[^\w.-]+")
 def unfinished_folder(output: str) -> str:
     """Returns the local folder in which `output` is prepared.
 
-    It is beside a local output. An output at an address is prepared in the folder of
-    caches, because many object stores cannot append to files.
+    It is beside a local output. An output at an address is prepared in the folder of caches,
+    because many object stores cannot append to files.
     """
     if not file_system.is_remote(output):
         return output + SUFFIX

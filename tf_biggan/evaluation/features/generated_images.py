@@ -28,6 +28,7 @@ from tf_biggan.networks.generator import Generator
 from tf_biggan.networks.network import variables_by_path
 
 LABEL_SAMPLINGS = ("uniform", "balanced", "data")
+OF_SOFT_LABELS = "Labels of generated images are rows of the reference's soft labels."
 # Arguments of a generator that do not change its images once its weights are set.
 UNSEEN_ARGUMENTS = ("name", "seed", "initializer", "bn_momentum", "bn_synchronized", "trainable")
 
@@ -115,6 +116,8 @@ class GeneratedImages(ImageSet):
         self.image_shape = (*generator.image_size, generator.image_channels)
         self.labels, self._network_labels = self._sampled_labels()
         self.class_names = class_names
+        if self._distribution is not None and self._distribution.weights is not None:
+            self.notes = (OF_SOFT_LABELS,)
         self.cached = not trains
         self.by_index = True
         self.description = {
@@ -190,11 +193,9 @@ def _distribution(
     """Returns the distribution of the labels; None if unconditional."""
     if num_classes == 0:
         return None
-    if sampling.label_sampling == "balanced":
-        return LabelDistribution.of_counts(np.ones(num_classes), "uniform")
-    if soft_labels is not None:
+    if soft_labels is not None and sampling.label_sampling != "balanced":
         return LabelDistribution.of_soft_labels(soft_labels, sampling.label_sampling)
-    if sampling.label_sampling == "uniform":
+    if sampling.label_sampling != "data":
         return LabelDistribution.of_counts(np.ones(num_classes), "uniform")
     checks.require(
         label_counts is not None and len(label_counts) == num_classes,

@@ -1,8 +1,8 @@
 """Scores of features [N, D]: Inception Score, kernel distance, precision and recall.
 
 The Inception Score rewards images with clear classes and sets with varied classes. Source: Salimans
-et al. 2016, section 4; torch-fidelity metric_isc.py for the shuffling of images
-and their division into splits.
+et al. 2016, section 4; torch-fidelity metric_isc.py for the shuffling of images and their division
+into splits.
 
 The kernel distance is the squared MMD with a cubic kernel, which is KID if the features are
 Inception's. Source: Bińkowski et al. 2018, section 4; torch-fidelity metric_kid.py for the subsets.
