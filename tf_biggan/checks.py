@@ -20,7 +20,7 @@ def require(condition: bool, rule: str, /, **received) -> None:
 
 
 def require_choice(name: str, value, choices: tuple) -> None:
-    """Raises ValueError naming the accepted values unless `value` is one of `choices`."""
+    """Raises a ValueError, which lists the choices, unless `value` is one of `choices`."""
     accepted = ", ".join(str(choice) for choice in choices)
     require(value in choices, f"`{name}` must be one of {accepted}", **{name: value})
 
@@ -40,9 +40,9 @@ def require_fraction(name: str, value) -> None:
 
 
 def require_packages(message: str, *names: str) -> None:
-    """Raises a ValueError with a message unless all packages are installed.
+    """Raises a ValueError with the text `message` unless all packages in `names` are installed.
 
-    If there are several packages, the message is followed by the names of those that are missing.
+    If `names` has several packages, the names of the missing packages follow the message.
     """
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
@@ -50,7 +50,7 @@ def require_packages(message: str, *names: str) -> None:
 
 
 def require_utf8(*paths: str) -> None:
-    """Raises ValueError unless names of files are UTF-8, as TensorFlow needs them."""
+    """Raises ValueError unless all paths are UTF-8, the encoding that TensorFlow requires."""
     # Python represents bytes that are not UTF-8 by lone surrogates.
     others = [path for path in paths if any("\ud800" <= letter <= "\udfff" for letter in path)]
     require(

@@ -1,1 +1,1 @@
-"""Sources of labelled images, preprocessing, the input pipeline, preparation of records."""
+"""Sources of labelled images, preprocessing, the input pipeline and `prepare`."""

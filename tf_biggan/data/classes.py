@@ -1,4 +1,4 @@
-"""Finds classes by index, name or WordNet ID; lists ImageNet's classes. Imports no framework."""
+"""Finds classes by index, name or WordNet ID, and lists ImageNet's, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def parse_classes(
 ) -> tuple[int, ...]:
     """Returns the indices of classes that a text names, such as "tench,n02123394,7".
 
-    `ClassLookup` explains the accepted names. The order of the text and repetitions are kept.
+    `ClassLookup` explains the accepted names. The indices have the order of the names in the text.
+    A class that is named several times occurs as often in the result.
 
     Args:
       specification: Names separated by commas. Empty names are ignored.
@@ -59,13 +60,13 @@ class ClassLookup:
     - a part of its name between commas, such as "Tinca tinca", if no other class has this part. A
       class with this text as its whole name takes precedence: "missile" is class 657, although
       class 744 is "projectile, missile".
-    - its WordNet ID, if its name is one of ImageNet's; or its name in ImageNet, if the model's
-      class names are WordNet IDs.
+    - its WordNet ID, if its name is a class name of ImageNet; or its name in ImageNet, if the
+      model's class names are WordNet IDs.
     - its index, counted from 0, or a range of indices such as 3-7, which includes both ends.
     - "all" for every class.
     A name that contains commas takes precedence over its parts: "tench, Tinca tinca" is one class.
-    A number that is the index of one class and the name of another one is refused. "index:7",
-    "index:3-7" and "name:7" tell which one is meant.
+    A number that is the index of one class and the name of another class is refused. Write
+    "index:7", "index:3-7" or "name:7" in this case.
 
     Args:
       class_names: One name for each class; empty if the names are unknown.
@@ -114,7 +115,7 @@ class ClassLookup:
         return tuple(found)
 
     def _longest(self, parts):
-        """Returns (classes, number of parts used) for the longest name that begins the parts."""
+        """Returns (classes, number of parts used) for the longest name that `parts` begin with."""
         for count in range(min(len(parts), self._most_parts), 1, -1):
             found = self.named(", ".join(parts[:count]))
             if len(found) == 1:
@@ -122,7 +123,7 @@ class ClassLookup:
         return self._of_one(parts[0]), 1
 
     def named(self, name: str) -> tuple[int, ...]:
-        """Returns the indices of all classes with this name. Indices and ranges are not names."""
+        """Returns the indices of all classes with this name, which is not read as an index."""
         for level, key in zip(self._levels, (name, _normal(name), _normal(name)), strict=True):
             if key in level:
                 return tuple(sorted(level[key]))
@@ -164,7 +165,7 @@ class ClassLookup:
         return found
 
     def _require_one_meaning(self, index, text):
-        """Raises ValueError if a number is the index of one class and the name of another one.
+        """Raises ValueError if a number is the index of one class and the name of another class.
 
         The class name "01" counts as the number 1.
         """
@@ -179,7 +180,7 @@ class ClassLookup:
         )
 
     def _of_indices(self, numbers, text):
-        """Returns the classes that an index or a range of indices names, with both ends."""
+        """Returns the class of an index, or the classes of a range with both of its ends."""
         ends = _RANGE.fullmatch(numbers)
         if ends:
             first, last = int(ends[1]), int(ends[2])
@@ -266,10 +267,10 @@ def match_classes(names: Sequence[str], others: Sequence[str]) -> tuple[int, ...
 def name_differences(
     names: Sequence[str], others: Sequence[str], where: str, elsewhere: str
 ) -> str | None:
-    """Returns a text that lists the first classes that only one of two sides has.
+    """Returns a text about the classes that only one of two sides has. It lists the first ones.
 
     Args:
-      names, others: One name for each class of either side; not empty.
+      names, others: Class names of the first and of the second side; neither is empty.
       where, elsewhere: Words for the sides in the text, such as "the run" and "the data".
 
     Returns:
@@ -293,8 +294,8 @@ def complete_names(names: Sequence[str], num_classes: int) -> tuple[str, ...]:
       num_classes: Number of classes of the model.
 
     Returns:
-      The first `num_classes` names. A class that the data do not have is called "unnamed 7", with
-      its index. () if the names are unknown.
+      The first `num_classes` names, or () if the names are unknown. If the data have no class 7,
+      its name is "unnamed 7".
     """
     if not names:
         return ()
@@ -308,7 +309,7 @@ def _imagenet_ids() -> Mapping[str, str]:
 
 
 def _aliases(name: str) -> tuple[str, ...]:
-    """Returns a name and, for a class of ImageNet, also its WordNet ID (or the name of an ID)."""
+    """Returns a class name and, if it is a name or WordNet ID of ImageNet, the other of the two."""
     other = imagenet_classes().get(name) or _imagenet_ids().get(_normal(name))
     return (name,) if other is None else (name, other)
 

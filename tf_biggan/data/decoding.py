@@ -1,11 +1,11 @@
-"""Decodes images, crops them centrally, resizes them with antialiasing and scales them.
+"""Decodes images, crops them centrally, resizes them with antialiasing and scales their values.
 
 This is the published preprocessing of ImageNet (BigGAN-PyTorch, utils.py): crop the long edge
 centrally, resize with PIL's antialiased bilinear filter, round to uint8, scale to [-1, 1].
 
-`decode_all` decodes many images in one call and names the one that cannot be read. A graph
-operation cannot catch an error, but a data set can drop the element that fails. Opening a data set
-takes longer than decoding a small image, so there is one for many images.
+`decode_all` decodes many images in one call, and its error names the image that cannot be read. A
+graph operation cannot catch an error, but a `tf.data` data set can drop the element that fails.
+Opening a data set takes longer than decoding a small image, so one data set decodes many images.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ CROP_METHOD = "central, to the aspect ratio of the output"
 RESIZE_METHOD = "bilinear, antialiased, rounded to uint8"
 SUFFIXES = (".bmp", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".webp")
 MAX_CHANNELS = 4
-# The fast transform is up to several levels off and differs between builds.
+# The fast transform gives pixels that are wrong by several levels and differ between builds.
 JPEG_TRANSFORM = "INTEGER_ACCURATE"
 
-# PIL's fixed-point weights of ITU-R 601 luma; they add up to 2**16, so grey stays what it is.
+# PIL's fixed-point weights of ITU-R 601 luma. They add up to 2**16, so grey pixels do not change.
 _LUMA_WEIGHTS = (19595, 38470, 7471)
 _OPAQUE = 255
-# Position and values of the kind of a WebP file's first chunk.
+# Position of the type of a WebP file's first chunk, and its value in two of the three file kinds.
 _WEBP_KIND, _WEBP_EXTENDED, _WEBP_LOSSLESS = 12, b"VP8X", b"VP8L"
 _WEBP_ANIMATION_BIT = 2
 _WEBP_SIDE = 1 << 14
@@ -52,7 +52,7 @@ def size_of(image_size: int | tuple[int, int]) -> tuple[int, int]:
     """Returns (height, width) in pixels from the side of a square or from a pair.
 
     Raises:
-      ValueError: It is neither a positive integer nor a pair of positive integers.
+      ValueError: `image_size` is neither a positive integer nor a pair of positive integers.
     """
     height, width = image_size if isinstance(image_size, tuple | list) else (image_size, image_size)
     checks.require_integer("image_size", height, minimum=1)
@@ -63,10 +63,11 @@ def size_of(image_size: int | tuple[int, int]) -> tuple[int, int]:
 def decode(contents: tf.Tensor, channels: int) -> tf.Tensor:
     """Decodes a JPEG, PNG, BMP or WebP file. The format is found from the content.
 
-    Grey images are repeated for RGB, and RGB images are converted to grey as ITU-R 601 luma. Alpha
-    is dropped if it is not requested, and opaque if the file has none. Rotation in EXIF is ignored,
-    as by torchvision. BMP files with 8 bits per pixel are read as grey. Animated WebP files, other
-    formats and images with more than `input_bounds.IMAGE_PIXELS` pixels fail.
+    Grey channels are repeated for RGB, and RGB images are converted to grey as ITU-R 601 luma. An
+    alpha channel that is not requested is dropped. If the file has no alpha, the image is opaque.
+    Rotation in EXIF is ignored, as in torchvision. BMP files with 8 bits per pixel are read as
+    grey. Animated WebP files, other formats and images with more than `input_bounds.IMAGE_PIXELS`
+    pixels raise an error.
 
     Args:
       contents: Bytes of the file, a string scalar.
@@ -95,11 +96,11 @@ def decode(contents: tf.Tensor, channels: int) -> tf.Tensor:
 def decode_all(
     contents: tf.Tensor, names: tf.Tensor, height: int, width: int, channels: int
 ) -> tf.Tensor:
-    """Decodes image files, crops them centrally and resizes them, as the module describes.
+    """Decodes image files, crops them centrally and resizes them. Errors name unreadable images.
 
     Args:
       contents: Bytes of the files, string [N].
-      names: Name of every file for the error, string [N].
+      names: Name of every file for the error message, string [N].
       height, width: Size of the result in pixels.
       channels: 1 to 4, as in `decode`.
 
@@ -134,7 +135,7 @@ def decode_all(
 
     if channels != 3:
         return of_any_kind()
-    # Prepared images have one format and the final size, and need none of the other checks.
+    # Images from `prepare` have one format and the final size, so they need no checks of `decode`.
     size = struct.pack(_PNG_SIZE_FORM, width, height)
     is_png = _all_have(contents, _PNG, 0) & _all_have(contents, size, _PNG_SIZE)
     return tf.case(
@@ -153,7 +154,7 @@ def decode_named(encoded: tf.data.Dataset, name: tf.Tensor, channels: int) -> tf
 
     Args:
       encoded: Data set with one element, the bytes of the file.
-      name: Name of the image for the error, a string scalar.
+      name: Name of the image for the error message, a string scalar.
       channels: As in `decode`.
 
     Returns:
@@ -167,7 +168,10 @@ def decode_named(encoded: tf.data.Dataset, name: tf.Tensor, channels: int) -> tf
 
 
 def require_readable(readable: tf.Tensor, name: tf.Tensor) -> tf.Operation:
-    """Returns an assertion whose error contains the image's name, for `naming_unreadable`."""
+    """Returns an assertion that `readable` is true. Its error contains the image's name.
+
+    `naming_unreadable` turns this error into one line.
+    """
     return tf.debugging.Assert(readable, [tf.strings.join([f"{_UNREADABLE} <", name, ">"])])
 
 
@@ -193,9 +197,9 @@ def from_grey(grey: tf.Tensor, channels: int) -> tf.Tensor:
 
 
 def crop_and_resize(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    """Crops an image centrally to the aspect ratio, then resizes it with antialiasing.
+    """Crops an image centrally to the aspect ratio of the output, and resizes it antialiased.
 
-    An image that already has the size is returned unchanged.
+    An image that already has the size of the output is returned unchanged.
 
     Args:
       image: uint8 [H, W, C].
@@ -217,8 +221,8 @@ def to_model_range(images: tf.Tensor) -> tf.Tensor:
 
 
 def flip_where(images: tf.Tensor, flips: tf.Tensor) -> tf.Tensor:
-    """Flips image i of [N, H, W, C] horizontally if `flips[i]` is true; flips: bool [N]."""
-    # TensorFlow has fast operations to mirror a rank of 3 and to copy whole images.
+    """Flips the images [N, H, W, C] horizontally for which `flips`, bool [N], is true."""
+    # TensorFlow is fast at mirroring tensors of rank 3 and at copying whole images.
     shape = tf.shape(images)
     rows = tf.reshape(images, [-1, shape[2], shape[3]])
     both = tf.concat([images, tf.reshape(tf.reverse(rows, [1]), shape)], 0)
@@ -231,7 +235,7 @@ def _has(contents: tf.Tensor, signature: bytes, position: int) -> tf.Tensor:
 
 
 def _decode_bounded(contents: tf.Tensor, size_of_file, decoder, depth: int) -> tf.Tensor:
-    """Decodes the file if the number of pixels in its header is accepted."""
+    """Decodes a file unless its header declares too many pixels."""
     height, width = size_of_file(contents)
     bounded = tf.debugging.Assert(height * width <= input_bounds.IMAGE_PIXELS, ["too many pixels"])
     with tf.control_dependencies([bounded]):
@@ -255,13 +259,13 @@ def _jpeg_size(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _bmp_size(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    # The height of a file whose first row is the upper one is negative, in two's complement.
+    # In files that begin with the top row, the height is negative, in two's complement.
     height, sign = _number(contents, 22, 4), tf.constant(1 << 31, tf.int64)
     return tf.where(height >= sign, 2 * sign - height, height), _number(contents, 18, 4)
 
 
 def _webp_size(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns (height, width) from the first chunk: canvas, lossless or lossy pixels."""
+    """Returns (height, width) from the first chunk of an extended, lossless or lossy WebP file."""
 
     def canvas():
         return _number(contents, 27, 3) + 1, _number(contents, 24, 3) + 1
@@ -318,7 +322,7 @@ def _decode_jpeg(contents: tf.Tensor, depth: int) -> tf.Tensor:
 
 
 def _decode_webp(contents: tf.Tensor, depth: int) -> tf.Tensor:
-    # TensorFlow's decoder writes past its buffer for some animations, so none may reach it.
+    # For some animations, TensorFlow's decoder writes past its buffer, so it gets no animations.
     extended = _has(contents, _WEBP_EXTENDED, _WEBP_KIND)
     flags = tf.io.decode_raw(tf.strings.substr(contents, 20, 1), tf.uint8)[0]
     animated = tf.logical_and(extended, tf.bitwise.bitwise_and(flags, _WEBP_ANIMATION_BIT) > 0)
@@ -332,7 +336,7 @@ def _decode_bmp(contents: tf.Tensor, depth: int) -> tf.Tensor:
 
 
 def _to_depth(pixels: tf.Tensor, depth: int) -> tf.Tensor:
-    """Converts 1, 3 or 4 stored channels, a number known only in the running graph, to 3 or 4."""
+    """Converts an image of 1, 3 or 4 channels, unknown until the graph runs, to 3 or 4 channels."""
     stored = tf.shape(pixels)[-1]
     pixels = tf.cond(stored == 1, lambda: tf.repeat(pixels, 3, axis=-1), lambda: pixels)
     pixels = tf.cond(stored == 4, lambda: pixels, lambda: _with_alpha(pixels))
@@ -356,7 +360,7 @@ def _central_crop(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
     scale = tf.reduce_min(tf.cast(stored, tf.float64) / tf.constant([height, width], tf.float64))
     fitted = tf.cast(tf.round(tf.constant([height, width], tf.float64) * scale), tf.int32)
     kept = tf.clip_by_value(fitted, 1, stored)
-    # Halves round to even here as in Python, so that odd margins fall as in the published code.
+    # Halves are rounded to even numbers, as in Python, so odd margins are as in the published code.
     start = tf.cast(tf.round(tf.cast(stored - kept, tf.float64) / 2), tf.int32)
     return image[start[0] : start[0] + kept[0], start[1] : start[1] + kept[1]]
 
@@ -367,7 +371,7 @@ def _resize(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
 
 
 def _one_by_one(function, files, names) -> tf.Tensor:
-    """Returns the results of a function for every file; the error names the first that fails."""
+    """Returns the results of a function for all files. The error names the first bad file."""
     numbered = tf.data.Dataset.from_tensor_slices(files).enumerate()
     results = numbered.map(lambda number, file: (number, function(file))).ignore_errors()
     spec = results.element_spec[1]
@@ -375,7 +379,7 @@ def _one_by_one(function, files, names) -> tf.Tensor:
     filler = (tf.constant(-1, tf.int64), tf.zeros(spec.shape, spec.dtype))
     padded = results.concatenate(tf.data.Dataset.from_tensors(filler))
     numbers, pixels = padded.batch(tf.size(files, tf.int64) + 1).get_single_element()
-    # The first number that is not its own place follows a file that failed.
+    # The first place whose result has another number is the number of the first file that failed.
     places = tf.range(tf.size(numbers, tf.int64))
     first = tf.argmax(tf.cast(numbers != places, tf.int32))
     readable = first == tf.size(files, tf.int64)

@@ -65,7 +65,7 @@ class FolderSource(Source):
         start = len(_join(self._root, ""))
         for path in self._paths:
             yield path[start:].encode() + b"\0"
-        # Sizes distinguish images from smaller copies. Reading all sizes would take minutes.
+        # Sizes distinguish images from smaller copies. Asking for all sizes would take minutes.
         count = min(len(self._paths), MAX_SIZES)
         for number in range(count):
             path = self._paths[number * len(self._paths) // count]
@@ -75,14 +75,15 @@ class FolderSource(Source):
 def open_folder(location: str, split: str | None) -> FolderSource:
     """Opens a folder of images, or its sub-folder `split`.
 
-    Class names are the names of the sub-folders in sorted order, or those of a table of soft labels
-    (`soft_labels`), whose images may be in the folder and in any sub-folders. Hidden files are
-    ignored. Files with other suffixes are left out and counted. Folders in class folders are left
-    out and counted too, so that a folder of splits is not mistaken for a folder of classes.
+    The classes are the sub-folders, sorted by name. If the folder has a table of soft labels (see
+    `soft_labels`), the table names the classes, and its images may be in the folder and in any
+    sub-folders. Hidden files are ignored. Files with other suffixes are left out and counted.
+    Folders in class folders are left out and counted too, so that a folder of splits is not
+    mistaken for a folder of classes.
 
     Raises:
-      ValueError: The folder does not exist or has no images, it has images beside class folders, a
-        class has no images, a name is not UTF-8, or soft labels do not fit the images.
+      ValueError: The folder does not exist or has no images, it has both images and class folders,
+        a class has no images, a name is not UTF-8, or soft labels do not fit the images.
     """
     root = location if split is None else tf.io.gfile.join(location, split)
     checks.require_utf8(root)
@@ -141,7 +142,7 @@ def _with_classes(root: str, classes: list[str], left_out: collections.Counter) 
 
 
 def _with_soft_labels(root: str, table: SoftLabels) -> FolderSource:
-    """Opens the images of a table, which are in the folder and in sub-folders that it names."""
+    """Opens the images of a table. They are in the folder and in sub-folders that it names."""
     left_out, there = collections.Counter(), set()
     folders = {"", *map(posixpath.dirname, table.files)}
     for folder in sorted(folders):

@@ -1,4 +1,4 @@
-"""Held-out images: a share of a run's data that is kept away from training.
+"""Divides a run's data into training images and held-out images, which are not trained on.
 
 The images are sorted by class and shuffled within every class. With a share of 1/k, every k-th
 image of this sequence is held out. Every class thus gives its share of images, rounded up or down.
@@ -15,18 +15,18 @@ from tf_biggan import checks
 from tf_biggan.data.order import random_integers
 from tf_biggan.data.source import Source, describe
 
-# The number of `order.random_integers` that no epoch uses.
+# A `number` for `order.random_integers` that no epoch uses.
 HELD_OUT_KEYS = -1
 
 
 @dataclasses.dataclass(frozen=True)
 class Division:
-    """The data of a run.
+    """The data of a run, divided into training images and held-out images.
 
     Attributes:
       whole: All images.
       training: The images to train on.
-      held_out: The images that are kept away from training; None to train on all images.
+      held_out: The images that are kept away from training; None if all images are trained on.
     """
 
     whole: Source
@@ -49,8 +49,8 @@ class Division:
 def divide(source: Source, share: float, seed: int) -> Division:
     """Returns the division of a data set into images to train on and held-out images.
 
-    The division depends on the labels, the share and the seed only. The images of both parts keep
-    their order.
+    The division depends on the labels, the share and the seed only. Each part keeps the order of
+    its images.
 
     Args:
       source: All images.
@@ -58,7 +58,7 @@ def divide(source: Source, share: float, seed: int) -> Division:
       seed: The seed of the run.
 
     Raises:
-      ValueError: The share is above 0 and too small to hold out an image.
+      ValueError: The share is above 0, but too small to hold out an image.
     """
     if share == 0:
         return Division(source, source)
@@ -82,17 +82,17 @@ def divide(source: Source, share: float, seed: int) -> Division:
 def held_out_images(labels: np.ndarray, share: float, keys: np.ndarray) -> np.ndarray:
     """Returns which images are held out, bool [N].
 
-    A class of n images gives n * share of them, rounded up or down, and keeps at least one.
+    Of a class with n images, n * share (rounded up or down) are held out, and at least one is not.
 
     Args:
       labels: Class of every image, [N].
       share: Share of the held-out images, from 0 to 0.5.
-      keys: Random number of every image, [N]: the order of the images within a class.
+      keys: Random number of every image, [N]. It orders the images within a class.
     """
     _, class_of, counts = np.unique(labels, return_inverse=True, return_counts=True)
     sequence = np.lexsort((keys, class_of))
     sequence = sequence[counts[class_of[sequence]] > 1]
-    # The number of held-out images among the first n rises by one at every 1/share-th image.
+    # Element n is the number of held-out images among the first n images of the sequence.
     before = np.floor(share * np.arange(len(sequence) + 1) + 0.5)
     held_out = np.zeros(len(labels), bool)
     held_out[sequence[np.diff(before) > 0]] = True

@@ -1,8 +1,8 @@
 """The distribution from which the labels of generated images are sampled.
 
-Every class has one label, or the labels are rows of a table of soft labels. Sampling whole rows,
+The labels are the classes, or the different rows of a table of soft labels. Sampling whole rows,
 rather than single classes, gives generated images the mixtures of classes that real images have.
-Otherwise the discriminator could tell them apart by their labels.
+Otherwise the discriminator could tell generated and real images apart by their labels.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class LabelDistribution:
 
     @classmethod
     def of_counts(cls, counts: np.ndarray, sampling: str) -> LabelDistribution:
-        """Returns the distribution of single classes.
+        """Returns the distribution in which every label is a single class.
 
         Args:
           counts: Number of images of each class, [num_classes].
@@ -59,16 +59,16 @@ class LabelDistribution:
 
     @classmethod
     def of_soft_labels(cls, soft_labels: np.ndarray, sampling: str) -> LabelDistribution:
-        """Returns the distribution of the rows of soft labels.
+        """Returns the distribution in which every label is a row of soft labels.
 
-        If every row has a single class, the labels and their probabilities are those of `of_counts`
-        for the classes that have images.
+        If every row has a single class, the distribution equals that of `of_counts` for the classes
+        that have images.
 
         Args:
           soft_labels: Weights of the classes of N images, [N, num_classes].
-          sampling: "data": every image is equally probable. "uniform": every class that has a
-            weight is equally probable, and then every image in proportion to its weight of this
-            class.
+          sampling: "data": every image is equally probable. "uniform": every class with a weight
+            above 0 is equally probable, and the probability of an image within a class is in
+            proportion to the image's weight of this class.
         """
         checks.require_choice("sampling", sampling, SAMPLINGS)
         rows, counts = np.unique(soft_labels, axis=0, return_counts=True)
@@ -86,7 +86,7 @@ class LabelDistribution:
         """Returns labels for networks: classes int32 [N], or class weights float32 [N, classes].
 
         Args:
-          numbers: Numbers of labels, integers [N] from 0 to R - 1.
+          numbers: Indices of the labels, integers [N] from 0 to R - 1.
         """
         return np.asarray(numbers, np.int32) if self.weights is None else self.weights[numbers]
 

@@ -1,12 +1,12 @@
-"""Order of the images, which depends on seed and epoch only, so that runs can be resumed.
+"""Order of the images. It depends on the seed and the epoch only, so that runs can be resumed.
 
-The order "blocks" is read from storage in long pieces and mixes nearly as a permutation. The
+The order "blocks" reads long pieces from storage, and mixes nearly as well as a permutation. The
 records, in their order on disk, are cut into `strata` equal parts, and each part into `windows`
 blocks. In every epoch, each window receives one block of every part. It thus holds images from
-everywhere and of most classes, even if the records are sorted by class. The blocks of a window
-stand in random order and are cut into `lanes` equal pieces. Each piece is shuffled, and the images
-of the window are taken from the pieces in turn. A host that takes every second image thus reads
-every second piece.
+everywhere and of most classes, even if the records are sorted by class. The blocks of a window are
+joined in random order, and the result is cut into `lanes` equal pieces. Each piece is shuffled, and
+the images of the window are taken from the pieces in turn. A host that takes every second image
+thus reads every second piece.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import tensorflow as tf
 
 SHUFFLE, FLIP = 0, 1
 _PURPOSES = 2
-# Added to the purpose of the random numbers that only the order in blocks uses.
+# Added to the `number` of those `random_integers` that only the order "blocks" uses.
 _BLOCKS = 1 << 62
 WINDOW_KEYS, BLOCK_KEYS = 0, 1
 BLOCK_BYTES = 1 << 20
@@ -32,11 +32,12 @@ def epoch_order(
 
     Args:
       epoch: Number of the epoch, int64 scalar.
-      blocks: Division of the epoch into windows. None: a permutation of all images, one window.
+      blocks: Division of the epoch into windows. None: a permutation of all images in one window.
 
     Returns:
-      A permutation of the images, int64 [N]; whether the image at each position is flipped, bool
-      [N]; and the first position of every window followed by N, int64 [windows + 1].
+      Three tensors: order, a permutation of the images, int64 [N]; flips, whether the image at each
+      position is flipped, bool [N]; and bounds, the first position of every window, followed by N,
+      int64 [windows + 1].
     """
     keys = random_integers(num_images, seed, _PURPOSES * epoch + SHUFFLE)
     coins = random_integers(num_images, seed, _PURPOSES * epoch + FLIP)
@@ -68,7 +69,7 @@ def windows(
       blocks, shard_index, num_shards: As in `epoch_order` and `pipeline.make_dataset`.
 
     Returns:
-      Data set of (images int64 [n], flipped bool [n]); n differs between windows.
+      Data set of (indices of images int64 [n], flipped bool [n]), one element for each window.
     """
     first_epoch, first_place = divmod(start, num_images)
 
@@ -88,16 +89,16 @@ def windows(
 
 
 def examples(images: tf.data.Dataset) -> tf.data.Dataset:
-    """Returns the elements of `windows` one by one: (image int64, flipped bool) scalars."""
+    """Splits a data set from `windows` into single images: (index int64, flipped bool)."""
     return images.flat_map(lambda *window: tf.data.Dataset.from_tensor_slices(window))
 
 
 def random_integers(count: int, seed: int, number: int | tf.Tensor) -> tf.Tensor:
-    """Returns random numbers, int64 [count], that depend on the seed and `number` only.
+    """Returns random integers, int64 [count], that depend on the seed and `number` only.
 
-    Epochs use the numbers from 0 on.
+    Each use has a `number` of its own; those of epochs are 0 and above.
     """
-    # A named algorithm: the default is chosen by device and differs under XLA.
+    # The algorithm is named, because the default depends on the device and differs under XLA.
     return tf.random.stateless_uniform(
         [count],
         seed=tf.stack([tf.constant(seed, tf.int64), tf.cast(number, tf.int64)]),
@@ -110,7 +111,7 @@ def random_integers(count: int, seed: int, number: int | tf.Tensor) -> tf.Tensor
 
 @dataclasses.dataclass(frozen=True)
 class Blocks:
-    """How an epoch is divided.
+    """Division of an epoch into windows, which consist of blocks.
 
     Attributes:
       windows: Number of windows of an epoch. The images of a window are held in memory.
@@ -151,14 +152,13 @@ def block_order(
     Args:
       num_images: Number of images, N.
       blocks: The division of the epoch.
-      window_keys: Random number of every block, [count]: a stratum's blocks go to the windows in
-        the order of these numbers.
-      block_keys: Random number of every block, [count]: the order of blocks within a window.
-      image_keys: Random number of every position, [N]: the order within a piece.
+      window_keys: Random number of every block, [count]. The order of these numbers within a part
+        of the records assigns the part's blocks to windows.
+      block_keys: Random number of every block, [count]. It orders the blocks within a window.
+      image_keys: Random number of every position, [N]. It orders the images within a piece.
 
     Returns:
-      A permutation of the images, int64 [N], and the first position of every window followed by N,
-      int64 [windows + 1].
+      Order and bounds, as `epoch_order` returns them.
     """
     keys = tf.reshape(window_keys, [blocks.strata, blocks.windows])
     window_of_block = tf.reshape(tf.argsort(tf.argsort(keys, stable=True)), [-1])
@@ -177,7 +177,7 @@ def block_order(
 
 
 def _sorted_by(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-    """Returns the indices that sort by the first key, and equal ones by the second key."""
+    """Returns the indices that sort by `first`, and by `second` where `first` is equal."""
     by_second = tf.argsort(second, stable=True)
     by_first = tf.argsort(tf.gather(first, by_second), stable=True)
     return tf.gather(by_second, by_first)

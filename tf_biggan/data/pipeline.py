@@ -1,7 +1,7 @@
 """The input pipeline: shuffled batches that depend on the data, the seed and the position only.
 
-Example n of the global stream goes to shard n % num_shards, so that a training step sees the same
-images for every number of shards.
+Example n of the global stream goes to shard n % num_shards. A training step thus sees the same
+images with any number of shards.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from tf_biggan.data.tfrecord import RecordSource
 
 CACHE_LIMIT_BYTES = 1 << 30
 DECODED_AT_ONCE = 256
-# Pixels and images that one call decodes from memory. Calls take time, however small the images.
+# Bytes of pixels, and number of images, that one call decodes from records in memory. A call takes
+# time even if its images are small.
 PIXEL_BYTES_TOGETHER = 4 << 20
 MIN_TOGETHER, MAX_TOGETHER = 16, 256
 FULL, BLOCKS = DATA_ORDERS
@@ -66,7 +67,8 @@ def make_dataset(
     Returns:
       (images float32 [B, H, W, C] in [-1, 1], labels int32 [B]), B = batch_size // num_shards. Soft
       labels are float32 [B, num_classes].
-      Reading an unreadable image raises an error: iterate within `decoding.naming_unreadable`.
+      Iterate within `decoding.naming_unreadable`, so that an unreadable image raises a ValueError
+      that names the image.
 
     Raises:
       ValueError: An argument is out of range, the source has no records although `data_order` is
@@ -105,7 +107,7 @@ def make_dataset(
         return decoding.to_model_range(pixels), tf.gather(labels, indices)
 
     finished = batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    # Strategies of several hosts give batches of a data set that may end no static size.
+    # If a data set may end, strategies of several hosts give its batches no static size.
     endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
     return finished.prefetch(tf.data.AUTOTUNE).apply(endless).with_options(_options())
 
@@ -138,14 +140,14 @@ def distribute(
 ) -> tf.distribute.DistributedDataset | tf.data.Dataset:
     """Returns `make_dataset` distributed over the replicas of a strategy, on one host or several.
 
-    Every accumulation step splits the same batch among the replicas. Which replica gets which image
-    depends on the number of replicas and hosts.
+    The batch of an accumulation step is the same for any number of replicas, which share it. Which
+    replica gets which image depends on the number of replicas and hosts.
 
     Args:
       strategy: The strategy.
       source: The images.
       batch_size: Number of images of all replicas together, a multiple of their number.
-      start_batch: Number of such batches that were already consumed.
+      start_batch: Number of batches of `batch_size` that were already consumed.
       **arguments: Other arguments of `make_dataset`, except for shards.
 
     Returns:
@@ -162,7 +164,7 @@ def distribute(
 
     def of_host(context: tf.distribute.InputContext) -> tf.data.Dataset:
         hosts = context.num_input_pipelines
-        # TensorFlow reads one batch for each replica of a host.
+        # TensorFlow reads one batch of this data set for each replica of the host.
         draws = replicas // hosts
         return make_dataset(
             source,
@@ -183,7 +185,7 @@ def _from_records(
     decode: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
     image_bytes: int,
 ) -> tf.data.Dataset:
-    """Returns batches of a window that is in memory, while the next one is read."""
+    """Returns batches of the window in memory, and reads the next window meanwhile."""
     together = min(max(MIN_TOGETHER, PIXEL_BYTES_TOGETHER // image_bytes), MAX_TOGETHER)
 
     def parts(records, indices, flips):
@@ -213,7 +215,7 @@ def _from_storage(
 
 
 def _from_memory(stream: tf.data.Dataset, batch_size: int, pixels: np.ndarray) -> tf.data.Dataset:
-    # Otherwise the images would occupy memory of an accelerator.
+    # Without the device, the images would occupy memory of an accelerator.
     with tf.device("CPU:0"):
         cached = tf.constant(pixels)
     batches = stream.batch(batch_size, drop_remainder=True)

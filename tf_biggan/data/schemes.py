@@ -1,6 +1,6 @@
 """Opens a data set by its specification: digits, tfds:NAME, folder:PATH or tfrecord:PATH.
 
-The hand-written digits come with the package, so that nothing has to be downloaded.
+The hand-written digits come with the package, so they need no download.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ def open_source(
     data_dir: str | None = None,
     download: bool = False,
 ) -> Source:
-    """Opens a data set. Its classes and labels are found from the data.
+    """Opens a data set. Its classes and labels are read from the data.
 
     Args:
       specification: `digits`, `tfds:NAME`, `folder:PATH` or `tfrecord:PATH`.
-      split: Split or slice of a tfds data set, "train" by default; or sub-folder of PATH.
-      data_dir: Folder of prepared tfds data sets. Default: that of TensorFlow Datasets.
+      split: Split or slice of a tfds data set ("train" by default), or a sub-folder of PATH.
+      data_dir: Folder of prepared tfds data sets. Default: the folder of TensorFlow Datasets.
       download: Whether a tfds data set that is not in `data_dir` is downloaded.
 
     Raises:
@@ -87,7 +87,7 @@ class DigitsSource(Source):
 
 
 def open_digits(location: str, split: str | None) -> DigitsSource:
-    """Opens the digits. `location` must be empty, and the only split is "train".
+    """Opens the data set `digits`. `location` must be empty, and the only split is "train".
 
     Raises:
       ValueError: Another location or split is given.

@@ -26,7 +26,7 @@ from tf_biggan.files.text_files import read_text
 
 SOFT_LABELS_FILE = "soft_labels.csv"
 FILE_COLUMN = "file"
-# Largest difference of the sum of a row from 1, for weights that were written with three digits.
+# Largest accepted difference between the sum of a row and 1. Weights with three digits need it.
 TOLERANCE = 1e-3
 
 
@@ -37,8 +37,8 @@ class SoftLabels:
     Attributes:
       path: Path of the table.
       class_names: Names of the classes.
-      files: Paths of the images relative to the table's folder, in the order of folders and names.
-      lines: Line of the table in which each image is, for messages.
+      files: Paths of the images relative to the table's folder, sorted by folder and then by name.
+      lines: Number of each image's line in the table, for messages.
       weights: Weights of the classes, float32 [N, classes]. Every row sums to 1.
     """
 

@@ -1,6 +1,7 @@
-"""Base class of data sets, checks of a data set before it is used, and its identity.
+"""Base class of data sets, checks of their labels, and their identity.
 
-The identity does not depend on the folder that the data set is stored in.
+The identity shows whether the data of a run have changed. It does not depend on the folder in which
+the data set is stored.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ class Source(abc.ABC):
     """A data set of labelled images with random access.
 
     Args:
-      name, class_names: As the attributes.
+      name, class_names: See the attributes.
       labels: Class of every image, integers [N], or soft labels, floats [N, num_classes].
 
     Attributes:
-      name: Specification that it was opened with, such as "folder:/data/birds".
+      name: Specification with which the data set was opened, such as "folder:/data/birds".
       class_names: Name of every class; empty if the images have no classes.
       labels: Class of every image, int32 [N]; zeros if there are no classes. With soft labels, the
         class with the greatest weight.
@@ -83,7 +84,7 @@ class Source(abc.ABC):
 
         Args:
           class_names: New name of every class.
-          labels_of: New label of every present class.
+          labels_of: New label of every old class.
         """
         made = copy.copy(self)
         made.class_names = tuple(class_names)
@@ -134,7 +135,7 @@ class _Selection(Source):
 
 
 def describe(source: Source) -> tuple[str, ...]:
-    """Returns lines to print: number of images, of classes, and of images per class."""
+    """Returns lines to print: the number of images, the classes, and the images per class."""
     lines = [f"Data set {source.name}: {source.num_images:,} images", *source.notes]
     if source.num_classes == 0:
         return (*lines, "Classes: none (unconditional)")
@@ -168,8 +169,9 @@ def check_labels(source: Source, num_classes: int) -> None:
     A model without classes (0) does not read the labels, so all labels are accepted.
 
     Raises:
-      ValueError: A label is negative or not below `num_classes`; or all images have the same label
-        although there are several classes, as in a folder that is nested wrongly.
+      ValueError: A label is negative or not below `num_classes`, soft labels have another number of
+        classes, or all images have the same label although the model has several classes. The last
+        happens if a folder is nested wrongly.
     """
     checks.require_integer("num_classes", num_classes, minimum=0)
     if num_classes == 0:
@@ -207,7 +209,7 @@ def _require_labels_below(source: Source, num_classes: int) -> None:
 
 
 def label_bytes(source: Source) -> bytes:
-    """Returns bytes that identify the labels of all images, soft ones included."""
+    """Returns bytes that identify the labels of all images, including soft labels."""
     soft = b"" if source.soft_labels is None else np.asarray(source.soft_labels, "<f4").tobytes()
     return np.asarray(source.labels, "<i4").tobytes() + soft
 
@@ -220,15 +222,15 @@ def _shortened(names: tuple[str, ...]) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class DataIdentity:
-    """What must not change in the data of a run, besides the names of the classes.
+    """Properties of a run's data that must not change. The class names must not change either.
 
     Attributes:
       num_images: Total number of images.
       images_per_class: Number of images of every class, up to the last class that has images;
         empty if there are no classes.
-      index_sha256: SHA-256 of the labels, soft ones included, and, in order, of the file names
-        relative to the folder and the sizes of up to 1,000 files, or of the positions in TFRecord
-        files.
+      index_sha256: SHA-256 of the labels (including soft labels) and of the images' places. For a
+        folder, these are the relative paths of all files in order and the sizes of up to 1,000
+        files; for TFRecord files, the names of the files and the positions of the records.
     """
 
     num_images: int
@@ -246,7 +248,7 @@ class DataIdentity:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, object], path: str) -> DataIdentity:
-        """Returns the identity in a dict of its fields; path: path of the file, for messages."""
+        """Returns the identity from a dict of its fields. `path` names its file in errors."""
         values = {k: json_files.field(content, k, kind, path) for k, kind in FIELDS.items()}
         return cls(**values | {"images_per_class": tuple(values["images_per_class"])})
 
@@ -254,8 +256,8 @@ class DataIdentity:
         """Returns a text about how the data have changed, or None if they are the same.
 
         Args:
-          now: Identity of the present data.
-          class_names: Names of the classes of both.
+          now: Identity of the data as they are now.
+          class_names: Names of the classes, which have not changed.
         """
         if self == now:
             return None

@@ -22,17 +22,19 @@ def open_tfds(
 
     The image is the supervised input or the only image feature. The class is the supervised target
     or the only class feature; a data set without classes is accepted. Every record is read once to
-    find its label and its position. For hundreds of gigabytes, run `prepare` once instead.
+    find its label and its position. If these are hundreds of gigabytes, run `prepare` once and open
+    its output instead.
 
     Args:
       location: Name of the data set, with its configuration and version if needed.
       split: Split or slice of the data set, such as `train[:50%]`. Default: "train".
-      data_dir: Folder of prepared data sets. Default: that of TensorFlow Datasets.
+      data_dir: Folder of prepared data sets. Default: the folder of TensorFlow Datasets.
       download: Whether the data set is downloaded and prepared if it is not in `data_dir`.
 
     Raises:
-      ValueError: The name is unknown, the data set is not prepared, the split does not exist, or
-        the image feature is not clear.
+      ValueError: The name is unknown, the data set is not prepared as TFRecord files, the split
+        does not exist, it is not clear which feature is the image or the class, or images do not
+        have 8 bits per channel.
     """
     import tensorflow_datasets as tfds
 

@@ -1,7 +1,7 @@
-"""Images in TFRecord files, and the folders of such files that `prepare` writes.
+"""Reads images from TFRecord files, such as those in the folders that `prepare` writes.
 
-A `RecordSource` reads one image at its position, or many by reading long pieces of the files. Its
-index holds where every record starts, and its label.
+A `RecordSource` reads a single image at its position, or many images in long pieces of the files.
+Its index holds the position and the label of every record.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tf_biggan.files.array_files import read_npz
 
 DESCRIPTION_FILE = "dataset.json"
 INDEX_FILE = "index.npz"
-# Version 2 has soft labels. Versions of this package that read only version 1 do not know them.
+# Format 2 has soft labels. Releases of this package without soft labels read only format 1.
 FORMAT_VERSION, SOFT_FORMAT_VERSION = 1, 2
 IMAGE_FEATURE = "image"
 LABEL_FEATURE = "label"
@@ -37,12 +37,13 @@ FIELDS = {
     "shards": "tuple[str, ...]",
 }
 SIDES = ("image_height", "image_width")
-# Length (8 bytes) and its checksum (4) precede a record, the checksum of its bytes (4) follows.
+# The frame of a record: its length (8 bytes) and the checksum of the length (4 bytes) precede it,
+# and the checksum of its content (4 bytes) follows.
 FRAMING_BYTES = 16
 READ_BUFFER_BYTES = 1 << 20
 SCANNED_AT_ONCE = 8
 ONE_RECORD_BUFFER_BYTES = 1 << 16
-# Reading over a gap is faster than reading anew behind it.
+# Reading the unneeded records of a short gap is faster than starting a new read after the gap.
 MAX_GAP = 16
 MAX_SPAN = 1024
 SPANS_AT_ONCE = 16
@@ -93,8 +94,8 @@ def open_tfrecord(location: str, split: str | None) -> RecordSource:
     """Opens a folder that `prepare` wrote, or its sub-folder `split`.
 
     Raises:
-      ValueError: The folder does not exist or is not finished, its format is another version, or
-        shards are missing.
+      ValueError: The folder does not exist or is not finished, its format version is unknown, or
+        files are missing or damaged.
     """
     root = location if split is None else tf.io.gfile.join(location, split)
     checks.require_utf8(root)
@@ -215,16 +216,16 @@ class RecordIndex:
         return cls(files, file_of, offsets, labels, np.arange(len(labels)) - first_of_file[file_of])
 
     def mean_bytes(self) -> int:
-        """Returns the mean size of a record, rounded up.
+        """Returns the mean size of a record in bytes, rounded up, or 1 if no size is known.
 
-        It is 1 if no size is known, because no file has two consecutive records in this index.
+        The size of a record is known if the index also holds the next record of the same file.
         """
         same_file = np.diff(self.file_of) == 0
         sizes = np.diff(self.offsets)[same_file & (np.diff(self.numbers) == 1)]
         return -(-int(sizes.sum()) // len(sizes)) if len(sizes) else 1
 
     def select(self, kept: np.ndarray) -> RecordIndex:
-        """Returns the index of some records; kept: booleans [N] or an array of record numbers."""
+        """Returns the index of some records. `kept` is bool [N], or holds the records' places."""
         return dataclasses.replace(
             self,
             file_of=self.file_of[kept],
@@ -237,7 +238,7 @@ class RecordIndex:
 def scan(
     files: tuple[str, ...], read_label: Callable[[tf.Tensor], tf.Tensor], title: str
 ) -> RecordIndex:
-    """Reads every record once, several files in parallel, and returns positions and labels.
+    """Returns the positions and labels of all records, after reading every record once.
 
     Args:
       read_label: Function from a record (string scalar) to its class (integer scalar), or to its
@@ -317,7 +318,7 @@ class RecordSource(Source):
       name: As in `Source`.
       class_names: As in `Source`.
       index: Positions and labels of the records.
-      contents_of: Maps records, string [N], to the encoded images, string [N].
+      contents_of: Function that maps records, string [N], to encoded images, string [N].
     """
 
     def __init__(
@@ -347,7 +348,7 @@ class RecordSource(Source):
             record = _records(file, offset, buffer_bytes).take(1).get_single_element()
             return self._contents_of(record[tf.newaxis])[0]
 
-        # Without the single element, the error of a missing file would repeat for ever.
+        # A data set of one element, because the error of a missing file would repeat for ever.
         encoded = tf.data.Dataset.from_tensors(0).map(contents)
         return decoding.decode_named(encoded, self._names(index), channels)
 
@@ -362,7 +363,7 @@ class RecordSource(Source):
         yield np.asarray(self._index.offsets, "<i8").tobytes()
 
     def select(self, indices):
-        # Records of a selection are still read in long pieces.
+        # The result is a RecordSource, so selected records are still read in long pieces.
         made = copy.copy(self)
         made._set_labels(self.training_labels[indices])
         made._set_index(self._index.select(indices))
@@ -374,7 +375,7 @@ class RecordSource(Source):
         return self._index.mean_bytes()
 
     def read(self, indices: tf.Tensor) -> tf.Tensor:
-        """Reads records, in a graph. Neighbours on disk are read in one piece.
+        """Reads records, in a graph. Records close to each other on disk are read in one piece.
 
         Args:
           indices: Images, int64 [N], N > 0.
@@ -395,7 +396,7 @@ class RecordSource(Source):
         records = pieces.map(self._read_span, SPANS_AT_ONCE, deterministic=True)
         records = records.flat_map(tf.data.Dataset.from_tensor_slices)
         records = records.batch(tf.reduce_sum(counts)).get_single_element()
-        # The place of every ordered record among those read, which include gaps.
+        # The place of every wanted record among the records that were read, which include gaps.
         before = tf.cumsum(counts, exclusive=True)
         places = tf.gather(before, span) + number - tf.gather(number, tf.gather(firsts, span))
         with tf.control_dependencies(
@@ -418,7 +419,7 @@ class RecordSource(Source):
     def _read_span(self, first, last, count):
         """Returns the `count` records of a file from `first` to `last`, string [count]."""
         file, offset = self._files[self._file_of[first]], self._offsets[first]
-        # A buffer of the size of the span makes one request to a remote storage.
+        # If the buffer is as large as the span, remote storage gets a single request.
         span_bytes = self._offsets[last] - offset + ONE_RECORD_BUFFER_BYTES
         buffer_bytes = tf.minimum(span_bytes, MAX_BUFFER_BYTES)
 
@@ -426,7 +427,7 @@ class RecordSource(Source):
             records = _records(file, offset, buffer_bytes).take(count)
             return records.batch(count, drop_remainder=True).get_single_element()
 
-        # Without the single element, the error of a missing file would repeat for ever.
+        # A data set of one element, because the error of a missing file would repeat for ever.
         whole = tf.data.Dataset.from_tensors(0).map(all_records).ignore_errors()
         nothing = tf.data.Dataset.from_tensors(tf.zeros([0], tf.string))
         records = whole.concatenate(nothing).take(1).get_single_element()
@@ -435,7 +436,7 @@ class RecordSource(Source):
             return tf.identity(records)
 
     def _require_places(self, records, ordered, places, span, firsts):
-        """Asserts that the records that were read begin at the bytes of the index."""
+        """Asserts that the records begin at the bytes that the index holds."""
         framed = tf.strings.length(records) + FRAMING_BYTES
         ends = tf.cumsum(tf.cast(framed, tf.int64), exclusive=True)
         begins = tf.gather(ends, places)
@@ -447,10 +448,10 @@ class RecordSource(Source):
 
 
 def _spans(file: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-    """Returns the number of the span of every record, int32 [N], which rises from 0.
+    """Returns the span of every record, int32 [N], counted from 0. A span is read in one piece.
 
     Args:
-      file, number: File of every record, and number in the file, in the order of their reading.
+      file, number: File of every record and its number in the file, sorted by place on disk.
     """
     steps = number[1:] - number[:-1]
     near = (file[1:] == file[:-1]) & (steps > 0) & (steps <= MAX_GAP)
@@ -459,8 +460,8 @@ def _spans(file: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
 
 
 def _records(file: tf.Tensor, offset: tf.Tensor, buffer_bytes: tf.Tensor) -> tf.data.Dataset:
-    """Returns a data set of the records of a file from the one whose frame begins at `offset`."""
-    # The public class takes no offsets, the operation behind it does; it seeks.
+    """Returns a data set of a file's records, beginning with the record at byte `offset`."""
+    # `tf.data.TFRecordDataset` takes no offsets. The operation behind it takes them and seeks.
     variant = tf.raw_ops.TFRecordDatasetV2(
         filenames=[file],
         compression_type="",

@@ -1,8 +1,8 @@
-"""Writes a data set as TFRecord shards at one resolution. Interrupted writes can be continued.
+"""Writes a data set as TFRecord shards at one resolution. Interrupted writes can be resumed.
 
-A shard is written under a temporary name and then renamed, so that a shard with its final name is
-complete. dataset.json is written last, so that a folder without it is unfinished. Names and renames
-are TensorFlow's, because the folder may be in a bucket.
+A shard is written under a temporary name and then renamed, so a shard with its final name is
+complete. dataset.json is written last, so a folder without it is unfinished. Files are handled by
+`tf.io.gfile`, because the folder may be in a bucket.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ TEMPORARY_SUFFIX = ".tmp"
 
 
 def prepare(config: PrepareConfig) -> None:
-    """Writes the images that the settings name as TFRecord files, or resumes an interrupted call.
+    """Writes a data set as TFRecord files, or resumes an interrupted call. See `PrepareConfig`.
 
     Raises:
-      ValueError: the images cannot be read, or the output was written with other settings.
+      ValueError: The images cannot be read, or the output was written with other settings.
     """
     config.require_given()
     opened = open_source(
@@ -74,7 +74,8 @@ def write_tfrecords(
     """Writes a data set to the folder `output`, which `tfrecord:OUTPUT` opens.
 
     After an interruption, finished shards are kept. If the folder is finished, only missing files
-    are written. The content hash depends on the records and their order, but not on the shards.
+    are written. The content hash depends on the records and their order, but not on their division
+    into shards.
 
     Args:
       source: The images.
@@ -282,7 +283,7 @@ def _is_whole(output: str) -> bool:
 
 
 def _remove_left_behind(output: str, settings: dict, finished: dict | None) -> None:
-    """Removes files that a killed command left and that are not written again.
+    """Removes files that a killed command left behind.
 
     These are temporary files and, if dataset.json exists, unfinished.json.
     """

@@ -33,15 +33,15 @@ DAMAGED = (
 class Archive:
     """A zip archive whose entries match its table of contents and have bounded sizes.
 
-    The file stays open as long as the object, so that the table is read once.
+    The file stays open as long as this object exists, so its table of contents is read only once.
 
     Args:
-      path: Path of the file, also for messages.
+      path: Path of the file, which error messages name.
       content: Bytes of the file if they are in memory already.
 
     Raises:
-      ValueError: The archive is damaged, encrypted or compressed by an unknown method; or its
-        entries overlap or are larger than `input_bounds.inflated_bound` of the file's length.
+      ValueError: The archive is damaged, encrypted or compressed by an unknown method, its entries
+        overlap, or they are larger than `input_bounds.inflated_bound` allows for the file's length.
       OSError: The file cannot be read.
     """
 
@@ -148,7 +148,7 @@ class Archive:
 
 
 class _TableFirst(io.BufferedReader):
-    """A file that refuses long reads while `bounded` is true, so no huge table is read."""
+    """A file that refuses long reads while `bounded` is true, against huge tables of contents."""
 
     def __init__(self, raw, path):
         super().__init__(raw)
@@ -166,7 +166,7 @@ class _TableFirst(io.BufferedReader):
 
 
 class _Entry(io.RawIOBase):
-    """An entry that is decompressed in small pieces. zipfile would decompress it at once."""
+    """An entry that is decompressed in small pieces. zipfile alone would decompress it at once."""
 
     def __init__(self, entry, safely):
         self._entry, self._safely, self._position = entry, safely, 0

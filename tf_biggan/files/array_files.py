@@ -1,6 +1,6 @@
-"""Files of NumPy arrays: reads untrusted .npz and safetensors files, and writes safetensors.
+"""Reads untrusted .npz and safetensors files as NumPy arrays, and writes safetensors files.
 
-Shapes and sizes are checked first. The arrays that are needed are read afterwards.
+Shapes and sizes are checked when a file is opened. An array is read when it is needed.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from tf_biggan.files.archives import Archive
 
 NPY = ".npy"
 LONGEST_REASON = 400
-# Booleans, integers, floats, complex numbers and texts. Python objects would be pickled, and this
-# package never writes records.
+# NumPy's letters for booleans, integers, floats, complex numbers and texts. Python objects are
+# refused because they are pickled, and records because this package never writes them.
 PLAIN_KINDS = "biufcUS"
 HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -35,7 +35,7 @@ LENGTH_BYTES = 8
 
 @dataclasses.dataclass(frozen=True)
 class StoredArray:
-    """An array in an archive that is not read yet.
+    """An array of an .npz file, of which only the header has been read.
 
     Attributes:
       shape: Shape of the array.
@@ -54,15 +54,17 @@ def read_npz(path: str | os.PathLike, content: bytes | None = None) -> dict[str,
 
 
 def open_npz(path: str | os.PathLike, content: bytes | None = None) -> dict[str, StoredArray]:
-    """Returns the arrays of an .npz file by name. No code in the file is executed.
+    """Returns the arrays of an .npz file by name, without their values, which `read` returns.
+
+    No code in the file is executed.
 
     Args:
-      path: Path of the file, also for messages.
+      path: Path of the file, which error messages name.
       content: Bytes of the file if they are in memory already.
 
     Raises:
-      ValueError: The file does not exist, is damaged, or contains something other than plain arrays
-        whose sizes are those in their headers.
+      ValueError: The file does not exist or is damaged, an array holds other values than numbers
+        and texts, or its size differs from the size in its header.
     """
     if content is None:
         file_system.require_existing(".npz file", os.fspath(path), "a file of arrays")
@@ -124,7 +126,7 @@ def write_safetensors(
 ) -> None:
     """Writes arrays to a safetensors file whose permissions follow the umask.
 
-    The library alone would make the file readable for its owner only.
+    The safetensors library alone would make the file readable for its owner only.
 
     Args:
       path: Path of the file.

@@ -1,11 +1,12 @@
-"""Writes files and folders completely or not at all: under a temporary name, then renamed.
+"""Writes files and folders completely or not at all: under a temporary name, which is then renamed.
 
 The temporary name is PATH.PROCESS.tmp. If a process is killed, its temporary file stays and is
 removed by the next process that writes to the same path.
 
 At an address such as gs://bucket/run, files are first written on this machine. A file is then
-copied under the temporary name tmp.MACHINE-PROCESS.NAME and renamed. A folder cannot be renamed at
-once there, so its files are copied one by one, and the file that makes the folder valid comes last.
+copied under the temporary name tmp.MACHINE-PROCESS.NAME and renamed. A folder at an address cannot
+be renamed in one step, so its files are copied one by one. The file that marks the folder as
+complete comes last.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from tf_biggan import checks
 from tf_biggan.files import file_system
 
 _LOCAL = re.compile(r"(?P<name>.+)\.(?P<process>\d+)\.tmp")
-# At `ram://`, a file exists as soon as the name of another one begins with its name.
+# The final name is at the end: at `ram://`, `exists` is also true for a name with which the name of
+# another file begins.
 _REMOTE = re.compile(r"tmp\.(?P<machine>\w+)-(?P<process>\d+)\.(?P<name>.+)")
 
 
@@ -57,7 +59,7 @@ def replaced(path: str | os.PathLike) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _staged(path: str) -> Iterator[str]:
-    """Yields a local temporary folder. OSErrors of what is written there name `path`."""
+    """Yields a local temporary folder. OSErrors from writing to it name `path`."""
     try:
         with tempfile.TemporaryDirectory(prefix="tf_biggan-") as folder:
             yield folder
@@ -97,8 +99,8 @@ def new_folder(path: str, last: str) -> Iterator[str]:
 
     Args:
       path: Path of the folder.
-      last: Name of the file without which no reader takes the folder for complete. At an address,
-        it is written last.
+      last: Name of the file by which readers recognise a complete folder. At an address, it is
+        written last.
 
     Raises:
       ValueError: `path` exists and is not an empty folder.
@@ -123,7 +125,7 @@ def new_folder(path: str, last: str) -> Iterator[str]:
 
 
 def send_folder(local: str, path: str, last: str) -> None:
-    """Copies the files of a local folder to the address `path`, the file `last` at the end.
+    """Copies the files of a local folder to the address `path`. The file `last` is copied last.
 
     Files that an interrupted call copied are overwritten.
     """
@@ -154,14 +156,14 @@ def check_new(path: str) -> None:
 
 
 def try_writing(path: str) -> None:
-    """Raises OSError if nothing can be created next to `path`, which need not exist."""
+    """Raises OSError if the folder that holds `path` is not writable. `path` need not exist."""
     probe = temporary_name(file_system.normalized(path))
     file_system.makedirs(probe)
     file_system.rmtree(probe)
 
 
 def temporary_name(path: str) -> str:
-    """Returns a temporary name for `path` and removes those that killed processes left."""
+    """Returns a temporary name for `path`. Removes files that killed processes left for `path`."""
     folder, name = os.path.split(path)
     remove_leftovers(folder, name)
     if file_system.is_remote(path):
@@ -174,7 +176,7 @@ def _machine() -> str:
 
 
 def final_name(name: str) -> str | None:
-    """Returns the final name of a file from its temporary name; None if it is no temporary name."""
+    """Returns the final name for a temporary name, or None if `name` is no temporary name."""
     match = _LOCAL.fullmatch(name) or _REMOTE.fullmatch(name)
     return match["name"] if match else None
 
@@ -195,9 +197,9 @@ def remove_leftovers(folder: str, name: str | None = None) -> None:
 
 
 def leftovers(folder: str) -> dict[str, str]:
-    """Returns the final names by the temporary names in a folder that no running process writes.
+    """Maps the temporary names that killed processes left in a folder to their final names.
 
-    At an address, those of other machines are left out, because their processes are unknown.
+    At an address, names of other machines are left out, because their processes may still run.
     """
     try:
         names = file_system.listdir(folder)

@@ -1,9 +1,10 @@
-"""Paths that users give: `~` at the start, and characters that TensorFlow reads as patterns.
+"""Handles `~` and file-pattern characters in the paths that users give.
 
 Shells replace `~` in `--run_dir ~/x`, but neither in `--run_dir=~/x` nor in a flag file.
 
-TensorFlow reads the prefix of a checkpoint, also of a SavedModel's variables, as a file pattern. In
-a folder such as `runs/lr=[2e-4,5e-5]` it can write a checkpoint, but cannot find it again.
+TensorFlow reads the prefix of a checkpoint as a file pattern. In a folder such as
+`runs/lr=[2e-4,5e-5]` it can write a checkpoint, but cannot find it again. The same holds for
+SavedModels, because their variables are stored as a checkpoint.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def expand_home(value: str) -> str:
 
 
 def expand_home_in_list(value: str) -> str:
-    """Applies `expand_home` to every part of a text with commas."""
+    """Applies `expand_home` to every path of a list that is separated by commas."""
     parts = value.split(",")
     return ",".join(
         part[: len(part) - len(part.lstrip())] + expand_home(part.lstrip()) for part in parts
@@ -61,7 +62,7 @@ EXPANDERS: Mapping[str, Callable[[str], str]] = {
 
 
 def pattern_note(path: str) -> str | None:
-    """Returns a note if TensorFlow's own loaders could not open files at `path`, or None."""
+    """Returns a note if TensorFlow's own loaders cannot open files at `path`, otherwise None."""
     found = [character for character in "[]\\" if character in file_system.absolute(path)]
     if not found:
         return None
@@ -73,7 +74,7 @@ def pattern_note(path: str) -> str | None:
 
 
 def require_plain_address(path: str) -> None:
-    """Raises a ValueError for an address, such as gs://bucket/run, with pattern characters."""
+    """Raises a ValueError if an address such as gs://bucket/run contains pattern characters."""
     found = PATTERN_CHARACTERS & set(path) if file_system.is_remote(path) else ()
     checks.require(
         not found,
@@ -86,19 +87,19 @@ def require_plain_address(path: str) -> None:
 class PlainFolder:
     """A folder, reached through a temporary link if its path contains pattern characters.
 
-    The link exists until the `with` block ends. Without a `with` block it exists as long as the
-    object, for readers that open their files late.
+    The link exists until the `with` block ends. Without a `with` block, it exists as long as this
+    object, which readers need that open their files late.
 
     Args:
-      path: A local folder, which need not exist, or an address such as gs://bucket/run, which is
-        not changed.
+      path: A local folder, which need not exist, or an address such as gs://bucket/run, which
+        never gets a link.
 
     Attributes:
-      path: Path of the folder that can be used in a prefix.
+      path: Path of the folder without pattern characters, for use in a checkpoint's prefix.
 
     Raises:
-      ValueError: The path of the folder for temporary files contains pattern characters too, or
-        an address contains them.
+      ValueError: An address contains pattern characters, or a link is needed and the path of the
+        folder for temporary files contains pattern characters too.
     """
 
     def __init__(self, path: str):
@@ -118,7 +119,7 @@ class PlainFolder:
         os.symlink(os.path.abspath(path), self.path, target_is_directory=True)
 
     def real(self, text: str) -> str:
-        """Returns a path or message in which the link is replaced by the path of the folder."""
+        """Returns a path or message with the link in it replaced by the folder's real path."""
         return text if self.path == self._own_path else text.replace(self.path, self._own_path)
 
     def __enter__(self) -> str:

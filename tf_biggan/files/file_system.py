@@ -1,8 +1,8 @@
-"""Files and folders on this machine or at an address that TensorFlow opens, such as gs://bucket/run.
+"""Operations on files and folders, which are local or at an address such as gs://bucket/run.
 
-A path that begins with SCHEME:// is an address. Its operations are those of `tf.io.gfile`, and
-TensorFlow is imported only for them. All other paths are local, and their operations are those of
-`os`. Errors are OSErrors in both cases, and they name the path.
+A path that begins with SCHEME:// is an address and is handled by `tf.io.gfile`. TensorFlow is
+imported only for addresses. All other paths are local and are handled by `os`. In both cases,
+errors are OSErrors that name the path.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-# Errors of TensorFlow, by name in `tf.errors`, that have an error number of the system.
+# Maps names of errors in `tf.errors` to error numbers of the system.
 _ERROR_NUMBERS = {
     "NotFoundError": errno.ENOENT,
     "PermissionDeniedError": errno.EACCES,
@@ -60,7 +60,7 @@ def exists(path: str | os.PathLike) -> bool:
 
 
 def require_existing(what: str, path: str, accepted: str) -> None:
-    """Raises ValueError naming the path unless something exists there.
+    """Raises a ValueError, which names the path, unless a file or folder exists there.
 
     Args:
       what: Role of the path, such as "model".
@@ -72,7 +72,7 @@ def require_existing(what: str, path: str, accepted: str) -> None:
 
 
 def isdir(path: str | os.PathLike) -> bool:
-    """Returns whether a folder exists. In an object store it exists if it holds something."""
+    """Returns whether a folder exists. In an object store, an empty folder does not exist."""
     if not is_remote(path):
         return os.path.isdir(path)
     # gfile.isdir returns False for every error, even if access is denied.
@@ -126,13 +126,13 @@ def size_and_time(path: str) -> tuple[int, float]:
 
 
 def touch(path: str) -> None:
-    """Sets the time of a local file's last change to now. Files at addresses keep theirs."""
+    """Sets the time of a local file's last change to now. Files at addresses do not change."""
     if not is_remote(path):
         os.utime(path)
 
 
 def makedirs(path: str | os.PathLike) -> None:
-    """Creates a folder and those above it, unless they exist."""
+    """Creates a folder and its parent folders, unless they exist."""
     if not is_remote(path):
         os.makedirs(path, exist_ok=True)
         return
@@ -150,7 +150,7 @@ def remove(path: str | os.PathLike) -> None:
 
 
 def rmtree(path: str | os.PathLike) -> None:
-    """Removes a folder with its content, as far as it can be removed."""
+    """Removes a folder with its content. What cannot be removed stays, and no error is raised."""
     if not is_remote(path):
         shutil.rmtree(path, ignore_errors=True)
         return
@@ -159,9 +159,10 @@ def rmtree(path: str | os.PathLike) -> None:
 
 
 def rename(path: str, new: str) -> None:
-    """Renames a file, which replaces a file of the new name.
+    """Renames a file. If a file with the new name exists, it is replaced.
 
-    Folders at addresses cannot be renamed safely: an object store copies file after file.
+    Do not rename folders at addresses: an object store copies their files one after the other, and
+    can be interrupted.
     """
     if not is_remote(path):
         os.replace(path, new)
@@ -176,20 +177,20 @@ def absolute(path: str) -> str:
 
 
 def normalized(path: str) -> str:
-    """Returns a path without "/" at its end; a local one also without "//", "." and ".."."""
+    """Returns a path without "/" at its end, and a local path also without "//", "." and ".."."""
     return path.rstrip("/") if is_remote(path) else os.path.normpath(path)
 
 
 def open_file(path: str | os.PathLike, mode: str = "rb", **text: str) -> IO:
     """Opens a file to read it or to append to it; files are written by `atomic.replaced`.
 
-    A reader fetches what it reads, and not the whole file. What is appended to a file at an address
-    is sent with every flush; an object store then writes the object anew.
+    At an address, a reader fetches only the bytes that it reads, not the whole file. Appended bytes
+    are sent with every flush, for which an object store writes the whole object again.
 
     Args:
       path: Path of the file.
       mode: "rb", "r", "ab" or "a".
-      **text: Arguments `encoding` and `errors` of a text.
+      **text: For a text, the arguments `encoding` and `errors` of `open`.
     """
     if not is_remote(path):
         return open(path, mode, **text)
@@ -211,7 +212,7 @@ class _RemoteFile(io.RawIOBase):
         self.name, self._reads = path, "r" in mode
         with _gfile(path) as gfile:
             self._file = gfile.GFile(path, "rb" if self._reads else "ab")
-            # GFile opens a file at its first read; its size tells now whether the file is there.
+            # GFile opens a file at its first read only. Its size raises now if the file is missing.
             self._length = self._file.size() if self._reads else 0
 
     def readable(self):
@@ -256,9 +257,9 @@ class _RemoteFile(io.RawIOBase):
 
 @contextlib.contextmanager
 def local_copy(path: str | os.PathLike) -> Iterator[str]:
-    """Yields the path of a local file with the content and name of a file.
+    """Yields the path of a local file with the same name and content as the file at `path`.
 
-    This is the file itself if it is local. A copy is removed at the end.
+    A local file is not copied. The copy of a file at an address is removed at the end.
     """
     if not is_remote(path):
         yield os.fspath(path)
@@ -271,9 +272,9 @@ def local_copy(path: str | os.PathLike) -> Iterator[str]:
 
 
 def upload(local: str, path: str) -> None:
-    """Copies a local file to an address, where it replaces a file.
+    """Copies a local file to an address. If a file exists there, it is replaced.
 
-    On a file system that is no object store, a reader may see a part of the file meanwhile.
+    Unless the address is in an object store, readers may see an incomplete file during the copy.
     """
     with _gfile(path) as gfile:
         gfile.copy(local, path, overwrite=True)

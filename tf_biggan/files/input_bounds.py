@@ -20,10 +20,10 @@ INFLATED_BYTES = 128 * MEBIBYTE
 INFLATED_RATIO = 16
 
 # Pickles in PyTorch's files.
-# A pickle of 5,000 tensors has 200,000 operations. A log of losses has one for every number.
+# A pickle of 5,000 tensors has 200,000 operations. A log of losses has one operation per number.
 PICKLE_OPERATIONS = 1_000_000
-# Number and depth of values, where a value that occurs several times counts each time. The flags of
-# a run have 300 values.
+# Number of values, and depth of their nesting. A value that occurs several times counts each time.
+# The flags of a run have 300 values.
 PICKLE_VALUES = 4_000_000
 PICKLE_DEPTH = 100
 # Bytes of one string or number. mmengine stores up to a million logged values as one string.
@@ -34,12 +34,12 @@ PICKLE_KEPT_BYTES = 64 * MEBIBYTE
 # Axes of one tensor. PyTorch's own limit is lower.
 TENSOR_AXES = 64
 
-# Checkpoints. The longest name in a published one has 60 characters.
+# Checkpoints. The longest name of a tensor in a published checkpoint has 60 characters.
 TENSOR_NAME_CHARACTERS = 300
 TENSORS = 20_000
 # Size of all tensors relative to the storages that they share.
 SHARED_RATIO = 2
-# BigGAN-deep at 1,024 pixels with four blocks per stage has 36.
+# BigGAN-deep at 1,024 pixels with four blocks per stage has 36 residual blocks.
 RESIDUAL_BLOCKS = 64
 # Numbers that a network may have in addition to those in its file. If a few tensors are missing,
 # the network is still built, so that the error message can name the missing tensors.
@@ -66,7 +66,7 @@ SMALL_GRAPH_BYTES = 12 * MEBIBYTE
 FILLED_BYTES = 16 * MEBIBYTE
 # Bytes of everything that is computed from a graph's constants. BigGAN-deep 512 needs 11 MB.
 COMPUTED_BYTES = 128 * MEBIBYTE
-# Bytes that a .tgz may hold before Inception's graph. The published one has 3 MB of other files.
+# Bytes that a .tgz may hold before Inception's graph. The published .tgz has 3 MB of other files.
 TAR_BYTES_BEFORE = 8 * MEBIBYTE
 
 # Pixels of one image. Photographs have up to 60 million, and decoding takes up to 16 bytes per

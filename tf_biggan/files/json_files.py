@@ -1,6 +1,7 @@
 """Reads JSON files and checks the types of their values; hashes JSON values, files and folders.
 
-Every problem is a ValueError with one line that names the file and, if possible, the field.
+Every problem in a file raises a ValueError of one line, which names the file and, if possible, the
+field.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ LONGEST = 60
 
 
 class NotJson(ValueError):  # noqa: N818
-    """The content of a file is not JSON, as after an interrupted write."""
+    """Raised if the content of a file is not JSON, for example after an interrupted write."""
 
 
 # Maps the name of a type, as in annotations, to its words in messages and a test for values.
@@ -82,8 +83,8 @@ def parse_json(
       content: The JSON text.
       path: Path of its file, for messages.
       kind: Required type of the value, a name in `KINDS`; None for any type.
-      pairs: Function that makes an object from its (name, value) pairs. By default, the last pair
-        of a name counts.
+      pairs: Function that makes an object from its (name, value) pairs. By default, the object
+        becomes a dict; if a name occurs several times, its last value counts.
 
     Raises:
       NotJson: The text is not JSON.
@@ -170,7 +171,7 @@ def brief(value: Any) -> str:
 def describe_differences(
     before: Mapping[str, Any], now: Mapping[str, Any], names: Iterable[str]
 ) -> str:
-    """Returns a text such as "seed was 0 and is 1 now" about values that differ, "" if none does.
+    """Returns a text such as "seed was 0 and is 1 now" about values that differ, or "".
 
     Args:
       before, now: JSON values by name. A missing value counts as null.

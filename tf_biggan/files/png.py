@@ -14,7 +14,7 @@ from tf_biggan.files.atomic import replaced
 def to_uint8(images) -> np.ndarray:
     """Converts images in [-1, 1] to bytes: floor(127.5 * (x + 1) + 0.5), clipped to 0..255.
 
-    Halves are rounded up, so that b / 127.5 - 1 gives byte b again. Code bases that truncate
+    Halves are rounded up. The value b / 127.5 - 1 gives the byte b again. Code bases that truncate
     instead darken images by half a level.
 
     Args:
@@ -24,7 +24,7 @@ def to_uint8(images) -> np.ndarray:
       uint8 of the same shape.
 
     Raises:
-      ValueError: A value is not a number.
+      ValueError: A value is NaN.
     """
     values = np.asarray(images, dtype=np.float64)
     checks.require(

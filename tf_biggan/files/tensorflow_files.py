@@ -1,11 +1,11 @@
 """Reads untrusted protocol buffers, checkpoints and SavedModels after checking their sizes.
 
-A message of two bytes occupies a hundred bytes in memory. The fields of large files are therefore
-counted before they are parsed.
+A parsed message of two bytes occupies a hundred bytes in memory. The fields of a large file are
+therefore counted before the file is parsed.
 
-TensorFlow allocates what the index of a checkpoint declares. The index is a LevelDB table whose
-keys can refer to characters of the previous key, so that a few bytes can declare a long list of
-long keys.
+TensorFlow allocates as much memory as the index of a checkpoint declares. The index is a LevelDB
+table in which a key can reuse the beginning of the previous key, so a few bytes can declare a long
+list of long keys.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def read_message(message: MessageT, path: str | os.PathLike) -> MessageT:
 
 
 def parse_message(message: MessageT, content: bytes, path: str | os.PathLike) -> MessageT:
-    """Parses bytes into a message; path: path of the file, for messages."""
+    """Parses bytes into a message and returns it. `path` names the file in errors."""
     if len(content) > input_bounds.GRAPH_BYTES:
         raise _damaged(
             message,
@@ -123,7 +123,7 @@ def _count_fields(content: bytes, kind: Descriptor, limit: int) -> int:
 
 
 def _of_lengths(kind: Descriptor) -> dict[int, Descriptor | str]:
-    """Maps numbers of fields with a length to their message type, or to `PACKED` for numbers."""
+    """Maps field numbers to message types, or to `PACKED` for fields of packed numbers."""
     found = {number: field.message_type for number, field in kind.fields_by_number.items()}
     packed = {n: PACKED for n, f in kind.fields_by_number.items() if f.cpp_type in VARINT_TYPES}
     return {number: inner for number, inner in (found | packed).items() if inner is not None}
@@ -143,12 +143,12 @@ def varint(content: bytes, position: int, end: int) -> tuple[int, int]:
 
 
 def open_checkpoint(prefix: str):
-    """Returns TensorFlow's reader of a checkpoint after checking its sizes.
+    """Returns TensorFlow's reader of a checkpoint after checking the checkpoint's sizes.
 
     Raises:
       ValueError: The checkpoint declares more than its files hold, or its index is incomplete.
-      tensorflow.errors.OpError: TensorFlow cannot read it.
-      OSError: It does not exist.
+      tensorflow.errors.OpError: TensorFlow cannot read the checkpoint.
+      OSError: The checkpoint does not exist.
     """
     import tensorflow as tf
 
@@ -199,14 +199,14 @@ def _check_keys(path: str) -> None:
 
 
 def _key_lengths(content: bytes) -> Iterator[int]:
-    """Yields the length of every key in a table."""
+    """Yields the length of every key in the index of a checkpoint."""
     footer = content[-FOOTER_BYTES:]
     whole = len(content) <= input_bounds.CHECKPOINT_INDEX_BYTES and len(footer) == FOOTER_BYTES
     whole = whole and int.from_bytes(footer[-8:], "little") == INDEX_MAGIC
     require(whole, "the checkpoint's index is incomplete", bytes=len(content))
     position = 0
-    # The footer begins with two places of two numbers each. The first is that of the meta-index,
-    # which is not needed.
+    # The footer begins with the places of two blocks, each given by two numbers. The first block is
+    # the meta-index, which is not needed.
     for _ in range(2):
         position = varint(footer, position, FOOTER_BYTES)[1]
     for _, place in _entries(content, footer[position:]):
@@ -215,7 +215,7 @@ def _key_lengths(content: bytes) -> Iterator[int]:
 
 
 def _entries(content: bytes, place: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yields (length of the key, value) for every entry of the block at an encoded place."""
+    """Yields (length of the key, value) for the entries of a block, whose place is encoded."""
     start, read = varint(place, 0, len(place))
     size, _ = varint(place, read, len(place))
     require(
@@ -241,7 +241,7 @@ def read_saved_model(path: str) -> saved_model_pb2.SavedModel:
 
     Raises:
       ValueError: The file is damaged, or a constant declares more values than it stores. The
-        message names the file.
+        error names the file.
     """
     file = os.path.join(path, SAVED_MODEL_FILE)
     model = read_message(saved_model_pb2.SavedModel(), file)
@@ -263,7 +263,7 @@ def read_saved_model(path: str) -> saved_model_pb2.SavedModel:
 
 
 def serving_signatures(path: str) -> dict[str, meta_graph_pb2.SignatureDef]:
-    """Returns the signatures of the SavedModel in a folder by name, sorted, without internal ones.
+    """Returns the callable signatures of the SavedModel in a folder, sorted by name.
 
     Raises:
       ValueError: The SavedModel cannot be read, is incomplete, or has no graph for serving.
@@ -286,7 +286,7 @@ def serving_signatures(path: str) -> dict[str, meta_graph_pb2.SignatureDef]:
 
 
 def _filled_bytes(node) -> int:
-    """Returns the bytes of a constant beyond those that are stored."""
+    """Returns how many bytes a constant occupies beyond those that the file stores."""
     tensor = node.attr["value"].tensor
     count = math.prod(max(0, dim.size) for dim in tensor.tensor_shape.dim)
     if tensor.string_val:
@@ -300,8 +300,8 @@ def load_saved_model(path: str, tags: Sequence[str] | None = None):
     """Loads a SavedModel by `tf.saved_model.load` after checking its sizes.
 
     Raises:
-      ValueError: It is damaged or declares more than it stores, or it holds several graphs and
-        `tags` chooses none.
+      ValueError: The SavedModel is damaged, declares more values than it stores, or holds several
+        graphs although `tags` is None.
     """
     graphs = read_saved_model(path).meta_graphs
     require(

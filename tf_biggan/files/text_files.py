@@ -6,7 +6,7 @@ import codecs
 
 from tf_biggan.files import file_system
 
-# Windows editors write these marks, and PowerShell's `>` writes UTF-16.
+# Windows editors write these byte order marks, and PowerShell's `>` writes UTF-16.
 _MARKED = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
