@@ -89,7 +89,7 @@ def test_a_file_that_would_run_something_runs_nothing(tensors, refused, tmp_path
 def test_another_family_is_refused(tensors, refused):
     contents = torch_tensors(tensors)
     refused(
-        "names of the tensors are those of biggan_pytorch; .* Received: from='mmagic'",
+        "tensors have the names of biggan_pytorch; .* Received: from='mmagic'",
         contents,
         **{"from": "mmagic"},
     )
@@ -141,7 +141,7 @@ def test_what_the_command_line_contradicts_is_refused(tensors, refused):
         num_classes=10,
     )
     refused(
-        "those of a BigGAN or BigGAN-deep of this resolution; .* Received: resolution=64",
+        "has these residual blocks at this resolution; .* Received: resolution=64",
         contents,
         resolution=64,
     )

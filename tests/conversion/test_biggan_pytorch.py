@@ -135,7 +135,7 @@ def test_the_discriminator_has_the_first_feature_map_of_its_generator():
     assert alone.chosen["resolution"].startswith("32, assumed because a discriminator alone")
     alone = _plan(Choices(resolution=48), discriminator=d)
     assert alone.arguments["discriminator"]["bottom_size"] == (6, 6)
-    with pytest.raises(ValueError, match=r"of this resolution; .* Received: resolution=50"):
+    with pytest.raises(ValueError, match=r"at this resolution; .* Received: resolution=50"):
         _plan(Choices(resolution=50), discriminator=d)
 
 
@@ -206,10 +206,19 @@ def test_flags_of_the_run_are_taken_from_its_file(folder):
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (dict(num_G_SV_itrs=2), "--num_G_SV_itrs=2 of BigGAN-PyTorch: networks here have one step"),
-        (dict(num_D_SV_itrs=3), "--num_D_SV_itrs=3 of BigGAN-PyTorch: networks here have one step"),
-        (dict(norm_style="in"), "--norm_style=in of BigGAN-PyTorch: networks here have batch norm"),
-        (dict(z_var=2.0), "--z_var=2.0 of BigGAN-PyTorch: networks here have latents"),
+        (
+            dict(num_G_SV_itrs=2),
+            "--num_G_SV_itrs=2 of BigGAN-PyTorch: networks of this package have one step",
+        ),
+        (
+            dict(num_D_SV_itrs=3),
+            "--num_D_SV_itrs=3 of BigGAN-PyTorch: networks of this package have one step",
+        ),
+        (
+            dict(norm_style="in"),
+            "--norm_style=in of BigGAN-PyTorch: networks of this package have batch norm",
+        ),
+        (dict(z_var=2.0), "--z_var=2.0 of BigGAN-PyTorch: networks of this package have latents"),
     ],
 )
 def test_flags_that_change_further_training_are_warned_of(folder, flags, message):

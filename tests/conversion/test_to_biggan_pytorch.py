@@ -84,10 +84,11 @@ def test_networks_without_arguments_are_told_with_the_reason():
         "discriminator": Discriminator("biggan32", **small, attention_stages=(0,)),
     }
     _, of_generator, of_discriminator = argument_lines(networks)
-    assert of_generator == ("  BigGAN.Generator: none, because its images have 3 channels, not 1")
-    assert "its attention cannot be chosen by image sizes" in of_discriminator
+    reason = "because BigGAN-PyTorch's images have 3 channels, not 1"
+    assert of_generator == f"  BigGAN.Generator: none, {reason}"
+    assert "BigGAN-PyTorch places attention by image size" in of_discriminator
     narrow = {"discriminator": Discriminator("biggan32_studiogan", **small)}
-    assert "its tables have no network of these widths" in argument_lines(narrow)[1]
+    assert "tables have no network of these widths" in argument_lines(narrow)[1]
 
 
 @pytest.fixture(scope="module")

@@ -118,7 +118,7 @@ def test_what_was_taken_off_and_left_aside_is_said(weights, tmp_path):
     }
     assert said["set_aside"][:2] == [
         "state_dict/generator.*: its moving average, state_dict/generator_ema.*, is used",
-        "fid.*: of no known network",
+        "fid.*: belongs to no known network",
     ]
     text = "\n".join(plan.describe())
     assert all(line in text for line in (*said["wrappings"].values(), *said["set_aside"]))

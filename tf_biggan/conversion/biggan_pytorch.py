@@ -1,6 +1,7 @@
-"""Tables for checkpoints of BigGAN-PyTorch: G, G_ema and D of BigGAN and BigGAN-deep; its flags.
+"""Tables of the tensors in BigGAN-PyTorch's checkpoints, and checks of the flags of its runs.
 
-BigGAN-PyTorch stores gains as gain - 1, like this package.
+The checkpoints hold G, G_ema and D of BigGAN or BigGAN-deep. Conditional batch norms store their
+gains as gain - 1, like those of this package.
 
 Some flags of a run change the network but show in no tensor. BigGAN-PyTorch stores the flags of a
 run under "config" in `state_dict.pth`, next to the weights. If that file is missing, the defaults
@@ -37,8 +38,8 @@ from tf_biggan.networks.network import variables_by_path
 
 Transforms = Mapping[str, Transform]
 COUNTER = ".accumulation_counter"
-# With --cross_replica, statistics have this prefix and the following names, here mapped to their
-# names without the flag. None marks a tensor that is dropped.
+# With --cross_replica, the keys of running statistics end with this part and one of these names.
+# Each name is mapped to the name that it has without the flag. None marks a dropped tensor.
 CROSS_REPLICA = ".bn."
 CROSS_REPLICA_NAMES = {
     "running_mean": "stored_mean",
@@ -46,14 +47,14 @@ CROSS_REPLICA_NAMES = {
     "num_batches_tracked": None,
 }
 ADDED_GAIN = (
-    "--cross_replica of BigGAN-PyTorch: networks here multiply by the gain, as it does in training"
-    " on several GPUs; its evaluation and its training on one GPU add the gain instead (its issue"
-    " 96), so its own samples differ from the images here"
+    "--cross_replica of BigGAN-PyTorch: networks of this package multiply by the gain, like"
+    " BigGAN-PyTorch's training on several GPUs. BigGAN-PyTorch's evaluation and its training on"
+    " one GPU add the gain instead (its issue 96), so its own samples differ from this package's"
 )
 IGNORED = {
-    r"\.sv\d+$": "a log of sigma",
-    r"\.u[1-9]\d*$": "further singular vectors, which divide no weight",
-    r"\.accumulation_counter$": "how many batches --mybn's standing statistics hold",
+    r"\.sv\d+$": "sigma, stored for logs only",
+    r"\.u[1-9]\d*$": "singular vectors after the first, which no output depends on",
+    r"\.accumulation_counter$": "number of batches in --mybn's standing statistics",
 }
 
 _BIAS = Tensor((".bias",), "/bias", "same")
@@ -113,7 +114,11 @@ ANY_VALUE = None
 
 
 def generator_layout(generator) -> SourceLayout:
-    """Returns the layout of BigGAN-PyTorch's tensors: [y, z], first feature map channels first."""
+    """Returns the layout of BigGAN-PyTorch's tensors for a generator.
+
+    BigGAN-PyTorch concatenates [y, z] (class embedding and latent vector) and stores the first
+    feature map channels first.
+    """
     return SourceLayout.of_generator(generator, embedding_first=True, channels_first=True)
 
 
@@ -130,7 +135,7 @@ def generator_rules(
     Args:
       generator: Generator to fill.
       manual_batch_norm: Whether the run used `--mybn`, see `is_manual_batch_norm`.
-      transforms: Functions by name to use instead of `SourceLayout.transforms`.
+      transforms: Functions by name that replace the result of `SourceLayout.transforms`.
     """
     inner = ".bn" if manual_batch_norm else ""
     statistics = tuple(Row(f"bn{k}{inner}", f"norm_{k}", "statistics") for k in range(1, 5))
@@ -178,7 +183,7 @@ def with_statistics_names(tensors: Tensors) -> tuple[Tensors, tuple[str, ...]]:
         elif CROSS_REPLICA_NAMES[name]:
             entries[f"{prefix}.{CROSS_REPLICA_NAMES[name]}"] = entry
     return Tensors(entries), (
-        "running statistics of --cross_replica renamed to those of ordinary batch norms",
+        "running statistics of --cross_replica renamed like those of ordinary batch norms",
     )
 
 
@@ -188,8 +193,8 @@ def check_norm_style(tensors: Tensors) -> None:
     if not with_statistics and any(re.search(r"^blocks\..*\.gain\.", k) for k in tensors):
         raise ConversionError(
             "Cannot convert a generator that was trained with --norm_style=gn or nonorm: its"
-            " blocks have no batch norms, and every generator here has them. Received: a file"
-            " without blocks.*.stored_mean."
+            " blocks have no batch norms, which every generator of this package has. Received: a"
+            " file without blocks.*.stored_mean."
         )
 
 
@@ -230,23 +235,23 @@ def load_generator(generator, tensors: Mapping[str, np.ndarray]) -> None:
 
 
 def load_discriminator(discriminator, tensors: Mapping[str, np.ndarray]) -> None:
-    """Assigns the tensors of `D.pth` to a discriminator; errors as for `load_generator`."""
+    """Assigns the tensors of `D.pth` to a discriminator. Raises errors like `load_generator`."""
     load(discriminator, discriminator_rules(discriminator), tensors, IGNORED)
 
 
 @dataclasses.dataclass(frozen=True)
 class RunFlag:
-    """One flag of BigGAN-PyTorch and the values that can be converted.
+    """One flag of BigGAN-PyTorch, and which of its values can be converted.
 
     Attributes:
       name: Name of the flag, without "--".
       network: Network that the flag concerns, "generator" or "discriminator".
       same: Values for which the converted network is equal to the original. The first one is the
         flag's default.
-      here: Text that says what the converted network has, whatever the value.
+      here: Text that says what the converted network has, whatever the flag's value.
       warned: Other values that are converted with a warning, or `ANY_VALUE` for all other values.
-        A value in neither list is refused.
-      warning: Text that says what differs for these values.
+        A value that is neither in `same` nor in `warned` is refused.
+      warning: Text that says how the converted network differs for the values in `warned`.
       unless: Flags that make this flag ineffective if they are set.
     """
 
@@ -259,8 +264,8 @@ class RunFlag:
     unless: tuple[str, ...] = ()
 
 
-ONE_STEP = "one step of power iteration in every training forward"
-IN_TRAINING = "images are exact, and further training differs"
+ONE_STEP = "one step of power iteration in every training forward pass"
+IN_TRAINING = "images are exact, but further training differs"
 RUN_FLAGS = (
     RunFlag("G_nl", wrappings.GENERATOR, RELU, "the activation ReLU"),
     RunFlag("D_nl", wrappings.DISCRIMINATOR, RELU, "the activation ReLU"),
@@ -290,15 +295,15 @@ EPSILON_FLAGS = {"sn_epsilon": "SN_eps", "bn_epsilon": "BN_eps"}
 
 
 def flags_in(contents: Mapping[str, Any], name: str | None = None) -> dict[str, Any]:
-    """Returns a run's flags, if the contents of a file hold them, as settings of a source.
+    """Returns the flags of a run from the contents of a file, in the form of `Source.settings`.
 
     Args:
       contents: Contents of the file.
-      name: Name of the file, or None if it is the file of the weights.
+      name: Name of the file, or None if the file also holds the weights.
 
     Returns:
-      The flags under "flags" and the name of their file under "flags_file", or {} if the file holds
-      no flags.
+      A dictionary with the flags under "flags" and the name of their file under "flags_file", or {}
+      if the file holds no flags.
     """
     config = contents.get(CONFIG)
     if not isinstance(config, Mapping) or KNOWN_BY not in config:
@@ -313,8 +318,8 @@ def flags_beside(files: Sequence[str]) -> dict[str, Any]:
       files: Paths of the files of weights.
 
     Returns:
-      The settings, {} if there is no such file, or the reason under "unreadable" if it cannot be
-      read.
+      A dictionary like that of `flags_in`. It is {} if there is no `state_dict.pth`. If the file
+      cannot be read, it holds the reason under "unreadable".
     """
     for file in files:
         folder, name = os.path.split(file)
@@ -337,8 +342,8 @@ def check_flags(settings: Mapping[str, Any], networks: Sequence[str]) -> tuple[s
       networks: Names of the networks that are converted.
 
     Raises:
-      ConversionError: A flag has a value with which no network of this package gives the same
-        output.
+      ConversionError: A flag has a value that changes the network's output in a way that no
+        network of this package can reproduce.
     """
     flags, warnings = settings.get(FLAGS, {}), []
     for row in RUN_FLAGS:
@@ -350,9 +355,9 @@ def check_flags(settings: Mapping[str, Any], networks: Sequence[str]) -> tuple[s
         if row.warned is not ANY_VALUE and value not in row.warned:
             raise ConversionError(
                 f"Cannot convert a {row.network} that was trained with {flag}, as"
-                f" {settings[FLAGS_FILE]} says: networks here have {row.here}."
+                f" {settings[FLAGS_FILE]} says: networks of this package have {row.here}."
             )
-        warnings.append(f"{flag}: networks here have {row.here}; {row.warning}")
+        warnings.append(f"{flag}: networks of this package have {row.here}; {row.warning}")
     return tuple(warnings)
 
 
@@ -361,7 +366,7 @@ def check_buffers(settings: Mapping[str, Any], normalized: Mapping[str, bool]) -
 
     Args:
       settings: Settings of a source, as `flags_in` returns them.
-      normalized: Whether the tensors of each network include singular vectors, by its name.
+      normalized: For each network, by its name, whether its tensors include singular vectors.
     """
     flags = settings.get(FLAGS, {})
     for network, flag in PARAMETERIZATIONS.items():
@@ -374,13 +379,13 @@ def check_buffers(settings: Mapping[str, Any], normalized: Mapping[str, bool]) -
 
 
 def assumed_flags(networks: Sequence[str]) -> str:
-    """Returns the flags that are assumed if no flags lie next to the weights, as text."""
+    """Returns, as text, the flags that are assumed if the weights come without flags."""
     rows = [row for row in RUN_FLAGS if row.network in networks]
     return ", ".join(f"--{row.name}={row.same[0]}" for row in rows)
 
 
 def epsilons(settings: Mapping[str, Any]) -> dict[str, float]:
-    """Returns the epsilons in a run's flags, by the names of the network arguments."""
+    """Returns the epsilons in a run's flags, by the argument names of this package's networks."""
     flags = settings.get(FLAGS, {})
     return {
         argument: float(flags[name])

@@ -1,4 +1,4 @@
-"""Converts the networks of a source: arguments, weights and optimiser slots."""
+"""Converts networks of other code bases: constructor arguments, weights and optimiser states."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ from tf_biggan.networks.network import variables_by_path
 from tf_biggan.networks.num_values import discriminator_values, generator_values, require_stored
 from tf_biggan.store.model_directory import OptimizerSlots
 
-# Arguments of a network that no file of weights holds.
+# Constructor arguments of a network that no tensor shows.
 EPSILONS = ("sn_epsilon", "bn_epsilon", "output_bn_epsilon")
 NARROW = ("float16", "bfloat16")
-# The initial weights are overwritten at once, so the initialiser that is fastest is used.
+# The initial weights are overwritten at once, so the fastest initialiser is used.
 INITIALIZER = {"initializer": "n02"}
 BUFFERS = r"\.(u\d+|sv\d+|stored_mean|stored_var|accumulation_counter)$"
 SLOTS = {"momentum": "exp_avg", "velocity": "exp_avg_sq"}
@@ -50,7 +50,7 @@ class Plan:
 
     Attributes:
       source: Source of the weights.
-      prepared: Tensors of each network.
+      prepared: Tensors of each network, renamed and corrected.
       arguments: Constructor arguments of each network.
       chosen: Value and origin of each setting that no tensor shows, such as an epsilon.
       warnings: Sentences about differences from the source's code base.
@@ -95,8 +95,8 @@ def plan_conversion(source: Source, choices: Choices) -> Plan:
 
     Raises:
       ValueError: The tensors do not describe a network of this package, contradict the choices, or
-        leave open a setting that the user must give; or the described network is far larger than
-        the file.
+        do not show a setting that the user must then give. It is also raised if the described
+        network is far larger than the file.
     """
     check_choices(source.family, choices)
     family = FAMILIES[source.family]
@@ -141,7 +141,8 @@ def build_networks(plan: Plan) -> dict[str, keras.Model]:
       The networks by name.
 
     Raises:
-      ConversionError: A tensor is left over, missing or of another shape. The message names it.
+      ConversionError: A tensor is left over, is missing or has the wrong shape. The message names
+        the tensor.
     """
     networks = {name: new_network(name, plan.arguments[name]) for name in plan.prepared}
     rules = {name: rules_for(plan, name, network) for name, network in networks.items()}
@@ -214,14 +215,14 @@ def new_network(name: str, arguments: Mapping[str, object]) -> keras.Model:
 
 
 def _with_layers(structure: Structure, source) -> Structure:
-    """Adds which blocks upsample, if the configuration of pytorch-pretrained-BigGAN says it."""
+    """Sets which blocks upsample, if a config.json of pytorch-pretrained-BigGAN says so."""
     layers = source.settings.get("layers")
     if not isinstance(layers, list):
         return structure
     checks.require(
         len(layers) == len(structure.blocks),
         "`layers` in the config.json beside the weights must have one entry for each"
-        " residual block of the weights; use the config.json that belongs to them",
+        " residual block of the weights; use the config.json that belongs to the weights",
         layers=len(layers),
         blocks=len(structure.blocks),
     )
@@ -247,7 +248,7 @@ def _match(structures, prepared, tables, choices) -> Match:
 def _bottom_size(arguments, resolution) -> tuple[tuple[int, int], dict[str, str]]:
     """Returns the size of the first feature map, and a note if the size had to be assumed.
 
-    A generator's tensors show the size. A discriminator's do not.
+    A generator's tensors show the size. A discriminator's tensors do not.
     """
     if GENERATOR in arguments:
         return arguments[GENERATOR]["bottom_size"], {}
@@ -255,17 +256,21 @@ def _bottom_size(arguments, resolution) -> tuple[tuple[int, int], dict[str, str]
     if resolution is not None:
         return (resolution // scale,) * 2, {}
     text = (
-        f"{4 * scale}, assumed because a discriminator alone does not show it; --resolution"
-        " sets another one"
+        f"{4 * scale}, assumed because a discriminator alone does not show its resolution;"
+        " --resolution changes it"
     )
     return (4, 4), {"resolution": text}
 
 
 def _not_normalized(source, arguments) -> list[str]:
-    """Warnings about networks without spectral norm; folded kernels show theirs."""
+    """Returns a warning for each network without spectral norm.
+
+    Code bases whose kernels are divided by sigma during conversion get no warning: all their
+    networks have a spectral norm.
+    """
     return [
         (
-            f"the {name}'s tensors have no singular vectors (u0), so it is converted as trained"
+            f"the {name}'s tensors have no singular vectors (u0), so it is converted to a network"
             " without spectral norm"
         )
         for name, found in arguments.items()
@@ -285,8 +290,8 @@ def _check_classes(name, found, choices):
 def _epsilons(family, shared, source, choices, arguments):
     """Returns the epsilons, and a note on the origin of each.
 
-    The command line takes precedence over the configuration next to the weights, and that over the
-    code base's published values.
+    An epsilon on the command line takes precedence. The next choice is the configuration next to
+    the weights, and the last choice is the code base's published value.
     """
     published, values, chosen = dict(family.epsilons(shared)), {}, {}
     stored = family.stored_epsilons(source.settings)
@@ -349,7 +354,7 @@ def optimizer_slots(plan: Plan, networks: Mapping[str, keras.Model]) -> dict[str
       networks: Converted networks by name.
 
     Raises:
-      ValueError: The state is not that of an Adam optimiser for the network.
+      ValueError: The state does not belong to an Adam optimiser of the network.
     """
     made = {}
     for name, state in plan.source.optimizers.items():
@@ -408,7 +413,7 @@ def _steps(states) -> int:
     plain = all(isinstance(n, (int, float)) or getattr(n, "shape", None) == () for n in numbers)
     checks.require(
         plain,
-        "cannot convert the optimiser's state: its numbers of steps are not numbers; save it"
+        "cannot convert the optimiser's state: its step counts are not numbers; save the state"
         " again with state_dict()",
         steps=len(numbers),
     )

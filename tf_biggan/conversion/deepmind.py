@@ -2,16 +2,17 @@
 
 pytorch-pretrained-BigGAN holds DeepMind's BigGAN-deep generators. They have tables of batch-norm
 statistics with 51 rows, one for each truncation. In eval mode, the spectral norm uses fixed vectors
-u and v, with sigma = u W v. Sigma is folded into the kernels, so the converted generator has
-`spectral_norm=False`. The last convolution has as many output channels as its input, of which only
-the first three are used. Its sigma belongs to all channels, so it is folded before the other
-channels are removed.
+u and v, with sigma = u W v. The conversion divides the kernels by sigma, so the converted generator
+has `spectral_norm=False`. The last convolution has as many output channels as input channels, but
+only the first three outputs are used. Its sigma depends on all channels, so its kernel is divided
+by sigma before the other channels are removed.
 
-The variables of the TF-Hub modules are renamed to the keys of pytorch-pretrained-BigGAN, whose
-tables then apply. It is a port of the BigGAN-deep modules, layer by layer. The BigGAN modules have
-the same layout: [z, y], first feature map channels last. Kernels are transposed to PyTorch's order
-of axes. Each vector u0 is replaced by the (u, v) of one step of power iteration, in which the
-modules scale a vector x by rsqrt(sum x^2 + 1e-4).
+The variables of the TF-Hub modules are renamed to the keys of pytorch-pretrained-BigGAN, so that
+its tables apply. pytorch-pretrained-BigGAN is a port of the BigGAN-deep modules, layer by layer.
+The BigGAN modules have the same layout: they concatenate [z, y] (latent vector and class embedding)
+and store the first feature map channels last. Kernels are transposed to PyTorch's order of axes.
+Each vector u0 is replaced by the vectors u and v after one step of power iteration. The step scales
+a vector x by rsqrt(sum x^2 + 1e-4), as in the modules.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from tf_biggan.conversion.rules import Row, Rule, SourceLayout, Tables, Tensor, 
 from tf_biggan.networks.generator import Generator
 from tf_biggan.networks.network import variables_by_path
 
-# The initial weights are overwritten at once, so the initialiser that is fastest is used.
+# The initial weights are overwritten at once, so the fastest initialiser is used.
 SETTINGS = MappingProxyType(
     dict(spectral_norm=False, bn_epsilon=1e-4, num_statistics=51, initializer="n02")
 )
@@ -70,7 +71,7 @@ BLOCK = (
     *(Row(f"bn_{k}.scale", f"norm_{k + 1}/gain", "modulation") for k in range(4)),
     *(Row(f"bn_{k}.offset", f"norm_{k + 1}/offset", "modulation") for k in range(4)),
     *(Row(f"bn_{k}", f"norm_{k + 1}", "statistics") for k in range(4)),
-    # Only in DeepMind's BigGAN, whose variables `with_port_names` renames to these keys.
+    # Only DeepMind's BigGAN has this layer. `with_port_names` renames its variables to these keys.
     Row("conv_sc", "shortcut", "conv"),
 )
 ATTENTION = (
@@ -88,8 +89,9 @@ _K = r"(?:_(?P<k>\d+))?"
 _HUB_BLOCK = rf"^Generator/GBlock{_INDEX}/"
 _PARTS = {"gamma": "scale", "beta": "offset", "scale": "scale", "offset": "offset"}
 
-# (Pattern of a variable's name, key of its layer in the port). {layer} and {attention} are replaced
-# by the prefixes of the block and of the attention layer.
+# Pairs: the pattern of a variable's name, and the key of the variable's layer in the port
+# (pytorch-pretrained-BigGAN). {layer} and {attention} are replaced by the prefix of the block or of
+# the attention layer.
 LAYERS = (
     (rf"^Generator/(?:GenZ|G_Z)/G_linear/{_LAYER}", "generator.gen_z"),
     (rf"{_HUB_BLOCK}conv(?P<k>\d|_sc)/{_LAYER}", "{layer}.conv_{k}"),
@@ -103,7 +105,7 @@ LAYERS = (
     ),
     (rf"^Generator/(?:conv_to_rgb|conv_2d)/{_LAYER}", "generator.conv_to_rgb"),
 )
-# (Pattern of a variable's name, its complete key in the port).
+# Pairs: the pattern of a variable's name, and the variable's complete key in the port.
 SINGLE = (
     (r"^Generator/attention/gamma$", "{attention}.gamma"),
     (r"^Generator/(?:ScaledCrossReplicaBN|BatchNorm)/(?:gamma|scale)$", "generator.bn.weight"),
@@ -114,14 +116,14 @@ STATISTICS = (
     (r"^Generator/ScaledCrossReplicaBNbn/accumulated_(?P<moment>mean|var)$", "generator.bn"),
 )
 IGNORED = {
-    r"/u[1-9]$": "further singular vectors, which divide no weight",
-    r"/accumulation_counter$": "how many batches the statistics were accumulated over",
-    r"^global_step$": "a counter of training",
+    r"/u[1-9]$": "singular vectors after the first, which no output depends on",
+    r"/accumulation_counter$": "number of batches over which the statistics were accumulated",
+    r"^global_step$": "a counter of training steps",
 }
 _STACK = re.compile(r"^(?:.*/)?stack_(\d+)$")
 MOMENTS = ("running_means", "running_vars")
-# A BigGAN-deep module has ten stack operations for every two batch norms. These four of the ten
-# hold the mean and variance of each.
+# A BigGAN-deep module has ten stack operations for every two batch norms. The operations with these
+# last digits hold the mean and the variance of each of the two batch norms.
 _STACKS_OF_NORMS = (1, 3, 6, 8)
 
 
@@ -175,7 +177,8 @@ def averages(variables: Tensors) -> tuple[Tensors, int]:
     """Replaces each variable by its moving average, if the module stores one.
 
     Returns:
-      A tuple: the variables by their own names, and the number of variables that were replaced.
+      A tuple: the variables by name, without the endings of moving averages, and the number of
+      variables that were replaced.
     """
     entries, replaced = {}, 0
     for name, entry in variables.entries.items():
@@ -189,12 +192,12 @@ def averages(variables: Tensors) -> tuple[Tensors, int]:
 
 
 def with_port_names(variables: Tensors, attention_block: int | None = None) -> Tensors:
-    """Converts a module's variables to the keys and layouts of the PyTorch port.
+    """Converts a module's variables to the keys and layouts of pytorch-pretrained-BigGAN.
 
     Args:
       variables: Variables that `averages` returned.
       attention_block: Index, from 0, of the block that the attention layer follows. If it is
-        None, it is found from the width of the attention layer.
+        None, the block is found from the width of the attention layer.
 
     Raises:
       ValueError: Several blocks, or none, have the width of the attention layer.
@@ -222,7 +225,7 @@ def _renamed(variables, name, entry, after) -> Mapping[str, StoredTensor]:
             moment = {"mean": "running_means", "var": "running_vars"}[match["moment"]]
             shape = (1, int(np.prod(entry.shape)))
             return {f"{_key(target, match, after)}.{moment}": _shaped(entry, shape)}
-    return {name: entry}  # Unknown. The conversion will report it as left over.
+    return {name: entry}  # Unknown. The conversion will report the variable as left over.
 
 
 def _layer_part(part, variables, name, key) -> Mapping[str, StoredTensor]:
@@ -334,7 +337,7 @@ def _scaled(x):
 
 
 def accumulation_counts(variables: Tensors) -> str:
-    """Returns the numbers of batches in a BigGAN module's accumulation counters, as text."""
+    """Returns, as text, the numbers of batches in a BigGAN module's accumulation counters."""
     counts = sorted(
         {float(np.ravel(variables[n])[0]) for n in variables if n.endswith("/accumulation_counter")}
     )
@@ -346,8 +349,8 @@ def accumulation_counts(variables: Tensors) -> str:
 def statistics_of_truncations(graph: Graph, tensors: Tensors) -> Tensors:
     """Returns the tables of batch-norm statistics of a BigGAN-deep module.
 
-    The module stores them as constants of its graph: stack operations with one row for each
-    truncation, numbered in the order of the layers.
+    The module stores each table as a constant of its graph: a stack operation with one row for each
+    truncation. The operations are numbered in the order of the layers.
 
     Args:
       graph: Graph of the module.

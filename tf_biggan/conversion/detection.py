@@ -28,7 +28,7 @@ class Match:
     """An architecture that fits a checkpoint.
 
     Attributes:
-      architecture: The architecture: a row of `ARCHITECTURES`, or one made for the checkpoint.
+      architecture: A row of `ARCHITECTURES`, or an architecture made for the checkpoint.
       base_channels: Width multiplier of each network, by "generator" and "discriminator".
       depth: Number of residual blocks per stage of each network.
     """
@@ -46,20 +46,20 @@ def match_architecture(
 ) -> Match:
     """Finds the architecture of one or both networks of a checkpoint.
 
-    If several architectures of the table fit, the one that agrees with most of `published` is
-    taken. If none fits, a new one is made from the widths in the checkpoint. If a network is
-    missing, its part of the new architecture mirrors the other network.
+    If several architectures of the table fit, the architecture that agrees with most values in
+    `published` is taken. If none fits, a new architecture is made from the widths in the
+    checkpoint. If a network is missing, its part of the new architecture mirrors the other network.
 
     Args:
       structures: Residual blocks of each network, by "generator" and "discriminator".
       resolution: Resolution of the images in pixels, or None if the user did not give it.
-      published: Values of attributes of `Architecture` that the tensors show.
-      bottom: Height and width of the first feature map, or None without a generator. The tensors of
-        a discriminator do not show it.
+      published: Attributes of `Architecture` that the tensors show, with their values.
+      bottom: Height and width of the first feature map, or None if there is no generator. A
+        discriminator's tensors do not show this size.
 
     Raises:
-      ValueError: No architecture of that resolution has such blocks, or the blocks do not show the
-        resolution and it is not given.
+      ValueError: No architecture of the given resolution has these blocks, or the blocks do not
+        show the resolution and `resolution` is None.
     """
     fits = [match for row in ARCHITECTURES.values() if (match := _fit(row, structures)) is not None]
     fits = _of_resolution(fits, resolution, bottom)
@@ -77,11 +77,11 @@ def match_architecture(
     )
     checks.require(
         match is not None and bool(_of_resolution([match], resolution, bottom)),
-        "the residual blocks are not those of a BigGAN or BigGAN-deep"
+        "no BigGAN or BigGAN-deep has these residual blocks"
         + (
             ""
             if resolution is None
-            else " of this resolution; leave out --resolution or correct it"
+            else " at this resolution; leave out --resolution or correct it"
         ),
         resolution=resolution,
         **blocks,
@@ -154,7 +154,7 @@ def _agrees(spec, found, variant):
     if variant == "biggan":
         projects = projects or spec.resample
     elif spec.out_channels < spec.in_channels:
-        projects = False  # The shortcut of a BigGAN-deep generator drops channels instead.
+        projects = False  # This shortcut of a BigGAN-deep generator only drops channels.
     return (
         (spec.in_channels, spec.out_channels) == (found.in_channels, found.out_channels)
         and projects == found.shortcut
@@ -168,7 +168,7 @@ def _agreement(match, published):
 
 
 def _made_match(structures) -> Match | None:
-    """Makes an architecture from the blocks of a checkpoint; None if none describes the blocks."""
+    """Makes an architecture with the blocks of a checkpoint; None if no architecture has them."""
     trunks = {}
     for side, found in structures.items():
         candidates = [_trunk(side, found, depth) for depth in _depths(found)]
@@ -262,7 +262,7 @@ def find_conditioning(shapes: Shapes, tables: Tables, structure: Structure) -> C
 
     The input of the first dense layer is z, a chunk of z, or z and the embedding. The input of the
     gains in the blocks is the embedding, alone or with a chunk of z or with all of z. The sizes of
-    these inputs show which case it is.
+    these inputs show which case applies.
 
     Args:
       shapes: Shape of each tensor by key.

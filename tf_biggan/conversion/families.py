@@ -26,7 +26,7 @@ from tf_biggan.conversion.weight_sources import DISCRIMINATOR, GENERATOR, RAW_GE
 
 IMAGENET_SN, CIFAR_SN = 1e-6, 1e-8
 CHANNEL_ORDERS = ("rgb", "bgr")
-FOLDED = "kernels divided by sigma; the generator has no spectral norm of its own"
+FOLDED = "kernels divided by sigma, so the converted generator has no spectral norm"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,10 +72,13 @@ class Family:
         whether the generator has a shared class embedding.
       arguments: Function (source, choices) that returns, for each network, the constructor
         arguments that cannot be read from tensor shapes.
-      stored_epsilons: Function that returns the epsilons in the settings next to the weights.
-      warnings: Function that returns sentences about differences from the source's code base.
-      assumptions: Function that returns what is assumed because no tensor shows it, by name.
-      own_choices: Choices that only the code bases that list them use.
+      stored_epsilons: Function (settings) that returns the epsilons stored next to the weights, by
+        argument name.
+      warnings: Function (source) that returns sentences about differences from the source's code
+        base.
+      assumptions: Function (source) that returns, by name, settings that are assumed because no
+        tensor shows them.
+      own_choices: Choices that have an effect only for code bases that list them here.
       no_choices: Choices that have no effect for this code base.
     """
 
@@ -161,16 +164,16 @@ def _channel_order(source) -> str:
         return "rgb"
     raise ValueError(
         f"{source.path} does not say whether it was trained on RGB or BGR images. Give"
-        " --channel_order=rgb or --channel_order=bgr; the configuration of the training calls"
-        " it output_channel_order."
+        " --channel_order=rgb or --channel_order=bgr. The training configuration names the order"
+        " as output_channel_order."
     )
 
 
 def _mmagic_arguments(source, choices):
-    """Returns `rectified_shortcuts` of the discriminator.
+    """Returns the discriminator's argument `rectified_shortcuts`.
 
-    It is True if mmagic's discriminator has in-place ReLUs. The choice of the user takes precedence
-    over the configuration in the file.
+    The argument is True if mmagic's discriminator has in-place ReLUs. The user's choice takes
+    precedence over the configuration in the file.
     """
     in_place = mmagic.relu_in_place(mmagic.configuration(source.settings))
     rectified = in_place if choices.rectified_shortcuts is None else choices.rectified_shortcuts
@@ -200,13 +203,13 @@ def _prepare_tfhub(source, network, choices):
         if (count := sum(bool(re.search(pattern, name)) for name in variables))
     )
     if replaced:
-        changes += (f"{replaced} raw values not used: their moving averages are",)
+        changes += (f"{replaced} raw variables not used: their moving averages are used instead",)
     if "generator.bn.running_means" in tensors:
         counts = deepmind.accumulation_counts(variables)
         changes += (
             (
-                "batch-norm statistics of truncation 1, used as stored, without dividing by"
-                f" their counters ({counts}), as in BigGAN-PyTorch's converter"
+                "batch-norm statistics of truncation 1 used as stored, not divided by their"
+                f" counters ({counts}), as in BigGAN-PyTorch's converter"
             ),
         )
         return Prepared(tensors, changes)

@@ -1,11 +1,11 @@
 """Tables for the BigGAN and BigGAN-deep of mmagic and mmediting.
 
-The keys are those of mmagic's "ajbrock" spectral norm. `spectral_norm_styles` renames the keys of
-its "torch" spectral norm to these.
+mmagic has two styles of spectral norm, "ajbrock" and "torch". The tables have the keys of the
+"ajbrock" style; `spectral_norm_styles` converts tensors of the "torch" style to these keys.
 
 Attention layers are numbered together with the blocks. BigGAN concatenates [y, z] (class embedding
 and latent vector) and stores its first feature map channels first. BigGAN-deep concatenates [z, y]
-and stores it channels last.
+and stores its first feature map channels last.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from tf_biggan.conversion.rules import (
 from tf_biggan.networks.network import variables_by_path
 
 IGNORED = {
-    r"\.sv0$": "a log of sigma",
+    r"\.sv0$": "sigma, stored for logs only",
     r"\.num_batches_tracked$": "a counter of batches",
 }
 
-# Axis of the image channels in the tensors that match a pattern, by network.
+# For each network: the axis of the image channels, by the pattern of a tensor's key.
 CHANNEL_AXES = {
     "generator": {r"^output_layer\.conv\.(weight|bias)$": 0, r"^output_layer\.conv\.u0$": 1},
     "discriminator": {r"^(input_conv|conv_blocks\.0\.(conv1|shortcut))\.conv\.weight$": 1},
@@ -105,14 +105,17 @@ def generator_rules(generator) -> list[Rule]:
 
 
 def discriminator_rules(discriminator) -> list[Rule]:
-    """Returns the rules that make a discriminator from tensors with keys below `discriminator.`."""
+    """Returns the rules that make a discriminator from mmagic's tensors.
+
+    Keys are relative to `discriminator.`.
+    """
     rows = [*DISCRIMINATOR, *_block_rows(discriminator)]
     transforms = DISCRIMINATOR_LAYOUT.transforms()
     return expand(rows, KINDS, transforms, variables_by_path(discriminator))
 
 
 def load_generator(generator, tensors: Mapping[str, np.ndarray]) -> None:
-    """Assigns tensors, by the keys of `generator_rules`, to a generator.
+    """Assigns mmagic's tensors, with keys as for `generator_rules`, to a generator.
 
     Raises:
       ConversionError: The tensors do not fit the generator. It is then unchanged.
@@ -121,7 +124,7 @@ def load_generator(generator, tensors: Mapping[str, np.ndarray]) -> None:
 
 
 def load_discriminator(discriminator, tensors: Mapping[str, np.ndarray]) -> None:
-    """Assigns tensors to a discriminator; errors as for `load_generator`."""
+    """Assigns mmagic's tensors to a discriminator. Raises errors like `load_generator`."""
     load(discriminator, discriminator_rules(discriminator), tensors, IGNORED)
 
 
@@ -150,7 +153,7 @@ def _reversed(entry: StoredTensor, axis: int) -> StoredTensor:
 
 
 def configuration(settings: Mapping[str, object]) -> str:
-    """Returns the text of mmagic's configuration that is stored with the weights, or ""."""
+    """Returns the text of the mmagic configuration stored with the weights; "" if there is none."""
     meta = settings.get("meta")
     meta = meta if isinstance(meta, Mapping) else {}
     return str(meta.get("cfg") or meta.get("config") or "")
@@ -160,7 +163,7 @@ def relu_in_place(text: str) -> bool | None:
     """Returns whether a configuration's discriminator has in-place ReLUs.
 
     With in-place ReLUs, the shortcuts see features after the ReLU. The published ImageNet models
-    have them; mmagic's default does not.
+    have in-place ReLUs; mmagic's default discriminator has none.
 
     Args:
       text: Text of the configuration.

@@ -24,7 +24,7 @@ from tf_biggan.cli.convert_settings import (  # noqa: F401
 )
 from tf_biggan.networks.network import variables_by_path
 
-# Code bases for which the spectral norm is folded into the converted kernels.
+# Code bases whose kernels are divided by sigma (folded) during the conversion.
 FOLDED = (HUGGINGFACE, TFHUB)
 
 Transform = Callable[..., np.ndarray]
@@ -97,7 +97,7 @@ class SourceLayout:
         }
 
     def inverses(self) -> Mapping[str, Transform]:
-        """Returns the inverses of the transforms by name, except of those that lose information."""
+        """Returns the inverses of the transforms by name, except those that lose information."""
         return {
             "same": np.asarray,
             "row": np.ravel,
@@ -170,7 +170,12 @@ class Row:
     kind: str
 
     def under(self, source: str, target: str) -> Row:
-        """Returns the row with a prefix added to the source key and another to the target path."""
+        """Returns a copy of the row with a prefix before its source key and its target path.
+
+        Args:
+          source: Prefix of the source key.
+          target: Prefix of the target path.
+        """
         return Row(f"{source}.{self.source}", f"{target}/{self.target}", self.kind)
 
 
@@ -286,8 +291,8 @@ def _check_exactly_once(used: Counter, wanted: set, what: str) -> None:
     found = [f"{word}: {', '.join(sorted(keys))}" for word, keys in problems.items() if keys]
     if found:
         raise ConversionError(
-            f"The weights do not fit the network, which uses each of the {what} once;"
-            f" {'; '.join(found)}."
+            f"The weights do not fit the network: each of the {what} must be used exactly once."
+            f" Received: {'; '.join(found)}."
         )
 
 
@@ -298,9 +303,10 @@ def load(
     ignored: Iterable[str] = (),
     done: Callable[[int], None] = lambda count: None,
 ) -> None:
-    """Assigns source tensors to every variable of a network; arguments as for `convert`.
+    """Assigns source tensors to every variable of a network.
 
-    If `convert` raises an error, no variable is changed.
+    The other arguments and the errors are those of `convert`. After an error, no variable is
+    changed.
     """
     variables = variables_by_path(model)
     shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
@@ -339,7 +345,8 @@ class Tables:
             layer.
 
         Returns:
-          The key relative to the same prefix, or None if the code base has no such layer.
+          The key in the code base, relative to its network, block or attention layer. None if the
+          code base has no such layer.
         """
         for row in getattr(self, group):
             if row.target == target:

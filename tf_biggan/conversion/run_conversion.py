@@ -1,4 +1,4 @@
-"""Runs a conversion from its settings: published weights to a model folder, and back."""
+"""Runs a conversion from its settings: published weights to a model folder, or the reverse."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ IMAGENET_CLASSES = 1000
 
 
 def convert(config: ConvertConfig) -> None:
-    """Converts what the settings name, prints what was done and writes the output.
+    """Converts the input that the settings name, writes the output and prints what was done.
 
     Raises:
-      ValueError: the input cannot be converted completely, or the output exists. Then nothing is
-        written.
+      ValueError: the input cannot be converted completely, or the output exists and is not an empty
+        folder. In both cases, nothing is written.
     """
     config.require_given()
     if config.to is None:
@@ -66,9 +66,9 @@ def _convert_here(config: ConvertConfig) -> None:
         optimizer_slots(plan, networks),
     )
     if "generator" in networks:
-        print(f"Wrote {config.output}, for --model of evaluate and --init_from of train.")
+        print(f"Wrote {config.output}, which evaluate takes as --model and train as --init_from.")
     else:
-        print(f"Wrote {config.output}: a discriminator; there is no generator to sample from.")
+        print(f"Wrote {config.output}, which holds a discriminator and no generator.")
 
 
 @contextlib.contextmanager
@@ -83,11 +83,11 @@ def _naming_input(path: str) -> Iterator[None]:
 
 
 def class_names(wanted: str | None, num_classes: int) -> tuple[str, ...]:
-    """Returns a name for each class, or an empty tuple.
+    """Returns a name for each class, or () for classes without names.
 
     Args:
-      wanted: "imagenet", "none", the path of a text file with a name in each line, or None for
-        ImageNet's names if there are 1,000 classes.
+      wanted: "imagenet", "none" or the path of a text file with one name per line. None means
+        "imagenet" if there are 1,000 classes, and "none" otherwise.
       num_classes: number of classes.
     """
     if wanted == NO_NAMES or (wanted is None and num_classes != IMAGENET_CLASSES):

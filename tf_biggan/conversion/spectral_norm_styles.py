@@ -2,8 +2,8 @@
 
 `torch.nn.utils.spectral_norm` stores weight_orig, weight_u and weight_v. In eval mode it divides by
 sigma = u W v, computed from the stored vectors. BigGAN-PyTorch and this package store only u and
-compute sigma with one step of power iteration. The stored u is therefore replaced by a vector whose
-step gives the same sigma, so that images stay the same except for rounding.
+compute sigma with one step of power iteration. The stored u is therefore replaced by a vector from
+which one step gives the same sigma, so that images stay the same except for rounding.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def with_authors_keys(tensors: Tensors) -> tuple[Tensors, tuple[str, ...]]:
             entries[key] = entry
     sentence = (
         f"PyTorch's own spectral norm in {len(whole)} layers: (weight_u, weight_v) replaced"
-        " by a vector u whose first step of power iteration gives the stored sigma"
+        " by a vector u from which one step of power iteration gives the stored sigma"
     )
     return Tensors(entries), (sentence,)
 
@@ -71,13 +71,14 @@ def _read(tensors, prefix):
 
 
 def starting_vector(weight: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Returns a vector whose first step of power iteration gives sigma = u W v.
+    """Returns a vector from which one step of power iteration gives sigma = u W v.
 
-    A step from x gives sigma(x)^2 = |W W' x|^2 / |W' x|^2, a ratio of two quadratic forms. The
-    stored u is already one step ahead, so sigma(u) is larger than the wanted value. A second vector
-    with a smaller sigma is found, and a quadratic equation gives the mixture of both that has the
-    wanted value. If there is no second vector, u is returned. This happens for a kernel with one
-    output, and after long training, when all values of sigma are equal except for rounding.
+    A step from x gives sigma(x)^2 = |W W' x|^2 / |W' x|^2, a ratio of two quadratic forms (W' is W
+    transposed). The stored u is already one step ahead, so sigma(u) is larger than the wanted
+    value. A second vector with a smaller sigma is searched. A quadratic equation then gives the
+    mixture of both vectors that has the wanted sigma. If there is no second vector, u is returned.
+    This happens for a kernel with one output, and after long training, when all values of sigma are
+    equal except for rounding.
 
     Args:
       weight: Kernel W [outputs, inputs].

@@ -21,9 +21,9 @@ class FoundBlock:
     Attributes:
       place: Prefix of the block's keys.
       in_channels: Number of input channels of the block.
-      hidden_channels: Number of output channels of its first convolution.
+      hidden_channels: Number of output channels of the block's first convolution.
       out_channels: Number of output channels of the block.
-      shortcut: Whether its shortcut has a convolution.
+      shortcut: Whether the block's shortcut has a convolution.
       attention: Whether an attention layer follows the block.
       resample: Whether the block changes the height and width, or None if the checkpoint does not
         show it.
@@ -57,7 +57,7 @@ def shape_of(shapes: Shapes, key: str, rank: int) -> tuple[int, ...]:
     Args:
       shapes: Shape of each tensor by key.
       key: Key of the tensor.
-      rank: Number of axes that it must have.
+      rank: Number of axes that the tensor must have.
 
     Raises:
       ConversionError: The tensor is missing, or has another number of axes.

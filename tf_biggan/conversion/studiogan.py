@@ -1,9 +1,9 @@
 """Tables for PyTorch-StudioGAN's BigGAN and BigGAN-deep (its `big_resnet_deep_legacy`).
 
 Attention layers are numbered together with the blocks. Like BigGAN-PyTorch, StudioGAN concatenates
-[y, z] (class embedding and latent vector) and stores the first feature map channels first. The keys
-are those after `spectral_norm_styles` renamed them. StudioGAN's discriminators have in-place ReLUs,
-so their shortcuts see features after the ReLU.
+[y, z] (class embedding and latent vector) and stores the first feature map channels first. The
+tables have the keys to which `spectral_norm_styles` renames StudioGAN's. StudioGAN's discriminators
+have in-place ReLUs, so their shortcuts see features after the ReLU.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ def _block_rows(model) -> list[Row]:
 
 
 def generator_rules(generator) -> list[Rule]:
-    """Returns the rules that make a generator from the tensors of its `state_dict`."""
+    """Returns the rules that make a generator from the tensors of StudioGAN's `state_dict`."""
     rows = [*GENERATOR, *_block_rows(generator)]
     transforms = generator_layout(generator).transforms()
     return expand(rows, KINDS, transforms, variables_by_path(generator))
 
 
 def discriminator_rules(discriminator) -> list[Rule]:
-    """Returns the rules that make a discriminator from the tensors of its `state_dict`."""
+    """Returns the rules that make a discriminator from the tensors of StudioGAN's `state_dict`."""
     rows = [*DISCRIMINATOR, *_block_rows(discriminator)]
     transforms = DISCRIMINATOR_LAYOUT.transforms()
     return expand(rows, KINDS, transforms, variables_by_path(discriminator))

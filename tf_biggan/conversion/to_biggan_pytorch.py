@@ -1,4 +1,4 @@
-"""Writes networks as checkpoints of BigGAN-PyTorch, and names the arguments there."""
+"""Writes networks as checkpoints of BigGAN-PyTorch, and finds the arguments of its classes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from tf_biggan.networks.network import variables_by_path
 # both G_ema and G.
 FILES = {"generator": "G_ema", "raw_generator": "G", "discriminator": "D"}
 U, SIGMA_LOG = ".u0", ".sv0"
-# BigGAN-PyTorch's loader also needs a file with the progress of the run: one that has just begun.
+# BigGAN-PyTorch's loader also needs a file with the progress of the run. It is written as for a run
+# that has just begun.
 PROGRESS_FILE = "state_dict.pth"
 PROGRESS = (
     ("itr", 0),
@@ -42,7 +43,7 @@ TABLES = {
     ("biggan_deep", "discriminator"): DEEP_TABLE,
 }
 MODULES = {"biggan": "BigGAN", "biggan_deep": "BigGANdeep"}
-# BigGAN-PyTorch's table for discriminators of 32x32 pixels gives 16 as the size after every block.
+# BigGAN-PyTorch's table for discriminators of 32x32 pixels lists 16 as the size after every block.
 SIZES_OF_D32 = (16, 16, 16, 16)
 
 
@@ -53,12 +54,12 @@ def state_dict(network: keras.Model, kind: str) -> dict[str, np.ndarray]:
     network.
 
     Args:
-      network: Network whose batch norms have one row of statistics. Without spectral norm, the
-        result has no "u0", like BigGAN-PyTorch with `--G_param=None`.
+      network: Network whose batch norms have one row of statistics. If the network has no spectral
+        norm, the result has no "u0", as with `--G_param=None` of BigGAN-PyTorch.
       kind: "generator", "raw_generator" or "discriminator".
 
     Raises:
-      ValueError: BigGAN-PyTorch cannot build such a network.
+      ValueError: BigGAN-PyTorch cannot build the network.
     """
     _check(network)
     rules = _inverse_rules(network, kind)
@@ -76,8 +77,8 @@ def state_dict(network: keras.Model, kind: str) -> dict[str, np.ndarray]:
         if key.endswith(U):
             made[key.removesuffix(U) + SIGMA_LOG] = np.ones(1, "float32")
     if kind != "discriminator":
-        # BigGAN-PyTorch's last batch norm always has this epsilon. The difference is added to the
-        # variance, so that variance + epsilon stays the same.
+        # BigGAN-PyTorch's last batch norm always has the epsilon OUTPUT_BN_EPSILON. The difference
+        # is added to the variance, so that variance + epsilon stays the same.
         made[OUTPUT_VARIANCE] += np.float32(network.output_bn_epsilon - OUTPUT_BN_EPSILON)
     return made
 
@@ -89,15 +90,15 @@ def write_checkpoints(
 
     Args:
       networks: Networks by the names "generator", "raw_generator" and "discriminator".
-      output: Folder to write. It must not exist, or be empty.
+      output: Folder to write. It must be new or empty.
       file_format: "pth" or "npz".
 
     Returns:
       Paths of the networks' files.
 
     Raises:
-      ValueError: BigGAN-PyTorch cannot build a network, there is something at `output`, or "pth" is
-        requested and PyTorch is not installed.
+      ValueError: BigGAN-PyTorch cannot build a network, `output` exists and is not an empty folder,
+        or "pth" is requested and PyTorch is not installed.
     """
     check_new(output)
     save = _saver(file_format)
@@ -118,7 +119,7 @@ def _check(network):
     checks.require(
         network.factory.num_statistics == 1,
         "the model cannot be written for BigGAN-PyTorch, which keeps one set of batch-norm"
-        " statistics and no table of them by truncation",
+        " statistics, not one set for each truncation",
         num_statistics=network.factory.num_statistics,
     )
     checks.require(
@@ -128,8 +129,8 @@ def _check(network):
     )
     checks.require(
         not getattr(network, "rectified_shortcuts", False),
-        "the model cannot be written for BigGAN-PyTorch, whose discriminator takes features"
-        " before the ReLU into its shortcuts",
+        "the model cannot be written for BigGAN-PyTorch, because the shortcuts of its"
+        " discriminators see features before the ReLU",
         rectified_shortcuts=True,
     )
 
@@ -191,7 +192,7 @@ def argument_lines(networks: Mapping[str, keras.Model]) -> list[str]:
 
 
 def constructor_arguments(network: keras.Model, side: str) -> dict[str, object]:
-    """Returns the arguments of BigGAN-PyTorch's class, by name.
+    """Returns the arguments, by name, with which BigGAN-PyTorch's class builds a network.
 
     Arguments for optimisers, initialisers and mixed precision are left out, because the output of
     the network does not depend on them.
@@ -230,16 +231,16 @@ def constructor_arguments(network: keras.Model, side: str) -> dict[str, object]:
 
 
 def _problems(network, side) -> Iterator[str]:
-    """Yields reasons why no arguments of BigGAN-PyTorch's class give this network."""
+    """Yields the reasons why no arguments make BigGAN-PyTorch's class build a network."""
     config, row = network.get_config(), _row(network, side)
     if row is None:
-        yield "its tables have no network of these widths"
+        yield "BigGAN-PyTorch's tables have no network of these widths"
     elif _attention(network, side) is None:
-        yield "its attention cannot be chosen by image sizes"
+        yield "BigGAN-PyTorch places attention by image size, and no sizes give this attention"
     if config["image_channels"] != 3:
-        yield f"its images have 3 channels, not {config['image_channels']}"
+        yield f"BigGAN-PyTorch's images have 3 channels, not {config['image_channels']}"
     if len(set(config.get("bottom_size", (4, 4)))) != 1:
-        yield "its images are square"
+        yield "BigGAN-PyTorch's images are square"
 
 
 def _row(network, side) -> Architecture | None:

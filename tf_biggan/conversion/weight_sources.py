@@ -26,8 +26,8 @@ from tf_biggan.files import file_system
 from tf_biggan.files.json_files import read_json
 from tf_biggan.files.tensorflow_files import data_files
 
-# File names in a folder, by code base. `role` tells the network, and `suffix` tells checkpoints
-# apart if the folder holds several.
+# Patterns of the file names in a folder, by code base. `role` names the network or its optimiser,
+# and `suffix` tells checkpoints apart if the folder holds several.
 FOLDERS = {
     BIGGAN_PYTORCH: r"(?P<role>G_ema|G_optim|D_optim|G|D)(?:_(?P<suffix>\w+))?\.(?:pth|npz)",
     STUDIOGAN: r"model=(?P<role>G_ema|G|D)-(?P<suffix>\w+)-weights-step=(?P<step>\d+)\.pth",
@@ -41,7 +41,7 @@ OPTIMIZERS = {"G_optim": RAW_GENERATOR, "D_optim": DISCRIMINATOR}
 ALONE = {RAW_GENERATOR: GENERATOR}
 KINDS = {"G_ema": GENERATOR, "G": GENERATOR, "D": DISCRIMINATOR}
 # Tensors that may lie next to the networks in a state dictionary, with their meaning.
-BESIDE = {"data_preprocessor.*": "means and deviations of pixels"}
+BESIDE = {"data_preprocessor.*": "means and standard deviations of pixels"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +102,7 @@ def open_source(path: str, family: str | None = None, suffix: str | None = None)
         source = _file(path)
     checks.require(
         family in (None, source.family),
-        f"the names of the tensors are those of {source.family}; leave out --from, or use"
+        f"the tensors have the names of {source.family}; leave out --from, or use"
         f" --from={source.family}",
         **{"from": family, "path": path},
     )
@@ -153,7 +153,7 @@ def _of_one_suffix(path, matches, suffix):
     chosen = [match for match in matches if (match["suffix"] or "") == wanted]
     checks.require(
         bool(chosen),
-        "the folder has no checkpoint with this --suffix; use one of those in `suffixes`",
+        "the folder has no checkpoint with this --suffix; use a suffix from the list `suffixes`",
         suffix=suffix,
         suffixes=suffixes,
     )
@@ -210,7 +210,7 @@ def _file(path):
     contents = read_everything(path)
     networks, beside = _networks(path, contents)
     chosen, aside = _chosen(path, networks)
-    aside += [f"{name}: {BESIDE.get(name, 'of no known network')}" for name in beside]
+    aside += [f"{name}: {BESIDE.get(name, 'belongs to no known network')}" for name in beside]
     aside += _unused_optimizers(contents)
     source = _source(path, chosen, (path,), tuple(aside))
     if source.family == HUGGINGFACE:
@@ -309,7 +309,7 @@ def _flags_beside(source) -> Mapping[str, Any]:
 def _unused_optimizers(contents) -> list[str]:
     found = sorted(str(key) for key in contents if "optim" in str(key))
     found = [key for key in found if isinstance(contents.get(key), Mapping)]
-    return [f"{key}: optimisers are taken from BigGAN-PyTorch's files only" for key in found]
+    return [f"{key}: only BigGAN-PyTorch's files of optimisers are converted" for key in found]
 
 
 def _config_beside(path):

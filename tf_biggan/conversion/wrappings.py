@@ -18,7 +18,8 @@ from tf_biggan.conversion.readers.tensors import StoredTensor, Tensors
 from tf_biggan.conversion.rules import BIGGAN_PYTORCH, FAMILIES, HUGGINGFACE, MMAGIC, STUDIOGAN
 
 GENERATOR, DISCRIMINATOR = "generator", "discriminator"
-# Any prefix of attributes, and after it keys that only one code base uses, in both networks.
+# Patterns of keys: any prefix of attributes, and after it the start of a key that only one code
+# base uses. All networks of the code base have keys that match.
 PREFIX = r"^(?P<prefix>(?:\w+\.)*?)"
 MARKERS = {
     BIGGAN_PYTORCH: PREFIX + r"blocks\.\d+\.\d+\.conv1\.",
@@ -31,7 +32,7 @@ IS_GENERATOR = r"\.gain\.|^generator\."
 AVERAGED = r"(?<![a-z])(ema|avg|averaged?|shadow)(?![a-z])"
 # Tensors in which implementations of moving averages count their updates.
 COUNTERS = ("steps", "step", "n_averaged", "initted", "num_updates")
-# Number of nested dictionaries that are searched.
+# Number of levels of nested dictionaries that are searched.
 DEEPEST = 4
 ACCEPTED = f"the weights of a generator or a discriminator of {', '.join(FAMILIES)}"
 

@@ -1,1 +1,1 @@
-"""Reads tensors from PyTorch, NumPy and safetensors files, each when it is first accessed."""
+"""Reads tensors from PyTorch, NumPy, safetensors and TensorFlow files when they are accessed."""

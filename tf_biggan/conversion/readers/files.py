@@ -1,6 +1,6 @@
 """Reads files of weights in any supported format, which is detected from the file's content.
 
-PyTorch's files have a module of their own; NumPy archives and safetensors files are read here.
+NumPy archives and safetensors files are read here, and PyTorch's files in `pytorch.py`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tf_biggan.files.array_files import NPY, open_safetensors
 FORMATS = ".pth, .pt, .bin (PyTorch), .npz or .safetensors"
 # Keys under which training frameworks store the weights in a checkpoint.
 WEIGHTS_ENTRIES = ("state_dict", "model", "model_state_dict")
-# Parts of keys that DataParallel and torch.compile add. The networks themselves have no such keys.
+# Parts that DataParallel and torch.compile add to keys. The networks' own keys have no such parts.
 WRAPPERS = ("module", "_orig_mod")
 NUMBERS = "biuf"
 # NumPy dtypes by their names in safetensors files.
@@ -49,8 +49,8 @@ SAFETENSORS_TYPES = {
 def read_tensors(path: str) -> Tensors:
     """Returns the tensors of a file by key. Each tensor is read when it is accessed.
 
-    If the file has an entry such as "state_dict", its tensors are returned. Prefixes that
-    DataParallel and torch.compile add to keys are removed.
+    If the file has an entry such as "state_dict", only the tensors in this entry are returned.
+    Prefixes that DataParallel and torch.compile add to keys are removed.
 
     Raises:
       ValueError: The file is damaged, has an unknown format, or holds tensors without names.
@@ -195,8 +195,8 @@ def _safetensor(path, key, kind):
 def _bfloat16(path, key):
     """Reads a bfloat16 tensor from a safetensors file as float32.
 
-    The safetensors library cannot read it, because NumPy has no bfloat16. A file consists of the
-    length of its header, a JSON header and the bytes of the tensors.
+    The safetensors library cannot read such a tensor, because NumPy has no bfloat16. A safetensors
+    file consists of the length of its header, a JSON header and the bytes of the tensors.
     """
     with file_system.open_file(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")

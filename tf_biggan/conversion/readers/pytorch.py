@@ -1,8 +1,8 @@
 """Reads PyTorch files (.pth, .pt, .bin) without PyTorch and without executing any of their code.
 
-A file holds a pickle that refers to storages (one-dimensional arrays) and the bytes of the
-storages. Since PyTorch 1.6, these are entries of a zip archive. Older files hold four pickles in
-sequence, followed by the size and the bytes of each storage.
+A file holds the bytes of storages (one-dimensional arrays) and a pickle that refers to them. Since
+PyTorch 1.6, the pickle and the storages are entries of a zip archive. Older files hold four pickles
+in sequence, followed by the size and the bytes of each storage.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ class Storage:
 
     @property
     def element(self) -> np.dtype:
-        """NumPy dtype of the stored elements. bfloat16 is read as the uint16 of its bits."""
+        """NumPy dtype of the stored elements; uint16 for bfloat16, whose bits are read."""
         name = "uint16" if self.dtype == "bfloat16" else self.dtype
         return np.dtype(name).newbyteorder(self.byte_order)
 
     @property
     def num_bytes(self) -> int:
-        """Number of bytes in the file."""
+        """Number of bytes that the array has in the file."""
         return self.size * self.element.itemsize
 
     def read(self) -> np.ndarray:
@@ -112,8 +112,8 @@ class Storages:
     def tensor(self, key: str, offset: int, shape, strides) -> StoredTensor:
         """Returns a tensor that is a view of a storage.
 
-        The view is checked to lie inside the storage. Otherwise, reading it would access other
-        memory of the process.
+        An error is raised if the view does not lie inside the storage, because reading such a view
+        would access other memory of the process.
         """
         storage = self.by_key[key]
         shape, strides = _integers(shape), _integers(strides)
@@ -168,10 +168,10 @@ class Storages:
 
 
 def read_contents(path: str) -> Any:
-    """Returns the object that was given to `torch.save`.
+    """Returns the object that `torch.save` wrote to a file.
 
-    It consists of dictionaries, lists, plain values and `StoredTensor`s. Objects that a conversion
-    does not need are replaced by an `Inert` object.
+    The object consists of dictionaries, lists, plain values and `StoredTensor`s. Objects that a
+    conversion does not need are replaced by an `Inert` object.
 
     Raises:
       ValueError: The file is damaged, refers to anything but tensors and known bookkeeping, or
@@ -255,7 +255,7 @@ def _read_older(path):
             raise ValueError("the file does not begin with the magic number of a PyTorch file.")
         if not load().get("little_endian", True):
             raise ValueError(
-                "a PyTorch file of the form before 1.6 must be little-endian. Save it again"
+                "a file in the format of PyTorch before 1.6 must be little-endian. Save it again"
                 " with a newer PyTorch."
             )
         unpickler = RestrictedUnpickler(file, storages, storages.tensor)
@@ -300,7 +300,7 @@ def _integers(values) -> tuple[int, ...]:
     plain = plain and all(type(value) is int and abs(value) < 1 << 63 for value in values)
     require(
         plain,
-        f"a tensor may have at most {input_bounds.TENSOR_AXES} axes, whose sizes are integers",
+        f"a tensor may have at most {input_bounds.TENSOR_AXES} axes, with sizes that are integers",
         axes=len(values) if isinstance(values, (tuple, list)) else type(values).__name__,
     )
     return tuple(values)

@@ -1,13 +1,13 @@
 """Reads the pickles in PyTorch files without executing or importing anything.
 
-A pickle is a program that can call any function by name. The interpreter below only knows the
+A pickle is a program that can call any function by name. The interpreter below knows only the
 operations that build plain values, and only the names in its tables. Training frameworks also store
-bookkeeping objects next to the weights. The names of known bookkeeping all stand for one inert
-object, whose arguments, state and items are discarded. Every other name is refused.
+bookkeeping objects next to the weights. All known names of such objects stand for one inert object,
+whose arguments, state and items are discarded. Every other name is refused.
 
-Python's own unpickler cannot be used. A pickle of a few bytes can make it allocate gigabytes (a
-memo of any length, or a list that is copied repeatedly) or compute for years (keys of nested
-tuples).
+Python's own unpickler cannot be used. A pickle of a few bytes can make Python's unpickler allocate
+gigabytes (with a memo of any length, or a list that is copied repeatedly) or compute for years
+(with nested tuples as dictionary keys).
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ INERT_NAMES = frozenset(
     }
 )
 # Built-in names that stand for the inert object. mmengine's history of metrics refers to methods
-# with `getattr`; here, it looks up nothing.
+# with `getattr`. As the inert object, `getattr` looks up nothing.
 INERT_BUILTINS = frozenset(
     ("bytearray", "bytes", "complex", "dict", "float", "frozenset", "getattr", "int", "list")
     + ("object", "set", "slice", "str", "tuple")
 )
 BUILTINS = ("builtins", "__builtin__")
-# What to do, at the end of messages.
+# Ends of error messages, which say what to do.
 SAVE_STATE = "save only the network's state_dict() with torch.save"
 COPY_AGAIN = "copy or download it again"
 SMALL_INTEGER = 1 << 64
@@ -74,7 +74,7 @@ KEYS = (str, bytes, bool, float, type(None), Inert)
 
 
 class PickleFile(io.BufferedReader):
-    """A file that raises ValueError for reads longer than a piece or a line of a pickle may be."""
+    """A file that raises ValueError if a text, number or line of its pickle is too long."""
 
     def read(self, size=-1):
         if size > input_bounds.PICKLE_PIECE_BYTES:
@@ -173,7 +173,7 @@ class RestrictedUnpickler:
         self._stack.append(value)
 
     def text(self, value):
-        """Pushes a text, bytes or an integer. One that is too long is replaced by `INERT`."""
+        """Pushes a text, bytes or an integer, or `INERT` if the value is too long."""
         size = sys.getsizeof(value)
         if size > input_bounds.PICKLE_KEPT_TEXT_BYTES:
             return self.push(INERT)
@@ -256,8 +256,8 @@ class RestrictedUnpickler:
         plain = owner is INERT or type(owner) is dict
         require(
             plain,
-            "the file is refused: its pickle sets the state of an object, which only a dictionary"
-            f" may have; {SAVE_STATE}",
+            "the file is refused: its pickle sets the state of something other than a dictionary;"
+            f" {SAVE_STATE}",
             owner=type(owner).__name__,
         )
 
@@ -312,7 +312,7 @@ class RestrictedUnpickler:
             return INERT
         raise ValueError(
             f"the file names {module[:80]}.{name[:80]}, which is neither a tensor, nor a"
-            " plain value, nor known bookkeeping. Nothing was executed. If it holds a whole"
+            " plain value, nor known bookkeeping. Nothing was executed. If the file holds a whole"
             " network, save the network's state_dict() instead."
         )
 
@@ -326,7 +326,8 @@ class RestrictedUnpickler:
             by=type(description).__name__,
         )
         if description[0] == "module":
-            # Before PyTorch 1.6, this could also be the class of a layer with its source code.
+            # Before PyTorch 1.6, the description could also be the class of a layer with its source
+            # code.
             return self.push(description[1])
         kind, dtype, key, _, size, *view = (*description, *[None] * 5)[: max(5, len(description))]
         plain = isinstance(dtype, str) and isinstance(key, (str, int)) and isinstance(size, int)
@@ -365,7 +366,7 @@ class RestrictedUnpickler:
         limit = input_bounds.TENSOR_AXES
         require(
             len(sizes) <= limit,
-            f"the file is refused: a size in it has more than {limit} axes; {SAVE_STATE}",
+            f"the file is refused: a torch.Size in it has more than {limit} axes; {SAVE_STATE}",
             axes=len(sizes),
         )
         return tuple(sizes)
@@ -382,7 +383,7 @@ def _check_written_out(value) -> None:
     """
     # Number of values and depth of each container, by its id.
     sizes: dict[int, tuple[int, int]] = {}
-    # Containers that are not measured yet, each with whether all its parts are measured.
+    # Containers that are not measured yet, each with a flag: whether all its parts are measured.
     left, opened = [(value, False)] if _parts(value) else [], set()
     while left:
         one, parts_are_measured = left.pop()

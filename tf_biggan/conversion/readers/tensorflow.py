@@ -25,7 +25,7 @@ MODULE_PREFIX = "module/"
 # Errors that reading a damaged checkpoint raises, besides TensorFlow's own.
 UNREADABLE = (IndexError, OSError, RuntimeError, ValueError, struct.error)
 LONGEST_REASON = 200
-# Operations that may be run: pure functions of constants.
+# Operations that may be run, because they only compute a result from their inputs.
 PURE = frozenset({"Cast", "ConcatV2", "Const", "ExpandDims", "Identity", "Pack", "Reshape"})
 PURE |= {"Squeeze", "StridedSlice", "Transpose"}
 
@@ -110,13 +110,14 @@ class Graph:
         self.node_names = tuple(node.name for node in self._graph.node)
 
     def constants(self, names: Sequence[str]) -> list[np.ndarray]:
-        """Returns the first output of each of some nodes that depend only on constants.
+        """Returns the first output of each requested node. The nodes must depend on constants only.
 
         Args:
           names: Names of the nodes.
 
         Raises:
-          ValueError: A node depends on something other than constants. Nothing is run then.
+          ValueError: A node depends on something other than constants. In this case, nothing is
+            run.
         """
         import tensorflow as tf
 
@@ -147,8 +148,8 @@ class Graph:
 def _check_sizes(sizes: Iterable[int]) -> None:
     """Raises ValueError if arrays together exceed the limit on computed bytes.
 
-    Without this limit, a small file could fill the memory: a graph stores a constant of any size as
-    one number, and many results can be computed from one constant.
+    Without this limit, a small file could fill the memory: a graph can store a constant of any size
+    as one number, and many results can be computed from one constant.
     """
     limit = input_bounds.COMPUTED_BYTES
     total = sum(sizes)
@@ -182,7 +183,7 @@ def _num_bytes(shape: Sequence[int], dtype: int) -> int:
     if not dtype:
         return 0
     kind = tf.dtypes.as_dtype(dtype)
-    # One text can stand for many, each with its own copy.
+    # Constants of texts are refused: one stored text can be copied to any number of elements.
     number = kind.is_floating or kind.is_integer or kind.is_bool
     plain = number and min(shape, default=0) >= 0
     checks.require(

@@ -1,4 +1,4 @@
-"""Tensors in a file, whose shapes are known at once and whose values are read when accessed."""
+"""Tensors in a file: their shapes are known at once, and their values are read when accessed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class StoredTensor:
 
     @classmethod
     def of(cls, array: np.ndarray) -> StoredTensor:
-        """Wraps an array in memory."""
+        """Returns an array in memory as a `StoredTensor`."""
         array = np.asarray(array)
         return cls(array.shape, array.dtype.name, lambda: array)
 
@@ -45,7 +45,7 @@ class StoredTensor:
 class Tensors(Mapping[str, np.ndarray]):
     """Mapping from keys to arrays that reads an array from its file at every access.
 
-    This keeps only the arrays in memory that are in use.
+    So only arrays that are in use are in memory.
 
     Args:
       entries: Tensors by key.
@@ -56,7 +56,7 @@ class Tensors(Mapping[str, np.ndarray]):
 
     @classmethod
     def of(cls, arrays: Mapping[str, np.ndarray]) -> Tensors:
-        """Wraps arrays in memory."""
+        """Returns arrays in memory as `Tensors`."""
         return cls({key: StoredTensor.of(array) for key, array in arrays.items()})
 
     def __getitem__(self, key: str) -> np.ndarray:
@@ -93,7 +93,7 @@ class Tensors(Mapping[str, np.ndarray]):
 
 
 def require_plausible(names: Collection[str], path: str) -> None:
-    """Raises ValueError if a file has more tensors, or longer names, than any network.
+    """Raises ValueError if a file has more tensors, or longer names, than any network has.
 
     Args:
       names: Names of the tensors.
