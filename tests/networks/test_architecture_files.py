@@ -219,8 +219,8 @@ MISTAKES = {
     ),
     "too few widths": ("generator.widths", [4, 4, 4], r"3 stages must have 4 entries"),
     "too many widths of D": ("discriminator.widths", [2] * 5, r"4 stages must have 4 entries"),
-    "stage of attention": ("generator.attention", [3], r"numbers of stages, from 0 to 2"),
-    "attention twice": ("generator.attention", [1, 1], r"must hold every stage once"),
+    "stage of attention": ("generator.attention", [3], r"indices of stages, from 0 to 2"),
+    "attention twice": ("generator.attention", [1, 1], r"must not hold a stage twice"),
     "base_channels": ("base_channels", 0, r"`base_channels` must be an integer at least 1"),
     "depth": ("depth", 40, r"at most 64 residual blocks\. Received: blocks=120"),
     "first size of one": ("first_size", [4], r"`first_size` must be two integers above 0"),
@@ -234,10 +234,10 @@ MISTAKES = {
     "attention at 1x1": (
         "discriminator",
         {"widths": [1] * 5, "resample": [True] * 5, "attention": [4]},
-        r"feature maps of at least 2x2; move or remove that of the discriminator",
+        r"feature maps of at least 2x2; move or remove the attention of the discriminator",
     ),
-    "published name": ("name", "biggan32", r"`name` is that of a published architecture"),
-    "two lines": ("name", "a\nb", r"`name` must be a text in one line"),
+    "published name": ("name", "biggan32", r"`name` belongs to a published architecture"),
+    "two lines": ("name", "a\nb", r"`name` must be one line of text"),
 }
 
 

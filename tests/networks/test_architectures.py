@@ -262,7 +262,7 @@ def test_unknown_names_and_resolutions_list_the_known():
 
 def test_plans_that_contradict_themselves_are_refused():
     row = ARCHITECTURES["biggan32"]
-    with pytest.raises(ValueError, match="numbers of stages, from 0 to 2"):
+    with pytest.raises(ValueError, match="indices of stages, from 0 to 2"):
         Trunk((4, 4, 4, 4), (True, True, True), attention=(3,))
     fields = dict(
         row.__dict__, generator=Trunk((4, 4), (True, True)), discriminator=row.discriminator

@@ -22,7 +22,8 @@ from tf_biggan.networks.architectures import ARCHITECTURES, VARIANTS, Architectu
 
 YAML_ENDINGS = (".yaml", ".yml")
 ENDINGS = (".json", *YAML_ENDINGS)
-# The key of the size of the first feature map, which `Architecture` leaves to the networks.
+# Key of the first feature map's size. It is not a field of `Architecture`; the networks take it as
+# their argument `bottom_size`.
 FIRST_SIZE = "first_size"
 USUAL_FIRST_SIZE = (4, 4)
 KINDS = {
@@ -45,7 +46,7 @@ TRUNK_KINDS = {
 }
 SIDES = ("generator", "discriminator")
 USUAL_DEPTHS = dict(zip(VARIANTS, (1, 2), strict=True))
-# The smallest numbers that are accepted.
+# The smallest value that each field accepts.
 MINIMA = {"base_channels": 1, "depth": 1, "latent_dim": 1, "embedding_dim": 0}
 # Self-attention pools keys and values 2x2, so that a side of 1 would leave nothing.
 SMALLEST_ATTENTION = 2
@@ -57,7 +58,7 @@ def parse_architecture(value: str | Mapping | Architecture) -> str | dict[str, A
 
     Args:
       value: The name of an architecture; the path of a file, which ends in .json, .yaml or .yml; an
-        `Architecture`; or the fields of one.
+        `Architecture`; or its fields.
 
     Raises:
       ValueError: The file cannot be read, or the fields do not describe an architecture.
@@ -81,7 +82,7 @@ def read_architecture(path: str) -> dict[str, Any]:
       ValueError: The file cannot be read, or does not describe an architecture. The message is one
         line that names the file and the key.
     """
-    text = read_text(path, f"the architecture file {path!r} (a run that stored it needs no file)")
+    text = read_text(path, f"the architecture file {path!r} (a resumed run does not need the file)")
     is_yaml = path.lower().endswith(YAML_ENDINGS)
     content = _parse_yaml(text, path) if is_yaml else parse_json(text, path, kind=None)
     require_kind(content, "dict", path)
@@ -95,28 +96,28 @@ def complete_fields(fields: Mapping[str, Any], path: str = IN_PYTHON) -> dict[st
     Args:
       fields: The fields of `Architecture`. `depth`, `source`, `first_size` and the trunks'
         `attention` may be missing.
-      path: Path of the file that they come from, for messages.
+      path: Path of the file that the fields come from, for messages.
 
     Returns:
       The fields of `Architecture`, and "first_size", [height, width] of the first feature map.
 
     Raises:
-      ValueError: A key is unknown or missing, a value has a wrong type, or the plans of channels
-        contradict each other.
+      ValueError: A key is unknown or missing, a value has a wrong type, or the fields contradict
+        each other.
     """
     architecture, first_size = _described(fields, path)
     made = {**dataclasses.asdict(architecture), FIRST_SIZE: first_size}
-    # Lists in place of tuples, as after reading a config.json, so that both are equal.
+    # JSON turns tuples into lists, so the result equals what is read from a config.json.
     return json.loads(json.dumps(made))
 
 
 def architecture_of(fields: Mapping[str, Any]) -> Architecture:
-    """Returns the architecture with these fields, which `complete_fields` returned."""
+    """Returns the architecture whose fields `complete_fields` returned."""
     return Architecture.from_dict({key: fields[key] for key in fields if key != FIRST_SIZE})
 
 
 def shown(value: Any) -> Any:
-    """Returns the name of a custom architecture; other values are unchanged."""
+    """Returns what messages show of a setting: a custom architecture's name, else the value."""
     return value["name"] if isinstance(value, dict) else value
 
 
@@ -156,7 +157,7 @@ def _trunk(fields, path, side) -> Trunk:
         )
         checks.require(
             len(set(values["attention"])) == len(values["attention"]),
-            "`attention` must hold every stage once",
+            "`attention` must not hold a stage twice",
             attention=values["attention"],
         )
         return Trunk(**{key: tuple(value) for key, value in values.items()})
@@ -174,23 +175,23 @@ def _require_keys(fields, known, path, of) -> None:
 
 
 def _require_own_name(architecture: Architecture, first_size) -> None:
-    """Refuses a published name for another architecture, which reports would confuse."""
+    """Refuses the name of a published architecture for another one; reports would confuse them."""
     checks.require(
         architecture.name.isprintable() and architecture.name.strip() != "",
-        "`name` must be a text in one line",
+        "`name` must be one line of text",
         name=architecture.name,
     )
     row = ARCHITECTURES.get(architecture.name)
     same = row is None or dataclasses.replace(architecture, source=row.source) == row
     checks.require(
         row is None or (same and first_size == USUAL_FIRST_SIZE),
-        "`name` is that of a published architecture, which has other fields; choose another",
+        "`name` belongs to a published architecture with other fields; choose another name",
         name=architecture.name,
     )
 
 
 def _require_fitting(architecture: Architecture, first_size) -> None:
-    """Checks that every feature map of both networks has whole, sufficient sides."""
+    """Checks that all feature maps have whole sides, and that attention has large enough ones."""
     checks.require(
         len(first_size) == 2 and min(first_size) > 0,
         "`first_size` must be two integers above 0, height and width",
@@ -219,7 +220,8 @@ def _require_fitting(architecture: Architecture, first_size) -> None:
             checks.require(
                 min(start) * factor >= SMALLEST_ATTENTION,
                 f"self-attention needs feature maps of at least"
-                f" {SMALLEST_ATTENTION}x{SMALLEST_ATTENTION}; move or remove that of the {side}",
+                f" {SMALLEST_ATTENTION}x{SMALLEST_ATTENTION}; move or remove the attention of the"
+                f" {side}",
                 attention=trunk.attention,
             )
 
@@ -227,14 +229,14 @@ def _require_fitting(architecture: Architecture, first_size) -> None:
 def _parse_yaml(text: str, path: str) -> Any:
     checks.require_packages(
         f"Cannot read {path}: YAML files need PyYAML (pip install PyYAML). A JSON file with the"
-        " same content needs nothing.",
+        " same content needs no package.",
         "yaml",
     )
     import yaml
 
     try:
         return yaml.safe_load(text)
-    # YAML has dates, which may be impossible ones; PyYAML raises a ValueError for those.
+    # PyYAML raises a ValueError for a date that does not exist, such as 2026-02-30.
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"Cannot read {path}: it must be YAML ({reason})") from None

@@ -1,8 +1,9 @@
-"""The table of published architectures of BigGAN and BigGAN-deep, and the blocks of a network.
+"""Architectures of BigGAN and BigGAN-deep, and the residual blocks of each network.
 
-Channel multipliers are in units of `base_channels` ("ch" in the papers). A stage is one block in
-BigGAN and `depth` blocks in BigGAN-deep. Most stages double or halve the size; the last stages of
-some discriminators keep it. This module imports neither TensorFlow nor Keras.
+Widths are numbers of channels in units of `base_channels` ("ch" in the papers). A stage is one
+block in BigGAN and `depth` blocks in BigGAN-deep. Most stages double or halve the height and width
+of the feature map; the last stages of some discriminators keep them. This module imports neither
+TensorFlow nor Keras.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ class Trunk:
     """The residual stages of one network.
 
     Attributes:
-      widths: Channel multipliers. In a generator and in BigGAN-deep's discriminator, `widths[i]` is
-        the input and `widths[i + 1]` the output of stage i. In BigGAN's discriminator, the input of
-        stage 0 is the image, and `widths[i]` is the output of stage i.
-      resample: For each stage, whether it doubles (generator) or halves (discriminator) the size.
+      widths: Numbers of channels in units of `base_channels`. In a generator and in BigGAN-deep's
+        discriminator, stage i has input width `widths[i]` and output width `widths[i + 1]`. In
+        BigGAN's discriminator, stage 0 takes the image, and stage i has output width `widths[i]`.
+      resample: Whether each stage doubles (generator) or halves (discriminator) height and width.
       attention: Stages, counted from 0, whose output passes through self-attention.
     """
 
@@ -35,7 +36,7 @@ class Trunk:
     def __post_init__(self):
         checks.require(
             all(0 <= stage < len(self.resample) for stage in self.attention),
-            f"`attention` must hold numbers of stages, from 0 to {len(self.resample) - 1}",
+            f"`attention` must hold indices of stages, from 0 to {len(self.resample) - 1}",
             attention=self.attention,
         )
 
@@ -48,15 +49,16 @@ class Architecture:
       name: The name in `ARCHITECTURES`.
       variant: "biggan" or "biggan_deep", which determines the kind of residual block.
       generator, discriminator: The stages of each network.
-      base_channels: Published width multiplier.
+      base_channels: Width multiplier, "ch" in the papers, as published.
       depth: Residual blocks per stage (1 in BigGAN).
       latent_dim: Size of the latent vector z.
-      latent_injection: Which layers receive z. "first": the first dense layer. "split": the first
-        dense layer and every block, one equal chunk of z each, which the blocks join with the class
-        embedding ("skip-z" or hierarchical latent space). "all": the first dense layer and every
-        block, each the whole z joined with the class embedding.
-      embedding_dim: Size of the shared class embedding; 0 for a table of gains and offsets for each
-        class in every batch norm.
+      latent_injection: Which layers receive z. "first": only the first dense layer receives it.
+        "split": the first dense layer and every block receive one chunk of z each, all of equal
+        size; a block joins its chunk with the class embedding ("skip-z" or hierarchical latent
+        space). "all": the first dense layer and every block receive the whole z, joined with the
+        class embedding.
+      embedding_dim: Size of the class embedding that all conditional batch norms share. 0: there is
+        no embedding, and every conditional batch norm has its own gains and offsets for each class.
       source: The publication or code that this architecture follows.
     """
 
@@ -91,7 +93,7 @@ class Architecture:
 
     @property
     def scale(self) -> int:
-        """Image size divided by the size of the first feature map."""
+        """Image height divided by the height of the generator's first feature map."""
         return 2 ** sum(self.generator.resample)
 
     @property
@@ -100,13 +102,16 @@ class Architecture:
         return 4 * self.scale
 
     def image_size(self, first_size: tuple[int, int]) -> tuple[int, int]:
-        """Returns (height, width) in pixels of the images, from those of the first feature map."""
+        """Returns (height, width) of the images, given (height, width) of the first feature map."""
         height, width = first_size
         return height * self.scale, width * self.scale
 
     @classmethod
     def from_dict(cls, fields: dict) -> Architecture:
-        """Returns an architecture from the result of `dataclasses.asdict`, also after JSON."""
+        """Returns the architecture that `dataclasses.asdict` turned into `fields`.
+
+        The fields may have been stored as JSON, so lists are accepted in place of tuples.
+        """
         trunks = {
             side: Trunk(**{key: tuple(value) for key, value in fields[side].items()})
             for side in ("generator", "discriminator")
@@ -143,10 +148,11 @@ def _deep(name, generator, discriminator, source) -> Architecture:
 
 
 def double_resolution(architecture: Architecture, name: str) -> Architecture:
-    """Returns an architecture with one more stage, for images of twice the resolution.
+    """Returns the architecture with one more stage, for images of twice the resolution.
 
-    The new stage is at the image and has the width of the outermost stage. Attention stays at the
-    same feature map size, and a split z keeps its chunk size.
+    In both networks, the new stage is the one closest to the image. It has as many channels as the
+    feature map that was closest to the image before. Attention stays at the same size of the
+    feature map. If z is split into chunks, they keep their size, and z grows by one chunk.
     """
     g, d = architecture.generator, architecture.discriminator
     chunk = architecture.latent_dim // (len(g.resample) + 1)
@@ -188,7 +194,8 @@ ARCHITECTURES: dict[str, Architecture] = {
             "biggan16",
             Trunk((4, 4, 2), _all(2)),
             Trunk((2, 4, 4), (True, True, False)),
-            "biggan32 with one stage less and half the width at the image; nothing published here",
+            "biggan32 with one stage less and half the width at the image; nothing published at"
+            " this size",
             base_channels=64,
             latent_dim=128,
             latent_injection="first",
@@ -221,8 +228,8 @@ ARCHITECTURES: dict[str, Architecture] = {
             "biggan128",
             Trunk((16, 16, 8, 4, 2, 1), _all(5), (3,)),
             Trunk((1, 2, 4, 8, 16, 16), _all(5) + (False,), (0,)),
-            "BigGAN-PyTorch, bs256x8. The paper's Table 4 prints D's widths one stage early;"
-            " its 88.0M parameters are these",
+            "BigGAN-PyTorch, bs256x8. The paper's Table 4 prints D's widths one stage early, but"
+            " its parameter count of 88.0M belongs to these widths",
         ),
         _biggan(
             "biggan256",
@@ -272,11 +279,11 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 
 def get_architecture(architecture: str | Architecture | dict) -> Architecture:
-    """Returns an architecture by its name in `ARCHITECTURES`.
+    """Returns the architecture that a name, a dict or an `Architecture` stands for.
 
     Args:
-      architecture: A name; or an `Architecture` or the fields of one as a dict, which need no entry
-        in `ARCHITECTURES`.
+      architecture: A name in `ARCHITECTURES`; the fields of an `Architecture` as a dict; or an
+        `Architecture`, which is returned unchanged.
 
     Raises:
       ValueError: There is no architecture with this name.
@@ -290,7 +297,7 @@ def get_architecture(architecture: str | Architecture | dict) -> Architecture:
 
 
 def architecture_for(variant: str, resolution: int) -> Architecture:
-    """Returns the standard architecture of a variant at a resolution in pixels.
+    """Returns the standard architecture, such as biggan128, of a variant at a resolution in pixels.
 
     Raises:
       ValueError: The variant is unknown or has no architecture at this resolution.
@@ -306,11 +313,19 @@ def architecture_for(variant: str, resolution: int) -> Architecture:
 
 
 def fit_architecture(variant: str, height: int, width: int) -> tuple[Architecture, tuple[int, int]]:
-    """Returns the standard architecture for images of a size, and (height, width) of its first map.
+    """Returns the standard architecture for images of this size, and its first feature map's size.
 
-    A larger first feature map makes larger images. The result is the deepest standard architecture
-    whose first feature map is at least 4x4. For 128x192 it is that of 128x128, with a first feature
-    map of 4x6.
+    The image size is the size of the first feature map times the architecture's `scale`. Among the
+    standard architectures that reach the image size with a first feature map of at least 4x4, the
+    deepest one is returned. For images of 128x192 it is the architecture for 128x128, with a first
+    feature map of 4x6.
+
+    Args:
+      variant: "biggan" or "biggan_deep".
+      height, width: Size of the images in pixels.
+
+    Returns:
+      (architecture, (height, width) of the first feature map).
 
     Raises:
       ValueError: The variant is unknown, or no architecture makes images of this size.
@@ -339,8 +354,9 @@ class BlockSpec:
     """Widths and options of one residual block.
 
     Attributes:
-      in_channels, hidden_channels, out_channels: Channels of the input, inside, and of the output.
-      resample: Whether the block doubles (generator) or halves (discriminator) the size.
+      in_channels, hidden_channels, out_channels: Numbers of channels of the block's input, between
+        its convolutions, and of its output.
+      resample: Whether the block doubles (generator) or halves (discriminator) height and width.
       attention: Whether self-attention follows the block.
     """
 
@@ -359,11 +375,12 @@ def generator_blocks(
 ) -> tuple[BlockSpec, ...]:
     """Returns the blocks of a generator, from the first feature map to the image.
 
-    The last block of a stage changes the width and doubles the size; the blocks before it keep both
-    (paper, Tables 7-9). With `depth` 1 these are the blocks of BigGAN.
+    The last block of a stage changes the number of channels and doubles height and width; the
+    blocks before it keep them (paper, Tables 7-9). With `depth` 1, as in BigGAN, each stage is a
+    single block.
 
     Args:
-      architecture: Architecture, which defines the stages and the variant.
+      architecture: The architecture, which defines the stages and the variant.
       base_channels: Width multiplier.
       depth: Blocks per stage.
       attention: Stages, counted from 0, whose last block is followed by self-attention.
@@ -398,11 +415,11 @@ def discriminator_blocks(
 ) -> tuple[BlockSpec, ...]:
     """Returns the blocks of a discriminator, from the image to the head.
 
-    The first block of a stage changes the width and halves the size. In BigGAN-deep, a convolution
-    (the stem) comes before the first block, and blocks have bottlenecks.
+    The first block of a stage changes the number of channels and halves height and width. In
+    BigGAN-deep, a convolution (the stem) comes before the first block, and blocks have bottlenecks.
 
     Args:
-      architecture: Architecture, which defines the stages and the variant.
+      architecture: The architecture, which defines the stages and the variant.
       base_channels: Width multiplier.
       depth: Blocks per stage.
       attention: Stages, counted from 0, whose last block is followed by self-attention.

@@ -1,7 +1,8 @@
-"""The residual blocks of generator and discriminator, and the self-attention that follows some.
+"""The residual blocks of both networks, and the self-attention layer that follows some blocks.
 
 A 1x1 convolution commutes with nearest-neighbour upsampling and with average pooling. The
-convolution of a shortcut therefore runs at the smaller of the two sizes, which costs less.
+convolution of a shortcut therefore runs before upsampling and after pooling, where the feature map
+is smaller and the convolution costs less.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class ResidualBlock(FactoryLayer):
     """Base class of the blocks: [N, H, W, in] to [N, H', W', out], with H' = H, 2H or H/2.
 
     Args:
-      spec: A `BlockSpec`, or the fields of one as a dict.
+      spec: A `BlockSpec`, or its fields as a dict.
       **kwargs: `factory`, which makes the layers of the block, and arguments of `keras.Layer`.
     """
 
@@ -37,7 +38,7 @@ class ResidualBlock(FactoryLayer):
         return self.factory.conv(self, name, filters, size)
 
     def build_convolutions(self, shape, *convolutions):
-        """Builds a sequence of convolutions; height and width do not matter to the kernels."""
+        """Builds convolutions that follow each other; height and width of `shape` do not matter."""
         for layer in convolutions:
             layer.build(shape)
             shape = layer.compute_output_shape(shape)
@@ -47,7 +48,7 @@ class ResidualBlock(FactoryLayer):
 
 
 class _GeneratorResidualBlock(ResidualBlock):
-    """Base class of the generator's blocks: batch norm and ReLU before each convolution."""
+    """Base class of the generator's blocks, with batch norm and ReLU before each convolution."""
 
     def build(self, x_shape, condition_shape=None):
         channels = x_shape[-1]
@@ -107,10 +108,10 @@ class DeepGeneratorBlock(_GeneratorResidualBlock):
 
     Main path: four times norm, ReLU, conv. The kernels are 1x1 (into the bottleneck), 3x3 (after
     upsampling, if the block resamples), 3x3 and 1x1 (out of the bottleneck). Shortcut: the first
-    channels, upsampled; it has no weights.
+    `out_channels` channels of the input, upsampled if the block resamples. The shortcut has no
+    weights.
 
-    Source: BigGAN-PyTorch,
-    BigGANdeep.py `GBlock`; paper, Figure 16.
+    Source: BigGAN-PyTorch, BigGANdeep.py `GBlock`; paper, Figure 16.
     """
 
     def __init__(self, spec, **kwargs):
@@ -149,7 +150,7 @@ class DeepGeneratorBlock(_GeneratorResidualBlock):
 
 
 class _DiscriminatorResidualBlock(ResidualBlock):
-    """Base class of the discriminator's blocks: no batch norm, average pooling."""
+    """Base class of the discriminator's blocks, with average pooling and without batch norm."""
 
     def compute_output_shape(self, x_shape):
         factor = 2 if self.spec.resample else 1
@@ -162,12 +163,13 @@ class DiscriminatorBlock(_DiscriminatorResidualBlock):
     """Block of BigGAN's discriminator.
 
     Main path: ReLU, conv 3x3, ReLU, conv 3x3, pooling. Shortcut: pooling, conv 1x1. The shortcut
-    takes x before the ReLU, and is x itself if the block neither pools nor changes the width.
+    takes x before the ReLU. If the block neither pools nor changes the number of channels, the
+    shortcut is x itself.
 
     Source: BigGAN-PyTorch, layers.py `DBlock`.
 
     Args:
-      spec: A `BlockSpec`, or the fields of one as a dict.
+      spec: A `BlockSpec`, or its fields as a dict.
       preactivate: Whether the main path begins with the ReLU; False for the block whose input is
         the image.
       **kwargs: As for `ResidualBlock`.
@@ -204,9 +206,9 @@ class DiscriminatorBlock(_DiscriminatorResidualBlock):
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
 class RectifiedDiscriminatorBlock(DiscriminatorBlock):
-    """`DiscriminatorBlock` whose shortcut takes x after the first ReLU as well.
+    """`DiscriminatorBlock` whose shortcut takes x after the first ReLU of the main path.
 
-    Source: PyTorch-StudioGAN, where the ReLU works in place.
+    Source: PyTorch-StudioGAN, where the first ReLU changes x in place.
     """
 
     def call(self, x, training=False):
@@ -218,8 +220,8 @@ class DeepDiscriminatorBlock(_DiscriminatorResidualBlock):
     """Block of BigGAN-deep's discriminator.
 
     Main path: four times ReLU, conv. The kernels are 1x1 (into the bottleneck), 3x3, 3x3 and 1x1
-    (out of the bottleneck, after pooling). Shortcut: pooling; if the block widens, a 1x1
-    convolution of it gives the added channels.
+    (out of the bottleneck, after pooling). Shortcut: pooling; if the block adds channels, a 1x1
+    convolution computes them from the pooled input.
 
     Source: BigGAN-PyTorch, BigGANdeep.py `DBlock`; paper, Figure 16.
     """
@@ -263,7 +265,7 @@ class DeepDiscriminatorBlock(_DiscriminatorResidualBlock):
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
 class RectifiedDeepDiscriminatorBlock(DeepDiscriminatorBlock):
-    """`DeepDiscriminatorBlock` whose shortcut takes x after the first ReLU as well."""
+    """`DeepDiscriminatorBlock` whose shortcut takes x after the first ReLU of the main path."""
 
     def call(self, x, training=False):
         return super().call(ops.relu(x), training=training)

@@ -16,7 +16,7 @@ from tf_biggan.networks.layers.linear import wide_dtype
 from tf_biggan.networks.layers.spectral_norm import DEFAULT_SN_EPSILON
 from tf_biggan.networks.network import Network, check_float, check_labels, from_list
 
-# Classes of blocks by variant and `rectified_shortcuts`.
+# Maps (variant, `rectified_shortcuts`) to the class of the residual blocks.
 BLOCKS = {
     ("biggan", False): DiscriminatorBlock,
     ("biggan", True): RectifiedDiscriminatorBlock,
@@ -29,23 +29,24 @@ BLOCKS = {
 class Discriminator(Network):
     """Maps images [N, H, W, C] in [-1, 1] and labels to logits [N], large for real images.
 
-    The head sums the features over all positions. The logit is the output of a dense layer plus,
-    in a conditional network, the inner product of the features and the embedding of the class
-    (projection). All variables exist after construction. An argument that is None takes the value
-    that the architecture publishes.
+    After the last block, the features are summed over all positions, and a dense layer computes the
+    logit from these sums. In a conditional network, the inner product of the sums and the class
+    embedding is added (projection). All variables exist after construction. An argument that is
+    None takes its value from the architecture.
 
     Args:
-      architecture: A name in `ARCHITECTURES`, an `Architecture`, or the fields of one as a dict.
+      architecture: A name in `ARCHITECTURES`, an `Architecture`, or its fields as a dict.
       num_classes: Number of classes; 0 for an unconditional discriminator.
       base_channels: Width multiplier, "ch" in the papers.
       depth: Residual blocks per stage.
       attention_stages: Stages, counted from 0, whose last block is followed by self-attention.
       image_channels: Channels of the images, 1 to 4.
-      bottom_size: The generator's `bottom_size`. Images are larger by the architecture's `scale`.
+      bottom_size: The generator's `bottom_size`. The architecture's `scale` times this size is the
+        size of the images.
       wide: Whether the inner width of a BigGAN block is its output width, as in BigGAN. If False,
         it is the input width, as in SN-GAN.
       rectified_shortcuts: Whether shortcuts take features after the ReLU, as in
-        PyTorch-StudioGAN. If False, they take features before it.
+        PyTorch-StudioGAN. If False, they take features before the ReLU.
       spectral_norm: Whether kernels are spectrally normalised.
       sn_epsilon: Epsilon of the spectral norm.
       initializer: Initial kernels: "ortho", "n02" or "glorot". Biases start at 0.
@@ -86,7 +87,7 @@ class Discriminator(Network):
         self.build()
 
     def _create_layers(self):
-        # The attributes are set in the order in which Keras lists the variables.
+        # Keras lists the variables in the order in which these attributes are set.
         specs = discriminator_blocks(
             self.architecture,
             self.base_channels,
@@ -140,7 +141,9 @@ class Discriminator(Network):
         return logits + ops.sum(products, axis=-1)
 
     def features(self, images, training=False):
-        """Returns the input of the head: the last features after ReLU, summed over positions.
+        """Returns the features from which the logit is computed, summed over all positions.
+
+        They are the output of the last block after a ReLU.
 
         Args:
           images: [N, H, W, image_channels].

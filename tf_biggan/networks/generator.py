@@ -30,12 +30,12 @@ BLOCKS = {"biggan": GeneratorBlock, "biggan_deep": DeepGeneratorBlock}
 
 @dataclasses.dataclass(frozen=True)
 class LatentPlan:
-    """Which part of the latent vector and class embedding each layer of a generator receives.
+    """Decides which parts of z and of the class embedding each layer of a generator receives.
 
     Attributes:
       injection: "first", "split" or "all"; see `architectures.Architecture`.
       latent_dim: Size of the latent vector z.
-      embedding_dim: Size of the class embedding that is joined to z; 0 for none.
+      embedding_dim: Size of the class embedding; 0 if there is none.
       num_blocks: Number of residual blocks.
     """
 
@@ -82,8 +82,8 @@ class LatentPlan:
 
         Args:
           z: Latent vectors [N, latent_dim].
-          embeddings: Class embeddings [N, embedding_dim]; labels, for blocks with a table of
-            classes; or None.
+          embeddings: Class embeddings [N, embedding_dim]; labels, if the batch norms have gains and
+            offsets for each class; None for an unconditional generator.
 
         Returns:
           (input of the first layer [N, first_dim], a tuple with the condition of each block). If a
@@ -112,40 +112,41 @@ def _join(z, embeddings):
 class Generator(Network):
     """Maps latent vectors [N, latent_dim] and labels to images [N, H, W, C] in [-1, 1].
 
-    All variables exist after construction. An argument that is None takes the value that the
-    architecture publishes.
+    All variables exist after construction. An argument that is None takes its value from the
+    architecture.
 
     Args:
-      architecture: A name in `ARCHITECTURES`, an `Architecture`, or the fields of one as a dict.
+      architecture: A name in `ARCHITECTURES`, an `Architecture`, or its fields as a dict.
       num_classes: Number of classes; 0 for an unconditional generator.
       base_channels: Width multiplier, "ch" in the papers.
       depth: Residual blocks per stage.
       latent_dim: Size of the latent vector. With `latent_injection="split"` it must be a multiple
         of the number of blocks plus 1.
       latent_injection: "first", "split" or "all"; see `Architecture`.
-      embedding_dim: Size of the shared class embedding; 0 for a table of gains and offsets for
-        each class in every batch norm.
+      embedding_dim: Size of the class embedding that all conditional batch norms share. 0: there is
+        no embedding, and every conditional batch norm has its own gains and offsets for each class.
       attention_stages: Stages, counted from 0, whose last block is followed by self-attention.
       image_channels: Channels of the images, 1 to 4.
-      bottom_size: (height, width) of the first feature map. Images are larger by the
-        architecture's `scale`.
-      spectral_norm: Whether kernels are spectrally normalised. False for kernels that are already
-        divided by sigma.
+      bottom_size: (height, width) of the first feature map. The architecture's `scale` times this
+        size is the size of the images.
+      spectral_norm: Whether kernels are spectrally normalised. Use False for kernels that are
+        already divided by sigma.
       sn_epsilon: Epsilon of the spectral norm.
       initializer: Initial kernels: "ortho", "n02" or "glorot". Biases start at 0.
       bn_epsilon: Epsilon of the conditional batch norms.
       output_bn_epsilon: Epsilon of the last batch norm; None for `bn_epsilon`.
       bn_momentum: Weight of the old value when running statistics are updated.
       bn_synchronized: Whether batch statistics are taken over all replicas.
-      num_statistics: Rows of the table of batch-norm statistics over truncation; 1 for training.
+      num_statistics: Rows of the tables of batch-norm statistics, which hold statistics for
+        several truncations. Training needs 1 row.
       seed: Integer for reproducible initial values; None for random ones.
       **kwargs: Arguments of `keras.Model`, such as `dtype` and `name`.
 
     Call arguments:
       z: Latent vectors [N, latent_dim], already truncated.
       labels: Class indices [N], class weights [N, num_classes], or None if unconditional.
-      truncation: Scalar or [N] in (0, 1]. It selects the row of batch-norm statistics if the table
-        has more than one row; None for 1.
+      truncation: Scalar or [N] in (0, 1]. If the tables of batch-norm statistics have several rows,
+        it selects the statistics, which are interpolated between rows. None counts as 1.
       training: Whether batch statistics are used, and running statistics and u are updated.
 
     Raises:
@@ -209,7 +210,7 @@ class Generator(Network):
         return "vector" if self.embedding_dim else "label"
 
     def _create_layers(self):
-        # The attributes are set in the order in which Keras lists the variables.
+        # Keras lists the variables in the order in which these attributes are set.
         specs = generator_blocks(
             self.architecture, self.base_channels, self.depth, self.attention_stages
         )
@@ -220,8 +221,8 @@ class Generator(Network):
             self.embedding_dim if has_embedding else 0,
             len(specs),
         )
-        # The shared embedding has no spectral norm, which would occasionally cripple it
-        # (BigGAN-PyTorch, BigGAN.py).
+        # The shared embedding has no spectral norm, because spectral norm on it sometimes cripples
+        # the generator (BigGAN-PyTorch, BigGAN.py).
         self.class_embedding = (
             self.factory.plain_embedding(
                 self, "class_embedding", self.num_classes, self.embedding_dim
@@ -267,8 +268,7 @@ class Generator(Network):
     def embed(self, labels):
         """Returns the class embeddings [N, embedding_dim] of labels, as input of `synthesize`.
 
-        Generators with a table of gains for each class have no class embeddings. They return the
-        labels.
+        A generator without a class embedding (`embedding_dim` 0) returns the labels.
 
         Args:
           labels: Class indices [N] or class weights [N, num_classes].
@@ -282,9 +282,9 @@ class Generator(Network):
 
         Args:
           z: Latent vectors [N, latent_dim].
-          embeddings: The result of `embed`, or any other [N, embedding_dim], such as a mean of
-            embeddings; None if unconditional.
-          truncation, training: As for calling the generator.
+          embeddings: The result of `embed`, or other vectors [N, embedding_dim], such as means of
+            embeddings; None for an unconditional generator.
+          truncation, training: See the call arguments of `Generator`.
         """
         z = ops.convert_to_tensor(from_list("z", z))
         check_float("z", z, (self.latent_dim,))

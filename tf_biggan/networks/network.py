@@ -1,6 +1,6 @@
-"""The base class of both networks, and checks of the inputs that the networks are called with.
+"""The base class of both networks, and checks of their inputs.
 
-The base class has the constructor arguments, `get_config` and the trunk of blocks.
+The base class handles the constructor arguments, `get_config` and the residual blocks.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Network(keras.Model):
     """Base class of `Generator` and `Discriminator`.
 
     Every argument of a subclass's constructor becomes an attribute and an entry of `get_config`,
-    both under the argument's name. An argument that is None takes the value that the architecture
-    publishes, if it publishes one. A new argument therefore needs only its place in the signature
-    and a line of documentation.
+    both under the argument's name. An argument that is None takes its value from the architecture,
+    if the architecture has a value for it. A new argument therefore needs only its place in the
+    signature and a line of documentation.
 
     Args:
       given: The arguments of the subclass's constructor by name. `locals()` may be passed: entries
@@ -50,10 +50,11 @@ class Network(keras.Model):
         """Returns the value of every constructor argument, in the order of the signature.
 
         Args:
-          given: Some of the arguments by name. A missing one has its default.
+          given: Some of the arguments by name. A missing argument takes its default.
 
         Raises:
-          ValueError: The architecture is unknown, or a sequence does not hold integers.
+          ValueError: The architecture is unknown, or `attention_stages` or `bottom_size` is no list
+            or tuple of integers.
         """
         values = {name: given.get(name, p.default) for name, p in _parameters(cls).items()}
         row = get_architecture(values["architecture"])
@@ -81,7 +82,7 @@ class Network(keras.Model):
         """Returns the factory of this network's layers, with a seed of its own.
 
         Args:
-          **settings: Fields of `LayerFactory` that only this kind of network has.
+          **settings: Further fields of `LayerFactory`, which only one of the two networks sets.
         """
         return LayerFactory(
             spectral_norm=self.spectral_norm,
@@ -102,7 +103,7 @@ class Network(keras.Model):
         )
 
     def create_block(self, index: int) -> keras.Layer:
-        """Returns the residual block with this index; each network has blocks of its own kind."""
+        """Returns the residual block with this index; subclasses decide the kind of block."""
         raise NotImplementedError
 
     def block_settings(self, index: int) -> dict[str, object]:
@@ -116,7 +117,7 @@ class Network(keras.Model):
         )
 
     def blocks_with_attention(self) -> Iterator[tuple[keras.Layer, keras.Layer | None]]:
-        """Yields every residual block with the attention layer after it, or with None."""
+        """Yields (residual block, attention layer after it or None) for every block."""
         attentions = iter(self.attentions)
         for spec, block in zip(self.block_specs, self.blocks, strict=True):
             yield block, next(attentions) if spec.attention else None
@@ -210,7 +211,7 @@ def check_float(name: str, array, shape: tuple[int, ...], batch_size=None) -> No
       batch_size: The number of rows that the input must have; None for any number.
 
     Raises:
-      ValueError: The dtype, the shape or the number of rows is another.
+      ValueError: The dtype, the shape or the number of rows is wrong.
     """
     wanted = ", ".join(map(str, ("N", *shape)))
     dtype = keras.backend.standardize_dtype(array.dtype)
@@ -234,7 +235,7 @@ def check_truncation(truncation, batch_size) -> None:
     Values are checked only in eager execution.
 
     Raises:
-      ValueError: The shape or a value is another.
+      ValueError: The shape or a value is wrong.
     """
     if truncation is None:
         return

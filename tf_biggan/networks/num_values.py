@@ -1,4 +1,4 @@
-"""Counts the numbers in a network's variables from its arguments, before the network is built."""
+"""Counts the numbers in a network's variables from its arguments, without building the network."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def require_stored(values: int, stored: int, path: str) -> None:
     Call this before the network is built, so that a damaged file cannot exhaust the memory.
 
     Args:
-      values: Numbers in the variables of the network.
-      stored: Numbers in the file.
+      values: How many numbers the variables of the network hold.
+      stored: How many numbers the file holds.
       path: The path of the file, for the message.
 
     Raises:
@@ -50,7 +50,7 @@ def generator_values(arguments: Mapping[str, object]) -> int:
     plan = LatentPlan(values.latent_injection, values.latent_dim, embedding, len(blocks))
     moments = 2 * values.num_statistics
     modulation = 2 * _modulation(plan, classes)
-    # The dense layers of gain and offset have one entry of u for each channel.
+    # Gain and offset are dense layers, whose vectors u have one entry for each channel.
     modulation += 2 * normal * (plan.condition_dim > 0)
     height, width = values.bottom_size
     total = classes * embedding
@@ -111,7 +111,7 @@ def _modulation(plan: LatentPlan, classes: int) -> int:
 
 
 def _convolutions(block: BlockSpec, variant: str) -> tuple[tuple[int, int, int], ...]:
-    """Returns (inputs, outputs, positions of the kernel) of the block's main convolutions."""
+    """Returns (input channels, output channels, height * width) of the main path's kernels."""
     entering, hidden, leaving = block.in_channels, block.hidden_channels, block.out_channels
     if variant == "biggan":
         return ((entering, hidden, 9), (hidden, leaving, 9))

@@ -1,6 +1,6 @@
-"""Batch normalisation over all replicas, with a table of statistics over truncation.
+"""Batch normalisation over all replicas, with a table of running statistics for T truncations.
 
-The table has T rows. Row i holds the statistics for truncation i / (T - 1), so the last row is for
+Row i of the table holds the statistics for truncation i / (T - 1), so the last row is for
 truncation 1. DeepMind's BigGAN-deep modules have 51 rows. A network in training has one row.
 """
 
@@ -23,7 +23,7 @@ def table_position(truncation, num_statistics: int):
     """Returns the position of a truncation in a table of statistics.
 
     Args:
-      truncation: Scalar or [N], in (0, 1]. Values outside the table use its nearest end.
+      truncation: Scalar or [N], in (0, 1]. Values outside [0, 1] are clipped.
       num_statistics: Number of rows of the table, at least 2.
 
     Returns:
@@ -43,9 +43,11 @@ class BatchNormCore(keras.Layer):
     """Base class of the batch norms: moments, running statistics and the normalisation.
 
     Subclasses provide gain and offset. The normalised value is (x - mean) / sqrt(variance +
-    epsilon). In training, mean and (biased) variance are those of one forward pass over all
-    replicas, computed from the data in two passes in float32 or wider, and running = momentum *
-    running + (1 - momentum) * batch. In inference, they come from the table of running statistics.
+    epsilon). In training, mean and (biased) variance are taken over the batch of a forward pass, on
+    all replicas if `synchronized`. They are computed in float32 or float64: first the mean, then
+    the mean of (x - mean)^2. The running statistics then become momentum * running +
+    (1 - momentum) * batch. In inference, mean and variance come from the table of running
+    statistics.
 
     Args:
       epsilon: Added to the variance.
@@ -84,7 +86,11 @@ class BatchNormCore(keras.Layer):
         )
 
     def normalize(self, x, gain, offset, position, training):
-        """Returns normalised x * gain + offset; gain and offset are [C] or [N, C]."""
+        """Returns gain * (normalised x) + offset; gain and offset are [C] or [N, C].
+
+        In training, this updates the running statistics. In inference, `position`, the result of
+        `table_position`, selects them; None selects those of truncation 1.
+        """
         x = ops.cast(x, wide_dtype(self))
         gain, offset = ops.cast(gain, x.dtype), ops.cast(offset, x.dtype)
         if training:
@@ -96,7 +102,7 @@ class BatchNormCore(keras.Layer):
         return ops.cast(y, self.compute_dtype)
 
     def _normalize_batch(self, x, gain, offset):
-        """Returns (x normalised with its own moments, times gain plus offset; mean; variance)."""
+        """Returns (gain * normalised x + offset, mean, variance), with the moments of the batch."""
         mean = self._over_global_batch(_over_map(x))
         variance = self._over_global_batch(_over_map(ops.square(x - mean)))
         inverse = ops.rsqrt(variance + self.epsilon)
@@ -190,7 +196,9 @@ class BatchNorm(BatchNormCore):
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
 class ConditionalBatchNorm(BatchNormCore):
-    """Batch norm of [N, H, W, C] with gain 1 + gain(condition) and offset offset(condition).
+    """Batch norm of [N, H, W, C] whose gain and offset are computed from a condition.
+
+    The gain is 1 + gain(condition), and the offset is offset(condition).
 
     Source: BigGAN-PyTorch, layers.py `ccbn`. In compare_gan the gain has no "1 +".
 
@@ -198,7 +206,7 @@ class ConditionalBatchNorm(BatchNormCore):
       gain: A layer that maps the condition to [N, C]: a dense layer without bias if the condition
         is a vector, or an `Embedding` with a row for each class if it is labels.
       offset: A second layer of the same kind.
-      **kwargs: `epsilon`, `momentum`, `synchronized`, `num_statistics` and Keras's own.
+      **kwargs: Arguments of `BatchNormCore` and of `keras.Layer`.
     """
 
     def __init__(self, gain, offset, **kwargs):
@@ -209,7 +217,7 @@ class ConditionalBatchNorm(BatchNormCore):
     def build(self, x_shape, condition_shape=None):
         self.add_statistics(x_shape[-1])
         for part in (self.gain, self.offset):
-            # A part that was deserialised has built itself.
+            # Keras has already built a layer that it deserialised.
             if not part.built:
                 part.build(condition_shape)
 
@@ -239,10 +247,10 @@ def _scaled(x, gain, offset, mean, inverse):
 
 
 def _over_map(x):
-    """Returns the mean of [N, H, W, C] over pixels, [N, C].
+    """Returns the means [N, C] of [N, H, W, C] over pixels.
 
-    Axis by axis is as fast as all at once and ten times closer to the exact mean: TensorFlow's
-    reduction over rows adds them one after another.
+    Two means over one axis each are as fast as one mean over both axes, and ten times closer to the
+    exact result: TensorFlow adds the rows that it reduces one after another.
     """
     return ops.mean(ops.mean(x, axis=2), axis=1)
 
@@ -255,12 +263,14 @@ def _as_factor(values):
 
 
 def mean_over_replicas(value):
-    """Returns the mean of `value` over all replicas, which must hold batches of one size.
+    """Returns the mean of `value` over all replicas, whose batches must have the same size.
 
-    Gradients flow through the mean. Outside a strategy, on one replica and on another backend than
-    TensorFlow, `value` is returned unchanged. This is the only function of the layers that uses
-    `tf.distribute`. Keras's own synchronised moments form E[x^2] - E[x]^2, which loses the variance
-    of a large mean; moments in two passes need only this mean.
+    Gradients flow through the mean. `value` is returned unchanged outside a strategy, on a single
+    replica, and with another Keras backend than TensorFlow. This is the only function of the layers
+    that uses `tf.distribute`.
+
+    Keras's own synchronised moments compute the variance as E[x^2] - E[x]^2, which is inexact if
+    the mean is large. Here, the mean over replicas is computed twice: of x, then of (x - mean)^2.
     """
     if keras.backend.backend() != "tensorflow":
         return value

@@ -39,15 +39,15 @@ class LayerFactory:
     """Creates the layers of a network, each with its own name and seed.
 
     Attributes:
-      spectral_norm: Whether kernels are spectrally normalised. False for kernels that are already
-        divided by sigma.
+      spectral_norm: Whether kernels are spectrally normalised. Use False for kernels that are
+        already divided by sigma.
       sn_epsilon: Epsilon of the spectral norm.
       initializer: Initial kernels: "ortho", "n02" or "glorot".
       bn_epsilon, bn_momentum, bn_synchronized, num_statistics: See `BatchNormCore`.
-      condition: The input of conditional batch norms: "none" (gain and offset are unconditional),
-        "vector" (gain and offset are dense layers of a vector) or "label" (gain and offset have a
-        row for each class).
-      num_classes: Number of rows for condition "label".
+      condition: What the batch norms of `batch_norm` depend on: "none" (nothing), "vector" (dense
+        layers compute gain and offset from a vector) or "label" (gain and offset are tables with
+        one row for each class).
+      num_classes: Number of classes, which only the condition "label" needs.
       seed: Integer for reproducible initial values, None for random ones.
     """
 
@@ -69,7 +69,7 @@ class LayerFactory:
             checks.require_fraction(name, getattr(self, name))
 
     def child(self, name: str) -> LayerFactory:
-        """Returns the factory for the parts of the composite layer called `name`."""
+        """Returns a factory with a seed of its own for the parts of the composite layer `name`."""
         return dataclasses.replace(self, seed=child_seed(self.seed, name))
 
     def conv(self, owner: keras.Layer, name: str, filters: int, size: int, use_bias=True):
@@ -93,7 +93,7 @@ class LayerFactory:
         return kind(units, use_bias=use_bias, **self._kernel_settings(owner, name))
 
     def embedding(self, owner: keras.Layer, name: str, num_classes: int, dim: int):
-        """Returns a class embedding, spectrally normalised like the other kernels."""
+        """Returns a class embedding, which is spectrally normalised if `spectral_norm` is set."""
         kind = SNEmbedding if self.spectral_norm else Embedding
         return kind(num_classes, dim, **self._kernel_settings(owner, name))
 
@@ -102,7 +102,7 @@ class LayerFactory:
         return Embedding(num_classes, dim, **self._settings(owner, name))
 
     def batch_norm(self, owner: keras.Layer, name: str, channels: int):
-        """Returns a batch norm that is conditioned as `condition` tells."""
+        """Returns a conditional batch norm, or an unconditional one if `condition` is "none"."""
         if self.condition == "none":
             return self.plain_batch_norm(owner, name)
         child = self.child(name)
@@ -145,7 +145,7 @@ class FactoryLayer(keras.Layer):
     """Base class of composite layers, whose parts are created by a factory.
 
     Args:
-      factory: A `LayerFactory`, or the fields of one as a dict.
+      factory: A `LayerFactory`, or its fields as a dict.
     """
 
     def __init__(self, factory=LayerFactory(), **kwargs):

@@ -1,26 +1,29 @@
-"""Convolutions alone, after nearest-neighbour doubling, and before the mean of 2x2 pixels.
+"""Convolutions, which may be fused with upsampling before them or mean pooling after them.
 
-Three functions of TensorFlow, each of which can be computed in several exact forms. The forward
-pass, the input gradient and the kernel gradient each have a form of their own, see `FORMS`.
-`benchmarks/convolution_forms.py` measures all forms and prints the fastest of every row. Gradients
-are made of the same functions: the input gradient of a convolution is a convolution with the
-flipped kernel, and doubling is the adjoint of taking means, up to a factor of 4. They can therefore
-be differentiated again, which R1 needs.
+`convolution`, `upsampled_convolution` and `pooled_convolution` can be computed in several forms,
+which differ in speed but are mathematically equal. `FORMS` names the form of each forward pass,
+input gradient and kernel gradient. `benchmarks/convolution_forms.py` measures all forms and prints
+the fastest one for every row of `FORMS`.
 
-Kernels are given in float32 (or float64) and are rounded to the inputs' dtype last, after sums of
-their entries.
+Gradients are computed by the same functions: the input gradient of a convolution is a convolution
+with the flipped kernel, and nearest-neighbour upsampling is the adjoint of mean pooling, up to a
+factor of 4. Gradients can therefore be differentiated again, which the R1 penalty needs.
+
+Kernels are given in float32 (or float64). Where a form adds up entries of a kernel, it does so
+before it rounds the kernel to the dtype of the inputs.
 """
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-# Kinds of devices: (what is convolved, what the result is for) to rows of (smallest side, form), of
-# which the first that fits counts. The side is that of the smaller map, in pixels.
-# The rows of the CPU were measured in float32 on two idle cores of an Intel Xeon with AVX-512. Maps
-# of side 16 stay with phases, although the transposed form is up to a tenth faster there: with AVX2
-# alone it takes twice the time. Nobody has measured GPUs and TPUs, which compute every convolution
-# as it is written.
+# For each kind of device, convolution and purpose: rows of (smallest side, form). The side of a
+# convolution is the shorter side, in pixels, of its input or output map, whichever is smaller. A
+# row fits if its smallest side is not above this side. The first row that fits names the form.
+# The rows of the CPU were measured in float32 on two idle cores of an Intel Xeon with AVX-512. At
+# side 16 they name "phases", although "transposed_4x4" is up to a tenth faster there: on a CPU with
+# AVX2 alone, "transposed_4x4" takes twice the time. The rows of GPUs and TPUs were not measured.
+# There, upsampling, convolution and pooling are separate operations.
 FORMS = {
     "CPU": {
         ("convolution", "forward"): ((1, "direct"),),
@@ -44,6 +47,7 @@ FORMS = {
     },
 }
 FORMS["TPU"] = FORMS["GPU"]
+# A phase of an upsampled map: its pixels in even (0) or odd (1) rows, and in even or odd columns.
 PHASES = ((0, 0), (0, 1), (1, 0), (1, 1))
 
 
@@ -54,7 +58,7 @@ def form_of(device: str, what: str, purpose: str, side: int) -> str:
       device: "CPU", "GPU" or "TPU".
       what: "convolution", "upsampled" or "pooled".
       purpose: "forward", "input_gradient" or "kernel_gradient".
-      side: Shorter side of the smaller map, in pixels.
+      side: Shorter side, in pixels, of the input or output map, whichever is smaller.
     """
     rows = FORMS[device][what, purpose]
     return next(form for smallest, form in rows if side >= smallest)
@@ -64,7 +68,8 @@ def convolution(x, kernel, purpose="forward"):
     """Returns the zero-padded convolution [N, H, W, F] of x [N, H, W, C] and a kernel [k, k, C, F].
 
     Args:
-      purpose: "forward" or "input_gradient": what the result is used for, which chooses its form.
+      purpose: What the result is used for: "forward" or "input_gradient". It decides the form in
+        which the convolution is computed; see `FORMS`.
     """
     form = _form("convolution", purpose, x.shape[1:3])
     kernel = tf.convert_to_tensor(kernel)
@@ -83,7 +88,7 @@ def convolution(x, kernel, purpose="forward"):
 
 
 def upsampled_convolution(x, kernel, purpose="forward"):
-    """Doubles x by nearest neighbour, then computes a 3x3 `convolution`: [N, 2H, 2W, F]."""
+    """Returns the 3x3 `convolution` of x after nearest-neighbour upsampling: [N, 2H, 2W, F]."""
     form = _form("upsampled", purpose, x.shape[1:3])
     kernel = tf.convert_to_tensor(kernel)
 
@@ -101,7 +106,7 @@ def upsampled_convolution(x, kernel, purpose="forward"):
 
 
 def pooled_convolution(x, kernel, purpose="forward"):
-    """Returns the means of 2x2 pixels of a 3x3 `convolution`: [N, H/2, W/2, F]."""
+    """Returns the 3x3 `convolution` of x, averaged over 2x2 pixels: [N, H/2, W/2, F]."""
     form = _form("pooled", purpose, [side // 2 for side in x.shape[1:3]])
     kernel = tf.convert_to_tensor(kernel)
 
@@ -120,11 +125,11 @@ def pooled_convolution(x, kernel, purpose="forward"):
 
 
 def kernel_gradient(x, upstream, kernel):
-    """Returns the gradient of the kernel of `convolution`.
+    """Returns the gradient of the loss with respect to the kernel of `convolution`.
 
     Args:
       x: Input of the convolution.
-      upstream: Gradient of the output of the convolution.
+      upstream: Gradient of the loss with respect to the output of the convolution.
       kernel: Kernel of the convolution. Only its shape and dtype are used.
     """
 
@@ -145,7 +150,7 @@ def kernel_gradient(x, upstream, kernel):
 
 
 def upsampled_kernel_gradient(x, upstream, kernel):
-    """Returns the gradient of the kernel of `upsampled_convolution`; see `kernel_gradient`."""
+    """Returns the kernel gradient of `upsampled_convolution`; arguments as `kernel_gradient`."""
     form = _form("upsampled", "kernel_gradient", x.shape[1:3])
 
     @tf.custom_gradient
@@ -173,7 +178,7 @@ def device_kind() -> str:
 
 
 def flipped(kernel):
-    """Returns the kernel of the input gradient: rotated by 180 degrees, with C and F swapped."""
+    """Returns the kernel rotated by 180 degrees, with C and F swapped, for the input gradient."""
     return tf.transpose(kernel[::-1, ::-1], (0, 1, 3, 2))
 
 
@@ -182,7 +187,7 @@ def _direct(x, kernel):
 
 
 def _transposed(x, kernel):
-    """Computes the convolution as TensorFlow's input gradient with the flipped kernel."""
+    """Computes the convolution by TensorFlow's transposed convolution with the flipped kernel."""
     shape = tf.concat([tf.shape(x)[:3], kernel.shape[3:]], axis=0)
     return tf.nn.conv2d_transpose(x, tf.cast(flipped(kernel), x.dtype), shape, 1, "SAME")
 
@@ -192,14 +197,14 @@ def _of_doubled(x, kernel):
 
 
 def _in_phases(x, kernel):
-    """Computes four 2x2 convolutions, one for each combination of even and odd rows and columns."""
+    """Computes each of the four phases of the output with a 2x2 convolution of its own."""
     kernels = [phase_kernel(kernel, *phase) for phase in PHASES]
     pairs = zip(kernels, PHASES, strict=True)
     return interleaved([phase_convolution(x, kernel, *phase) for kernel, phase in pairs])
 
 
 def phase_convolution(x, kernel, row, column):
-    """Returns the pixels of one phase, given its 2x2 kernel: [N, H, W, C] to [N, H, W, F]."""
+    """Returns the output pixels [N, H, W, F] of one phase, given its 2x2 kernel."""
     padding = ((0, 0), (1 - row, row), (1 - column, column), (0, 0))
     return tf.nn.conv2d(x, tf.cast(kernel, x.dtype), 1, padding)
 
@@ -269,9 +274,10 @@ def _kernel_gradient_in_phases(x, upstream, shape, dtype):
 
 
 def _kernel_gradient_strided(x, upstream, shape, dtype):
-    """Returns the kernel gradient of the equivalent 4x4 convolution of stride 2.
+    """Computes the 3x3 kernel's gradient from the gradient of a 4x4 kernel.
 
-    That convolution maps the gradient of the output to the gradient of x.
+    The 4x4 kernel belongs to a convolution with stride 2 that maps the gradient of the output to
+    the gradient of x. Its entries are sums of the 3x3 kernel's entries; see `spread_kernel`.
     """
     gradient = tf.raw_ops.Conv2DBackpropFilter(
         input=upstream,
@@ -292,7 +298,7 @@ def _doubled(x):
 
 
 def phase_kernel(kernel, row, column):
-    """Returns the 2x2 kernel [2, 2, C, F] of the phase (row, column) of a 3x3 kernel."""
+    """Returns the 2x2 kernel [2, 2, C, F] that gives the phase (row, column) of a 3x3 kernel."""
     return _taps_of_phase(_taps_of_phase(kernel, 0, row), 1, column)
 
 
@@ -304,7 +310,7 @@ def _taps_of_phase(kernel, axis, phase):
 
 
 def _taps_of_phases(even, odd, axis):
-    """Returns the three-tap gradient from the gradients of both phases' two taps."""
+    """Returns the gradient of three taps, given the gradients of the two taps of both phases."""
     even_first, even_second = tf.unstack(even, axis=axis)
     odd_first, odd_second = tf.unstack(odd, axis=axis)
     taps = (even_first + odd_first, even_second + odd_first, even_second + odd_second)
@@ -312,7 +318,7 @@ def _taps_of_phases(even, odd, axis):
 
 
 def spread_kernel(kernel):
-    """Returns the kernel [4, 4, C, F] that sums a 3x3 convolution over 2x2 output pixels."""
+    """Returns the kernel [4, 4, C, F] whose convolution with stride 2 sums a 3x3 one over 2x2."""
     for axis in (0, 1):
         first, middle, last = tf.unstack(kernel, axis=axis)
         kernel = tf.stack([first, first + middle, middle + last, last], axis=axis)

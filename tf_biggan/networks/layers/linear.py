@@ -1,13 +1,13 @@
-"""Convolution, dense and embedding layers, whose kernel spectral normalisation can replace.
+"""Convolution, dense and embedding layers, to which `spectral_norm.py` adds spectral normalisation.
 
-Every layer computes its output with `effective_kernel`. Spectral normalisation adds a vector u to a
-layer and otherwise changes only what this method returns.
+Every layer computes its output with the kernel that its method `effective_kernel` returns. A layer
+with spectral normalisation returns another kernel there and has one more variable, the vector u.
 
-Every convolution has stride 1 and zero padding, alone or joined with upsampling or downsampling. On
-TensorFlow, `fused_convolutions` computes the joined ones with fewer multiplications. Other backends
-of Keras compute what is written here.
+Every convolution has stride 1 and zero padding. It may be fused with upsampling before it or mean
+pooling after it. On TensorFlow, `fused_convolutions` chooses how convolutions are computed on the
+device. Other Keras backends compute what is written here.
 
-A Keras initialiser instance that is used twice gives equal kernels to equal shapes, so layers never
+A Keras initialiser that is used twice returns the same values for the same shape, so no two layers
 share one: a composite layer derives a seed for each child from its own seed and the child's name.
 """
 
@@ -30,7 +30,7 @@ class KernelLayer(keras.Layer):
 
     Args:
       use_bias: Whether a bias (initially 0) is added to the output.
-      initializer: Initial kernel: "ortho", "n02" or "glorot".
+      initializer: Initial kernel: "ortho", "n02" or "glorot"; see `kernel_initializer`.
       seed: Integer for reproducible initial values, None for random ones.
     """
 
@@ -42,7 +42,10 @@ class KernelLayer(keras.Layer):
         self.bias = None
 
     def add_kernel(self, shape, outputs):
-        """Creates the kernel and the bias. Sigma needs a kernel that is never autocast."""
+        """Creates the kernel, and the bias if the layer has one.
+
+        The kernel is never autocast, because sigma must be computed from its full precision.
+        """
         self.kernel = self.add_weight(
             name="kernel",
             shape=shape,
@@ -62,7 +65,7 @@ class KernelLayer(keras.Layer):
         return self.as_matrix(ops.convert_to_tensor(self.kernel))
 
     def effective_kernel(self, training):
-        """Returns the kernel that this forward pass uses."""
+        """Returns the kernel that the forward pass uses: the raw kernel, without spectral norm."""
         return self.kernel
 
     def compute_kernel(self, training):
@@ -89,7 +92,7 @@ class Conv2D(KernelLayer):
     Args:
       filters: Number of output channels F.
       kernel_size: Height and width of the kernel.
-      **kwargs: `use_bias`, `initializer`, `seed` and Keras's own.
+      **kwargs: Arguments of `KernelLayer` and of `keras.Layer`.
     """
 
     def __init__(self, filters, kernel_size, **kwargs):
@@ -123,7 +126,7 @@ class Conv2D(KernelLayer):
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
 class UpsampledConv2D(Conv2D):
-    """`Conv2D` of the map after nearest-neighbour doubling: [N, H, W, C] to [N, 2H, 2W, F]."""
+    """`Conv2D` after nearest-neighbour upsampling: [N, H, W, C] to [N, 2H, 2W, F]."""
 
     def convolve(self, inputs, kernel):
         return upsampled_convolution(inputs, kernel)
@@ -151,7 +154,7 @@ class Dense(KernelLayer):
 
     Args:
       units: Size of the output.
-      **kwargs: `use_bias`, `initializer`, `seed` and Keras's own.
+      **kwargs: Arguments of `KernelLayer` and of `keras.Layer`.
     """
 
     def __init__(self, units, **kwargs):
@@ -174,15 +177,15 @@ class Dense(KernelLayer):
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
 class Embedding(KernelLayer):
-    """A table with one row for each class: labels to rows [N, dim].
+    """Maps labels to rows [N, dim] of a table with one row for each class.
 
-    Class indices [N] (integer) select rows. Class weights [N, classes] (float) give the weighted
-    sum of the rows.
+    Labels that are class indices [N] (integer) select rows. Labels that are class weights
+    [N, classes] (float) give the weighted sum of all rows.
 
     Args:
       num_classes: Number of rows.
       dim: Size of a row.
-      **kwargs: `initializer`, `seed` and Keras's own.
+      **kwargs: `initializer`, `seed` and arguments of `keras.Layer`.
     """
 
     def __init__(self, num_classes, dim, **kwargs):
@@ -197,7 +200,7 @@ class Embedding(KernelLayer):
 
     @staticmethod
     def as_matrix(kernel):
-        """Returns a table as [dim, classes]: classes are outputs, as in BigGAN-PyTorch."""
+        """Returns a table as a matrix [dim, classes], with classes as outputs (BigGAN-PyTorch)."""
         return ops.transpose(kernel)
 
     def call(self, labels, training=False):
@@ -221,12 +224,12 @@ def is_soft(labels) -> bool:
 
 
 def upsample(x):
-    """Doubles the size by nearest neighbour: [N, H, W, C] to [N, 2H, 2W, C]."""
+    """Doubles height and width by nearest neighbour: [N, H, W, C] to [N, 2H, 2W, C]."""
     return ops.repeat(ops.repeat(x, 2, axis=1), 2, axis=2)
 
 
 def downsample(x):
-    """Halves the size by the mean of 2x2 pixels: [N, H, W, C] to [N, H/2, W/2, C]."""
+    """Halves height and width by the mean of 2x2 pixels: [N, H, W, C] to [N, H/2, W/2, C]."""
     return ops.average_pool(x, 2, 2, data_format="channels_last")
 
 
@@ -269,14 +272,14 @@ def kernel_initializer(name: str, seed: int | None) -> keras.Initializer:
     Source: BigGAN-PyTorch, BigGAN.py `init_weights`.
 
     Raises:
-      ValueError: The name is another.
+      ValueError: The name is none of these.
     """
     checks.require_choice("initializer", name, KERNEL_INITIALIZERS)
     return initializer(name, seed)
 
 
 def power_iteration_initializer(seed: int | None) -> keras.Initializer:
-    """Returns a new N(0, 1) initialiser for the vectors u; the length of u has no effect."""
+    """Returns a new N(0, 1) initialiser for a vector u, whose length has no effect."""
     return initializer("normal", seed)
 
 

@@ -1,7 +1,8 @@
-"""Initial values of variables, which depend on the seed alone and not on the backend of Keras.
+"""Initial values of variables that are the same on every Keras backend if a seed is given.
 
-Every backend of Keras has random numbers of its own. With a seed, the layers therefore start from
-TensorFlow's numbers on all of them. On TensorFlow, Keras's own initialisers give these numbers.
+Every Keras backend generates other random numbers from a seed. Layers with a seed therefore start
+from TensorFlow's random numbers on every backend. On TensorFlow, Keras's own initialisers return
+these numbers.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ SEED_MODULUS = 2**31 - 2
 
 
 class SeededInitializer(keras.initializers.Initializer):
-    """Initialiser with a seed for other backends than TensorFlow.
+    """Initialiser with a seed, for Keras backends other than TensorFlow.
 
     Args:
       values: Function of (shape, dtype, seed) that returns a NumPy array.
@@ -50,20 +51,20 @@ def initializer(name: str, seed: int | None) -> keras.Initializer:
 
 
 def normal_values(shape, dtype, seed: int, stddev: float = 1.0) -> np.ndarray:
-    """Returns the values of `keras.initializers.RandomNormal` on TensorFlow."""
+    """Returns the values that `keras.initializers.RandomNormal` returns on TensorFlow."""
     random = _tensorflow().random
     return random.stateless_normal(shape, _pair(seed), stddev=stddev, dtype=dtype).numpy()
 
 
 def n02_values(shape, dtype, seed: int) -> np.ndarray:
-    """Returns the values of `keras.initializers.RandomNormal(0.02)` on TensorFlow."""
+    """Returns the values that `RandomNormal(stddev=0.02)` of Keras returns on TensorFlow."""
     return normal_values(shape, dtype, seed, N02_STDDEV)
 
 
 def glorot_values(shape, dtype, seed: int) -> np.ndarray:
-    """Returns the values of `keras.initializers.GlorotUniform` on TensorFlow."""
+    """Returns the values that `keras.initializers.GlorotUniform` returns on TensorFlow."""
     field = math.prod(shape[:-2])
-    # In the order of operations of Keras, so that the last bit is the same.
+    # Keras computes the limit in this order of operations; another order changes the last bit.
     limit = math.sqrt(3.0 * (1.0 / max(1.0, (shape[-2] + shape[-1]) * field / 2.0)))
     tf = _tensorflow()
     # `tf.cast` rounds the limits to float32 first, even for float64, as in Keras.
@@ -72,12 +73,12 @@ def glorot_values(shape, dtype, seed: int) -> np.ndarray:
 
 
 def orthogonal_values(shape, dtype, seed: int) -> np.ndarray:
-    """Returns the values of `keras.initializers.Orthogonal` on TensorFlow."""
+    """Returns the values that `keras.initializers.Orthogonal` returns on TensorFlow."""
     tf = _tensorflow()
     rows, columns = math.prod(shape[:-1]), shape[-1]
     tall = (max(rows, columns), min(rows, columns))
     q, r = tf.linalg.qr(tf.constant(normal_values(tall, dtype, seed)))
-    # The signs make the distribution uniform over all orthogonal matrices.
+    # Multiplied by these signs, q is distributed uniformly over all orthogonal matrices.
     q = q.numpy() * np.sign(np.diagonal(r.numpy()))
     return np.reshape(q.T if rows < columns else q, shape)
 
@@ -96,7 +97,7 @@ def _tensorflow():
     return tf
 
 
-# By name: the function that makes Keras's initialiser, and the function that returns its values.
+# For each name: a function that makes Keras's initialiser, and one that returns the same values.
 INITIALIZERS = {
     "ortho": (lambda seed: keras.initializers.Orthogonal(seed=seed), orthogonal_values),
     "n02": (lambda s: keras.initializers.RandomNormal(stddev=N02_STDDEV, seed=s), n02_values),

@@ -35,11 +35,11 @@ def power_iteration(matrix, u, epsilon: float):
     Args:
       matrix: Kernel matrix [inputs, outputs].
       u: Estimate of the first right singular vector [1, outputs]; its length has no effect.
-      epsilon: Smallest norm that a vector is divided by.
+      epsilon: Lower limit of the norm that a vector is divided by.
 
     Returns:
       (sigma, u, v). sigma is a scalar that is differentiable in `matrix`. The new u [1, outputs]
-      and v [1, inputs] are unit vectors and constants for the gradient.
+      and v [1, inputs] are unit vectors, through which no gradient flows.
     """
     constant = ops.stop_gradient(matrix)
     v = _unit(ops.matmul(u, ops.transpose(constant)), epsilon)
@@ -63,22 +63,22 @@ def normalized_kernel(kernel, u, epsilon: float, as_matrix: Callable):
     Args:
       kernel: The raw kernel of a layer.
       u, epsilon: See `power_iteration`, which also describes the new u and v.
-      as_matrix: Maps the kernel to the matrix [inputs, outputs] whose sigma counts.
+      as_matrix: Maps the kernel to the matrix [inputs, outputs] whose sigma is estimated.
     """
     sigma, u, v = power_iteration(as_matrix(kernel), u, epsilon)
     return kernel / sigma, u, v
 
 
 def _as_one_operation(kernel, u, epsilon, as_matrix):
-    """Computes `normalized_kernel` as one operation of a graph, with one for its gradient.
+    """Computes `normalized_kernel` as one operation of a graph, and its gradient as another one.
 
-    A network has a hundred kernels. Thirty operations for each, and as many for the gradient, would
-    double the time to build and to optimise the graph of a training step.
+    A network has a hundred kernels. With thirty operations for each of them, and as many for its
+    gradient, building and optimising the graph of a training step would take twice the time.
     """
     import tensorflow as tf
 
     forward, backward = _graph_functions(epsilon, as_matrix)
-    # A variable would be an input of its own, with a trace of its own.
+    # TensorFlow would trace the functions again for every variable, but not for every tensor.
     kernel, u = tf.convert_to_tensor(kernel), tf.convert_to_tensor(u)
     normalized, new_u, v = forward(tf.stop_gradient(kernel), u)
 
@@ -155,7 +155,7 @@ class SpectralNorm:
         return kernel
 
     def estimate_sigma(self):
-        """Returns `power_iteration` of the raw kernel from the stored u, without storing u."""
+        """Returns (sigma, u, v) of the raw kernel without storing u; see `power_iteration`."""
         matrix = ops.cast(self.kernel_matrix(), wide_dtype(self))
         return power_iteration(matrix, self.u, self.epsilon)
 
