@@ -144,7 +144,7 @@ BAD = {
         "`truncation` must be above 0 and at most 1",
     ),
     "0": ("generate", dict(truncation=floats(1, 0)), "`truncation` must be above 0 and at most 1"),
-    "unequal rows": ("generate", dict(seed=integers(1)), "must have as many rows"),
+    "unequal rows": ("generate", dict(seed=integers(1)), "must have equal numbers of rows"),
     "too many rows": (
         "generate",
         dict(
@@ -166,9 +166,9 @@ BAD = {
         dict(z=Z, y=Y, truncation=2.0),
         "`truncation` must be above 0",
     ),
-    "truncation of one row": ("default", dict(z=Z, y=Y, truncation=[0.5]), "as many rows"),
+    "truncation of one row": ("default", dict(z=Z, y=Y, truncation=[0.5]), "equal numbers of rows"),
     "matrix of truncations": ("default", dict(z=Z, y=Y, truncation=[[0.5]]), "a scalar or"),
-    "rows of z": ("default", dict(z=Z[:1], y=Y, truncation=0.5), "as many rows"),
+    "rows of z": ("default", dict(z=Z[:1], y=Y, truncation=0.5), "equal numbers of rows"),
     "NaN in an embedding": (
         "synthesize",
         dict(z=Z, embedding=NAN, truncation=0.5),

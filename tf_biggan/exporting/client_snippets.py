@@ -1,6 +1,6 @@
-"""Code for model cards that makes images with an export, for each format.
+"""Python code for model cards, which makes images with an export, for each format.
 
-Snippets run in the folder of the export.
+The code runs in the folder of the export.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def client_snippet(kind: str, metadata: Mapping[str, object], path: str = ".") -
     Args:
       kind: Format of the export.
       metadata: Metadata of the export.
-      path: Where a model folder is opened: its path, or its address in a hub.
+      path: Path of a model folder, or its address in a hub. Only for "safetensors".
     """
     classes, (height, width) = metadata["num_classes"], metadata["image_size"]
     scaled = metadata["truncation_mode"] == "scale"

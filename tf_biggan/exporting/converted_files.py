@@ -1,9 +1,9 @@
 """Writes a generator as an ONNX or TFLite file, and checks the file in a runtime of that format.
 
-Both files have one function, `default`, with the inputs and the output of the SavedModel's
-signature of that name, except that `truncation` is always [N]. The other signatures sample latent
-vectors from seeds (StatelessRandomUniformFullIntV2, Ndtri) or write PNG files (EncodePng), and
-neither format has these operations.
+Files of both formats have one function, `default`. Its inputs and its output are those of the
+SavedModel's signature `default`, except that `truncation` is always [N]. Most other signatures of
+the SavedModel sample latent vectors from seeds (StatelessRandomUniformFullIntV2, Ndtri) or write
+PNG files (EncodePng). Neither format has these operations.
 """
 
 from __future__ import annotations
@@ -25,17 +25,18 @@ from tf_biggan.networks.generator import Generator
 
 SIGNATURE = "default"
 OPSET = 18
-# Offsets in both formats are signed numbers of 32 bits. The rest is left for the graph.
+# Most bytes of weights. Offsets in both formats are signed numbers of 32 bits, and 16 MiB are left
+# for the graph.
 MOST_BYTES = 2**31 - 2**24
 # Largest allowed difference between the file's images and the generator's, which are in [-1, 1], by
 # the type of the weights. One of 256 levels is 0.008.
 LIMITS = {"float32": 1e-4, "float16": 0.05}
 # Numbers of images of the batches that are compared.
 CHECKED_ROWS = (1, 3)
-# What --format=onnx imports.
+# Packages that --format=onnx imports.
 ONNX_PACKAGES = ("onnx", "tf2onnx", "onnxruntime")
 LONGEST_REASON = 200
-# The list in the converter's message of operations that the format does not have.
+# The list of operations that TFLite does not have, in the error message of the converter.
 _TFLITE_OPERATIONS = re.compile(r"(?<=\bTF Select ops: )[\w, ]+")
 
 Run = Callable[[Mapping[str, np.ndarray]], np.ndarray]
@@ -84,7 +85,7 @@ def write_converted(
     convert, run = CONVERTERS[kind], RUNTIMES[kind]
     function = default_function(generator)
     with quiet_stderr():
-        # The error of a converter has one line of its own.
+        # A converter that fails raises an error of one line, so its other output is not printed.
         with quiet_stderr(print_after_error=False):
             content = convert(generator, function, weights)
         with open(path, "wb") as file:
@@ -215,7 +216,10 @@ def _run_tflite(path: str) -> tuple[str, Run]:
 
 
 def _difference(generator, function, images: Run, rows: int) -> float:
-    """Returns the largest difference of images with several truncations and mixed classes."""
+    """Returns the largest difference between the images of the file and of the generator.
+
+    Their inputs have several truncations and mixed classes.
+    """
     inputs = _inputs(generator, rows)
     expected = function(**inputs)[SIGNATURE].numpy()
     return float(np.abs(images(inputs).astype(np.float64) - expected).max())

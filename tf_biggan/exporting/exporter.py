@@ -60,7 +60,7 @@ from tf_biggan.store.opened_model import (
     write_metadata,
 )
 
-# Names of a graph node and of an operation that TensorFlow puts around the reason of an error.
+# Names of a graph node and of an operation, which TensorFlow adds around an error message.
 _KERNEL_NAMES = re.compile(r"^\{\{.*?\}\}\s*| \[Op:\w+\].*$")
 # Values of the metadata field "bn": the kind of batch-norm statistics in the SavedModel.
 OWN_TABLE, STANDING, RUNNING = "the model's own", "standing", "running"
@@ -83,7 +83,7 @@ def new_folder(path: str) -> Iterator[str]:
       path: Path of the SavedModel. It must not exist, or be an empty folder.
 
     Raises:
-      ValueError: There is something at `path`.
+      ValueError: `path` exists and is not an empty folder.
       OSError: The folder cannot be written, for instance because the disk is full.
     """
     check_new(path)
@@ -97,7 +97,7 @@ def new_folder(path: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _new_folder(path: str, last: str) -> Iterator[str]:
-    """Opens `replaced_file.new_folder`; raises OSError if TensorFlow cannot write there."""
+    """Yields from `replaced_file.new_folder`, and turns TensorFlow's errors into an OSError."""
     try:
         with replaced_file.new_folder(path, last=last) as temporary:
             yield temporary
@@ -176,9 +176,10 @@ def _classes(config, opened) -> tuple[int, ...] | None:
 
 
 def _least_values(config, generator, classes) -> int:
-    """Returns a lower bound of the numbers in the exported generator, before it is computed.
+    """Returns a lower bound for the number of values in the exported generator.
 
-    The export may hold more, because kernels after upsampling are stored in another form.
+    The exported generator is not built for this. It may hold more values, because kernels after
+    upsampling are stored in another form.
     """
     own, arguments = generator.factory.num_statistics, dict(generator.get_config())
     rows = own if own > 1 else config.table_rows() or DEFAULT_ROWS
@@ -190,9 +191,9 @@ def _least_values(config, generator, classes) -> int:
 def _arrays(config, generator) -> tuple[dict[str, np.ndarray], str]:
     """Returns the variables to export by path, and the kind of their batch-norm statistics.
 
-    Kernels are divided by their spectral norm. If the model has a table of statistics, this is
-    exported. Otherwise a new table of standing statistics is made or, if the settings ask for one
-    row, the running statistics are taken.
+    Kernels are divided by their spectral norm. If the model has a table of statistics, this table
+    is exported. Otherwise, a new table of standing statistics is made or, if the settings ask for
+    one row, the running statistics are exported.
     """
     arrays, rows = folded_arrays(generator), config.table_rows()
     own = generator.factory.num_statistics
@@ -276,8 +277,8 @@ def _write_saved_model(config, parts, metadata, progress) -> list[str]:
         write_samples(folder)
         write_card(folder, name, metadata, read_signatures(folder))
         write_version_file(folder, parts.max_batch)
-        # Written before the version gets its final name, so that a running server never merges more
-        # rows than the new version accepts.
+        # These files are written before the version gets its final name, so that a running server
+        # never merges more rows than the new version accepts.
         lines = write_model_files(config.output, name, parts.max_batch)
         progress.add(1, "done")
     return lines

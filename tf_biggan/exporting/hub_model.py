@@ -1,6 +1,7 @@
 """Uploads a model to the Hugging Face Hub: a model folder with a model card and a sheet of samples.
 
-`open_model` and the flag --model take its address, hf://OWNER/NAME, in place of a local folder.
+`open_model` and the flag --model accept the model's address, hf://OWNER/NAME, in place of a local
+folder.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ from tf_biggan.store.model_directory import write_directory
 from tf_biggan.store.opened_model import OpenedModel, open_discriminator, open_model
 
 CARD_FILE = "README.md"
-# Fields of the card that the pages of the hub read. Values of pipeline_tag are those of the hub.
+# Values of metadata in the card, which the pages of the hub read. TASK is one of the hub's tasks.
 LIBRARY, TASK = "tf_biggan", "unconditional-image-generation"
 TAGS = ("biggan", "gan", "image-generation", "tensorflow", "keras")
-# Identifiers that the hub knows, of licences that weights often have. It refuses unknown ones.
+# The hub's identifiers of licences that weights often have. The hub refuses unknown identifiers.
 LICENCES = frozenset(
     "afl-3.0 agpl-3.0 apache-2.0 bsd-2-clause bsd-3-clause cc-by-3.0 cc-by-4.0 cc-by-nc-3.0"
     " cc-by-nc-4.0 cc-by-nc-nd-4.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cc-by-nd-4.0 cc-by-sa-3.0"
@@ -36,7 +37,7 @@ LICENCES = frozenset(
     " unlicense".split()
 )
 OTHER_LICENCE, NO_LICENCE = "other", "unknown"
-# What is uploaded is the folder that --format=safetensors writes, so these settings have no effect.
+# The upload is the folder that --format=safetensors writes, so these settings have no effect.
 UNUSED = (
     "format",
     "truncation_mode",
@@ -66,8 +67,8 @@ def push(config: ExportConfig) -> str:
     opened = open_model(config.model, raw=config.raw, iteration=config.iteration)
     checks.require(
         opened.kind != "saved_model",
-        "--model must be a run or a converted model; the hub has no use for weights that were"
-        " prepared for a SavedModel",
+        "--model must be a run or a converted model; the weights of a SavedModel are for inference"
+        " only and are not uploaded",
         model=config.model,
     )
     with tempfile.TemporaryDirectory(prefix="tf_biggan-") as temporary:
@@ -98,7 +99,7 @@ def card(address: Address, opened: OpenedModel, provenance: Mapping[str, object]
 
 
 def licence(note: str | None) -> str:
-    """Returns the licence for the metadata: the note if it is an identifier such as apache-2.0."""
+    """Returns the licence for the metadata: an identifier, such as apache-2.0, other or unknown."""
     if not note:
         return NO_LICENCE
     return note.lower() if note.lower() in LICENCES else OTHER_LICENCE

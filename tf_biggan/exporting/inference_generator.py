@@ -1,6 +1,6 @@
-"""Builds networks for inference: kernels divided by their spectral norm, a table of statistics.
+"""Builds networks for inference, with spectral norm folded into the kernels.
 
-The table has one row of batch-norm statistics for each truncation on a grid.
+Their generators have a table of batch-norm statistics, with one row for each truncation on a grid.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ KERNEL = "/kernel"
 SINGULAR_VECTOR = "/u"
 CLASS_EMBEDDING = "class_embedding/kernel"
 # Smallest height or width of a feature map for which `PhaseConv2D` is used. Measured on two CPU
-# cores with 256 to 1536 channels, it takes 0.4 to 0.6 of the time from 8x8 on. At 4x4 it is no
-# faster for a batch, and slower for one image, where reading the kernel takes most of the time.
+# cores with 256 to 1536 channels, it takes 0.4 to 0.6 of the time of `UpsampledConv2D` from 8x8 on.
+# At 4x4, it is not faster for a batch, and slower for one image, because reading the kernel takes
+# most of the time.
 SMALLEST_SIDE = 8
 # Keras dtype policies by the name of the compute dtype.
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
@@ -111,8 +112,9 @@ def phase_kernels(kernel: np.ndarray) -> tuple[np.ndarray, ...]:
 class PhaseConv2D(keras.Layer):
     """Nearest-neighbour upsampling by 2 and a 3x3 convolution: [N, H, W, C] to [N, 2H, 2W, F].
 
-    It computes the same as `UpsampledConv2D` with one 2x2 convolution of the small feature map for
-    each of the four phases of the output, which is faster. It is used for inference only.
+    It computes the same as `UpsampledConv2D`, and is faster, because it runs one 2x2 convolution of
+    the small feature map for each of the four phases of the output (see `phase_kernels`). It is
+    used for inference only.
 
     Args:
       filters: Number of output channels F.
@@ -186,7 +188,7 @@ def _stored(variable, dtype):
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
 class InferenceGenerator(Generator):
-    """`Generator` for folded weights that gives the same images faster.
+    """`Generator` for weights from `folded_arrays`, which computes the same images faster.
 
     Its blocks upsample with `PhaseConv2D` if their input is at least `SMALLEST_SIDE` pixels per
     side.

@@ -1,7 +1,7 @@
-"""Writes the model card and provenance of an export: its samples, and where its weights come from.
+"""Writes the model card of an export, and its samples; makes the provenance of its weights.
 
-The origin is read from the provenance in the export's metadata. Fields may be missing, because
-older versions recorded less.
+The card tells the origin of the weights from the provenance in the export's metadata. Fields may be
+missing, because older versions recorded less.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ MEANING = {
     ),
 }
 MOST_CLASSES = 12
-# What the folder of each format holds, for the first sentence.
+# Content of the folder of each format, for the first sentence of the card.
 KINDS = {
     "saved_model": "a TensorFlow SavedModel",
     "onnx": "an ONNX file (`generator.onnx`, opset {opset})",
@@ -56,8 +56,8 @@ def write_samples(folder: str) -> None:
     """Writes samples.png, a sheet of the SavedModel's images at truncation 0.5.
 
     Rows are classes, spread evenly over all classes, and columns are seeds. A model without classes
-    gets two rows with different seeds. The sample command makes the same images of the same model,
-    seeds and classes.
+    gets two rows with different seeds. The command `sample` makes the same images from the same
+    model, seeds and classes.
 
     Args:
       folder: Folder of the SavedModel.
@@ -75,7 +75,7 @@ def write_samples_of(
 ) -> None:
     """Writes the sheet of `write_samples` for a generator to a PNG file."""
     selection = _samples(generator, class_names)
-    # Images are made one by one, so that the sheet needs no more memory than a request for one.
+    # Images are made one by one, so the sheet needs no more memory than a request for one image.
     maker = ImageMaker(generator, truncation_mode=truncation_mode, batch_size=1)
     save_png(samples_page(maker, selection, TRUNCATION), path)
 
@@ -100,10 +100,10 @@ def write_card(
     """Writes model_card.md.
 
     Args:
-      folder: Folder of the SavedModel.
+      folder: Folder of the export.
       name: Name of the model.
-      metadata: Content of `assets.extra/tf_biggan.json`.
-      signatures: Signatures of the SavedModel.
+      metadata: Content of the export's tf_biggan.json.
+      signatures: Signatures of the export; empty if its format has none.
     """
     text = "\n\n".join(part for part in _parts(name, metadata, signatures) if part) + "\n"
     with open(os.path.join(folder, CARD_FILE), "w", encoding="utf-8") as file:
@@ -201,7 +201,8 @@ def folder_provenance(
 ) -> dict[str, object]:
     """Returns the provenance for the config.json of a model folder that holds an opened model.
 
-    It is the provenance of a converted model, or the description of a run.
+    For a converted model, this is the provenance in its config.json. For a run, this is the run's
+    description, with the hash of the weights. Licence notes are added to both.
 
     Args:
       opened: A run or a converted model.
@@ -222,7 +223,7 @@ def folder_provenance(
 
 
 def _models(provenance) -> Iterator[Mapping[str, object]]:
-    """Yields the exported model, the one that it was fine-tuned or exported from, and so on."""
+    """Yields the exported model, the model that it was fine-tuned or exported from, and so on."""
     model = _object(provenance, "model")
     while model:
         yield model

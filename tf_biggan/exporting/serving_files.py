@@ -2,11 +2,11 @@
 
 The folder of each version gets `batching_params.pbtxt`, which TensorFlow Serving reads with
 --enable_per_model_batching_parameters. The folder of the model, which holds the versions, gets
-`models.config` and `batching_parameters.txt`. The latter fits every version in the folder.
+`models.config` and `batching_parameters.txt`, whose limits fit every version in the folder.
 
-The warm-up file holds one example request for each signature. A record of it is a PredictionLog
-message. Only its fields that hold bytes are needed, so the message is encoded here by hand. This
-avoids a dependency on tensorflow-serving-api.
+The warm-up file holds one example request for each signature. Each of its records is a
+PredictionLog message. Such a message needs only fields that hold bytes, so this module encodes it
+itself. This avoids a dependency on tensorflow-serving-api.
 Source: tensorflow_serving/apis: prediction_log.proto, predict.proto, model.proto.
 """
 
@@ -86,7 +86,7 @@ SEED, TRUNCATION, STEPS = 0, 0.5, 2
 
 
 def batching_parameters(max_batch: int) -> str:
-    """Returns TensorFlow Serving's BatchingParameters for a model with that limit, as text."""
+    """Returns TensorFlow Serving's BatchingParameters for batches of `max_batch` rows, as text."""
     sizes = [2**power for power in range(max_batch.bit_length()) if 2**power < max_batch]
     lines = [f"allowed_batch_sizes: {size}" for size in (*sizes, max_batch)]
     return _BATCHING.format(limit=max_batch, sizes="\n".join(lines))
@@ -124,12 +124,13 @@ def version_note(path: str) -> str | None:
 def write_model_files(path: str, name: str, max_batch: int) -> list[str]:
     """Writes `models.config` and `batching_parameters.txt` beside the folder of a version.
 
-    A file that was edited is left as it is. If `path` is no version's folder, nothing is written.
+    Files that the user edited are not changed. If the last part of `path` is not a version number,
+    no files are written.
 
     Args:
       path: The folder of the version that is being exported; it need not exist yet.
       name: The name of the model.
-      max_batch: The most rows of a request to this version.
+      max_batch: Maximum number of rows of a request to this version.
 
     Returns:
       Lines for the user: the files that were written or left unchanged.
@@ -201,7 +202,7 @@ def write_warmup(
       folder: Folder of the SavedModel.
       model_name: Name under which the model will be served.
       signatures: Concrete functions by the names of their signatures.
-      class_names: Class names of the model. Requests by name ask for the first one.
+      class_names: Class names of the model. Example requests by name ask for the first class.
     """
     path = os.path.join(folder, EXTRA_FOLDER, WARMUP_FILE)
     with tf.io.TFRecordWriter(path) as writer:

@@ -112,7 +112,7 @@ class Endpoints:
         return made
 
     def specs(self, names) -> dict[str, tf.TensorSpec]:
-        """Returns the specifications of inputs, in order, leaving out those the model lacks.
+        """Returns the specifications of inputs, in order, without inputs that the model lacks.
 
         Args:
           names: Names of the inputs.
@@ -198,7 +198,7 @@ class Endpoints:
             )
 
         count = tf.reduce_max(tf.concat([steps, [1]], axis=0))
-        # One frame of all rows at a time, so that the memory needed is that of one batch.
+        # One frame of all rows is computed at a time, so this needs only the memory of one batch.
         frames = tf.map_fn(
             frame,
             tf.range(tf.cast(count, tf.float64), dtype=tf.float64),
@@ -294,7 +294,7 @@ class Endpoints:
 
 
 class ExportedModule(tf.Module):
-    """The object that is saved and that `hub.load` returns.
+    """The object that an export saves and that `hub.load` returns.
 
     Calling it as `module(z, y, truncation)` returns images [N, H, W, C] in [-1, 1]. `z` are latent
     vectors [N, latent_dim] and `y` class weights [N, num_classes], such as one-hot labels. Without
@@ -430,7 +430,7 @@ def _same_rows(inputs, max_batch):
     first = tf.reduce_max(counts)
     same = tf.reduce_all((counts == first) | (counts < 0))
     rules = (
-        tf.debugging.Assert(same, [f"{names} must have as many rows. Received:", counts]),
+        tf.debugging.Assert(same, [f"{names} must have equal numbers of rows. Received:", counts]),
         tf.debugging.Assert(
             first <= max_batch, [f"A request may have at most {max_batch} rows. Received:", first]
         ),

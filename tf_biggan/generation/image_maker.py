@@ -1,6 +1,6 @@
-"""Images from a generator, given latents or seeds, classes, a truncation and a batch-norm mode.
+"""Makes images from latents or seeds, classes, a truncation and a choice of batch-norm statistics.
 
-Every command makes its images with `ImageMaker`, so that the same words mean the same images.
+Every command makes its images with `ImageMaker`, so that the same settings give the same images.
 """
 
 from __future__ import annotations
@@ -34,19 +34,20 @@ BATCH_SIZE = 16
 class ImageMaker:
     """Makes images with a generator, in batches of one size.
 
-    An image depends on its latent vector, its class, the truncation and `bn` alone, whatever else
-    is in its batch. The exception is `bn="batch"`, where each batch has its own statistics; a last
-    batch that is not full is filled with images of `standing_inputs`.
+    An image depends on its latent vector, its class, the truncation and `bn` alone, not on the
+    other images of its batch. The exception is `bn="batch"`, where each batch has its own
+    statistics. There, an incomplete last batch is filled up with images of `standing_inputs`.
 
     Args:
       generator: A `Generator` or a `SavedModelGenerator`. If the strategy has several replicas,
         the generator must have been created in its scope.
       bn: Which statistics the batch norms use. "table": the row of the generator's table that
-        matches the truncation, or its only row. "running": those of truncation 1. "batch": those
-        of each replica's batch. "standing": means over 100 batches of 64 images at the truncation.
+        matches the truncation, or its only row. "running": the row of truncation 1, or the only
+        row. "batch": the statistics of each replica's batch. "standing": means over 100 batches of
+        64 images at the truncation.
       truncation_mode: Meaning of a truncation, see `tf_biggan.generation.latents`.
       batch_size: Number of images that one replica makes at a time.
-      strategy: Distribution strategy whose replicas make the images; the current one if None.
+      strategy: Distribution strategy whose replicas make the images. None: the current strategy.
       path: Folder of the model, for error messages.
 
     Attributes:
@@ -83,8 +84,8 @@ class ImageMaker:
           labels: Classes [N] or class weights [N, num_classes]; None returns None.
 
         Returns:
-          Class embeddings, float32 [N, embedding_dim]. If the generator has a table of gains for
-          each class in place of embeddings, class weights [N, num_classes].
+          Class embeddings, float32 [N, embedding_dim]. For a generator that has tables of gains
+          and offsets for each class in place of embeddings, class weights [N, num_classes].
         """
         if labels is None:
             return None
@@ -103,7 +104,7 @@ class ImageMaker:
           labels: Classes [N], class weights [N, num_classes], or None if unconditional.
           truncation: Truncation that `z` was sampled with, which selects the statistics: a scalar,
             or [N] if `bn` is "table" or "running"; None for no truncation.
-          embeddings: Result of `embeddings`, or mixtures of such rows, in place of `labels`.
+          embeddings: Result of `embeddings`, or mixtures of its rows, in place of `labels`.
         """
         is_embedded = embeddings is not None
         conditions = embeddings if is_embedded else labels
@@ -147,7 +148,7 @@ class ImageMaker:
             yield from self.batches(z.numpy(), labels_of_part, truncation)
 
     def _filled(self, batch, truncation, is_embedded):
-        """Fills the last batch with other images; copies would change the batch's statistics."""
+        """Fills the last batch with new images. Copies would change the batch's statistics."""
         missing = self.global_batch_size - len(batch[0])
         if not missing:
             return batch
@@ -159,8 +160,8 @@ class ImageMaker:
         return [np.concatenate(pair) for pair in zip(batch, more, strict=False)]
 
     def _function(self, truncation, is_embedded: bool, per_image: bool) -> Callable:
-        """Returns the function of one batch: (z, truncations, conditions if any) to images."""
-        # Only standing statistics need a network of their own for each truncation.
+        """Returns the function that maps z, truncations and any conditions of a batch to images."""
+        # Each truncation needs a network of its own only with standing statistics.
         which = truncation if self._bn == "standing" else None
         key = (which, is_embedded, per_image)
         if key not in self._functions:
@@ -219,9 +220,10 @@ def _forward(call, training: bool, per_image: bool, z, truncation, conditions=No
 
 
 def _restoring(function: Callable, generator: Generator) -> Callable:
-    """Returns `function`, followed by restoring what a forward pass in training mode changes.
+    """Returns a function that calls `function` and then restores the generator's state.
 
-    These are the u of the spectral norms and the running statistics.
+    A forward pass in training mode changes the vectors u of spectral norm and the running
+    statistics.
     """
     stored = [(variable, np.asarray(variable)) for variable in generator.non_trainable_variables]
 

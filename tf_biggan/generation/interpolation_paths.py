@@ -1,4 +1,4 @@
-"""Interpolation paths through latents and class embeddings, frame by frame, and their end points.
+"""Computes latents and class embeddings for each frame of an interpolation between end points.
 
 End points are parsed from text such as "tench@3,face.npz", or are random.
 """
@@ -63,7 +63,7 @@ class EndPoint:
         return np.ones(1) if truncations is None else truncations
 
     def embedding(self, maker) -> np.ndarray | None:
-        """Returns the class embedding [E] by an `ImageMaker`; None if there are no classes."""
+        """Returns the class embedding [E] from an `ImageMaker`, or None without classes."""
         if self.file is not None:
             weights = self.file[1].class_weights
             return None if weights is None else maker.embeddings(weights[None])[0]
@@ -71,7 +71,7 @@ class EndPoint:
 
 
 def point_name(of_class: EndPoint, of_latents: EndPoint, lookup: ClassLookup) -> str:
-    """Returns the name, such as "tench@3", of an image with one point's class and another's z."""
+    """Returns an image's name, such as "tench@3", from the points of its class and its latents."""
     files = [os.path.basename(p.file[0]) if p.file else None for p in (of_class, of_latents)]
     if files[0] is not None and files[0] == files[1]:
         return files[0]
@@ -144,10 +144,12 @@ def random_routes(
     Args:
       num_rows: Number of rows.
       num_classes: Number of classes of the model, 0 if it is unconditional.
-      labels: Classes that are assigned to the end points in turn (with `fix_y`, to the rows), at
-        most one for each; None for random classes, which differ within a row.
+      labels: Classes that are assigned to the end points in turn, or to the rows with `fix_y`. At
+        most one for each, or all classes of the model. None for random classes, which differ within
+        a row.
       seeds: Two seeds for each row, or one with `fix_z`; None for 0, 1, 2 and so on.
-      fix_z, fix_y: Whether both end points of a row share the seed or the class.
+      fix_z: Whether both end points of a row have the same seed.
+      fix_y: Whether both end points of a row have the same class.
 
     Raises:
       ValueError: The number of seeds is wrong, or there are too many classes.
@@ -171,7 +173,7 @@ def random_routes(
 
 
 def _in_turn(labels, row, num_rows, num_classes, each) -> tuple[int, int]:
-    """Returns both classes of a row that has `each` different classes."""
+    """Returns the classes of a row's two end points, which are the same if `each` is 1."""
     checks.require(
         len(labels) in (num_classes, *range(each * num_rows + 1)),
         f"the number of `classes` must be at most {each * num_rows}, which is {each} for each row;"
@@ -256,16 +258,17 @@ class Frames:
 
 @dataclasses.dataclass(frozen=True)
 class PathPlan:
-    """The frames between two points of an interpolation, and how they are computed.
+    """Settings of an interpolation path: number of frames, kind of interpolation, truncation.
 
     Attributes:
       num_midpoints: Number of frames between two points.
       z_path: "slerp" or "lerp" for latents; class embeddings are always interpolated linearly.
-      fix_z, fix_y: Whether all frames have the first point's latents, or its class.
+      fix_z: Whether all frames have the latents of the first point.
+      fix_y: Whether all frames have the class of the first point.
       truncations: Truncation at the first and last frame, linear in between; (None, None) for no
         truncation.
       mode: Meaning of a truncation, see `tf_biggan.generation.latents`.
-      loop: Whether the path returns to its first point. If so, the truncation also returns.
+      loop: Whether the path returns to its first point, and the truncation to its first value.
     """
 
     num_midpoints: int
@@ -285,7 +288,7 @@ class PathPlan:
         return (num_points - 1) * (self.num_midpoints + 1) + 1
 
     def legs(self, num_points: int) -> np.ndarray:
-        """Returns the frame numbers of each leg, a part from one point to the next.
+        """Returns the frame numbers of each leg. A leg is the path from one point to the next.
 
         Returns:
           Integers [num_points - 1, num_midpoints + 2]; a leg includes both of its points.
@@ -316,7 +319,7 @@ class PathPlan:
         """Returns the generator's inputs for all frames of a path.
 
         Args:
-          route: Result of `route`, at least two points.
+          route: Result of the method `route`, at least two points.
           maker: `ImageMaker` that will make the images.
         """
         truncations = self._truncation_of_frames(len(route))

@@ -1,7 +1,7 @@
 """Inversion: finds the latents and class of a given image by gradient descent.
 
-The generator does not change. `write_inverted` stores the result as an .npz file, which is an end
-point of interpolations.
+The generator does not change. `write_inverted` stores the result as an .npz file, which
+interpolations accept as an end point.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ CLASS_ARRAYS = ("class_weights", "embedding")
 POOLED_SIDES = (2, 4, 8)
 # One value of N(0, 1) in sixteen thousand has a larger absolute value.
 UNTRUNCATED_LIMIT = 4.0
-# Weight of the mean square of z. For comparison: at 40 dB, the mean square error of pixels in
-# [-1, 1] is 4e-4.
+# Weight of the mean square of z in the loss. For comparison: at 40 dB, the mean square error of
+# pixels in [-1, 1] is 4e-4.
 PRIOR_WEIGHT = 1e-5
 # Random candidates per start; the candidates closest to the image become the starts.
 CANDIDATES = 16
@@ -100,7 +100,7 @@ def read_inverted(path: str) -> InvertedImage:
 
 
 def _has_values(arrays) -> bool:
-    """Returns whether the arrays that every file has are there, with their numbers of axes."""
+    """Returns whether z, psnr and truncation exist and have the right number of axes."""
     axes = {name: array.ndim for name, array in arrays.items() if array.dtype.kind == "f"}
     return (axes.get("z"), axes.get("psnr"), axes.get("truncation")) == (1, 0, 0)
 
@@ -181,7 +181,7 @@ def invert(
     The loss is the sum of the mean square error of pixels at several scales, the weighted feature
     distance and a small penalty on z. Each start has a fixed class from `labels`. If `labels` is
     None, the class is optimised as well, as a softmax over all classes that mixes their embeddings.
-    It begins at the class of the start's candidate.
+    This softmax begins near the class of the start's candidate.
 
     Args:
       maker: `ImageMaker` of the generator.
@@ -211,7 +211,7 @@ def psnr(images: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 class _Search:
-    """Variables of all starts, and the training step that updates them."""
+    """Variables of all starts, and the optimisation step that updates them."""
 
     def __init__(self, maker, target, descent, labels, features):
         self._maker, self._descent, self._features = maker, descent, features
@@ -341,7 +341,7 @@ class _Search:
         self._z.assign(tf.clip_by_value(self._z, -limit, limit))
 
     def _keep(self, squares):
-        """Keeps the values of each start that is better than before."""
+        """Keeps the values of each start whose pixel error is smaller than ever before."""
         better = squares < self._least
         self._least.assign(tf.where(better, squares, self._least))
         for kept, value in zip(self._kept, self._values(), strict=True):

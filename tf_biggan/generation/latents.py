@@ -1,6 +1,7 @@
-"""Latents and labels as pure functions of a seed, in graphs and in eager mode.
+"""Samples latents and labels as pure functions of a seed, in graphs and in eager mode.
 
-Training samples a batch from (seed, draw). Everything else samples an image from (seed, index).
+Training samples a whole batch from (seed, draw), where draw is the number of the batch. All other
+code samples each image from (seed, index).
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def augmentation_seeds(seed: int, draw, count: int, stream: int) -> tf.Tensor:
 def uniform_for_each(seeds: tf.Tensor, shape: tuple[int, ...] = ()) -> tf.Tensor:
     """Returns floats [N, *shape] from 0 to below 1. Row i depends on `seeds[i]` alone.
 
-    TensorFlow's generators take one seed for a whole tensor, so that the seeds are hashed here.
+    TensorFlow's generators take one seed for a whole tensor, so this function hashes the seeds.
 
     Args:
       seeds: int32 [N, 2].
@@ -114,7 +115,7 @@ def _box_muller(radii: tf.Tensor, angles: tf.Tensor) -> tf.Tensor:
 
 
 def _mixed(bits: tf.Tensor) -> tf.Tensor:
-    """Returns int32 of which every bit depends on every bit given (MurmurHash3's finalizer)."""
+    """Returns int32 whose bits each depend on all bits of the input (MurmurHash3's finalizer)."""
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
         bits = tf.bitwise.bitwise_xor(bits, _shifted(bits, shift))
         bits *= tf.constant(factor - 2**32, tf.int32)
@@ -135,7 +136,7 @@ def _high_bits(bits: tf.Tensor) -> tf.Tensor:
 
 def _shifted(bits: tf.Tensor, count: int) -> tf.Tensor:
     """Shifts int32 to the right and fills up with zeros."""
-    # An arithmetic shift keeps the sign; the mask leaves the bits that were shifted down.
+    # `right_shift` fills up with the sign, and the mask clears these bits.
     return tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, count), 2 ** (32 - count) - 1)
 
 
@@ -166,7 +167,7 @@ def latents(seeds, indices, latent_dim: int, truncation=None, mode: str = "scale
       seeds: Integers from 0 to `cli.seeds_and_truncations.MAX_SEED`, [N] or one for all rows.
       indices: Integers from 0 to `MAX_INDEX`, [N].
       latent_dim: Length of a latent vector.
-      truncation: Scalar or [N]; None for N(0, I), which neither mode gives.
+      truncation: Scalar or [N]; None for N(0, I), which no truncation gives.
       mode: Meaning of the truncation t. "scale" (DeepMind): t times a normal distribution cut off
         at 2. "resample" (the paper): a normal distribution cut off at t.
 
@@ -215,7 +216,7 @@ def truncated_normal(uniform, limit) -> tf.Tensor:
 
     Args:
       uniform: Probabilities in (0, 1), any shape.
-      limit: Scalar, or a shape that broadcasts to `uniform`; infinity for no limit.
+      limit: Scalar or tensor that broadcasts to the shape of `uniform`; infinity for no limit.
     """
     uniform, limit = tf.cast(uniform, tf.float64), tf.cast(limit, tf.float64)
     below = 0.5 * tf.math.erfc(limit / math.sqrt(2.0))

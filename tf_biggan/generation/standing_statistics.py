@@ -1,7 +1,7 @@
 """Standing statistics: batch-norm statistics that are averaged over many batches.
 
 Source: the paper, appendix D. BigGAN-PyTorch (utils.py, accumulate_standing_stats) always samples
-latents without truncation. Here they are sampled at a truncation.
+latents without truncation. Here, they are sampled at the truncation of the images.
 
 Every command takes its standing statistics from `standing_batches`, so that they depend on the
 model and the truncation alone, not on the seeds and classes of the images that are made with them.
@@ -24,16 +24,16 @@ STATISTICS = ("moving_mean", "moving_variance")
 STANDING_BATCHES = 100
 STANDING_BATCH_SIZE = 64
 STANDING_SEED = 0
-# Standing statistics use indices from here on, so that no sampled image takes part in them.
+# Standing statistics use indices from this number on, which no sampled image has.
 STANDING_START = 1 << 30
 
 
 def standing_inputs(
     generator, indices, truncation: float | None, mode: str, seed: int = STANDING_SEED
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Returns latents [N, latent_dim] and classes [N] that belong to no sampled image.
+    """Returns latents [N, latent_dim] and classes [N] that no sampled image shares.
 
-    Classes are drawn uniformly. They are None if the generator is unconditional.
+    Classes are sampled uniformly. They are None if the generator is unconditional.
 
     Args:
       generator: Generator whose `latent_dim` and `num_classes` the inputs fit.
@@ -69,7 +69,7 @@ def standing_batches(
 
 
 def copy_generator(generator: Generator, **overrides) -> Generator:
-    """Returns a generator with the same weights.
+    """Returns a copy of a generator with the same weights.
 
     Call it in the scope of the strategy that will run the copy.
 
@@ -89,7 +89,7 @@ def copy_generator(generator: Generator, **overrides) -> Generator:
 
 
 def is_statistic(path: str) -> bool:
-    """Returns whether the path is that of a running mean or variance of a batch norm."""
+    """Returns whether a variable's path names a running mean or variance of a batch norm."""
     return path.endswith(STATISTICS)
 
 
@@ -98,9 +98,9 @@ def with_standing_statistics(
 ) -> Generator:
     """Returns a copy of a generator whose statistics are averaged over batches.
 
-    The mean is the average of the batches' means, the variance that of their biased variances. As
-    in BigGAN-PyTorch, each forward pass also updates the u of the spectral norms; here only those
-    of the copy.
+    The mean is the average of the batches' means, and the variance is the average of their biased
+    variances. As in BigGAN-PyTorch, each forward pass also updates the vectors u of spectral norm,
+    but only those of the copy.
 
     Args:
       generator: Generator to copy, which is not changed. If it has a table of statistics over
@@ -120,12 +120,12 @@ def with_standing_statistics(
 
 
 class StandingStatistics:
-    """Computes standing statistics repeatedly, for example per truncation, with a single graph.
+    """Computes standing statistics several times, such as per truncation, with a single graph.
 
     Args:
       generator: Generator with one row of statistics and `bn_momentum` 0, so that its running
-        statistics are those of the last batch. Each forward pass changes them and the u of the
-        spectral norms.
+        statistics are those of the last batch. Each forward pass changes these statistics and the
+        vectors u of spectral norm.
     """
 
     def __init__(self, generator: Generator):

@@ -1,7 +1,8 @@
 """Parses predict requests from JSON into arrays, and encodes output arrays as JSON.
 
-The JSON format and its mapping to dtypes are those of TensorFlow Serving's REST API. Numbers are
-converted without loss; a number that the input's dtype cannot hold is refused.
+The JSON format and its mapping to dtypes are those of TensorFlow Serving's REST API. Numbers beyond
+the range of the input's dtype, and integers that the dtype cannot hold exactly, are refused.
+Fractions are rounded to the dtype.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def array_of(value, spec: TensorSpec, name: str) -> np.ndarray:
       name: Name of the input, for error messages.
 
     Raises:
-      RequestError: Lists have unequal lengths, or the dtype cannot hold an element exactly.
+      RequestError: Lists have unequal lengths, or an element has another type or does not fit the
+        dtype.
     """
     shape = _shape_of(value, name)
     elements = [value]
@@ -77,9 +79,9 @@ def encoded(part, name: str) -> str:
 def _numbers(part: np.ndarray) -> str:
     """Returns the JSON text of an array of numbers.
 
-    The brackets are added to the text of the flat values. Nested lists of a whole image would be so
-    many Python objects that garbage collection, which also scans all of TensorFlow's objects, would
-    take most of the time.
+    Brackets are added to the text of the flat values. Nested lists of a whole image would be so
+    many Python objects that garbage collection would take most of the time, because it also scans
+    all objects of TensorFlow.
     """
     if not part.size:
         return json.dumps(part.tolist())

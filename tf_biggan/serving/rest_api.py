@@ -139,8 +139,8 @@ class RestApi:
     async def _status(self, request: web.Request) -> web.Response:
         name, version = _names(request)
         number = self._model.number(name, version)
-        # Newest version first, as in TensorFlow Serving. If the address has no version, all are
-        # listed.
+        # The newest version comes first, as in TensorFlow Serving. If the address names no version,
+        # all versions are listed.
         numbers = sorted(self._model.versions.folders, reverse=True)
         listed = numbers if version is None else [number]
         return _json_response({"model_version_status": [self._state(each) for each in listed]})
@@ -182,7 +182,7 @@ async def errors_as_json(request: web.Request, handler: Callable) -> web.StreamR
 
 
 def _names(request: web.Request) -> tuple[str, int | None]:
-    """Returns the model's name and the version in an address; None if it has no version."""
+    """Returns the model's name and the version in an address, or None as version without one."""
     version = request.match_info.get("version")
     return request.match_info["name"], None if version is None else int(version)
 
@@ -213,7 +213,7 @@ async def _stream(
 
     Raises:
       ConnectionError: The client did not receive the next part within `write_seconds`. Without this
-        limit, a stalled client would occupy its rows forever.
+        limit, the rows of a stalled client would count as being handled forever.
     """
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
     await response.prepare(request)
@@ -231,7 +231,7 @@ async def _stream(
 
 
 def _chunk(pieces: Iterator[str]) -> bytes:
-    """Joins the next pieces, about `CHUNK_CHARACTERS` in total; b"" at the end."""
+    """Returns the next pieces, about `CHUNK_CHARACTERS` in total, as bytes; b"" at the end."""
     taken, size = [], 0
     for piece in pieces:
         taken.append(piece)

@@ -56,8 +56,8 @@ class Signature:
     def is_mergeable(self) -> bool:
         """Whether the rows of several requests can be run as one batch with the same results.
 
-        This is not so if an output has another dimension of unknown size, because the rows of such
-        an output may be padded to the longest row of the batch.
+        They cannot if an output has a second dimension of unknown size, because its rows may be
+        padded to the longest row of the batch.
         """
         shapes = [spec.shape for spec in self.outputs.values()]
         return all(shape and shape[0] is None and None not in shape[1:] for shape in shapes)
@@ -91,7 +91,7 @@ class SavedModel:
       signature_defs: The same signatures as JSON values, in the form of TensorFlow Serving's
         metadata.
       metadata: Content of assets.extra/tf_biggan.json, or {} if the file does not exist.
-      loaded: The loaded object. Keeping it keeps the variables alive that the signatures read.
+      loaded: The loaded object. It must be kept, because the signatures read its variables.
     """
 
     signatures: Mapping[str, Signature]
@@ -205,7 +205,10 @@ def version_number(name: str) -> int | None:
 
 
 def model_name(path: str) -> str:
-    """Returns the name under which a SavedModel is served: that of the folder of its versions."""
+    """Returns the name under which a SavedModel is served.
+
+    This is the name of its folder or, if that is a version number, of the parent folder.
+    """
     parent, last = os.path.split(file_system.absolute(path))
     return _folder_name(path if version_number(last) is None else parent)
 

@@ -29,7 +29,7 @@ PAGE_FILES = {
     "/page.js": ("page.js", "text/javascript"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
-# HTTP headers of every answer. Images may be data URLs, because the page takes them from JSON.
+# HTTP headers of every answer. Images may be data URLs, because the page receives them as JSON.
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self';"
     " img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none';"
@@ -38,8 +38,8 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-# Metadata of the SavedModel that the page needs. It has an address of its own, /model.json, because
-# TensorFlow Serving's API does not offer it.
+# Metadata of the SavedModel that the page needs. The server offers it at /model.json, because
+# TensorFlow Serving's API does not.
 SHOWN_METADATA = (
     "class_names",
     "num_classes",

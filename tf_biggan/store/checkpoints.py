@@ -148,7 +148,7 @@ class Checkpoints:
     def save(self) -> str:
         """Writes a checkpoint of the state and returns its path prefix.
 
-        Nothing is written if this iteration was the last one written or restored.
+        If the state's iteration was the last to be written or restored, no file is written.
         """
         iteration = int(self._state.iteration.numpy())
         if iteration != self._stored_iteration:

@@ -18,7 +18,7 @@ from tf_biggan.store import hugging_face
 
 WEB = ("http://", "https://")
 ARCHIVES = (".tar", ".tar.gz", ".tgz")
-# Everything that a download or the extraction of its archive can raise.
+# Errors that a download or the extraction of its archive can raise.
 UNREADABLE = (
     OSError,
     ValueError,
@@ -31,7 +31,7 @@ UNREADABLE = (
 
 @dataclasses.dataclass(frozen=True)
 class ResolvedHandle:
-    """Where the files of a model are.
+    """Place of a model's files, and the model's name.
 
     Attributes:
       path: Path of the file or folder, which need not exist if the handle is a path.
@@ -43,7 +43,7 @@ class ResolvedHandle:
 
 
 def resolve(handle: str) -> ResolvedHandle:
-    """Returns where the files of a model are, after downloading them if the handle is of a hub.
+    """Returns the place of a model's files. A model in a hub is downloaded first.
 
     Args:
       handle: A path; hf://OWNER/NAME[@REVISION]; or a handle that `tensorflow_hub.resolve` accepts:

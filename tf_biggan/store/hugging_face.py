@@ -1,8 +1,8 @@
 """Downloads models from the Hugging Face Hub and uploads them, with the package huggingface_hub.
 
 A model is addressed as hf://OWNER/NAME or hf://OWNER/NAME@REVISION, where the revision is a branch,
-a tag or a commit. The package finds the token, the cache and the server by its own rules, such as
-the variables HF_TOKEN, HF_HOME and HF_ENDPOINT of the environment.
+a tag or a commit. huggingface_hub finds the token, the cache and the server by its own rules, such
+as the environment variables HF_TOKEN, HF_HOME and HF_ENDPOINT.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """Returns the address that a text of the form hf://OWNER/NAME[@REVISION] holds.
+        """Parses an address of the form hf://OWNER/NAME[@REVISION].
 
         Raises:
           ValueError: The text has another form.
@@ -86,7 +86,7 @@ def download(address: Address) -> tuple[str, Address]:
 
 
 def check_upload(address: Address) -> None:
-    """Checks what an upload needs on this machine, so that it does not fail after long work.
+    """Checks that this machine can upload a model, for commands that upload after long work.
 
     Raises:
       ValueError: The package or a token is missing, or the address has a revision.
@@ -104,9 +104,9 @@ def check_upload(address: Address) -> None:
 
 
 def upload(folder: str, address: Address) -> Address:
-    """Uploads the files of a folder in one commit, and creates a private model if there is none.
+    """Uploads the files of a folder in one commit. If the model does not exist, it is created.
 
-    Files of the model that the folder does not have stay as they are.
+    A new model is private. Files of an existing model that are not in the folder do not change.
 
     Returns:
       The address with the new commit as its revision.
@@ -126,7 +126,7 @@ def upload(folder: str, address: Address) -> Address:
 
 
 def _huggingface_hub():
-    """Returns the package, which is not a requirement of this one."""
+    """Returns the module huggingface_hub, whose installation is optional."""
     checks.require_packages(
         "Models of the Hugging Face Hub need the package huggingface_hub. Run pip install"
         " 'tf_biggan[hf]'.",
@@ -142,7 +142,8 @@ def _explaining(what: str) -> Iterator[None]:
     """Turns the errors of huggingface_hub into a ValueError of one line."""
     try:
         yield
-    # Below its own errors, the package raises those of the HTTP library that its version uses.
+    # Besides its own errors, huggingface_hub raises errors of the HTTP library, which differs by
+    # version.
     except Exception as error:
         raise ValueError(f"{what}: {_reason(error)}.") from error
 

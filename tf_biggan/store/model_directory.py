@@ -109,8 +109,8 @@ def write_directory(
     """Writes a model folder.
 
     The folder is written under a temporary name and then renamed, so that `path` never holds an
-    incomplete model. At an address such as gs://bucket/model, config.json is written last, and
-    without it no reader takes the folder for a model.
+    incomplete model. At an address such as gs://bucket/model, config.json is written last; readers
+    do not accept a folder without it as a model.
 
     Args:
       path: Path of the folder. It must not exist, or be an empty folder.
@@ -120,8 +120,8 @@ def write_directory(
       slots: State of the Adam optimisers, by the names of their networks.
 
     Raises:
-      ValueError: There is something at `path`, or the number of class names differs from a
-        network's number of classes.
+      ValueError: `path` exists and is not an empty folder, or the number of class names differs
+        from a network's number of classes.
     """
     check_new(path)
     for network in networks.values():
@@ -176,7 +176,7 @@ def load_network(directory: ModelDirectory, name: str, **overrides) -> keras.Mod
 
 
 def _new_network(directory, name, config, numbers, path) -> keras.Model:
-    """Builds a network, after checking that the file at `path` stores as many numbers as it needs.
+    """Builds a network after checking that the file at `path` stores enough numbers for it.
 
     Without this check, a damaged config.json could describe a network that fills the memory.
     """
@@ -250,14 +250,14 @@ def write_optimizer_slots(folder: str, network: str, slots: OptimizerSlots) -> N
 def load_optimizer_slots(folder: str, network: str) -> OptimizerSlots | None:
     """Returns the optimiser state of a network in a model folder.
 
-    The caller assigns it to a Keras Adam that was built on the network. Keras's Adam keeps
-    `_momentums` and `_velocities` in the order of its trainable variables, whereas the keys here
-    are the variables' paths relative to the network.
+    The caller assigns the state to a Keras Adam that was built on the network. Keras's Adam keeps
+    `_momentums` and `_velocities` in the order of its trainable variables, whereas the keys of the
+    state are the variables' paths relative to the network.
 
     Args:
       folder: Path of the model folder.
       network: "generator", "raw_generator" or "discriminator". If the folder holds a
-        "raw_generator", the optimiser state belongs to it and not to the moving average.
+        "raw_generator", it has the optimiser state, and "generator", its moving average, has none.
 
     Returns:
       The state, or None if the folder holds no state for that network.

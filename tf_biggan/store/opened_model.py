@@ -1,6 +1,7 @@
 """Opens the generator of a run, of a converted model or of an exported SavedModel.
 
-A SavedModel runs as a generator. Its metadata are read and written here too.
+`SavedModelGenerator` runs a SavedModel like a `Generator`. This module also reads and writes the
+metadata of exports.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ EXTRA_FOLDER = "assets.extra"
 METADATA_FILE = "tf_biggan.json"
 FORMAT, FORMAT_VERSION = "tf_biggan export", 1
 SIGNATURE = "default"
-# What opens the exports that are no SavedModels, by the metadata field "export_format".
+# Descriptions of the exports that are not SavedModels, by the metadata field "export_format".
 OTHER_EXPORTS = {
     "onnx": "an ONNX export, which opens with onnxruntime.InferenceSession",
     "tflite": "a TFLite export, which opens with ai_edge_litert.interpreter.Interpreter (LiteRT)",
@@ -74,7 +75,7 @@ class OpenedModel:
 
 
 def open_discriminator(opened: OpenedModel) -> keras.Model:
-    """Returns the discriminator of the run or converted model that a generator was opened from.
+    """Returns the discriminator that belongs to the generator of a run or converted model.
 
     Raises:
       ValueError: There is no discriminator, or it is damaged.
@@ -85,7 +86,7 @@ def open_discriminator(opened: OpenedModel) -> keras.Model:
 
 
 def described(opened: OpenedModel) -> dict[str, object]:
-    """Returns the description of a model; that of a fine-tuned run also names its source model."""
+    """Returns the description of a model and, for a fine-tuned run, of its source model."""
     model = dict(opened.description)
     if opened.kind == "run" and (record := read_initialization(opened.folder)) is not None:
         model["initialization"] = record
@@ -96,11 +97,11 @@ def open_model(path: str, *, raw: bool = False, iteration: int | None = None) ->
     """Returns the generator in a folder. The kind of model is detected from the folder's files.
 
     Args:
-      path: Folder of a run, of a converted model or of a SavedModel, or the handle of one in a hub;
-        see `handles.resolve`.
+      path: Folder of a run, of a converted model or of a SavedModel; or the handle of a model in a
+        hub, see `handles.resolve`.
       raw: Whether to load the generator in training instead of its moving average. Only for runs.
-      iteration: Iteration of the checkpoint to load, or None for the newest that can be read. Only
-        for runs.
+      iteration: Iteration of the checkpoint to load, or None for the newest readable checkpoint.
+        Only for runs.
 
     Raises:
       ValueError: The folder holds no model, the model is damaged, or `raw` or `iteration` is given
@@ -159,7 +160,7 @@ def write_metadata(folder: str, metadata: Mapping[str, object], place: str = EXT
     Args:
       folder: Folder of the export.
       metadata: JSON values by name.
-      place: Folder of the file within `folder`. SavedModels have assets.extra.
+      place: Sub-folder of `folder` for the file: assets.extra in SavedModels, "" in other exports.
     """
     content = {"format": FORMAT, "format_version": FORMAT_VERSION, **metadata}
     with open(os.path.join(folder, place, METADATA_FILE), "w", encoding="utf-8") as file:
@@ -188,11 +189,11 @@ def read_metadata(folder: str) -> dict:
 
 
 def require_no_other_export(folder: str, formats: str) -> None:
-    """Raises ValueError if a folder holds an export in a format that is not opened here.
+    """Raises ValueError if a folder holds an export in a format that the caller cannot open.
 
     Args:
       folder: Folder that holds no SavedModel.
-      formats: Flags of the formats that are opened here, for the message.
+      formats: Flags of the formats that the caller can open, for the message.
     """
     try:
         content = read_json(os.path.join(folder, METADATA_FILE))
@@ -230,7 +231,7 @@ class SavedModelGenerator:
         unknown.
 
     Raises:
-      ValueError: The SavedModel cannot be loaded, or has no such signature.
+      ValueError: The SavedModel cannot be loaded, or has no signature "default".
     """
 
     def __init__(self, path: str):

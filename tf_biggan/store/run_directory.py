@@ -36,7 +36,7 @@ CONFIG_FILE = "config.json"
 CLASSES_FILE = "classes.json"
 DATA_FILE = "data.json"
 INITIALIZATION_FILE = "initialization.json"
-# Groups of settings by which a run's config.json is told apart from other files of that name.
+# Groups of settings that distinguish a run's config.json from other files with this name.
 GROUPS = {"model", "data", "step", "run"}
 
 
@@ -56,7 +56,7 @@ def check_run(run_dir: str, config: TrainConfig) -> None:
     if file_system.exists(path):
         _require_same_run(run_dir, read_config(run_dir), config)
     elif file_system.isdir(run_dir):
-        # A run that was killed before it wrote config.json left only temporary files. Those do not
+        # A run that was killed before it wrote config.json left only temporary files. They do not
         # prevent a new start.
         found = file_system.listdir(run_dir)
         others = [name for name in found if final_name(name) not in (CONFIG_FILE, CLASSES_FILE)]
@@ -184,11 +184,11 @@ def _require_same_run(run_dir, stored, given):
 def plan_from(config: ModelConfig) -> tuple[Architecture, tuple[int, int]]:
     """Returns the architecture of a configuration, and (height, width) of the first feature map.
 
-    The configuration names or describes an architecture. If it does neither, this is the standard
-    architecture of the configured variant and resolution.
+    The configuration names or describes an architecture. If it does neither, the result is the
+    standard architecture for the configured variant and resolution.
 
     Raises:
-      ValueError: There is no such architecture, or it cannot make images of this size.
+      ValueError: The architecture is unknown, or cannot make images of this size.
     """
     if isinstance(config.architecture, dict):
         return architecture_of(config.architecture), tuple(config.architecture[FIRST_SIZE])
@@ -196,7 +196,7 @@ def plan_from(config: ModelConfig) -> tuple[Architecture, tuple[int, int]]:
     if config.architecture is None:
         return fit_architecture(config.variant, *size)
     row = get_architecture(config.architecture)
-    # A square `resolution` may be the default, so the published size of the name counts.
+    # A square `resolution` may be a default, so the published size of the architecture is used.
     if size[0] == size[1]:
         return row, USUAL_FIRST_SIZE
     checks.require(
@@ -316,8 +316,8 @@ def restore_networks(
       run_dir: Folder of the run.
       names: Networks to restore: "average" (the moving average of the generator), "generator" or
         "discriminator".
-      iteration: Iteration of the checkpoint. None takes the newest that can be read and prints a
-        line on standard error for each newer one that cannot.
+      iteration: Iteration of the checkpoint. None takes the newest readable checkpoint, and prints
+        a line on standard error for each newer checkpoint, which cannot be read.
 
     Raises:
       ValueError: The folder is not a run, or has no checkpoint of that iteration.
