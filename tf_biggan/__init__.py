@@ -1,8 +1,9 @@
 """BigGAN and BigGAN-deep for TensorFlow 2 and Keras 3.
 
-Public names are loaded when they are first used. Importing the package, or asking a command for
-`--help`, loads neither TensorFlow nor Keras. The first name that needs TensorFlow imports it
-without its start-up lines, unless the environment variable TF_CPP_MIN_LOG_LEVEL asks for them.
+Each public name is imported when it is first used, so that importing the package or running a
+command with `--help` loads neither TensorFlow nor Keras. The first name that needs TensorFlow
+imports it without start-up messages. Setting the environment variable TF_CPP_MIN_LOG_LEVEL to
+another value than 3 shows these messages.
 """
 
 import importlib
@@ -10,7 +11,7 @@ import sys
 import types
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # What editors and type checkers see; the tables below are what Python sees.
+if TYPE_CHECKING:  # For editors and type checkers only. Python uses the tables below.
     from tf_biggan.cli.convert_settings import ConvertConfig
     from tf_biggan.cli.evaluate_settings import EvaluateConfig
     from tf_biggan.cli.export_settings import ExportConfig
@@ -50,7 +51,7 @@ if TYPE_CHECKING:  # What editors and type checkers see; the tables below are wh
 
 __version__ = "0.2.0.dev0"
 
-# The module and the attribute of each public name.
+# Maps each public name to its module and the attribute of this module.
 _WITHOUT_TENSORFLOW = {
     "ARCHITECTURES": "tf_biggan.networks.architectures:ARCHITECTURES",
     "Architecture": "tf_biggan.networks.architectures:Architecture",
@@ -97,10 +98,10 @@ __all__ = sorted(_HOMES)
 
 
 class _Package(types.ModuleType):
-    """The package, in which no module hides the function of the same name.
+    """Type of this package, which keeps public functions if modules have the same names.
 
-    Python sets `tf_biggan.train` to the module when somebody imports it. The public name stays the
-    function.
+    When the module `tf_biggan.train` is imported, Python sets the attribute `train` of the package
+    to this module. The class ignores this, so that `tf_biggan.train` remains the function.
     """
 
     def __setattr__(self, name, value):

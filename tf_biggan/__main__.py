@@ -1,4 +1,4 @@
-"""Lists the commands, or runs one: python -m tf_biggan [COMMAND ...]"""
+"""Prints the list of commands, or runs a command: python -m tf_biggan [COMMAND ...]"""
 
 import sys
 

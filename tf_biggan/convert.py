@@ -4,8 +4,8 @@ Examples:
   python -m tf_biggan.convert --input=G_ema.pth --output=models/biggan128
   python -m tf_biggan.convert --to=biggan_pytorch --input=runs/birds --output=pytorch_weights
 
-The code base, the architecture and all sizes are found from the tensors. The output is a folder
-with config.json, whose "provenance" records the conversion, the weights and the class names.
+The command finds the code base, the architecture and all sizes from the tensors. It writes a model
+folder. The entry "provenance" in config.json names the origin of the weights and all changes.
 """
 
 from tf_biggan.cli import flags

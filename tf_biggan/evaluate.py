@@ -1,11 +1,12 @@
-"""Scores a model, a folder of images or an .npz file against real images.
+"""Scores a model, a folder of images or an .npz file of images against real images.
 
 Examples:
   python -m tf_biggan.evaluate --model=runs/birds
   python -m tf_biggan.evaluate --model=runs/birds --inception_weights=pt_inception.pth
 
-By default a run is scored against its own data with a small classifier, which is trained once on
-these data; nothing is downloaded. With inception_weights the scores are FID, IS and KID.
+By default, the command compares a run with its own training data by the features of a small
+classifier. It trains the classifier on these data once, and downloads nothing. With
+--inception_weights, the scores are FID, IS and KID.
 """
 
 from tf_biggan.cli import flags

@@ -1,4 +1,4 @@
-"""Exports a generator: as a SavedModel, or as a file for ONNX Runtime, TFLite or Keras.
+"""Exports a generator as a SavedModel, or as a file for ONNX Runtime, TFLite or Keras.
 
 Examples:
   python -m tf_biggan.export --model=runs/birds --output=models/birds/1
@@ -7,7 +7,8 @@ Examples:
   python -m tf_biggan.export --describe=models/birds/1
   python -m tf_biggan.export --serve=models/birds/1
 
-TensorFlow Serving is pointed at models/birds. Signatures are those of DeepMind's TF-Hub modules.
+In models/birds/1, the 1 is the version of the model. TensorFlow Serving takes the folder
+models/birds. `hub.load` takes models/birds/1 and returns a module like DeepMind's on TF-Hub.
 """
 
 from __future__ import annotations

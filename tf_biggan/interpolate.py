@@ -5,8 +5,8 @@ Examples:
   python -m tf_biggan.interpolate --model=models/biggan128 --endpoints=tench@3,goldfish@5 --loop \\
       --output=path.gif
 
-By default a sheet interpolation.png is written: eight pairs of random images with eight images
-between them.
+By default, the command writes the sheet interpolation.png with eight rows. Each row shows two
+random images and eight images between them.
 """
 
 from tf_biggan.cli import flags

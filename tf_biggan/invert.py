@@ -3,8 +3,9 @@
 Example:
   python -m tf_biggan.invert --model=runs/birds --image=photo.png
 
-The latent vector and class are optimised by gradient descent through the generator. The result is
-an end point for interpolate: --endpoints=inversion.npz,tench@3
+The command optimises the latent vector and class by gradient descent through the generator, and
+writes them to inversion.npz. `interpolate` accepts this file as an end point:
+--endpoints=inversion.npz,tench@3
 """
 
 from tf_biggan.cli import flags

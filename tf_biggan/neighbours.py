@@ -3,8 +3,8 @@
 Example:
   python -m tf_biggan.neighbours --model=runs/birds
 
-Every row of the sheet neighbours.png shows a sample and its nearest images of the training data,
-by the distance of their features.
+Every row of the sheet neighbours.png shows a sample, followed by the training images whose features
+are nearest to the features of the sample.
 """
 
 from tf_biggan.cli import flags

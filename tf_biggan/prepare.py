@@ -1,11 +1,12 @@
-"""Writes a data set as TFRecord files at one resolution, which trains faster than image files.
+"""Writes a data set as TFRecord files at one resolution, for faster training than on image files.
 
 Example:
   python -m tf_biggan.prepare --source=folder:/data/birds --resolution=128 --output=/data/birds128
 
-Images are cropped centrally to a square, or to the aspect ratio of --resolution=HEIGHTxWIDTH,
-resized with an antialiased bilinear filter and stored without loss. Train with
---dataset=tfrecord:/data/birds128. After an interruption, the same command continues.
+The command crops the centre of each image, to a square or to the aspect ratio of
+--resolution=HEIGHTxWIDTH, and resizes it with an antialiased bilinear filter. Images are stored
+without loss, except with --format=jpeg. If the command is interrupted, run it again to resume. Then
+train with --dataset=tfrecord:/data/birds128.
 """
 
 from tf_biggan.cli import flags

@@ -1,11 +1,11 @@
-"""Writes a report of a training run, or of several side by side, as one HTML file.
+"""Writes a report of a training run, or a comparison of several runs, as one HTML file.
 
 Examples:
   python -m tf_biggan.report --run_dir=runs/quickstart
   python -m tf_biggan.report --run_dir=runs/a,runs/b --output=comparison.html
 
-The file holds curves, sheets of samples, the best checkpoints, the nearest real images, settings,
-data, machine and warning signs. It needs no other file and no network.
+The file shows warning signs, the best checkpoints, curves, sheets of samples, the nearest real
+images, settings, data and machine. It opens in a browser without other files and without a network.
 """
 
 from tf_biggan.cli import flags

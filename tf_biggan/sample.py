@@ -4,8 +4,9 @@ Examples:
   python -m tf_biggan.sample --model=runs/birds
   python -m tf_biggan.sample --model=runs/birds --num_images=50000 --output=samples.npz
 
-By default a sheet samples.png is written, with classes as rows and seeds 0 to 9 as columns. If a
-folder or an .npz file is interrupted, the same command continues.
+By default, the command writes the sheet samples.png: a row for each class (at most 10) and a column
+for each of the seeds 0 to 9. If the command is interrupted while it writes a folder or an .npz
+file, run it again to resume.
 """
 
 from tf_biggan.cli import flags

@@ -1,11 +1,11 @@
-"""Trains a BigGAN, or resumes the training in the same run_dir.
+"""Trains a BigGAN, or resumes the run in --run_dir if there is one.
 
 Examples:
   python -m tf_biggan.train --flagfile=configs/quickstart.flags --run_dir=runs/digits
   python -m tf_biggan.train --flagfile=configs/quickstart.flags --run_dir=runs/digits --dry_run
   python -m tf_biggan.train --dataset=folder:/data/birds --resolution=64 --run_dir=runs/birds
 
-The files in configs/ hold published settings. Flags after --flagfile override them.
+The files in configs/ hold published settings. Flags after --flagfile override those in the file.
 """
 
 from __future__ import annotations

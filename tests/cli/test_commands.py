@@ -53,7 +53,9 @@ def test_the_list_loads_no_framework(capsys):
 def test_an_unknown_command_is_named_with_the_nearest(capsys):
     assert main(["trian"]) == 2
     said = capsys.readouterr().err
-    assert said == "There is no command 'trian'. Did you mean train? `tf-biggan` lists them.\n"
+    assert (
+        said == "There is no command 'trian'. Did you mean train? `tf-biggan` lists the commands.\n"
+    )
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("--no_such_flag=1",), ()])

@@ -285,5 +285,5 @@ def test_commands_whose_work_is_not_shared_run_in_one_process(tmp_path):
     environment = {**os.environ, "TF_CONFIG": config_of_two(1)}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr.startswith("worker 1: nothing to do, because this command runs in one of")
+    assert done.stderr.startswith("worker 1: nothing to do, because only one process of")
     assert done.stderr.count("\n") == 1

@@ -87,7 +87,10 @@ WORKERS = {"worker": TWO}
 REFUSED = {
     "empty": ("", "must not be empty"),
     "blank": (" \n", "must not be empty"),
-    "unquoted": ("{cluster: {worker: [a:1]}}", "JSON object, with double quotation marks"),
+    "unquoted": (
+        "{cluster: {worker: [a:1]}}",
+        "JSON object, with names and strings in double quotation marks",
+    ),
     "cut off": ('{"cluster": {"worker": ["a:1"', "JSON object"),
     "a list": ("[]", "JSON object"),
     "deep": ("[" * 100_000, "JSON object"),
@@ -117,8 +120,8 @@ REFUSED = {
     "negative index": (config_of(WORKERS, "worker", -1), "whole number from 0"),
     "index of text": (config_of(WORKERS, "worker", "first"), "whole number from 0"),
     "index true": (config_of(WORKERS, "worker", True), "whole number from 0"),
-    "unknown task": (config_of(WORKERS, "boss", 0), 'those in "cluster" that train (worker)'),
-    "task not in cluster": (config_of(WORKERS, "chief", 0), "that train (worker)"),
+    "unknown task": (config_of(WORKERS, "boss", 0), 'a type in "cluster" that trains: worker'),
+    "task not in cluster": (config_of(WORKERS, "chief", 0), "that trains: worker"),
     "unknown job": (config_of({"master": ONE}, "master", 0), "chief or worker tasks and no master"),
     "ps": (config_of({"chief": CHIEF, "ps": ONE}, "chief", 0), '("ps"), which are not supported'),
     "evaluator": (

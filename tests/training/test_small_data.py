@@ -91,10 +91,16 @@ def test_without_the_flags_the_state_has_no_further_variables():
 @pytest.mark.parametrize(
     "settings, message",
     [
-        (dict(diff_augment="color,blur"), r"`diff_augment` must be some of color, translation"),
+        (
+            dict(diff_augment="color,blur"),
+            r"`diff_augment` must be one or more of color, translation",
+        ),
         (dict(diff_augment="flip"), r"`diff_augment` must be .*Received: diff_augment='flip'"),
-        (dict(diff_augment="color,color"), r"each once. Received: diff_augment='color,color'"),
-        (dict(bcr_augment=""), r"`bcr_augment` must be some of .*flip"),
+        (
+            dict(diff_augment="color,color"),
+            r"without repetition. Received: diff_augment='color,color'",
+        ),
+        (dict(bcr_augment=""), r"`bcr_augment` must be one or more of .*flip"),
         (dict(lecam_weight=-1.0), r"`lecam_weight` must be at least 0"),
         (dict(lecam_decay=1.5), r"`lecam_decay` must be at most 1"),
         (dict(zcr_sigma=-0.1), r"`zcr_sigma` must be at least 0"),

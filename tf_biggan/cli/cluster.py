@@ -20,12 +20,12 @@ SHOWN_CHARACTERS = 200
 
 @dataclass(frozen=True)
 class Cluster:
-    """The processes that train one run together, and which of them this one is.
+    """The processes that train one run together, and the position of this process among them.
 
     Attributes:
-      addresses: "host:port" of every process, by task type: "chief", "worker" or both.
+      addresses: Maps each task type, "chief" or "worker", to the "host:port" of its processes.
       task_type: Task type of this process.
-      task_index: Index of this process among those of its task type.
+      task_index: Index of this process among the processes of its task type.
     """
 
     addresses: Mapping[str, tuple[str, ...]]
@@ -44,11 +44,11 @@ class Cluster:
 
     @property
     def writes(self) -> bool:
-        """Whether this process writes the files and prints what the processes do together."""
+        """Whether this process writes the run's files and prints the messages about the run."""
         return is_writer(self.addresses, self.task_type, self.task_index)
 
     def describe(self) -> str:
-        """Returns a line about this process."""
+        """Returns the name, number of processes, address and task of this process as a text."""
         return (
             f"{self.name} of {self.num_processes} processes, at"
             f" {self.addresses[self.task_type][self.task_index]};"
@@ -57,24 +57,24 @@ class Cluster:
 
 
 def is_writer(addresses: Mapping[str, Sequence[str]], task_type: str, task_index: int) -> bool:
-    """Returns whether a process writes the files of a run: exactly one process of a cluster does.
+    """Returns whether a process writes the files of a run.
 
-    It is the chief, or worker 0 if there is no chief.
+    Exactly one process of a cluster does: the chief, or worker 0 if there is no chief.
 
     Args:
       addresses: Addresses of all processes by task type.
       task_type: Task type of the process.
-      task_index: Index of the process among those of its task type.
+      task_index: Index of the process among the processes of its task type.
     """
     writer = "chief" if addresses.get("chief") else "worker"
     return (task_type, task_index) == (writer, 0)
 
 
 def shared_cluster() -> Cluster | None:
-    """Returns the cluster of TF_CONFIG if it has several processes and this is one of them.
+    """Returns the cluster that TF_CONFIG describes, or None if this process works alone.
 
-    A TF_CONFIG that describes no cluster counts as none here. `cluster_from_environment` says what
-    is wrong with it.
+    A process works alone if TF_CONFIG is not set, lists a single process or has an error.
+    `cluster_from_environment` raises a ValueError about the error.
     """
     try:
         cluster = cluster_from_environment()
@@ -87,8 +87,8 @@ def cluster_from_environment() -> Cluster:
     """Returns the cluster that TF_CONFIG describes.
 
     Raises:
-      ValueError: TF_CONFIG is not set, is malformed, describes no cluster that can train together,
-        or this process is not one that trains.
+      ValueError: TF_CONFIG is not set or malformed, its processes cannot train together, or this
+        process is not one of those that train.
     """
     text = os.environ.get(VARIABLE)
     _require(
@@ -108,7 +108,7 @@ def parse_cluster(text: str) -> Cluster:
         content = None
     _require(
         isinstance(content, dict),
-        "it must be a JSON object, with double quotation marks around names and texts",
+        "it must be a JSON object, with names and strings in double quotation marks",
         text,
     )
     addresses = _addresses(content.get("cluster"), text)
@@ -123,7 +123,7 @@ def parse_cluster(text: str) -> Cluster:
     trainers = {name: addresses[name] for name in TRAINERS if addresses.get(name)}
     _require(
         task_type in trainers,
-        f'the "type" of its "task" must be one of those in "cluster" that train ({_or(trainers)})',
+        f'the "type" of its "task" must be a type in "cluster" that trains: {_or(trainers)}',
         text,
     )
     last = len(trainers[task_type]) - 1

@@ -1,4 +1,4 @@
-"""Settings of a training run that say when it has collapsed, and what happens then."""
+"""Settings that define when a training run counts as collapsed, and what it does then."""
 
 from __future__ import annotations
 
@@ -7,44 +7,46 @@ from dataclasses import dataclass
 
 from tf_biggan.cli.settings import Settings, setting
 
-# What a collapse leads to.
+# Values of --on_collapse.
 WARN, STOP, ROLLBACK = ACTIONS = ("warn", "stop", "rollback")
 
 
 @dataclass(frozen=True)
 class CollapseSettings(Settings):
-    """Signs of a collapse, and the answer to it."""
+    """Settings that detect a collapse of the training and react to it."""
 
     on_collapse: str = setting(
         WARN,
-        "Answer to a collapse of the training. warn prints a line; stop saves a checkpoint and ends"
-        " with exit code 1; rollback returns to the best checkpoint and trains on with lower"
-        " learning rates, which needs --eval_every.",
+        "What to do when the training collapses. warn prints a line. stop saves a checkpoint and"
+        " ends with exit code 1. rollback returns to the best checkpoint and resumes training"
+        " with lower learning rates; it needs --eval_every.",
         choices=ACTIONS,
         may_change=True,
     )
     collapse_factor: float = setting(
         2.0,
-        "A score that is worse than the best one by more than this factor is a sign of collapse.",
+        "A score is a sign of collapse if it is worse than the best score of the run by more than"
+        " this factor.",
         minimum=1.0,
         may_change=True,
     )
     collapse_evaluations: int = setting(
         2,
-        "Number of evaluations in a row that must show the same sign before it is a collapse.",
+        "Number of consecutive evaluations that must show the same sign before it counts as a"
+        " collapse.",
         minimum=1,
         may_change=True,
     )
     rollback_rate_factor: float = setting(
         0.5,
-        "Factor on both learning rates at each rollback.",
+        "Factor by which each rollback multiplies both learning rates.",
         minimum=0.001,
         maximum=1.0,
         may_change=True,
     )
     max_rollbacks: int = setting(
         3,
-        "Number of rollbacks of a run. The next collapse stops it.",
+        "Maximum number of rollbacks in a run. The next collapse stops the run.",
         minimum=1,
         may_change=True,
     )

@@ -13,23 +13,23 @@ HUGGINGFACE = "huggingface"
 MMAGIC = "mmagic"
 STUDIOGAN = "studiogan"
 TFHUB = "tfhub"
-# Code bases whose weights can be converted, with the files that they write.
+# Code bases whose weights can be converted, and the files that they write.
 FAMILIES = {
-    BIGGAN_PYTORCH: "ajbrock/BigGAN-PyTorch: G.pth, G_ema.pth or D.pth, or their folder",
-    HUGGINGFACE: "pytorch-pretrained-BigGAN: *pytorch_model.bin, with its config.json beside it",
-    MMAGIC: "mmagic, mmediting, mmgeneration: one .pth",
-    STUDIOGAN: "PyTorch-StudioGAN: model=G_ema-best-weights-step=N.pth, or its folder",
-    TFHUB: "DeepMind's TF-Hub modules biggan-* and biggan-deep-*: the folder",
+    BIGGAN_PYTORCH: "ajbrock/BigGAN-PyTorch (G.pth, G_ema.pth or D.pth, or their folder)",
+    HUGGINGFACE: "pytorch-pretrained-BigGAN (*pytorch_model.bin, with its config.json beside it)",
+    MMAGIC: "mmagic, mmediting or mmgeneration (a .pth file)",
+    STUDIOGAN: "PyTorch-StudioGAN (model=G_ema-best-weights-step=N.pth, or its folder)",
+    TFHUB: "DeepMind's TF-Hub modules biggan-* and biggan-deep-* (the folder of a module)",
 }
 FORMATS = ("pth", "npz")
 CHANNEL_ORDERS = ("rgb", "bgr")
 IMAGENET, NO_NAMES = "imagenet", "none"
-PUBLISHED = "Default: as published by the code base."
+PUBLISHED = "Default: as stored beside the weights, otherwise as published by the code base."
 
 
 @dataclass(frozen=True)
 class ConvertConfig(Settings):
-    """Which weights to convert, and what cannot be found from their tensors."""
+    """The weights to convert, and facts about them that their tensors do not show."""
 
     required: ClassVar = ("input", "output")
     help_groups: ClassVar = {
@@ -45,7 +45,7 @@ class ConvertConfig(Settings):
             "attention_block",
             "rectified_shortcuts",
         ),
-        "Conversion back": ("to", "format"),
+        "Conversion to another code base": ("to", "format"),
     }
 
     # `from` is a keyword of Python and cannot name a field.
@@ -58,7 +58,7 @@ class ConvertConfig(Settings):
         flag="from",
     )
     input: str | None = setting(
-        None, "File or folder of the weights, or the handle of a module in a hub.", path=ONE_PATH
+        None, "File or folder of the weights, or the handle of a model in a hub.", path=ONE_PATH
     )
     output: str | None = setting(None, "Folder to write. It must be new or empty.", path=ONE_PATH)
     suffix: str | None = setting(
@@ -66,7 +66,7 @@ class ConvertConfig(Settings):
         "Suffix of the checkpoint to convert if the folder holds several, such as best0 or copy1.",
     )
     resolution: int | None = setting(
-        None, "Resolution of the images in pixels, if the tensors fit several."
+        None, "Resolution of the images in pixels, if the tensors fit several resolutions."
     )
     num_classes: int | None = setting(
         None, "Expected number of classes. The conversion fails if the tensors have another number."
@@ -78,33 +78,39 @@ class ConvertConfig(Settings):
     )
     channel_order: str | None = setting(
         None,
-        "For mmagic: order of the colour channels in the training images.",
+        "For mmagic: order of the colour channels in the training images. Default: found from the"
+        " configuration in the file or from the file's name.",
         choices=CHANNEL_ORDERS,
     )
     attention_block: int | None = setting(
-        None, "For tfhub: index, from 0, of the block that is followed by self-attention."
+        None,
+        "For tfhub: number of the block, counted from 0, that is followed by self-attention."
+        " Default: found from the widths of the layers.",
     )
     rectified_shortcuts: bool | None = setting(
         None,
         "For mmagic: whether the ReLUs of the discriminator work in place, so that its shortcuts"
-        " are rectified. Default: as in the configuration in the file, otherwise false.",
+        " see features after the ReLU. Default: found from the configuration in the file. A"
+        " discriminator without a configuration needs this flag.",
     )
     class_names: str | None = setting(
         None,
-        "Class names: imagenet, none, or a text file with one name per line. Default:"
-        " imagenet for 1,000 classes, otherwise none.",
+        "Class names: imagenet, none, or a text file with one name per line. Default: imagenet if"
+        " there are 1,000 classes, otherwise none.",
         path=ONE_PATH,
         none_is_a_value=True,
     )
     licence_note: str | None = setting(
         None,
-        "Note about the licence of the weights. Runs that start from these weights keep the note,"
-        " and so do exports.",
+        "Note about the licence of the weights. Exports, and runs that start from these weights,"
+        " keep the note.",
     )
     to: str | None = setting(
         None,
-        "Other code base whose files are written, from a run or a converted model. Default: the"
-        " input is converted to a model of tf_biggan.",
+        "Convert a run or a converted model to files of this code base. Default: convert weights"
+        " of another code base to a model of tf_biggan.",
         choices=(BIGGAN_PYTORCH,),
     )
-    format: str = setting("pth", "File format for --to. pth requires PyTorch.", choices=FORMATS)
+    format: str = setting(
+        "pth", "Format of the files that --to writes. pth needs PyTorch.", choices=FORMATS
+    )

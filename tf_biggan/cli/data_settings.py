@@ -15,21 +15,23 @@ DATA_ORDERS = ("full", "blocks")
 class DataConfig(Settings):
     """The data set to train on."""
 
-    # The path may change while a run goes on; the identity of the data is compared instead.
+    # The path may change when a run resumes, because the identity of the data is compared instead.
     dataset: str = setting(
         "digits",
-        "Data set to train on: digits, tfds:NAME, folder:PATH or tfrecord:PATH.",
+        "Data set to train on: digits (part of the package), tfds:NAME (TensorFlow Datasets),"
+        " folder:PATH (image files) or tfrecord:PATH (files that prepare wrote).",
         may_change=True,
         path=ONE_PATH,
     )
     split: str | None = setting(
         None,
-        "Split of a tfds data set, or sub-folder of PATH. Default: the split train for tfds.",
+        "Split of a tfds data set, or sub-folder of PATH. Default: the split train, or PATH"
+        " itself.",
         may_change=True,
     )
     data_dir: str | None = setting(
         None,
-        "Folder of prepared tfds data sets. Default: the default of TFDS.",
+        "Folder of prepared tfds data sets. Default: the folder that TensorFlow Datasets uses.",
         may_change=True,
         path=ONE_PATH,
     )
@@ -38,22 +40,23 @@ class DataConfig(Settings):
     )
     data_order: str = setting(
         "full",
-        "Order of the images in an epoch: full is a permutation of all images; blocks reads long"
-        " pieces of TFRecord files and holds up to 2 GiB of them in memory.",
+        "Order of the images in an epoch. full is a random permutation of all images. blocks"
+        " reads long pieces of TFRecord files, which is faster for data that do not fit into"
+        " memory, and holds up to 2 GiB of them in memory.",
         choices=DATA_ORDERS,
     )
     flip: bool = setting(False, "Flip every image horizontally with probability 1/2.")
     held_out_share: float = setting(
         0.0,
-        "Share of the images that are kept away from training, to see whether the discriminator"
-        " memorises the others: each evaluation (eval_every) logs its scores of both. 0 trains on"
-        " all images.",
+        "Share of the images to hold out of training. Each evaluation (--eval_every) logs the"
+        " discriminator's scores of training and held-out images, which differ if it memorises"
+        " the training images. 0 trains on all images.",
         minimum=0.0,
         maximum=0.5,
     )
     changed_data: bool = setting(
         False,
-        "Resume the run although images were added, removed or replaced since it started.",
+        "Resume the run even if images were added, removed or replaced since it started.",
         may_change=True,
     )
 

@@ -37,7 +37,7 @@ CURVE_FLAGS = ("valid_score",)
 class EvaluateConfig(
     ModelSettings, TruncationSettings, ReferenceSettings, ExtractorSettings, DeviceSettings
 ):
-    """What is scored, against which real images, by which metrics."""
+    """The images to score, the real images to compare with, and the metrics."""
 
     help_groups: ClassVar = {
         "Model": MODEL_FLAGS,
@@ -59,17 +59,19 @@ class EvaluateConfig(
     reference: str | None = setting(
         None,
         "Real images to compare with: digits, tfds:NAME, folder:PATH, tfrecord:PATH, or an .npz"
-        " file of statistics (written by save_statistics, or with mu and sigma). Default: the data"
-        " that the model was trained on, if the model is a run.",
+        " file of statistics (written by --save_statistics, or with the arrays mu and sigma)."
+        " Default: the data that the model was trained on, if the model is a run.",
         path=ONE_PATH,
     )
     reference_split: str | None = setting(
         None,
-        "Split of a tfds data set, or sub-folder of PATH. Default: the split of the protocol or of"
-        " the run.",
+        "Split of a tfds data set, or sub-folder of PATH. Default: the split that the protocol"
+        " sets for tfds data sets, otherwise the split of the run.",
     )
     reference_images: int | None = setting(
-        None, "Number of real images, taken at even distances. Default: all.", minimum=1
+        None,
+        "Number of real images to use, spread evenly over the data set. Default: all.",
+        minimum=1,
     )
     metrics: str | None = setting(
         None,
@@ -79,13 +81,15 @@ class EvaluateConfig(
     )
     protocol: str = setting(
         "tf_biggan",
-        "Evaluation protocol, which sets the number of images, the labels and the reference as in"
-        " another code base: tf_biggan, paper, torch_fidelity, stylegan or mmagic.",
+        "Evaluation protocol, which sets the number of images, the sampling of labels, the split"
+        " of the reference and details of the metrics as in a paper or a code base: tf_biggan"
+        " (this package), paper (BigGAN), torch_fidelity, stylegan or mmagic.",
     )
     num_images: int | None = setting(
         None,
-        "Number of images to generate, or maximum number of `images` to take. Default: 50,000 for"
-        f" Inception and {OTHER_IMAGES:,} for other extractors; all of `images`.",
+        "Number of images to generate. With --images, the maximum number of images to take from"
+        f" there. Default: 50,000 for Inception and {OTHER_IMAGES:,} for other extractors; with"
+        " --images, all.",
         minimum=1,
     )
     seed: int = setting(0, "Seed of latents and labels.", minimum=0, maximum=MAX_SEED)
@@ -97,23 +101,25 @@ class EvaluateConfig(
     )
     valid_score: float | None = setting(
         None,
-        "For a truncation curve: Inception score of validation images, at which the paper reports"
-        " an FID. Default: the Inception score of the reference images.",
+        "For a truncation curve: Inception Score of validation images. The FID at this score is a"
+        " column of the paper's tables. Default: the Inception Score of the reference images.",
     )
     bn: str = batch_norm_setting("table", tuple(BATCH_NORM_STATISTICS))
     label_sampling: str | None = setting(
         None,
-        "Sampling of the classes of generated images. Default: as in the protocol.",
+        "How the classes of generated images are sampled: uniform (random, all classes equally"
+        " likely), balanced (each class equally often) or data (as frequent as in the reference)."
+        " Default: set by the protocol.",
         choices=("uniform", "balanced", "data"),
     )
     resolution: int | str | None = setting(
         None,
-        "Size in pixels that a folder of images is cropped and resized to: the side of a square, or"
-        " HEIGHTxWIDTH such as 128x192. Default: not resized.",
+        "Size in pixels to which the images of a folder are cropped and resized: the side of a"
+        " square, or HEIGHTxWIDTH such as 128x192. Default: images keep their size.",
         parse=resolution_parser(minimum=1),
     )
     image_channels: int = setting(
-        3, "Channels of a folder of images: 1 for grey, 3 for RGB.", minimum=1, maximum=3
+        3, "Channels of the images in a folder: 1 for grey, 3 for RGB.", minimum=1, maximum=3
     )
     bootstrap: int = setting(
         0,
@@ -129,8 +135,9 @@ class EvaluateConfig(
     )
     output: str | None = setting(
         None,
-        "JSON file of the scores; a CSV file is written beside it. Default: scores.json in the"
-        " folder of a run, where earlier scores are kept as scores-1.json and so on.",
+        "JSON file for the scores. A CSV file is written beside it. Default: scores.json in the"
+        " folder of a run, where earlier scores are kept as scores-1.json and so on; no file for"
+        " other models and for --images.",
         path=ONE_PATH,
     )
 
@@ -145,11 +152,11 @@ class EvaluateConfig(
         if self.images is not None:
             self._refuse(GENERATION_FLAGS, "--images, which are not generated")
         if self.images is None or self.images.endswith(STATISTICS_ENDING):
-            self._refuse(FOLDER_FLAGS, "anything but a folder of images")
+            self._refuse(FOLDER_FLAGS, "images that are not in a folder")
         if len(self.truncations()) > 1:
             self._refuse(SINGLE_SCORE_FLAGS, "a truncation curve")
         else:
-            self._refuse(CURVE_FLAGS, "anything but a truncation curve")
+            self._refuse(CURVE_FLAGS, "a single truncation")
         checks.require(
             self.bootstrap != 1,
             "`bootstrap` must be 0 or at least 2 resamples",
@@ -179,5 +186,5 @@ class EvaluateConfig(
         return tuple(name.strip() for name in self.metrics.split(",") if name.strip())
 
     def truncations(self) -> tuple[float | None, ...]:
-        """Returns the truncations of the curve, or one truncation, which may be None."""
+        """Returns the truncations of the curve, or a single one; None is no truncation."""
         return self.truncation or (None,)

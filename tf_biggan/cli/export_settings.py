@@ -17,7 +17,7 @@ FORMATS = ("saved_model", "onnx", "tflite", "keras", "safetensors")
 TFLITE_TYPES = ("float32", "float16")
 # Formats of a generator prepared for inference. The others hold the network as it was trained.
 _PREPARED = ("saved_model", "onnx", "tflite")
-# The formats in which a setting has an effect, for settings that do not matter to all of them.
+# Maps a setting to the formats on which it has an effect. Other settings affect all formats.
 EFFECTIVE_IN = {
     "num_classes_subset": _PREPARED,
     "truncation_grid": _PREPARED,
@@ -36,7 +36,7 @@ ACTIONS = ("output", "push_to", "describe", "serve")
 # Actions that need a model.
 EXPORTS = ("output", "push_to")
 DEFAULT_PORT = 8501
-# Pixels of all images of one request: 256 images of 128x128 need about 5 GB with 96 channels.
+# Maximum pixels of all images in a request. 256 images of 128x128 need about 5 GB at 96 channels.
 MAX_PIXELS = 1 << 22
 LARGEST_BATCH, SMALLEST_BATCH = 1024, 8
 # Standing statistics need about 8 GB for 16 images of 256x256 with 96 channels.
@@ -46,7 +46,7 @@ LARGEST_STANDING, SMALLEST_STANDING = 32, 4
 
 @dataclass(frozen=True)
 class ExportConfig(ModelSettings, TruncationModeSettings):
-    """What to export, or which export to describe or serve."""
+    """The model to export and the form of the export, or the export to describe or serve."""
 
     help_groups: ClassVar = {
         "Model": MODEL_FLAGS,
@@ -65,12 +65,13 @@ class ExportConfig(ModelSettings, TruncationModeSettings):
 
     model: str | None = setting(
         None,
-        "Folder of the run or converted model to export, or the handle of one in a hub.",
+        "Folder of the run or converted model to export, or the handle of a model in a hub.",
         path=ONE_PATH,
     )
     output: str | None = setting(
         None,
-        "Folder to write. For a SavedModel its last part is the version, as in models/birds/1.",
+        "Folder to write. For a SavedModel, the last part of the path is the version, as in"
+        " models/birds/1.",
         path=ONE_PATH,
     )
     push_to: str | None = setting(
@@ -80,45 +81,48 @@ class ExportConfig(ModelSettings, TruncationModeSettings):
     )
     format: str = setting(
         "saved_model",
-        "What the folder holds: a SavedModel with all signatures; generator.onnx, generator.tflite"
-        " or generator.keras; or, with safetensors, a model folder that every command opens.",
+        "Content of the folder. saved_model is a SavedModel with all signatures. onnx, tflite and"
+        " keras are a single file, such as generator.onnx. safetensors is a model folder that"
+        " every command opens.",
         choices=FORMATS,
     )
     tflite_type: str = setting(
-        "float32", "Type of the weights of a TFLite file.", choices=TFLITE_TYPES
+        "float32", "Data type of the weights in a TFLite file.", choices=TFLITE_TYPES
     )
     describe: str | None = setting(
         None, "Instead of exporting, describe the SavedModel in this folder.", path=ONE_PATH
     )
     serve: str | None = setting(
         None,
-        "Instead of exporting, serve the SavedModel in this folder by HTTP, with a page to try it"
-        " in a browser.",
+        "Instead of exporting, serve the SavedModel in this folder over HTTP, with a page for"
+        " trying it in a browser.",
         path=ONE_PATH,
     )
     port: int = setting(DEFAULT_PORT, "Port for --serve.", minimum=0, maximum=65535)
     truncation_grid: str = setting(
         AUTO,
-        "Rows of the table of batch-norm statistics by truncation: a number N for the truncations"
-        " 0, 1/(N-1), ... 1; none for running statistics at every truncation; auto for the model's"
-        f" own table, or {DEFAULT_ROWS} rows if it has none.",
+        "Number of rows in the table that holds batch-norm statistics for several truncations. N"
+        " rows belong to the truncations 0, 1/(N-1), ..., 1. none uses the running statistics at"
+        f" every truncation. auto uses the model's own table, or {DEFAULT_ROWS} rows if it has"
+        " none.",
     )
     standing_batches: int | None = setting(
         None,
-        "Number of batches whose statistics are averaged for each row of the table. Default:"
-        f" enough for {STANDING_IMAGES} images.",
+        "Number of batches over which the statistics of each row of the table are averaged."
+        f" Default: enough for {STANDING_IMAGES} images.",
         minimum=1,
     )
     standing_batch_size: int | None = setting(
         None,
-        f"Number of images in each of these batches. Default: {LARGEST_STANDING}, or fewer from a"
-        " resolution of 256 to save memory.",
+        f"Number of images in each batch of --standing_batches. Default: {LARGEST_STANDING}, or"
+        f" fewer (at least {SMALLEST_STANDING}) for images of more than"
+        f" {STANDING_PIXELS // LARGEST_STANDING:,} pixels, to save memory.",
         minimum=2,
     )
     standing_seed: int = setting(
         0,
-        "Seed of the latents and labels of the standing batches. Every row of the table uses the"
-        " same ones.",
+        "Seed of the latents and labels in the batches of --standing_batches. All rows of the"
+        " table use the same seed.",
         minimum=0,
         maximum=MAX_SEED,
     )
@@ -132,16 +136,18 @@ class ExportConfig(ModelSettings, TruncationModeSettings):
         " IDs, separated by commas.",
     )
     with_discriminator: bool = setting(
-        False, "Also export the discriminator, as the signature `discriminate`."
+        False,
+        "Also export the discriminator: as the signature `discriminate` of a SavedModel, or"
+        " as a file of a safetensors folder.",
     )
     max_batch: int | None = setting(
         None,
-        "Maximum number of images of one request. Default: the number of images that together have"
-        f" {MAX_PIXELS:,} pixels, at least {SMALLEST_BATCH} and at most {LARGEST_BATCH}.",
+        "Maximum number of images in a request. Default: the number of images that together have"
+        f" {MAX_PIXELS:,} pixels, but at least {SMALLEST_BATCH} and at most {LARGEST_BATCH}.",
         minimum=1,
     )
     licence_note: str | None = setting(
-        None, "Note about the licence, for the metadata and the model card."
+        None, "Note about the licence that is written into the metadata and the model card."
     )
 
     def __post_init__(self):
@@ -184,14 +190,22 @@ class ExportConfig(ModelSettings, TruncationModeSettings):
         return int(self.truncation_grid)
 
     def standing_sizes(self, image_size: tuple[int, int]) -> tuple[int, int]:
-        """Returns (batches, images of each) for a row of the table; image_size: height, width."""
+        """Returns (number of batches, images in each batch) for a row of the table.
+
+        Args:
+          image_size: (height, width) of the images.
+        """
         fitting = STANDING_PIXELS // (image_size[0] * image_size[1])
         size = min(LARGEST_STANDING, max(SMALLEST_STANDING, fitting))
         size = size if self.standing_batch_size is None else self.standing_batch_size
         return self.standing_batches or -(-STANDING_IMAGES // size), size
 
     def batch_limit(self, image_size: tuple[int, int]) -> int:
-        """Returns the maximum number of images of one request; image_size: height, width."""
+        """Returns the maximum number of images in a request.
+
+        Args:
+          image_size: (height, width) of the images.
+        """
         if self.max_batch is not None:
             return self.max_batch
         fitting = MAX_PIXELS // (image_size[0] * image_size[1])

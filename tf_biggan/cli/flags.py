@@ -1,13 +1,14 @@
 """Defines flags from settings classes, reads flag files, prints --help, and runs commands.
 
-A flag file has one flag a line, `--name=value`. Empty lines, lines that start with # or //, and
-everything after a # that follows a space are ignored. Quotes around a whole value are removed.
-`--flagfile=` in a flag file is relative to the folder of that file. If a flag is given repeatedly,
-the last value counts. `~` at the start of a path is replaced by the home folder.
+Each line of a flag file holds one flag, `--name=value`. Empty lines, lines that start with # or //,
+and everything after a # that follows a space are ignored. Quotes around a whole value are removed.
+The path of `--flagfile=` in a flag file is relative to the folder of that file. If a flag is given
+repeatedly, the last value counts. `~` at the start of a path is replaced by the home folder.
 
-absl's own reader of flag files is not used: it resolves nested files relative to the current
-folder, keeps comments at the end of a line and quotes as part of the value, expands no `~`, fails
-with a traceback on files that are not UTF-8, and names neither file nor line in its errors.
+absl's own reader of flag files is not used, for five reasons. It reads the path of a nested file
+relative to the current folder. It keeps quotes, and comments at the end of a line, as part of the
+value. It does not expand `~`. It fails with a traceback if a file is not UTF-8. Its errors name
+neither the file nor the line.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ absl_flags.disclaim_key_flags()
 
 NONE = "none"
 LEFT_TO_WRITER = (
-    f"nothing to do, because this command runs in one of the processes of {VARIABLE}: the chief, or"
-    f" worker 0 if there is no chief. Unset {VARIABLE} to run it in this process."
+    f"nothing to do, because only one process of {VARIABLE} runs this command: the chief, or worker"
+    f" 0 if there is no chief. Unset {VARIABLE} to run it in this process."
 )
 HELP_FLAGS = {"--help", "-help", "-h", "--helpshort", "-helpshort", "--helpfull", "-helpfull"}
 _TRAILING_COMMENT = re.compile(r"\s+#.*$")
@@ -45,7 +46,7 @@ _FLAG = re.compile(r"--?\w+(=.*)?")
 _QUOTED = re.compile(r"""^([^=]*=)(["'])((?:(?!\2).)*)\2$""")
 COLUMNS = 100
 INDENT = " " * 6
-# Words for the values of a type in the place of a flag's value.
+# Placeholders that --help shows for the values of each type.
 PLACEHOLDERS = {
     "int": "N",
     "float": "X",
@@ -57,15 +58,16 @@ PLACEHOLDERS = {
 }
 OTHER_FLAGS = {
     "--flagfile=PATH": (
-        "Read flags from a file with one --name=value per line. Flags that follow override it."
-        " Paths in a flag file to other flag files are relative to it."
+        "Read flags from a file with one --name=value per line. Flags after --flagfile override"
+        " those in the file. A --flagfile inside a flag file is relative to the folder of that"
+        " file."
     ),
     "--help": "Print this text.",
 }
 
 
 class _Float(absl_flags.FloatParser):
-    """Refuses nan and inf, which would pass the comparison with a bound."""
+    """Parses finite numbers. absl would accept nan, and inf if there is no upper bound."""
 
     def convert(self, argument):
         value = super().convert(argument)
@@ -75,7 +77,7 @@ class _Float(absl_flags.FloatParser):
 
 
 class _Integers(absl_flags.ArgumentParser):
-    """Parses integers separated by commas. An empty text is an empty tuple."""
+    """Parses integers separated by commas. An empty text gives an empty tuple."""
 
     syntactic_help = "integers separated by commas, or nothing"
 
@@ -89,14 +91,14 @@ class _Integers(absl_flags.ArgumentParser):
 
 
 class _Unparsed(absl_flags.ArgumentParser):
-    """Leaves the text to the settings, and a default of any type as it is."""
+    """Returns the text of a flag unparsed, and a default value of any type unchanged."""
 
     def parse(self, argument):
         return argument
 
 
 class _Sized(absl_flags.ArgumentParser):
-    """Parses sizes of images as the settings do, so that a wrong one is an error of usage."""
+    """Parses image sizes as the settings do, so that a wrong size ends with the exit code 2."""
 
     def __init__(self, parse: Callable[[Any], Any]):
         self.parse = parse
@@ -123,7 +125,10 @@ class _ExtensibleChoice(absl_flags.EnumParser):
 
 
 class _Optional(absl_flags.ArgumentParser):
-    """Accepts `none` too, so that a flag file can undo a value of a file that it includes."""
+    """Accepts `none` and all values of another parser.
+
+    With `none`, a flag file can undo a value of another flag file that it includes.
+    """
 
     def __init__(self, parser: absl_flags.ArgumentParser):
         self._parser = parser
@@ -147,8 +152,8 @@ def define(
 ) -> None:
     """Defines a flag for every field of a settings class.
 
-    Names, types, defaults, bounds and choices are those of the fields. A field that may be None
-    accepts `none`. A tuple of integers is written with commas.
+    A flag has the name, type, default, bounds and choices of its field. If the field may be None,
+    the flag accepts `none`. The values of a tuple of integers are separated by commas.
 
     Args:
       config_class: Settings class such as `tf_biggan.cli.train_settings.TrainConfig`.
@@ -188,7 +193,7 @@ def parsed(
     """Returns the settings that the parsed flags describe.
 
     Raises:
-      ValueError: `config_class` does not accept them.
+      ValueError: `config_class` does not accept a value or a combination of values.
     """
     fields = config_class.settings()
     return config_class.from_flat({f.name: flag_values[flag_name(f)].value for f in fields})
@@ -209,10 +214,11 @@ def expand_flagfiles(argv: Sequence[str]) -> list[str]:
 def run_public(
     name: str, config_class: type[Settings], *, interrupted: str = "Interrupted."
 ) -> None:
-    """Runs the command that calls the public function `tf_biggan.NAME` of its settings; see `run`.
+    """Runs a command that calls the public function `tf_biggan.NAME` with its settings; see `run`.
 
     Args:
-      name: Name of the function, which needs TensorFlow and is imported after the flags are parsed.
+      name: Name of the function. It is imported after the flags are parsed, because it needs
+        TensorFlow.
       config_class, interrupted: As in `run`.
     """
 
@@ -231,16 +237,17 @@ def run(
 ) -> None:
     """Runs a command: parses the command line, calls `main` and exits. Does not return.
 
-    The exit code is that of `main`, 0 after --help, 1 for bad input (a ValueError, or a path that
-    cannot be read or written), 2 for wrong usage and 130 after Ctrl-C. Every error is printed as
-    one line on standard error. TensorFlow is not imported here: `main` calls `quiet_tensorflow`.
+    The exit code is the one that `main` returns, 0 after --help, 1 for bad input (a ValueError, or
+    a path that cannot be read or written), 2 for wrong usage and 130 after Ctrl-C. Every error is
+    printed as one line on standard error. This function does not import TensorFlow: `main` calls
+    `quiet_tensorflow`.
 
-    If TF_CONFIG lists several processes, errors begin with the name of the process. A command that
-    has no flag --strategy runs only in the process that writes files, so that no file is written
+    If TF_CONFIG lists several processes, errors begin with the name of the process. A command
+    without a flag --strategy runs only in the process that writes files, so that no file is written
     twice.
 
     Args:
-      main: Function of the settings that returns the exit code; None counts as 0.
+      main: Function that takes the settings and returns the exit code; None counts as 0.
       config_class: Settings class of the command.
       interrupted: Message after Ctrl-C.
     """
@@ -266,7 +273,7 @@ def run(
 
 
 def _shares_work(config_class: type[Settings]) -> bool:
-    """Returns whether several processes of TF_CONFIG run a command together."""
+    """Returns whether the processes of TF_CONFIG share the work of a command."""
     return any(field.name == "strategy" for field in config_class.settings())
 
 
@@ -274,7 +281,7 @@ def _parser(kind: str, limits: Mapping[str, object]) -> absl_flags.ArgumentParse
     if limits["extensible"]:
         return _ExtensibleChoice(limits["choices"] or ())
     if limits["parse"]:
-        # The settings parse the text, so that Python and the command line follow one rule.
+        # The settings parse the text, so that one rule holds in Python and on the command line.
         return _Sized(limits["parse"]) if kind == "int | str" else _Unparsed()
     return absl_flags.EnumParser(limits["choices"]) if limits["choices"] else PARSERS[kind](limits)
 
@@ -304,7 +311,7 @@ def _from_file(path: str, including: tuple[str, ...]) -> list[str]:
         )
     named = f"flag file {path!r}" + (f", which {including[-1]} includes" if including else "")
     arguments = []
-    # Not splitlines(), which also splits at characters that a path may have.
+    # splitlines() would also split at other characters, which a path may contain.
     for number, line in enumerate(read_text(path, named).split("\n"), start=1):
         flag = _flag_of(line)
         if flag and not _FLAG.fullmatch(flag):
@@ -336,7 +343,8 @@ def _parse(argv: list[str], config_class: type[Settings]) -> list[str]:
     except (absl_flags.Error, ValueError) as error:
         sys.exit(_say(one_line(str(error)), code=2))
     except BrokenPipeError:
-        # `--help | head`: without this, flushing at exit prints a traceback.
+        # The reader has closed the pipe, as in `--help | head`. Flushing at exit would print a
+        # traceback.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
 
@@ -347,7 +355,7 @@ def _say(message: str, code: int) -> int:
 
 
 def _bad_input() -> tuple[type[BaseException], ...]:
-    """Returns the exceptions that bad input raises, with TensorFlow's if it was imported."""
+    """Returns the exceptions that bad input raises, with TensorFlow's own if it is imported."""
     kinds: tuple[type[BaseException], ...] = (ValueError, OSError)
     if "tensorflow" in sys.modules:
         errors = sys.modules["tensorflow"].errors
@@ -363,8 +371,8 @@ def command_help(
 
     Args:
       config_class: Settings class of the command.
-      flag_values: Where its flags are defined.
-      docstring: Docstring of the command, which comes first: a summary and examples.
+      flag_values: Where the flags of the command are defined.
+      docstring: Docstring of the command's module, with a summary and examples. It comes first.
     """
     described = dict(_described(config_class))
     lines = [(docstring or "").strip(), ""]
@@ -387,7 +395,7 @@ def command_help(
 
 
 def _described(config_class: type[Settings]) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Yields (name, (flag with its value, help)) of every field."""
+    """Yields (name, (flag with a placeholder for its value, help text)) for every field."""
     kinds = config_class.kinds()
     for field in config_class.settings():
         name, kind = flag_name(field), kinds[field.name]
@@ -406,7 +414,10 @@ def _placeholder(field, kind: Kind) -> str:
 
 
 def _facts(field, kind: Kind) -> list[str]:
-    """Returns the default and the bounds in brackets. Helps of optional fields name the default."""
+    """Returns the default and the bounds of a flag, in brackets.
+
+    The default None is left out: the help text says what happens without a value.
+    """
     limits, facts = field.metadata, []
     if field.default is not None:
         is_flag = kind.name == "bool"

@@ -1,4 +1,4 @@
-"""Sizes of images as flags take them: the side of a square, or HEIGHTxWIDTH in pixels."""
+"""Parses image sizes in flags: the side of a square, or HEIGHTxWIDTH, in pixels."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from collections.abc import Callable
 from tf_biggan import checks
 
 _SIZE = re.compile(r"([0-9]+)(?:x([0-9]+))?", re.IGNORECASE)
-# A longer number is no size, and Python refuses to read numbers of thousands of digits.
+# Longer numbers are refused first, because int() raises an error for thousands of digits.
 _MOST_DIGITS = 9
 
 
 def resolution_parser(minimum: int) -> Callable[[object], int | str]:
     """Returns the function that parses a setting `resolution` whose sides are at least `minimum`.
 
-    It takes a side, a text such as "128" or "128x192", or (height, width). It returns the side of a
-    square as an integer, and other sizes as a text such as "128x192". It raises a ValueError if the
-    value is none of these, or if a side is too small.
+    The function accepts a side, a text such as "128" or "128x192", or (height, width). It returns
+    the side of a square as an integer, and other sizes as a text such as "128x192". It raises a
+    ValueError if the value has another form, or if a side is too small.
     """
     return functools.partial(_parsed, minimum=minimum)
 
 
 def height_and_width(resolution: int | str) -> tuple[int, int]:
-    """Returns (height, width) in pixels of a setting `resolution`."""
+    """Returns (height, width) in pixels for a value of the setting `resolution`."""
     if isinstance(resolution, str):
         height, width = resolution.split("x")
         return int(height), int(width)

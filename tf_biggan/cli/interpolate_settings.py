@@ -12,7 +12,7 @@ from tf_biggan.cli.shared_settings import MODEL_FLAGS, GenerationSettings, class
 from tf_biggan.files.file_paths import LISTED_PATHS, ONE_PATH
 
 NUM_ROWS = 8
-# As many as on the sheets of BigGAN-PyTorch.
+# The same number as on the sheets of BigGAN-PyTorch.
 SHEET_MIDPOINTS = 8
 ANIMATION_MIDPOINTS = 23
 SECONDS_PER_FRAME = 0.08
@@ -22,7 +22,7 @@ RANDOM_END_FLAGS = ("classes", "seeds", "num_rows")
 
 @dataclass(frozen=True)
 class InterpolateConfig(GenerationSettings):
-    """Which images to interpolate between, along which path, and how the result is shown."""
+    """The end points and path of an interpolation, and the output."""
 
     help_groups: ClassVar = {
         "Model": MODEL_FLAGS,
@@ -35,21 +35,21 @@ class InterpolateConfig(GenerationSettings):
 
     endpoints: str | None = setting(
         None,
-        "End points of the path in order, separated by commas. Each is class@seed, as in"
-        " tench@3,7@0 (@seed for a model without classes), or an .npz file that invert wrote."
+        "End points of the path in order, separated by commas. Each is CLASS@SEED, as in"
+        " tench@3,7@0 (@SEED for a model without classes), or an .npz file that invert wrote."
         " Default: random end points.",
         path=LISTED_PATHS,
     )
-    classes: str | None = classes_setting("random classes for random end points")
+    classes: str | None = classes_setting("random classes. Only without --endpoints")
     seeds: str | None = setting(
         None,
-        "Seeds of random end points such as 0,4-9: two for each row, or one with fix_z. Default:"
-        " seeds from 0.",
+        "Seeds of the random end points, such as 0,4-9: two seeds for each row, or one with"
+        " --fix_z. Default: consecutive seeds from 0.",
     )
     num_rows: int | None = setting(
         None,
-        f"Number of rows with random end points. Default: {NUM_ROWS}, or the number that `seeds`"
-        " fill.",
+        f"Number of rows with random end points. Default: {NUM_ROWS}, or as many rows as --seeds"
+        " fills.",
         minimum=1,
     )
     num_midpoints: int | None = setting(
@@ -59,15 +59,18 @@ class InterpolateConfig(GenerationSettings):
         minimum=0,
     )
     fix_z: bool = setting(
-        False, "Keep the latent vector of a row's first image; only the class changes."
+        False,
+        "Keep the latent vector of the first image in every row, so that only the class changes.",
     )
     fix_y: bool = setting(
-        False, "Keep the class of a row's first image; only the latent vector changes."
+        False,
+        "Keep the class of the first image in every row, so that only the latent vector changes.",
     )
     z_path: str = setting(
         "slerp",
-        "Interpolation of latent vectors. slerp keeps their typical length; lerp is"
-        " BigGAN-PyTorch's. Class embeddings are always interpolated linearly.",
+        "Interpolation of latent vectors. slerp (spherical) keeps their typical length; lerp"
+        " (linear) is what BigGAN-PyTorch does. Class embeddings are always interpolated"
+        " linearly.",
         choices=("slerp", "lerp"),
     )
     truncation: tuple[float, ...] | None = setting(
@@ -77,16 +80,17 @@ class InterpolateConfig(GenerationSettings):
         parse=parse_truncation_path,
     )
     loop: bool = setting(
-        False, "Return to the first end point, and to the first truncation, at the end."
+        False, "Return to the first end point and to the first truncation at the end of the path."
     )
     output: str = setting(
         "interpolation.png",
-        "A sheet with a row for every two end points (.png) or an animation (.gif, .webp, .mp4).",
+        "File to write: a sheet (.png) with one row from each end point to the next, or an"
+        " animation (.gif, .webp, .mp4).",
         path=ONE_PATH,
     )
     seconds_per_frame: float | None = setting(
         None,
-        f"Seconds that each frame of an animation is shown. Default: {SECONDS_PER_FRAME}.",
+        f"Duration of each frame of an animation in seconds. Default: {SECONDS_PER_FRAME}.",
         minimum=0.02,
     )
 

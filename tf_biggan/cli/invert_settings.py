@@ -46,32 +46,37 @@ class InvertConfig(GenerationSettings, ReferenceSettings, ExtractorSettings):
         None, "Image to invert: a JPEG, PNG, BMP or WebP file of any size.", path=ONE_PATH
     )
     classes: str | None = classes_setting(
-        "the class is unknown and optimised too, mixtures included"
+        "the class is unknown. It is optimised too and may become a mixture of classes"
     )
     num_steps: int = setting(500, "Number of optimisation steps.", minimum=1)
     num_starts: int = setting(
         16,
-        "Number of initial latent vectors, optimised in one batch. The best result is kept.",
+        "Number of initial latent vectors. They are optimised in one batch, and the best result"
+        " is kept.",
         minimum=1,
     )
     seed: int = setting(0, "Seed of the initial latent vectors.", minimum=0, maximum=MAX_SEED)
-    learning_rate: float = setting(0.1, "Learning rate of the first step.", minimum=0.0)
+    learning_rate: float = setting(
+        0.1, "Learning rate of the first step. It decays to 0 until the last step.", minimum=0.0
+    )
     feature_weight: float = setting(
         0.1,
-        "Weight of the error of features relative to that of pixels. 0 uses pixels only.",
+        "Weight of the feature error in the loss, in which the pixel error has the weight 1. With"
+        " 0, only pixels are compared.",
         minimum=0.0,
     )
     extractor: str | None = setting(
         None,
-        f"Feature extractor: {EXTRACTORS}, or none. Default: inception if inception_weights are"
-        " given, otherwise the classifier of the run's data, or none if the model is not a run.",
+        f"Feature extractor: {EXTRACTORS}, or none. Default: inception if --inception_weights is"
+        " given, otherwise classifier; none if there are no real images to train the classifier"
+        " on.",
         path=ONE_PATH,
         none_is_a_value=True,
     )
     output: str = setting(
         "inversion.npz",
-        "File for the latent vector and class that were found, for --endpoints of interpolate. A"
-        " .png file with the image and its reconstruction is written beside it.",
+        "File for the latent vector and class that were found, which --endpoints of interpolate"
+        " accepts. A .png file with the image and its reconstruction is written beside it.",
         path=ONE_PATH,
     )
 

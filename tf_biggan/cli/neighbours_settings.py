@@ -28,7 +28,7 @@ SAMPLE_FLAGS = ("classes", "seeds", *TRUNCATION_FLAGS, "raw", "iteration")
 
 @dataclass(frozen=True)
 class NeighboursConfig(GenerationSettings, ReferenceSettings, ExtractorSettings):
-    """Which samples to take, which real images to search, and by which distance."""
+    """The samples, the real images to search, and the distance between them."""
 
     required: ClassVar = ()
     help_groups: ClassVar = {
@@ -49,30 +49,37 @@ class NeighboursConfig(GenerationSettings, ReferenceSettings, ExtractorSettings)
     )
     num_images: int | None = setting(
         MOST_IMAGES,
-        "Maximum number of `images`, taken at even distances. `none` takes all.",
+        "Maximum number of images to take from --images, spread evenly over them. `none` takes"
+        " all.",
         minimum=1,
     )
     classes: str | None = classes_setting(f"the first {MOST_CLASSES} classes")
     seeds: str | None = setting(
-        None, "Seeds of the samples such as 0,4-9; every class is sampled with each. Default: 0."
+        None,
+        "Seeds of the samples, such as 0,4-9. Every class is sampled with every seed."
+        f" Default: 0, or {UNCONDITIONAL_SEEDS} for a model without classes.",
     )
-    num_neighbours: int = setting(7, "Number of real images beside each sample.", minimum=1)
+    num_neighbours: int = setting(
+        7, "Number of nearest real images to show beside each sample.", minimum=1
+    )
     same_class: bool = setting(False, "Search only real images of the sample's class.")
     reference_images: int | None = setting(
         None,
-        "Number of real images to search, taken at even distances. Default: all.",
+        "Number of real images to search, spread evenly over the data set. Default: all.",
         minimum=1,
     )
     extractor: str | None = setting(
         None,
-        f"Feature extractor whose features are compared: {EXTRACTORS}; or pixels. Default:"
-        " inception if inception_weights are given, otherwise classifier.",
+        f"Feature extractor whose features are compared: {EXTRACTORS}; or pixels, to compare the"
+        " images without a network. Default: inception if --inception_weights is given, otherwise"
+        " classifier.",
         path=ONE_PATH,
     )
     batch_size: int = setting(64, "Batch size. Images do not depend on it.", minimum=1)
     output: str = setting(
         "neighbours.png",
-        "Sheet to write (.png). A .json file with indices and distances is written beside it.",
+        "Sheet to write (.png). A .json file with the neighbours and their distances is written"
+        " beside it.",
         path=ONE_PATH,
     )
 

@@ -14,7 +14,7 @@ FORMATS = ("png", "jpeg")
 
 @dataclass(frozen=True)
 class PrepareConfig(Settings):
-    """Which images to prepare, and how they are stored."""
+    """The images to prepare, and the form in which they are stored."""
 
     required: ClassVar = ("source", "resolution", "output")
     help_groups: ClassVar = {
@@ -25,15 +25,20 @@ class PrepareConfig(Settings):
     }
 
     source: str | None = setting(
-        None, "Images to prepare: digits, tfds:NAME, folder:PATH or tfrecord:PATH.", path=ONE_PATH
+        None,
+        "Images to prepare: digits (part of the package), tfds:NAME (TensorFlow Datasets),"
+        " folder:PATH (image files) or tfrecord:PATH (files that prepare wrote).",
+        path=ONE_PATH,
     )
     split: str | None = setting(
         None,
-        "Split or slice of a tfds data set, or sub-folder of PATH. Default: the split train for"
-        " tfds.",
+        "Split or slice of a tfds data set, or sub-folder of PATH. Default: the split train, or"
+        " PATH itself.",
     )
     data_dir: str | None = setting(
-        None, "Folder of prepared tfds data sets. Default: the default of TFDS.", path=ONE_PATH
+        None,
+        "Folder of prepared tfds data sets. Default: the folder that TensorFlow Datasets uses.",
+        path=ONE_PATH,
     )
     download: bool = setting(False, "Download the tfds data set if it is not in data_dir.")
     resolution: int | str | None = setting(
@@ -46,14 +51,18 @@ class PrepareConfig(Settings):
         3, "Channels of the stored images: 1 for grey, 2 for grey and alpha, 3 for RGB, 4 for RGBA."
     )
     format: str = setting(
-        "png", "png keeps every pixel; jpeg (quality 95) is smaller.", choices=FORMATS
+        "png",
+        "Format of the stored images. png keeps every pixel; jpeg (quality 95) is smaller.",
+        choices=FORMATS,
     )
     output: str | None = setting(
         None, "Folder to write. It is created if it does not exist.", path=ONE_PATH
     )
     num_shards: int | None = setting(
-        None, "Number of files to write. Default: one for every 256 MiB of pixels.", minimum=1
+        None,
+        "Number of TFRecord files to write. Default: one file for every 256 MiB of pixels.",
+        minimum=1,
     )
     num_workers: int | None = setting(
-        None, "Number of images processed in parallel. Default: one on each core.", minimum=1
+        None, "Number of images to process in parallel. Default: chosen by TensorFlow.", minimum=1
     )

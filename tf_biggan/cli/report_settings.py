@@ -24,8 +24,8 @@ class ReportConfig(Settings):
 
     run_dir: str | None = setting(
         None,
-        f"Folder of a run, or up to {MOST_RUNS} folders with commas between them for one report"
-        " that compares the runs.",
+        f"Folder of a run. Up to {MOST_RUNS} folders, separated by commas, give one report that"
+        " compares the runs.",
         path=LISTED_PATHS,
     )
     output: str | None = setting(
@@ -40,7 +40,8 @@ class ReportConfig(Settings):
         runs = self.runs()
         checks.require(
             self.run_dir is None or (all(runs) and len(set(runs)) == len(runs)),
-            "`run_dir` must be folders separated by commas, each of them once and none empty",
+            "`run_dir` must be one or more folders separated by commas, with no folder repeated"
+            " and no empty name",
             run_dir=self.run_dir,
         )
         checks.require(

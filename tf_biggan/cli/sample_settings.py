@@ -30,7 +30,7 @@ UNCONDITIONAL_IMAGES = 100
 SECONDS_PER_FRAME = 0.5
 ENDINGS = (".gif", ".webp", ".mp4")
 SHEET, ARCHIVE, FOLDER, ANIMATION = "sheet", "archive", "folder", "animation"
-# A flag to the flags that have no effect beside it.
+# Maps a flag to the flags that have no effect if it is given.
 WITHOUT_EFFECT = {
     "classes": ("class_mix",),
     "num_images": ("num_per_class",),
@@ -51,49 +51,55 @@ class SampleConfig(GenerationSettings):
         "Computation": ("batch_size",),
     }
 
-    classes: str | None = classes_setting(f"all; a sheet shows at most {MOST_ROWS} of them")
+    classes: str | None = classes_setting(
+        f"all classes, of which a sheet shows at most {MOST_ROWS}"
+    )
     class_mix: str | None = setting(
         None,
-        "A mixture of classes instead of classes, such as tench:0.5,goldfish:0.5. Weights must be"
-        " above 0 and are divided by their sum.",
+        "Mixture of classes, instead of --classes, such as tench:0.5,goldfish:0.5. Weights must"
+        " be above 0. They are divided by their sum.",
     )
     num_per_class: int | None = setting(
         None,
-        f"Number of images of every class. Default: {NUM_PER_CLASS}, or one for each of `seeds`.",
+        f"Number of images of every class. Default: {NUM_PER_CLASS}, or one image for each seed of"
+        " --seeds.",
         minimum=1,
         maximum=MOST_SEEDS,
     )
     num_images: int | None = setting(
         None,
-        "Total number of images, instead of num_per_class. Every image has its own seed, and every"
-        " class is equally frequent. Evaluators usually expect 50000.",
+        "Total number of images, instead of --num_per_class. Every image has its own seed, and"
+        " every class is equally frequent. Programs that compute scores usually expect 50000"
+        " images.",
         minimum=1,
         maximum=MOST_SEEDS,
     )
     seeds: str | None = setting(
         None,
-        "Seeds such as 0,4-9; every class is sampled with every seed. With num_images or"
-        " num_per_class, the first seed. Default: seeds from 0, the same in every row of a sheet,"
-        " but a different one for every image in a folder or .npz file.",
+        "Seeds, such as 0,4-9. Every class is sampled with every seed. With --num_images or"
+        " --num_per_class, give only the first seed. Default: consecutive seeds from 0. The rows"
+        " of a sheet share them; in a folder or an .npz file, every image has its own seed.",
     )
     truncation: float | None = setting(
         None,
-        "Truncation of the latents, a number above 0. Default: no truncation, latents are drawn"
-        " from N(0, I) as in training. Published models are usually shown at 0.4 to 0.5.",
+        "Truncation of the latents, a number above 0. Default: no truncation, so that latents are"
+        " sampled from N(0, I) as in training. Published models are usually shown at 0.4 to 0.5.",
         parse=parse_truncation,
     )
     truncations: tuple[float, ...] | None = setting(
         None,
         "Write a sheet with one column for each of these truncations, such as 0.02,0.2,0.5,1. All"
-        " images have the same seed.",
+        " images have the same seed, which is that of --seeds or 0.",
         parse=parse_truncations,
     )
     progress: bool = setting(
-        False, "Write an animation of the same images at every checkpoint of a run, oldest first."
+        False,
+        "Write an animation that shows the same images at every checkpoint of a run, from the"
+        " oldest to the newest.",
     )
     seconds_per_frame: float | None = setting(
         None,
-        f"Seconds that each frame of the animation is shown. Default: {SECONDS_PER_FRAME}.",
+        f"Duration of each frame of the animation in seconds. Default: {SECONDS_PER_FRAME}.",
         minimum=0.02,
     )
     bn: str = batch_norm_setting("table", ("table", "running", "batch", "standing"))
@@ -102,9 +108,10 @@ class SampleConfig(GenerationSettings):
     )
     output: str | None = setting(
         None,
-        "A .png file (one sheet, classes as rows), an .npz file (uint8 images and labels), or a"
-        f" folder (one .png file for each image). With progress: {', '.join(ENDINGS)}. Default:"
-        " samples.png, truncations.png or progress.gif.",
+        "File or folder to write: a .png file (one sheet, classes as rows), an .npz file (uint8"
+        " images and labels), or a folder (one .png file for each image). With --progress, an"
+        f" animation ({', '.join(ENDINGS)}). Default: samples.png, truncations.png with"
+        " --truncations, or progress.gif with --progress.",
         path=ONE_PATH,
     )
 
@@ -149,7 +156,7 @@ class SampleConfig(GenerationSettings):
         return "samples.png" if self.truncations is None else "truncations.png"
 
     def output_kind(self) -> str:
-        """Returns SHEET, ARCHIVE, FOLDER or ANIMATION.
+        """Returns the kind of output: SHEET, ARCHIVE, FOLDER or ANIMATION.
 
         Raises:
           ValueError: The ending of the output does not fit the requested images.

@@ -1,7 +1,7 @@
 """Parses seeds such as "0,4-9", and truncations. No TensorFlow is imported.
 
-Truncations are a number, a list 0.2,0.5,1, a path 0.2:1, or a curve 0.02:1:0.02. Their functions
-also accept numbers, so that settings can be made in Python with either.
+A truncation setting is a number, a list 0.2,0.5,1, a path 0.2:1 or a curve 0.02:1:0.02. In Python,
+it may be given as numbers instead of a text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_SEED = 2**30 - 1
 MOST_SEEDS = 10_000_000
 _PART = re.compile(r"(\d+)(?:\s*-\s*(\d+))?")
 SCALE, RESAMPLE = TRUNCATION_MODES = ("scale", "resample")
-# With "scale", latents are multiplied by the truncation, so that values above 1 extrapolate.
+# With "scale", latents are multiplied by the truncation, so a value above 1 would extrapolate.
 SCALE_LIMIT = 1.0
 
 
@@ -104,7 +104,7 @@ def parse_truncations(value: Any) -> tuple[float, ...]:
 
 
 def require_truncations(truncations: Sequence[float], mode: str, name: str = "truncation") -> None:
-    """Raises a ValueError unless all truncations are possible in a mode of `MODES`."""
+    """Raises a ValueError unless all truncations are valid in a mode of `TRUNCATION_MODES`."""
     limit = SCALE_LIMIT if mode == SCALE else math.inf
     checks.require(
         all(0 < truncation <= limit for truncation in truncations),

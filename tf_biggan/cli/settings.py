@@ -1,8 +1,9 @@
-"""The base of every command's settings: one dataclass field for each flag, checked when it is made.
+"""Base class of every command's settings: dataclasses with a field for each flag.
 
-The same bounds, choices and types hold for `SampleConfig(batch_size=0)` in Python as for
-`--batch_size=0` on the command line. Some settings accept MODULE:ATTRIBUTE, an object of the user's
-own modules, such as my_package.losses:lsgan. This module imports neither absl nor TensorFlow.
+The values are checked when a settings object is made, so that the same bounds, choices and types
+hold for `SampleConfig(batch_size=0)` in Python as for `--batch_size=0` on the command line. Some
+settings accept MODULE:ATTRIBUTE, an object in the user's own code, such as my_package.losses:lsgan.
+This module imports neither absl nor TensorFlow.
 """
 
 from __future__ import annotations
@@ -43,16 +44,16 @@ def setting(
 
     Args:
       default: Value if the flag is not given.
-      help_text: Help of the flag, in whole phrases.
+      help_text: Text about the flag in --help.
       minimum: Smallest number that is accepted.
       maximum: Largest number that is accepted.
       choices: Accepted values.
       extensible: Whether MODULE:ATTRIBUTE, an object in the user's code, is accepted as well.
       may_change: Whether a run can be resumed with another value.
-      path: One of `file_paths.EXPANDERS` if the value is a path or contains paths: `~` at the
-        start of a path is replaced by the home folder on the command line.
-      parse: Converts the text of the flag to the value of the field. Values that are given in
-        Python pass through it too.
+      path: Key of `file_paths.EXPANDERS` if the value is a path or contains paths, else None. On
+        the command line, `~` at the start of such a path is replaced by the home folder.
+      parse: Function that converts the text of the flag to the value of the field. It is also
+        applied to values that are given in Python.
       flag: Name of the flag if it differs from the field's, such as "from".
       none_is_a_value: Whether the text `none` is a value of its own. Otherwise `none` on the
         command line stands for None, which undoes a value in a flag file.
@@ -86,18 +87,18 @@ class Kind:
 
     @property
     def annotation(self) -> str:
-        """The kind as `json_files.require_kind` takes it, such as "int | None"."""
+        """The type in the form that `json_files.require_kind` accepts, such as "int | None"."""
         return self.name + (json_files.OPTIONAL if self.optional else "")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Base class of settings. Subclasses are frozen dataclasses whose fields `setting()` makes.
+    """Base class of settings. Subclasses are frozen dataclasses whose fields `setting` returns.
 
     Class attributes:
       required: Names of flags that must be given on the command line.
-      aliases: Additional name of a flag to the name of its field.
-      help_groups: Title of a group in --help to the flags in it, in the order of use.
+      aliases: Maps an additional name of a flag to the name of its field.
+      help_groups: Maps the title of each group in --help to the names of its flags.
     """
 
     required: ClassVar[tuple[str, ...]] = ()
@@ -124,7 +125,7 @@ class Settings:
 
     @classmethod
     def from_flat(cls, values: Mapping[str, Any]) -> typing.Self:
-        """Returns settings from values by field name. Missing fields take their default.
+        """Returns settings with values given by field name. Missing fields have their default.
 
         Raises:
           ValueError: A name is unknown or a value is not accepted.
@@ -135,7 +136,8 @@ class Settings:
     def require_given(self) -> None:
         """Raises a ValueError if a required setting has no value.
 
-        The command line reports missing flags itself. Functions that take settings call this.
+        The command line reports missing flags itself. Public functions call this method, because
+        settings that were made in Python may lack a value.
         """
         missing = [name for name in self.required if getattr(self, name) is None]
         checks.require(
@@ -143,7 +145,7 @@ class Settings:
         )
 
     def changed(self, names: typing.Iterable[str]) -> dict[str, Any]:
-        """Returns those of the named settings that differ from their default, with their value."""
+        """Returns the values of the named settings that differ from their default, by name."""
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         values = {name: getattr(self, name) for name in names}
         return {name: value for name, value in values.items() if value != defaults[name]}
@@ -169,7 +171,7 @@ def _kind(annotation: Any) -> Kind:
 
 
 def _converted(field: dataclasses.Field, value: Any) -> Any:
-    """Returns the parsed value. JSON and absl give lists where the fields are tuples."""
+    """Returns the parsed value. Lists, which JSON and absl give, become tuples."""
     if isinstance(value, list):
         value = tuple(value)
     parse = field.metadata["parse"]
@@ -208,7 +210,7 @@ def load_object(name: str, setting: str) -> object:
 
     Args:
       name: MODULE:ATTRIBUTE.
-      setting: The setting that the name was given for. Messages begin with it.
+      setting: Name of the setting whose value is `name`, for error messages.
 
     Raises:
       ValueError: There is no such module or attribute, or the module cannot be imported. The

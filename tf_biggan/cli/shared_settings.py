@@ -1,6 +1,6 @@
 """Groups of settings that several commands share: the model, truncation, real images, devices.
 
-A command's settings inherit the groups that it needs. No TensorFlow is imported.
+The settings of a command inherit the groups that the command needs. No TensorFlow is imported.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ EXTRACTORS = (
     " FID is not exact), a .keras file or the folder of a SavedModel"
 )
 BATCH_NORM_STATISTICS = {
-    "table": "table (matched to the truncation if the model has a table, otherwise running)",
-    "running": "running (those of truncation 1, the moving averages of training)",
+    "table": "table (the row of the model's table that matches the truncation; without a table, as"
+    " running)",
+    "running": "running (the statistics of truncation 1; without a table, the running averages of"
+    " training)",
     "batch": "batch (recomputed in every batch of images)",
     "standing": "standing (averaged over many batches at the given truncation)",
 }
@@ -37,19 +39,22 @@ BATCH_NORM_STATISTICS = {
 
 @dataclass(frozen=True)
 class ModelSettings(Settings):
-    """The generator to open."""
+    """The model to open: its path, and the weights and checkpoint if it is a run."""
 
     model: str | None = setting(
         None,
-        "Folder of a run, a converted model or an exported SavedModel, or the handle of one in a"
-        " hub.",
+        "Folder of a run, a converted model or an exported SavedModel, or the handle of a model"
+        " in a hub.",
         path=ONE_PATH,
     )
     raw: bool = setting(
-        False, "Use the generator itself instead of its moving average. For runs only."
+        False,
+        "Use the generator that was trained instead of its moving average. Only runs have both.",
     )
     iteration: int | None = setting(
-        None, "Iteration of the checkpoint to open. For runs only. Default: the newest checkpoint."
+        None,
+        "Iteration of the checkpoint to open, if the model is a run. Default: the newest"
+        " checkpoint.",
     )
 
 
@@ -59,9 +64,9 @@ class TruncationModeSettings(Settings):
 
     truncation_mode: str = setting(
         SCALE,
-        "How latents are truncated to t. With scale, a normal distribution cut off at 2 is"
-        " multiplied by t, as in DeepMind's TF-Hub modules. With resample, a normal distribution"
-        " is cut off at t, as in the paper.",
+        "How a truncation t is applied to latents. scale multiplies a normal distribution that is"
+        " cut off at 2 by t, as DeepMind's TF-Hub modules do. resample cuts a normal distribution"
+        " off at t, as the paper does.",
         choices=TRUNCATION_MODES,
     )
 
@@ -120,7 +125,7 @@ def classes_setting(default: str) -> Any:
 
 @dataclass(frozen=True)
 class GenerationSettings(ModelSettings, TruncationSettings):
-    """Settings of every command that generates images: the model and how it is sampled."""
+    """Settings of commands that generate images: model, truncation, batch norm, batch size."""
 
     required: ClassVar[tuple[str, ...]] = ("model",)
 
@@ -153,25 +158,27 @@ class ReferenceSettings(Settings):
         " trained on.",
     )
     data_dir: str | None = setting(
-        None, "Folder of prepared tfds data sets. Default: the default of TFDS.", path=ONE_PATH
+        None,
+        "Folder of prepared tfds data sets. Default: the folder that TensorFlow Datasets uses.",
+        path=ONE_PATH,
     )
     download: bool = setting(False, "Download the tfds data set if it is not in data_dir.")
 
 
 @dataclass(frozen=True)
 class ExtractorSettings(Settings):
-    """The network that extracts features of images."""
+    """The network that extracts features from images."""
 
     extractor: str | None = setting(
         None,
-        f"Feature extractor: {EXTRACTORS}. Default: inception if inception_weights are given,"
+        f"Feature extractor: {EXTRACTORS}. Default: inception if --inception_weights is given,"
         " otherwise classifier.",
         path=ONE_PATH,
     )
     layer: str | None = setting(
         None,
-        "Where features are taken in your own extractor: the name of a layer of a .keras file, or"
-        " of an output of a SavedModel.",
+        "Layer of your own .keras file, or output of your own SavedModel, whose values are the"
+        " features. Default: the output of the network.",
     )
     inception_weights: str | None = setting(
         None,
@@ -181,8 +188,9 @@ class ExtractorSettings(Settings):
     )
     feature_cache: str = setting(
         "default",
-        "Folder that keeps features and trained classifiers for later calls. `default` is"
-        " $TF_BIGGAN_CACHE or ~/.cache/tf_biggan; `none` keeps nothing.",
+        "Folder that keeps features and trained classifiers for later calls. `default` is the"
+        " folder $TF_BIGGAN_CACHE, or ~/.cache/tf_biggan if this variable is not set; `none`"
+        " keeps nothing.",
         path=ONE_PATH,
     )
 
@@ -193,15 +201,15 @@ class DeviceSettings(Settings):
 
     strategy: str = setting(
         "auto",
-        "Distribution strategy. With auto, the first of TPU, several machines (TF_CONFIG), several"
-        " GPUs and one device that is available.",
+        "Distribution strategy. auto uses the TPU of --tpu, the machines of TF_CONFIG, all GPUs"
+        " of this machine or one device: the first of these that is there.",
         choices=STRATEGIES,
         may_change=True,
     )
     tpu: str | None = setting(None, "Name or address of a TPU.", may_change=True)
     cpu_replicas: int | None = setting(
         None,
-        "Number of replicas on the CPU, to try several replicas without GPUs.",
+        "Number of replicas on the CPU, for trying several replicas without GPUs.",
         minimum=1,
         may_change=True,
     )

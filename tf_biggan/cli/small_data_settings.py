@@ -1,6 +1,7 @@
-"""Settings of a training step that keep the variety of samples if there are few images.
+"""Settings of three methods that keep samples varied when the data set is small.
 
-Three methods: DiffAugment, LeCam regularisation, and improved consistency regularisation.
+The methods are DiffAugment, LeCam regularisation, and improved consistency regularisation, which
+consists of bCR (balanced) and zCR (latent).
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ def _names_parser(name: str, choices: tuple[str, ...]) -> Callable[[Any], str]:
         names = [part.strip() for part in given]
         checks.require(
             bool(names) and set(names) <= set(choices) and len(set(names)) == len(names),
-            f"`{name}` must be some of {', '.join(choices)}, separated by commas, each once",
+            f"`{name}` must be one or more of {', '.join(choices)}, separated by commas, without"
+            " repetition",
             **{name: value},
         )
         return ",".join(names)
@@ -35,18 +37,19 @@ def _names_parser(name: str, choices: tuple[str, ...]) -> Callable[[Any], str]:
 
 @dataclass(frozen=True)
 class SmallDataSettings(Settings):
-    """Augmentations and regularisers against overfitting of the discriminator; all off."""
+    """Augmentations and regularisers against overfitting of the discriminator, off by default."""
 
     diff_augment: str | None = setting(
         None,
-        "DiffAugment: augments real and generated images before the discriminator, in the steps of"
-        " both networks. Names separated by commas: color, translation, cutout. Default: none.",
+        "Augmentations of DiffAugment, separated by commas: color, translation, cutout. They"
+        " change real and generated images before the discriminator, in the updates of both"
+        " networks. Default: none.",
         parse=_names_parser("diff_augment", DIFF_AUGMENTATIONS),
     )
     lecam_weight: float = setting(
         0.0,
-        "Weight of LeCam regularisation, which keeps the logits of real images near the moving"
-        " average of those of generated images, and vice versa.",
+        "Weight of LeCam regularisation. It keeps the logits of real images near the moving"
+        " average of the logits of generated images, and vice versa.",
         minimum=0.0,
     )
     lecam_decay: float = setting(
@@ -54,8 +57,9 @@ class SmallDataSettings(Settings):
     )
     bcr_real_weight: float = setting(
         0.0,
-        "Weight of bCR on real images: the squared difference of the discriminator's logits for an"
-        " image and for its augmented copy. The paper's value is 10.",
+        "Weight of bCR (balanced consistency regularisation) on real images. It penalises the"
+        " squared difference of the discriminator's logits for an image and for its augmented"
+        " copy. The paper's value is 10.",
         minimum=0.0,
     )
     bcr_fake_weight: float = setting(
@@ -64,19 +68,20 @@ class SmallDataSettings(Settings):
     bcr_augment: str = setting(
         "flip,translation",
         "Augmentations of bCR, separated by commas: flip, translation, color, cutout. Leave out"
-        " flip if mirrored images are wrong, as for digits and text.",
+        " flip if mirrored images are wrong, as they are for digits and text.",
         parse=_names_parser("bcr_augment", AUGMENTATIONS),
     )
     zcr_d_weight: float = setting(
         0.0,
-        "Weight of zCR in the discriminator's loss: the squared difference of its logits for"
-        " G(z) and G(z + noise). The paper's value is 5.",
+        "Weight of zCR (latent consistency regularisation) in the discriminator's loss. It"
+        " penalises the squared difference of the logits for G(z) and for G(z + noise). The"
+        " paper's value is 5.",
         minimum=0.0,
     )
     zcr_g_weight: float = setting(
         0.0,
-        "Weight of zCR in the generator's loss, which rewards a difference between the images"
-        " G(z) and G(z + noise). The paper's value is 0.5.",
+        "Weight of zCR in the generator's loss. It rewards a difference between the images G(z)"
+        " and G(z + noise). The paper's value is 0.5.",
         minimum=0.0,
     )
     zcr_sigma: float = setting(

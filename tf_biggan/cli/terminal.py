@@ -1,4 +1,4 @@
-"""What commands print: a quiet start of TensorFlow, errors in one line, and the progress bar.
+"""Terminal output of commands: a quiet start of TensorFlow, one-line errors and a progress bar.
 
 The progress bar is tqdm on standard error in at most 80 columns.
 """
@@ -30,26 +30,27 @@ LONGEST_TITLE = 30
 SILENT_SECONDS = 1.0
 TERMINAL_SECONDS = 0.2
 LOG_SECONDS = 30.0
-# Small, so that saving a checkpoint hardly changes the estimate of the time left.
+# Weight of the newest rate in the estimate of the time left. Because it is small, saving a
+# checkpoint hardly changes the estimate.
 SMOOTHING = 0.05
 
 
 def quiet_tensorflow() -> None:
-    """Imports TensorFlow quietly for a command, whose absl log then shows errors only."""
+    """Imports TensorFlow without start-up messages, and makes absl log errors only."""
     if import_tensorflow_quietly():
         # Otherwise, absl's app would also print information, such as how long saving took.
         logging.set_verbosity(logging.ERROR)
 
 
 def import_tensorflow_quietly() -> bool:
-    """Imports TensorFlow without the lines that its libraries print while they are loaded.
+    """Imports TensorFlow without the messages that its libraries print while they are loaded.
 
-    They go to file descriptor 2 before any setting of TensorFlow's logs is read. If the import
-    fails, they are printed after all.
+    The libraries write these messages to file descriptor 2 before they read TensorFlow's log
+    settings. If the import fails, the messages are printed after all.
 
     Returns:
-      False if the environment variable TF_CPP_MIN_LOG_LEVEL has a value other than 3. TensorFlow is
-      not imported then, and may print what it likes.
+      True. If the environment variable TF_CPP_MIN_LOG_LEVEL has a value other than 3, False: then
+      TensorFlow is not imported here, and a later import prints its messages.
     """
     if os.environ.setdefault(LOG_LEVEL, ERRORS_ONLY) != ERRORS_ONLY:
         return False
@@ -61,12 +62,12 @@ def import_tensorflow_quietly() -> bool:
 
 @contextlib.contextmanager
 def quiet_stderr(print_after_error: bool = True) -> Iterator[None]:
-    """Keeps aside what libraries write to file descriptor 2 while the `with` block runs.
+    """Hides what libraries write to file descriptor 2 while the `with` block runs.
 
-    If the environment variable TF_CPP_MIN_LOG_LEVEL has a value other than 3, nothing is kept.
+    If the environment variable TF_CPP_MIN_LOG_LEVEL has a value other than 3, nothing is hidden.
 
     Args:
-      print_after_error: Whether it is printed after all if the block raises an exception.
+      print_after_error: Whether the hidden text is printed if the block raises an exception.
     """
     if os.environ.get(LOG_LEVEL, ERRORS_ONLY) != ERRORS_ONLY:
         yield
@@ -99,16 +100,16 @@ def one_line(message: str) -> str:
 class Progress:
     """A progress bar that is not shown for work that ends within a second.
 
-    On a terminal the bar is updated in place. In a log file, a line is written every half minute.
-    Of several processes of TF_CONFIG, only the one that writes the files shows bars.
+    On a terminal, the bar is updated in place. In a log file, a line is written every half minute.
+    If TF_CONFIG lists several processes, only the process that writes the files shows bars.
 
     Args:
       title: Title of the bar.
       total: Total number of units.
-      done: Number of units that were done before.
+      done: Number of units that were done before the bar starts.
       unit: Name of the unit.
-      rate_unit: Unit of the rate. Default: `unit`.
-      rate_scale: Number of `rate_unit` per unit.
+      rate_unit: Name of the unit of the rate. Default: `unit`.
+      rate_scale: Number of rate units in one unit.
     """
 
     def __init__(
@@ -134,7 +135,7 @@ class Progress:
             miniters=1,
             smoothing=SMOOTHING,
             bar_format="{desc} |{bar}| {state}",
-            # A bar inside another bar replaces it, so that the cursor does not move.
+            # An inner bar is drawn in the line of the outer bar, so that the cursor does not move.
             position=0,
         )
         self._bar.rate_unit, self._bar.rate_scale = rate_unit or unit, rate_scale
@@ -158,9 +159,9 @@ class Progress:
 
 
 class _Bar(tqdm):
-    """tqdm that omits the note or the rate if they leave no room for the bar."""
+    """A tqdm bar that omits the note or the rate if they leave no room for the bar."""
 
-    # Training may end by os._exit, so no thread may watch the bar.
+    # Training may end by os._exit, so tqdm must not start a thread that watches the bar.
     monitor_interval = 0
     note = ""
     rate_unit = "images"

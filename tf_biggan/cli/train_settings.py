@@ -28,38 +28,42 @@ ORTHOGONAL_FORMS = ("relaxed", "original")
 
 @dataclass(frozen=True)
 class StepConfig(SmallDataSettings):
-    """One training step: num_d_steps discriminator updates, then one generator update."""
+    """Settings of a training step: `num_d_steps` discriminator updates, then a generator update."""
 
     global_batch_size: int = setting(
         64,
-        "Real images of one discriminator update, over all replicas and accumulation steps.",
+        "Number of real images in one discriminator update, over all replicas and accumulation"
+        " steps.",
         minimum=1,
     )
     g_batch_size: int | None = setting(
         None,
-        "Generated images of one generator update. Default: global_batch_size.",
+        "Number of generated images in one generator update. Default: the value of"
+        " --global_batch_size.",
         minimum=1,
     )
-    num_d_steps: int = setting(1, "Discriminator updates for each generator update.", minimum=1)
+    num_d_steps: int = setting(
+        1, "Number of discriminator updates before each generator update.", minimum=1
+    )
     d_accumulations: int = setting(
-        1, "Gradient accumulation steps of a discriminator update.", minimum=1
+        1, "Number of gradient accumulation steps in each discriminator update.", minimum=1
     )
     g_accumulations: int = setting(
-        1, "Gradient accumulation steps of a generator update.", minimum=1
+        1, "Number of gradient accumulation steps in each generator update.", minimum=1
     )
     split_d: bool = setting(
         False, "Apply the discriminator to generated and real images in separate batches."
     )
     loss: str = setting(
         "hinge",
-        "Adversarial loss.",
+        "Adversarial loss. MODULE:ATTRIBUTE names a loss in your own code.",
         choices=("hinge", "nonsaturating", "wasserstein"),
         extensible=True,
     )
     augmentation: str | None = setting(
         None,
-        "Function MODULE:ATTRIBUTE in your code that augments real and generated images before the"
-        " discriminator.",
+        "Function in your own code that augments real and generated images before the"
+        " discriminator. Default: none.",
         extensible=True,
     )
     g_learning_rate: float = setting(
@@ -86,12 +90,14 @@ class StepConfig(SmallDataSettings):
     )
     ema_start: int = setting(
         0,
-        "Iteration at which the moving average starts. Before, it is a copy of the generator.",
+        "Iteration at which the moving average starts. Before this iteration, it is a copy of the"
+        " generator.",
         minimum=0,
     )
     g_orthogonal: float = setting(
         0.0,
-        "Weight of the orthogonal penalty of the generator; half of BigGAN-PyTorch's --G_ortho.",
+        "Weight of the generator's orthogonal penalty. BigGAN-PyTorch's --G_ortho needs twice"
+        " this value for the same penalty.",
         minimum=0.0,
     )
     d_orthogonal: float = setting(
@@ -99,36 +105,36 @@ class StepConfig(SmallDataSettings):
     )
     g_orthogonal_form: str = setting(
         "relaxed",
-        "Form of the generator's orthogonal penalty for each kernel matrix W: relaxed is"
-        " ||W^T W * (1 - I)||^2 and leaves the norms of the columns free; original is"
-        " ||W^T W - I||^2. --g_orthogonal is its strength.",
+        "Form of the generator's orthogonal penalty for each kernel matrix W. relaxed is ||W^T W"
+        " * (1 - I)||^2, which leaves the norms of the columns free. original is ||W^T W - I||^2."
+        " --g_orthogonal is the weight of both.",
         choices=ORTHOGONAL_FORMS,
     )
     d_orthogonal_form: str = setting(
         "relaxed",
         "Form of the discriminator's orthogonal penalty, as for --g_orthogonal_form."
-        " --d_orthogonal is its strength.",
+        " --d_orthogonal is its weight.",
         choices=ORTHOGONAL_FORMS,
     )
     r1_gamma: float = setting(
-        0.0, "Gamma of the R1 penalty of the discriminator on real images.", minimum=0.0
+        0.0, "Gamma, the strength of the discriminator's R1 penalty on real images.", minimum=0.0
     )
     g_sigma_clamp: float | None = setting(
         None,
-        "Clamp the largest singular value of the generator's kernels to this value. Default: no"
-        " clamp.",
+        "Upper limit of the largest singular value of each generator kernel. Default: no limit.",
         minimum=0.0,
     )
     g_sigma_clamp_ratio: float | None = setting(
         None,
-        "Clamp the largest singular value of the generator's kernels to this multiple of the"
-        " second. Default: no clamp.",
+        "Upper limit of the largest singular value of each generator kernel, as a multiple of the"
+        " kernel's second singular value. Default: no limit.",
         minimum=0.0,
     )
     label_sampling: str = setting(
         "uniform",
-        "Sampling of the classes of generated images: uniform, or with the frequencies of"
-        " the data. With soft labels, rows of the table are sampled.",
+        "How the classes of generated images are sampled: uniform (all equally likely) or data"
+        " (as frequent as in the data). If the data have soft labels, whole soft labels are"
+        " sampled.",
         choices=("uniform", "data"),
     )
     freeze_d_blocks: int = setting(
@@ -146,29 +152,36 @@ class StepConfig(SmallDataSettings):
 
 @dataclass(frozen=True)
 class RunConfig(CollapseSettings, DeviceSettings):
-    """Length and periods of a run in iterations, its devices, and its answer to a collapse."""
+    """Length and periods of a run in iterations, its devices, and its reaction to a collapse."""
 
-    seed: int = setting(0, "Seed of weights, latents, labels and the order of data.", minimum=0)
+    seed: int = setting(
+        0,
+        "Seed of the initial weights, the latents, the labels and the order of the data.",
+        minimum=0,
+    )
     init_from: str | None = setting(
         None,
-        "Folder of a run or of a converted model whose weights a new run starts from, or the handle"
-        " of one in a hub.",
+        "Model whose weights a new run starts from: the folder of a run or of a converted model,"
+        " or the handle of a model in a hub.",
         path=ONE_PATH,
     )
     class_map: str | None = setting(
         None,
-        "Classes of init_from that initialise the classes of the new run: entries CLASS=SOURCE"
-        " separated by semicolons, or a file that holds them. SOURCE is one or more classes of"
-        " init_from, or fresh for random values.",
+        "Classes of --init_from whose weights each class of the new run starts from: entries"
+        " CLASS=SOURCE, separated by semicolons, or a file that holds the entries. SOURCE is one"
+        " or more classes of --init_from, or fresh for random values.",
         path=ONE_PATH,
     )
     init_optimizers: bool = setting(
         False,
-        "Also start from the optimisers and the generator itself of init_from, which must have the"
-        " same classes.",
+        "Also take the state of both optimisers, and the generator without averaging, from"
+        " --init_from. That model must have the same classes as the new run.",
     )
     num_iterations: int = setting(
-        1000, "Number of iterations of the whole run.", minimum=1, may_change=True
+        1000,
+        "Number of iterations of the whole run, over all resumed parts.",
+        minimum=1,
+        may_change=True,
     )
     save_every: int = setting(
         1000, "Number of iterations between checkpoints.", minimum=1, may_change=True
@@ -184,7 +197,8 @@ class RunConfig(CollapseSettings, DeviceSettings):
     )
     eval_every: int = setting(
         0,
-        "Number of iterations between scores of the moving average; 0 for none.",
+        "Number of iterations between evaluations, which score the moving average of the"
+        " generator; 0 for none.",
         minimum=0,
         may_change=True,
     )
@@ -199,21 +213,23 @@ class RunConfig(CollapseSettings, DeviceSettings):
     )
     eval_reference: str | None = setting(
         None,
-        "An .npz file of statistics to score against. Default: the training data.",
+        "An .npz file with statistics of the real images to compare with, as --save_statistics of"
+        " evaluate writes it. Default: the training data.",
         may_change=True,
         path=ONE_PATH,
     )
     inception_weights: str | None = setting(
         None,
-        "Weights of the Inception network for eval_extractor: the frozen graph of 2015 (.pb or"
-        " .tgz), pytorch-fid's .pth file, or TF-GAN's TF-Hub module.",
+        "Weights of the Inception network, for --eval_extractor=inception: the frozen graph of"
+        " 2015 (.pb or .tgz), pytorch-fid's .pth file, or TF-GAN's TF-Hub module.",
         may_change=True,
         path=ONE_PATH,
     )
     iterations_per_call: int | None = setting(
         None,
         "Number of iterations that run in TensorFlow without returning to Python. Default: 1 on"
-        " CPUs, 10 on GPUs and TPUs, which would wait for Python at 1.",
+        " CPUs, and 10 on GPUs and TPUs, which would otherwise wait for Python after each"
+        " iteration.",
         minimum=1,
         may_change=True,
     )
@@ -227,7 +243,9 @@ class RunConfig(CollapseSettings, DeviceSettings):
         may_change=True,
     )
     jit: bool | None = setting(
-        None, "Compile the training step with XLA. Default: only on one GPU.", may_change=True
+        None,
+        "Compile the training step with XLA. Default: only if there is a single GPU.",
+        may_change=True,
     )
 
 
@@ -353,7 +371,7 @@ class TrainConfig:
 
     @classmethod
     def from_flat(cls, values: Mapping[str, object]) -> TrainConfig:
-        """Returns settings from values by field name. Missing fields take their default.
+        """Returns settings with values given by field name. Missing fields have their default.
 
         Raises:
           ValueError: A name is unknown or a value is not accepted.
@@ -371,15 +389,15 @@ class TrainConfig:
         return {name: value for group in groups for name, value in group.items()}
 
     def to_json(self) -> str:
-        """Returns JSON text. `from_groups` takes the object in it."""
+        """Returns the settings as JSON text. `from_groups` reads the parsed text."""
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
     @classmethod
     def from_groups(cls, groups: Mapping[str, object], path: str) -> TrainConfig:
-        """Returns settings from the object in a config.json. Missing fields take their default.
+        """Returns settings from a parsed config.json. Missing fields have their default.
 
         Args:
-          groups: The fields of every group by the group's name.
+          groups: Maps the name of each group to the values of its fields by name.
           path: Path of the file, for error messages.
 
         Raises:
@@ -397,9 +415,11 @@ class TrainConfig:
             raise ValueError(f"Cannot read {path}: {error}") from error
 
     def differences(self, other: TrainConfig) -> dict[str, tuple]:
-        """Returns (own, other's) values of settings that differ and may not change in a run.
+        """Returns the settings that differ although they must not change during a run.
 
-        A key of a custom architecture is named like "architecture.generator.widths".
+        Returns:
+          (own value, value of `other`) by name. A part of a custom architecture has a name such as
+          "architecture.generator.widths".
         """
         mine, theirs = self.flat(), other.flat()
         found = {
