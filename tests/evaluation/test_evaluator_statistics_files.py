@@ -84,5 +84,5 @@ def test_another_preprocessing_or_network_is_refused(images, extractor, message)
 def test_statistics_of_unknown_origin_are_of_float32():
     require_comparable("s.npz", STATISTICS, {}, IMAGES, EXTRACTOR, 4)
     narrow = {**EXTRACTOR, "precision": "bfloat16"}
-    with pytest.raises(ValueError, match=r"as computed in float32.*bfloat16"):
+    with pytest.raises(ValueError, match=r"assumed to be computed in float32.*bfloat16"):
         require_comparable("s.npz", STATISTICS, {}, IMAGES, narrow, 4)

@@ -81,25 +81,24 @@ LACKS = {
     "neighbours": (
         "precision_recall",
         dict(generated=side(3)),
-        "at least 4 generated images, because it looks at neighbour 3 of each, and there are 3"
+        "at least 4 generated images, because each image needs 3 neighbours, and there are 3"
         " (--num_images)",
     ),
     "real neighbours": (
         "precision_recall",
         dict(reference=real(3)),
-        "at least 4 reference images, because it looks at neighbour 3 of each, and there are 3"
+        "at least 4 reference images, because each image needs 3 neighbours, and there are 3"
         " (--reference_images)",
     ),
     "more neighbours": (
         "density_coverage",
         dict(generated=side(5)),
-        "at least 6 generated images, because it looks at neighbour 5",
+        "at least 6 generated images, because each image needs 5 neighbours",
     ),
     "line": (
         "fid_infinity",
         dict(extractor=INCEPTION),
-        "at least 20,490 generated images, ten times as many as the 2,048 features and ten, and"
-        " there are 300",
+        "at least 20,490 generated images, which is 10 x (2,048 features + 1), and there are 300",
     ),
     "labels": (
         "accuracy",

@@ -263,7 +263,7 @@ def no_images(monkeypatch):
             dict(metrics="classifier_score", num_images=9),
             r"10 generated images, one for each split",
         ),
-        (dict(metrics="classifier_fid_infinity"), r"ten times as many as the 64 features"),
+        (dict(metrics="classifier_fid_infinity"), r"which is 10 x \(64 features \+ 1\)"),
         (
             dict(metrics="kid", extractor="classifier", num_images=1),
             r"2 generated images, and there",

@@ -1,8 +1,8 @@
-"""What generated images are compared with: real images, feature extractors, and a cache of both.
+"""Opens what images are compared with: real images, feature extractors and cached features.
 
-Every command that compares images with real ones opens these parts here, so that the same flags
-find the same images, extractors and cached features everywhere. Classes of generated images and of
-the reference are matched by their names.
+Every command that compares images with real images opens these parts here, so that the same flags
+find the same images, extractors and cached features everywhere. The real images are called the
+reference. Their classes and the classes of generated images are matched by name.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from tf_biggan.store.run_directory import is_run, read_config
 FEATURES_FOLDER = "features"
 DEFAULT_CACHE, NO_CACHE = "default", "none"
 BY_INDEX = (
-    "The images or the reference have no class names. A label is taken to mean the same class on"
-    " both sides."
+    "The images or the reference have no class names. Equal labels are assumed to mean equal"
+    " classes."
 )
 BY_NAME = (
     "The images and the reference have different numbers or orders of classes. Classes are matched"
@@ -55,9 +55,10 @@ def open_real_images(
     Args:
       name: a data source such as "digits" or "tfds:cifar10", or a folder; None for the data of the
         run `model`.
-      split: a split of a TensorFlow Datasets source, or a sub-folder; None for `tfds_split`, or
-        else the split of the run.
-      data_dir: folder of prepared TensorFlow Datasets; None for the run's, or else the default.
+      split: a split of a TensorFlow Datasets source, or a sub-folder. If it is None, `tfds_split`
+        or otherwise the split of the run is used.
+      data_dir: folder of prepared TensorFlow Datasets. If it is None, the folder of the run or
+        otherwise the default folder is used.
       download: whether a missing data set of TensorFlow Datasets may be downloaded.
       model: path of the model that is compared.
       tfds_split: split of a TensorFlow Datasets source if `split` is None.
@@ -89,7 +90,7 @@ def open_real_images(
 
 
 def cache_of(setting: str) -> str | None:
-    """Folder of the cache for a value of --feature_cache; None for "none"."""
+    """Returns the folder of the cache for a value of --feature_cache; None for "none"."""
     if setting == NO_CACHE:
         return None
     return cache_folder() if setting == DEFAULT_CACHE else setting
@@ -97,16 +98,16 @@ def cache_of(setting: str) -> str | None:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Real images, and how feature extractors for the comparison with them are opened and run.
+    """Real images for a comparison, and settings to open and run its feature extractors.
 
     Attributes:
       strategy: distribution strategy; every replica runs the extractor.
       source: data source of the real images; None if only their statistics are known.
-      real_images: the images of the source at the size that is compared, or None.
+      real_images: the images of the source, at the size of the images to compare, or None.
       cache: folder of cached features and classifiers; None to keep nothing.
       batch_size: images per replica in one step of an extractor.
       layer: layer or output of the user's own extractor that gives the features.
-      inception_weights: path of Inception's weights; None for weights converted before.
+      inception_weights: path of Inception's weights; None for converted weights in the cache.
       bias: whether Inception's logits include the bias of its last layer.
     """
 
@@ -120,7 +121,7 @@ class Comparison:
     bias: bool = False
 
     def classifier_images(self) -> SourceImages | None:
-        """The images that the classifier is trained on; None without real images."""
+        """Returns the images to train the classifier on; None if there are no real images."""
         if self.source is None or self.real_images is None:
             return None
         return training_images(self.source, self.real_images)
@@ -138,7 +139,8 @@ class Comparison:
         """
         if name == CLASSIFIER:
             classifier = classifier_of(self.classifier_images(), self.cache)
-            # Machines that trained it themselves have weights that differ by rounding.
+            # If several machines trained the classifier, their weights differ by rounding, so all
+            # machines use the weights of one.
             weights = {
                 k: of_writer(self.strategy, v) for k, v in sorted(classifier.weights.items())
             }
@@ -149,7 +151,7 @@ class Comparison:
         if dtype == "bfloat16" and runs_on_cpu(self.strategy):
             for warning in slow_bfloat16(f"the extractor {name}"):
                 print(warning, file=sys.stderr, flush=True)
-        # Created in the scope so that every replica has the weights.
+        # The network is created in the scope, so that every replica has its weights.
         with self.strategy.scope():
             return inception_extractor(self.inception_weights, self.bias, dtype)
 
@@ -169,7 +171,7 @@ def matched_labels(
 ) -> np.ndarray | None:
     """Returns the labels of images as indices of the reference's classes.
 
-    If one side has no class names, labels are taken to mean the same classes on both sides.
+    If one side has no class names, equal labels are assumed to mean equal classes.
 
     Args:
       labels: integers [N], labels of the images.
@@ -177,7 +179,7 @@ def matched_labels(
       reference_names: class names of the reference; empty if they are unknown.
 
     Returns:
-      Integers [N]; None if an image is of a class that the reference does not have.
+      Integers [N]; None if the reference does not have the class of every image.
     """
     if class_names and reference_names:
         matched = np.array(match_classes(class_names, reference_names), np.int32)
@@ -209,7 +211,7 @@ def why_classes_differ(class_names: Sequence[str], reference_names: Sequence[str
 
 
 def label_counts_for_model(source: Source | None, class_names: Sequence[str]) -> np.ndarray | None:
-    """Counts the images of the reference by the classes of the model.
+    """Counts the reference's images of each class of the model.
 
     Args:
       source: data source of the reference, or None.
@@ -239,7 +241,7 @@ def label_counts_for_model(source: Source | None, class_names: Sequence[str]) ->
 def soft_labels_for_model(
     source: Source | None, class_names: Sequence[str], num_classes: int
 ) -> np.ndarray | None:
-    """Returns the soft labels of the reference by the classes of the model.
+    """Returns the soft labels of the reference in the order of the model's classes.
 
     Args:
       source: data source of the reference, or None.
@@ -247,8 +249,8 @@ def soft_labels_for_model(
       num_classes: number of classes of the model.
 
     Returns:
-      Class weights, float32 [N, num_classes]; None if the reference has no soft labels, or classes
-      that the model does not have.
+      Class weights, float32 [N, num_classes]; None if the reference has no soft labels, or if it
+      has classes that the model does not have.
     """
     if source is None or source.soft_labels is None:
         return None
@@ -263,7 +265,7 @@ def soft_labels_for_model(
 def notes_on_classes(
     source: Source | None, class_names: Sequence[str], num_classes: int, label_sampling: str
 ) -> list[str]:
-    """Returns notes for readers of a score whose model and reference differ in their classes.
+    """Returns notes for readers of a score if the model and the reference differ in their classes.
 
     Args:
       source: data source of the reference, or None.

@@ -1,8 +1,8 @@
 """Scores of generated images against a reference, by one feature extractor.
 
-The reference may be a file of feature statistics: one of our own, or of pytorch-fid or TTUR. It is
-an npz of "mu" [D] and "sigma" [D, D], which other programs can read too. Our own files also have a
-"description" of the images and the extractor.
+The reference may be a file of feature statistics that this package, pytorch-fid or TTUR wrote. Such
+a file is an npz with the arrays "mu" [D] and "sigma" [D, D]. Files of this package also have a
+"description" of the images and the extractor, and other programs can read them too.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ class Evaluator:
     def features(self, images: ImageSet) -> Features:
         """Returns the features of images in the order of the protocol."""
         found = self._extraction.of(images)
-        # Generated images keep their order. Sorted by content, a single rounded pixel could change
-        # the order, and with it which images share a subset.
+        # Generated images keep their order. If they were sorted by content, the rounding of one
+        # pixel could change their order, and the order decides which images share a subset.
         return found if images.by_index else metrics.ordered(found, self.protocol)
 
     def reference(self, images: ImageSet) -> ReferenceFeatures:
@@ -105,7 +105,7 @@ class Evaluator:
           images: the images that will be compared with the statistics.
 
         Raises:
-          ValueError: the statistics are of another extractor or of images of another size.
+          ValueError: the statistics belong to another extractor or to images of another size.
         """
         statistics, stored = read_statistics(path)
         require_comparable(
@@ -159,7 +159,7 @@ class Evaluator:
         """Returns the Inception Score of the real images themselves.
 
         Returns:
-          The score; None without logits or with fewer images than the protocol has splits.
+          The score; None if there are no logits, or fewer images than splits.
         """
         logits, splits = reference.features.logits, self.protocol.splits
         if logits is None or len(logits) < splits:
@@ -167,7 +167,7 @@ class Evaluator:
         return inception_score(logits, splits, self.protocol.shuffle_seed)[0]
 
     def _add(self, scores: Scores, result: metrics.Result) -> None:
-        """Adds a metric's result under the names that this extractor may use."""
+        """Adds a metric's result, with the names that `metrics.score_name` gives."""
         prefix = self.extractor.prefix
         for own, values in (
             (scores.values, result.values),
@@ -197,7 +197,7 @@ def read_statistics(path: str) -> tuple[FeatureStatistics, dict]:
     """Reads a file of statistics.
 
     Returns:
-      The statistics, and the description; {} for files of other programs.
+      A tuple: the statistics, and the description, which is {} for files of other programs.
 
     Raises:
       ValueError: the file cannot be read, or its shapes do not match.
@@ -239,15 +239,16 @@ def require_comparable(
     extractor: Mapping,
     feature_dim: int,
 ) -> None:
-    """Refuses statistics of another feature extractor or of images with other preprocessing.
+    """Raises ValueError for statistics of another extractor or of differently preprocessed images.
 
     Args:
       path: path of the file, for the message.
       statistics: statistics in the file.
-      stored: description in the file; if it is empty, only size and precision are checked.
+      stored: description in the file. If it is empty, only the number of features and the precision
+        of the extractor are checked.
       images: description of the images to evaluate.
-      extractor: identity of the extractor of their features.
-      feature_dim: number of features of that extractor.
+      extractor: identity of the extractor that is used now.
+      feature_dim: number of features of this extractor.
 
     Raises:
       ValueError: the statistics do not fit; the message says what differs.
@@ -255,7 +256,7 @@ def require_comparable(
     checks.require(
         len(statistics.mean) == feature_dim,
         "the file of statistics belongs to an extractor with another number of features; use"
-        " that extractor or another file",
+        " the extractor of the file, or another file",
         path=path,
         of_file=len(statistics.mean),
         of_extractor=feature_dim,
@@ -263,7 +264,7 @@ def require_comparable(
     if not stored:
         checks.require(
             "precision" not in extractor,
-            "the file of statistics does not record its extractor and is taken as computed"
+            "the file of statistics does not record its extractor and is assumed to be computed"
             " in float32; use --extractor=inception",
             path=path,
             extractor=extractor.get("precision"),
@@ -271,8 +272,8 @@ def require_comparable(
         return
     checks.require(
         stored.get("extractor") == dict(extractor),
-        "the file of statistics was computed with another extractor; use that extractor or"
-        " another file",
+        "the file of statistics was computed with another extractor; use the extractor of the"
+        " file, or another file",
         path=path,
         of_file=stored.get("extractor"),
         now=dict(extractor),
@@ -284,7 +285,7 @@ def require_comparable(
     }
     checks.require(
         not differing,
-        "the images of the file of statistics were preprocessed differently (in the file,"
+        "the images of the file of statistics were preprocessed differently (values: in the file,"
         " now); use the same preprocessing or another file",
         path=path,
         **differing,

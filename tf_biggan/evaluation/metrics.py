@@ -69,7 +69,7 @@ class Context:
     Attributes:
       generated: features of the generated images.
       reference: features or statistics of the real images.
-      extractor: the feature extractor of both.
+      extractor: the feature extractor of both sets of images.
       protocol: choices that the definitions of scores leave open.
       class_names: class names of the generated images; empty if they are unknown.
       bootstrap: number of bootstrap resamples for confidence intervals; 0 for no intervals.
@@ -124,7 +124,7 @@ def score_name(prefix: str, name: str) -> str:
 def beside_small_samples(
     context: Context, names: Sequence[str], notes: list[str]
 ) -> tuple[str, ...]:
-    """Returns metrics to compute beside a Fréchet distance of too few images.
+    """Returns metrics to compute in addition if the Fréchet distance has too few images.
 
     Args:
       context: what the metrics are computed from.

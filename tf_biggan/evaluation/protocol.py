@@ -1,4 +1,4 @@
-"""Protocols: the choices that other programs make where the definition of a score leaves some open.
+"""Protocols: how other programs make the choices that the definitions of scores leave open.
 
 Protocols in `REFUSED` are not offered. torch-fidelity, mmagic and StyleGAN3 compute precision and
 recall with a VGG16, so these metrics are not part of their protocols here.
@@ -32,12 +32,12 @@ class Protocol:
       name: name for `--protocol`.
       source: where the choices are documented.
       num_images: number of images to generate. All images of a given set are used.
-      reference_split: split of a TensorFlow Datasets reference; None for the given one.
+      reference_split: split of a TensorFlow Datasets reference; None for the split in the settings.
       label_sampling: how labels of generated images are sampled.
       bias: whether Inception's logits include the bias of its last layer.
       splits: number of splits whose Inception Scores are averaged.
       order: order of the images: "content" (sorted by a hash of their pixels, so that the order of
-        files does not matter) or "natural".
+        files does not matter) or "natural" (not sorted).
       shuffle_seed: seed that shuffles the images before they are split for the Inception Score;
         None for no shuffle.
       kid_subsets: number of subsets of the kernel distance.

@@ -1,4 +1,4 @@
-"""Which metrics are computed by which extractor, and what each needs, checked before the work."""
+"""Chooses the extractor of each metric, and checks in advance what each metric needs."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tf_biggan.evaluation.protocol import ALL_METRICS, DEFAULT, Protocol
 from tf_biggan.evaluation.scores.feature_scores import DENSITY_NEIGHBOURS
 
 GENERATED, REFERENCE = "generated", "reference"
-# The extrapolation of FID divides the images by up to 10, and each part must have more images than
-# there are features.
+# FID is extrapolated from parts of the images. The smallest part has a tenth of the images, and it
+# must have more images than features.
 PARTS_OF_EXTRAPOLATION = 10
 INCEPTION = "inception"
 CLASSIFIER_PREFIX, EXTRACTOR_PREFIX = "classifier_", "extractor_"
@@ -58,16 +58,16 @@ def select(config: EvaluateConfig, protocol: Protocol) -> Selection:
     """Chooses feature extractors and metrics.
 
     The classifier computes the accuracy and every metric that begins with "classifier_". The
-    primary extractor computes all others. It is `extractor` if that is given; otherwise Inception
-    if its weights are given, or if a metric without a prefix is asked for; otherwise the
-    classifier.
+    primary extractor computes all other metrics. It is `config.extractor` if that is given.
+    Otherwise it is Inception if the settings name Inception's weights, the protocol of another
+    program or a metric without a prefix. In all other cases it is the classifier.
 
     Args:
       config: settings of the evaluation.
       protocol: the protocol that the settings name.
 
     Raises:
-      ValueError: a metric is unknown, or the protocol does not have the metric or the extractor.
+      ValueError: a metric is unknown, or the protocol does not allow the metric or the extractor.
     """
     asked = config.metric_names()
     primary = config.extractor or _default_primary(config, protocol, asked)
@@ -96,7 +96,7 @@ def select(config: EvaluateConfig, protocol: Protocol) -> Selection:
         checks.require(
             metric in protocol.metrics or kind == CLASSIFIER,
             f"the protocol {protocol.name} is reproduced only for the metrics"
-            f" {', '.join(protocol.metrics)}; leave out others",
+            f" {', '.join(protocol.metrics)}; leave out the other metrics",
             metric=name,
         )
         found[kind] = (*found.get(kind, ()), metric)
@@ -175,7 +175,7 @@ class EvaluationPlan:
 
 
 def summarize_images(images: ImageSet, flag: str) -> ImagesSummary:
-    """Returns what the checks need of a set of images: count, labels and class names.
+    """Returns the facts about a set of images that the checks need, such as their number.
 
     Args:
       images: the images.
@@ -185,7 +185,7 @@ def summarize_images(images: ImageSet, flag: str) -> ImagesSummary:
 
 
 def summarize_extractor(extractor: Extractor) -> ExtractorSummary:
-    """Returns what the checks need of a feature extractor: kind, classes and features."""
+    """Returns the facts about a feature extractor that the checks need, such as its kind."""
     kind = str(extractor.identity["kind"])
     return ExtractorSummary(kind, extractor.num_classes > 0, extractor.num_features)
 
@@ -209,14 +209,14 @@ def expected_extractor(name: str, training_images: ImageSet | None) -> Extractor
 def computable(
     plan: EvaluationPlan, names: Sequence[str]
 ) -> tuple[tuple[str, ...], Mapping[str, str]]:
-    """Returns the metrics that can be computed, and the reason for each one that cannot."""
+    """Returns the metrics that can be computed, and why each other metric cannot be computed."""
     reasons = {name: unmet_need(plan, name) for name in names}
     kept = tuple(name for name in names if reasons[name] is None)
     return kept, {name: reason for name, reason in reasons.items() if reason is not None}
 
 
 def smallest_subset(protocol: Protocol) -> int:
-    """Returns how many generated and how many real images the kernel distance needs at least."""
+    """Returns the smallest number of generated and of real images for the kernel distance."""
     # Other programs refuse fewer images than a subset has. Our own protocol makes the subsets
     # smaller instead, and adds a note.
     return 2 if protocol.name == DEFAULT.name else protocol.kid_subset_size
@@ -230,7 +230,7 @@ def unmet_need(plan: EvaluationPlan, name: str) -> str | None:
       name: name of the metric.
 
     Returns:
-      The end of a sentence that begins with the metric's name; None if it can be computed.
+      The end of a sentence that begins with the metric's name. None if the metric can be computed.
     """
     return next(
         (reason for need in NEEDS[name] if (reason := need(plan)) is not None),
@@ -307,7 +307,7 @@ def _two_of_a_class(plan):
 _TRAINS_CLASSIFIER = _unless(
     lambda p: p.extractor.trainable,
     "needs the classifier, which is trained on a reference with images of at least two"
-    " classes; without them, give --inception_weights=PATH or --extractor=PATH",
+    " classes; without such a reference, give --inception_weights=PATH or --extractor=PATH",
 )
 _REFERENCE_IMAGES = _unless(
     lambda p: p.reference.has_images, "needs the reference's images, not only their statistics"
@@ -338,7 +338,7 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
         _TRAINS_CLASSIFIER,
         *_of_both(
             lambda p: p.protocol.neighbours + 1,
-            lambda p: f", because it looks at neighbour {p.protocol.neighbours} of each",
+            lambda p: f", because each image needs {p.protocol.neighbours} neighbours",
         ),
     ),
     "density_coverage": (
@@ -346,7 +346,7 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
         _TRAINS_CLASSIFIER,
         *_of_both(
             lambda p: DENSITY_NEIGHBOURS + 1,
-            lambda p: f", because it looks at neighbour {DENSITY_NEIGHBOURS} of each",
+            lambda p: f", because each image needs {DENSITY_NEIGHBOURS} neighbours",
         ),
     ),
     "fid_infinity": (
@@ -354,7 +354,7 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
         _at_least(
             GENERATED,
             _images_for_extrapolation,
-            lambda p: f", ten times as many as the {p.extractor.num_features:,} features and ten",
+            lambda p: f", which is 10 x ({p.extractor.num_features:,} features + 1)",
         ),
         _at_least(REFERENCE, lambda p: 2),
     ),

@@ -52,7 +52,7 @@ SCORES_FILE = "scores.json"
 
 @dataclasses.dataclass(frozen=True)
 class _Compared:
-    """What is compared: the images of a model or a given set, and the reference.
+    """What is compared: the images of a model or a given set of images, and the reference.
 
     Attributes:
       strategy: Distribution strategy of the model and the extractors.
@@ -71,11 +71,11 @@ def evaluate(config: EvaluateConfig) -> Scores:
     """Computes the scores that the settings ask for, prints a table and writes the files.
 
     Returns:
-      The scores; of a truncation curve, the scores without truncation.
+      The scores. For a truncation curve, these are the scores without truncation.
 
     Raises:
-      ValueError: something is missing, damaged or does not fit, or no metric can be computed. No
-        file is written then.
+      ValueError: something is missing, damaged or does not fit, or no metric can be computed. In
+        these cases, no file is written.
     """
     require_tensorflow("evaluation")
     output = _output(config)
@@ -94,7 +94,7 @@ def _scores(
     compared: _Compared,
     output: str | None,
 ) -> Scores:
-    """Computes the scores; the process that writes files prints and writes them."""
+    """Computes the scores in all processes; one process prints them and writes the files."""
     chief = is_chief(compared.strategy)
     truncations = config.truncations()
     images = _images(config, protocol, selected, compared, truncations[0])
@@ -227,8 +227,8 @@ def _evaluators(
     """Opens the extractors that compute metrics.
 
     Returns:
-      The evaluator and its metrics by extractor, and the names of the metrics that cannot be
-      computed by the reason.
+      A tuple: by extractor, the evaluator and its metrics; and by reason, the names of the metrics
+      that cannot be computed for this reason.
     """
     count_flag = "--num_images" if config.images is None else "--images"
     found, left_out = {}, {}
@@ -276,7 +276,7 @@ def _reference(
 def _names_of_curve(
     config: EvaluateConfig, primary: tuple[Evaluator, tuple[str, ...]] | None
 ) -> tuple[str, str] | None:
-    """Returns the names of FID and IS, the axes of a truncation curve; None without both."""
+    """Returns the names of FID and IS, the axes of a truncation curve; None unless both exist."""
     names = None
     if primary is not None and {"fid", "is"} <= set(primary[1]):
         prefix = primary[0].extractor.prefix

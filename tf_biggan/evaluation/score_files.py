@@ -48,7 +48,7 @@ def title(scores: Scores, evaluated: str) -> str:
 
 
 def table(scores: Scores, decimals: int) -> Iterator[str]:
-    """Yields one line per score with its deviation and interval, then the scores by class."""
+    """Yields one line per score with its standard deviation and interval, then scores by class."""
     width = max(map(len, scores.values), default=0)
     for name, value in scores.values.items():
         if name.endswith(STD):
@@ -182,7 +182,7 @@ def write_scores(
 
     Args:
       path: path of the JSON file; the other files are written beside it.
-      scores: the scores of one truncation, or those of a curve without truncation.
+      scores: the scores of one truncation. For a curve, the scores without truncation.
       protocol: how the scores were computed, as JSON values.
       title: title of the chart.
       curve: scores along truncations; None for one truncation.

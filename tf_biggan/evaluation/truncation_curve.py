@@ -41,7 +41,7 @@ class Curve:
 
     Attributes:
       points: one point per truncation; the last one is without truncation.
-      names: names of the Fréchet distance and the Inception Score; None unless both are there.
+      names: names of the Fréchet distance and the Inception Score; None unless both were computed.
       valid_score: Inception Score of validation images; None if it is unknown.
       mode: meaning of a truncation, see `tf_biggan.generation.latents`.
     """
@@ -65,8 +65,8 @@ class Curve:
         """Returns the paper's four operating points by their names in `COLUMNS`.
 
         Returns:
-          {} unless both scores are there. The point at the valid score is None if the curve does
-          not cross that score.
+          {} unless both FID and IS were computed. The point at the valid score is None if the curve
+          does not cross that score, or if the valid score is unknown.
         """
         if self.names is None:
             return {}
@@ -81,9 +81,12 @@ class Curve:
         return dict(zip(COLUMNS, found, strict=True))
 
     def _crossing(self, score: float) -> Point | None:
-        """Interpolates the point where growing truncation first reaches a score, or None."""
+        """Interpolates the point where the curve first reaches an Inception Score, or None.
+
+        The curve is searched from the images without truncation to the strongest truncation.
+        """
         fid_name, score_name = self.names
-        # No truncation comes before the weakest truncation.
+        # The point without truncation is the first.
         weakest_first = sorted(
             self.points, key=lambda point: (point.truncation is not None, -(point.truncation or 0))
         )
@@ -99,7 +102,7 @@ class Curve:
         return None
 
     def to_dict(self) -> dict:
-        """JSON values."""
+        """Returns the curve as JSON values."""
         columns = {name: point and _flat(point) for name, point in self.columns().items()}
         return {
             "names": list(self.names or ()),
@@ -145,12 +148,12 @@ def save_chart(curve: Curve, title: str, path: str) -> None:
     """
     figure = chart(curve, title)
     with replaced(path) as temporary:
-        # Without the version of matplotlib, equal curves give equal files.
+        # The file does not name matplotlib's version, so that equal curves give equal files.
         figure.savefig(temporary, format="png", metadata={"Software": None})
 
 
 def chart(curve: Curve, title: str) -> Figure:
-    """Draws a panel of the Fréchet distance over the Inception Score, and one per other score.
+    """Draws a panel of the Fréchet distance over the Inception Score, and a panel per other score.
 
     Args:
       curve: the scores along truncations, from the strongest truncation to none.
@@ -165,7 +168,7 @@ def chart(curve: Curve, title: str) -> Figure:
     rows = -(-len(panels) // columns)
     width, height = PANEL_INCHES
     figure = Figure((columns * width, rows * height), dpi=DOTS_PER_INCH, layout="constrained")
-    # Titles hold paths, in which a dollar sign is no formula.
+    # Titles hold paths, in which a dollar sign does not begin a formula.
     figure.suptitle(title, fontsize="medium", wrap=True, parse_math=False)
     grid = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes, names in zip(grid, panels, strict=False):

@@ -111,6 +111,6 @@ def test_data_without_classes_are_refused():
     pixels = np.zeros((4, 8, 8, 3), np.uint8)
     for labels in (None, np.zeros(4)):
         with pytest.raises(
-            ValueError, match=r"at least two classes; without them, give --inception_w"
+            ValueError, match=r"at least two classes; without such labels, give --inc"
         ):
             classifier_of(ArrayImages("plain", pixels, labels), None)

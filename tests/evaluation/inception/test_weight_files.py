@@ -234,7 +234,7 @@ def test_other_files_are_refused(tmp_path):
             load_inception(str(path))
         assert "\n" not in str(caught.value)
 
-    refused("words.txt", b"no weights at all, only words", "must be classify_image_graph_def.pb")
+    refused("words.txt", b"no weights at all, only words", "must be a complete classify_image_gr")
     refused("empty", b"", "the tensor 'conv/conv2d_params' is missing")
     refused("graph.pb", GraphDef().SerializeToString(), "the tensor .* is missing")
     buffer = io.BytesIO()

@@ -1,6 +1,7 @@
-"""A small classifier of the reference's own classes, for scores without a download.
+"""A small classifier that is trained on the reference, for scores without a download.
 
-It is trained once for the same images, labels and settings, then read from the cache.
+It is trained once for each combination of images, labels and settings. Afterwards it is read from
+the cache.
 """
 
 from __future__ import annotations
@@ -39,17 +40,17 @@ FACTS = {"held_out_accuracy": "float", "held_out_count": "int"}
 
 @dataclasses.dataclass(frozen=True)
 class ClassifierSettings:
-    """Architecture and training of a classifier; part of its key in the cache.
+    """Settings of a classifier's architecture and training; part of its key in the cache.
 
     Attributes:
       channels: channels of each convolution; all but the first have stride 2.
       feature_dim: size of the penultimate layer, whose outputs are the features.
       batch_size: images per training step.
       epochs: passes over the images, within the limits of `updates`.
-      updates: fewest and most training steps.
+      updates: smallest and largest number of training steps.
       learning_rate: initial learning rate of Adam, which falls to 0 along a cosine.
       held_out: share of the images that are held out from training.
-      most_held_out: most images that are held out.
+      most_held_out: largest number of images that are held out.
       shift: largest random shift of images in pixels, in each direction.
       seed: seed of weights, order, shifts and the choice of held-out images.
     """
@@ -129,8 +130,8 @@ def classifier_of(
     settings = ClassifierSettings()
     checks.require(
         images.labels is not None and len(np.unique(images.labels)) > 1,
-        "the classifier needs a reference with labels of at least two classes; without them,"
-        " give --inception_weights=PATH or --extractor=PATH",
+        "the classifier needs a reference with labels of at least two classes; without such"
+        " labels, give --inception_weights=PATH or --extractor=PATH",
         reference=images.name,
     )
     labels = images.labels.tolist()
@@ -156,7 +157,7 @@ def classifier_of(
 def training_images(source: Source, reference: SourceImages) -> SourceImages:
     """Returns the images that the classifier of a reference is trained on.
 
-    These are all images of the data source, or the number of them that fits into memory.
+    These are all images of the data source, or as many of them as fit into `KEPT_BYTES` of memory.
 
     Args:
       source: data source of the reference.
@@ -286,7 +287,8 @@ def _read(folder: str) -> tuple[dict, dict] | None:
 
 def _store(folder: str, weights: dict, facts: dict) -> None:
     """Writes both files, facts.json last, because `_read` looks for it first."""
-    # A full disk must not make the evaluation fail. safetensors raises an error of its own for it.
+    # A full disk must not make the evaluation fail. For a full disk, safetensors raises an error of
+    # its own.
     with contextlib.suppress(OSError, SafetensorError):
         file_system.makedirs(folder)
         for name, write in (

@@ -103,7 +103,8 @@ class FeatureExtraction:
     ):
         self.extractor = extractor
         self._strategy, self._batch_size = strategy, batch_size
-        # Machines must process the same batches together, even if only some have cached features.
+        # Several machines use no cache: they must process the same batches together, even if only
+        # some machines have cached features.
         self._cache = ArrayCache(None) if spans_processes(strategy) else cache
 
     @functools.cached_property
@@ -130,7 +131,7 @@ class FeatureExtraction:
         )
 
     def num_features(self, image_shape: tuple[int, int, int]) -> int:
-        """Returns the number of features D, by running the extractor if it does not tell."""
+        """Returns the number of features D. An extractor that does not state D is run once."""
         if self.extractor.num_features is not None:
             return self.extractor.num_features
         return self._made(np.zeros((1, *image_shape), np.uint8))[FEATURES].shape[1]
@@ -207,8 +208,8 @@ def cache_folder() -> str:
 class ArrayCache:
     """A cache of named arrays by key, one npz file per key.
 
-    When the files exceed the limit, those that were read least recently are deleted; at an address
-    such as gs://bucket/cache, those that were written first.
+    When the files exceed the limit, the files that were read least recently are deleted. At an
+    address such as gs://bucket/cache, the files that were written first are deleted instead.
 
     Args:
       folder: folder of the cache, created when something is stored; None to keep nothing.
@@ -244,7 +245,7 @@ class ArrayCache:
         # A full disk must not make the evaluation fail.
         with contextlib.suppress(OSError):
             file_system.makedirs(self._folder)
-            # Leftovers of other keys too, because no command may ever write those keys again.
+            # This also removes leftovers of other keys, which may never be written again.
             remove_leftovers(self._folder)
             with replaced(path) as temporary, open(temporary, "wb") as file:
                 np.savez(file, **arrays)

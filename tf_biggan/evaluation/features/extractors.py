@@ -1,4 +1,4 @@
-"""Feature extractors behind one interface; Keras and SavedModel files of the user as extractors."""
+"""The interface of feature extractors, and extractors from the user's own networks."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Extractor:
 
     Attributes:
       name: name for messages and progress bars.
-      prefix: prefix of its scores' names; "" for the reference Inception only.
+      prefix: prefix of the names of its scores; "" only for the reference Inception.
       identity: JSON values that identify the network and its preprocessing; part of cache keys.
-      build: creates, in the scope of a strategy, the function from uint8 images [N, H, W, C] to
-        {"features": float32 [N, D], "logits": float32 [N, K]}; extractors that do not classify
+      build: returns, in the scope of a strategy, a function from uint8 images [N, H, W, C] to
+        {"features": float32 [N, D], "logits": float32 [N, K]}. Extractors that do not classify
         leave out the logits.
       num_classes: K; 0 without logits.
       facts: numbers about the extractor that are reported beside the accuracy.
-      num_features: D; None if it only shows when the extractor is run.
+      num_features: D; None if D is known only after the extractor has run.
     """
 
     name: str
@@ -49,13 +49,16 @@ class Extractor:
 
 
 def open_extractor(path: str, layer: str | None = None) -> Extractor:
-    """Opens the user's own network as an extractor; it receives pixels as floats from 0 to 255.
+    """Opens the user's own network as a feature extractor.
+
+    The network receives pixels from 0 to 255. A .keras file receives them as float32, and a
+    SavedModel in the dtype of its input.
 
     Args:
       path: a .keras file, or the folder of a SavedModel with a signature of one image input.
-      layer: the layer of a .keras file whose output gives the features (None for the output of the
-        model), or the name of a SavedModel's output. Features of shape [N, H, W, D] are averaged
-        over H and W.
+      layer: for a .keras file, the layer whose output gives the features, or None for the output of
+        the model. For a SavedModel, the name of an output, or None for its only output. Features of
+        shape [N, H, W, D] are averaged over H and W.
 
     Raises:
       ValueError: the path is neither a .keras file nor a SavedModel, the layer does not exist, or
@@ -110,7 +113,7 @@ def load_keras(path: str) -> keras.Model:
 
 
 def _stored_bytes(path: str) -> int:
-    """Bytes of all entries except the configuration, whose size is checked."""
+    """Returns the bytes of all entries except the configuration, whose size is only checked."""
     archive, limit = Archive(path), input_bounds.JSON_BYTES
     sizes = {name: archive.size(name) for name in archive.names}
     configuration = sizes.pop(CONFIG, 0)

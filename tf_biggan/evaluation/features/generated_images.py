@@ -1,4 +1,4 @@
-"""Generated images as an image set: image i depends on the seed and i alone."""
+"""Generated images as an image set. The random numbers of image i depend on the seed and i only."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Sampling:
       bn: Batch-norm statistics, see `tf_biggan.generation.image_maker.ImageMaker`.
       label_sampling: "uniform", "balanced" (image i has class i modulo the number of classes) or
         "data" (class frequencies of the reference). If the reference has soft labels, "uniform" and
-        "data" sample its rows, see `LabelDistribution`.
+        "data" sample rows of these labels, see `LabelDistribution`.
     """
 
     num_images: int
@@ -76,15 +76,16 @@ class GeneratedImages(ImageSet):
       class_names: One name for each class, or empty.
       label_counts: Number of reference images of each class, [num_classes]; needed if
         `sampling.label_sampling` is "data".
-      soft_labels: Soft labels of the reference images, [n, num_classes]; None if they have none.
+      soft_labels: Soft labels of the reference images, [n, num_classes], or None.
       trains: Whether the generator is being trained. If so, its weights are not hashed, features of
         its images are not cached, and each pass makes the images anew.
 
     Attributes:
-      labels: Class of every image, int32 [N]; that of the greatest weight in a soft label.
+      labels: Class of every image, int32 [N]. For a soft label, the class of the greatest weight.
 
     Raises:
-      ValueError: The model does not support `sampling.bn`, or `label_counts` does not fit.
+      ValueError: The model does not support `sampling.bn`, or `label_counts` does not have one
+        number for each class.
     """
 
     def __init__(
@@ -159,7 +160,10 @@ class GeneratedImages(ImageSet):
         return np.concatenate([to_uint8(batch) for batch in batches])
 
     def _sampled_labels(self):
-        """Returns the classes of all images and their labels for the generator, or None, None."""
+        """Returns the classes of all images and their labels for the generator.
+
+        Both are None if the generator is unconditional.
+        """
         if self._distribution is None:
             return None, None
         indices, probabilities = np.arange(self.count), self._distribution.probabilities
@@ -229,7 +233,8 @@ def _description(sampling: Sampling, batch_size: int) -> dict:
     if sampling.bn == "batch":
         described["bn_batch_size"] = batch_size
     if sampling.bn in ("batch", "standing"):
-        # The standing statistics, or what fills the last batch of batch statistics.
+        # Seed and first index of the images from which standing statistics are computed, or that
+        # fill the last batch if the statistics are those of each batch.
         described["standing_start"] = [STANDING_SEED, STANDING_START]
     if sampling.bn == "standing":
         described["standing_batches"] = [STANDING_BATCHES, STANDING_BATCH_SIZE]

@@ -31,12 +31,12 @@ class ImageSet(abc.ABC):
       labels: int32 [N]; None if they are unknown.
       class_names: one name per class; empty if they are unknown.
       description: JSON values for the file of scores.
-      recipe: a string that identifies generated images in the cache, in place of their content;
-        None for images that are read.
+      recipe: a string that identifies generated images in the cache, in place of their content.
+        None for images that are read from files.
       cached: whether features of the images may be cached.
-      by_index: whether image i depends on i alone, as for generated images, so that the order is
-        not an order of files.
-      notes: sentences about the images, such as files that were left out.
+      by_index: whether image i is made from the number i, as generated images are. If so, the order
+        of the images does not depend on an order of files.
+      notes: sentences about the images, such as a note on files that were left out.
     """
 
     name: str
@@ -198,7 +198,7 @@ def open_images(
       image_size: (height, width) to crop and resize the images of a folder to; None to leave them
         as they are, which requires images of one size.
       channels: number of channels for the images of a folder.
-      count: most images to use, spread evenly over all; None for all.
+      count: largest number of images to use, spread evenly over all images; None for all.
 
     Raises:
       ValueError: the path holds no such images, or they differ in size.

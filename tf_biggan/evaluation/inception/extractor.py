@@ -1,8 +1,8 @@
 """The Inception of 2015-12-05 as a feature extractor, with weights from a file.
 
-Weights are converted once and kept in the cache. The content of a file decides whether its weights
-are those of 2015, never its name or structure: weights of another training, or random ones, have
-the same structure.
+Weights are converted once and kept in the cache. Only the content of a file decides whether its
+weights are those of 2015. Its name and structure do not, because weights from another training and
+random weights have the same structure.
 """
 
 from __future__ import annotations
@@ -51,22 +51,22 @@ MISSING = (
     " inception-2015-12-05.tgz of download.tensorflow.org/models/image/imagenet (or the"
     " classify_image_graph_def.pb in it), or pt_inception-2015-12-05-6726825d.pth of the releases"
     " of mseitzer/pytorch-fid, or the downloaded folder of TF-GAN's TF-Hub module"
-    " tensorflow/tfgan/eval/inception/1. Without a download, --extractor=classifier (of train:"
-    " --eval_extractor=classifier) scores by a classifier of the data. Received: no path, and none"
-    " in {folder}."
+    " tensorflow/tfgan/eval/inception/1. Without a download, --extractor=classifier (in train:"
+    " --eval_extractor=classifier) scores with a classifier that is trained on the data. Received:"
+    " no path, and no weights in {folder}."
 )
 FORMAT = "inception-2015-12-05-folded-1"
 SOURCE, CONTENT = "source_sha256", "weights_sha256"
 
 
 class NoWeightsError(ValueError):
-    """No path of Inception weights is given, and the cache has none."""
+    """Raised if no path of Inception weights is given and the cache has no weights."""
 
 
 def inception_extractor(path: str | None, bias: bool = False, dtype: str = FLOAT32) -> Extractor:
-    """Returns Inception as an extractor of the last pooling layer's features and the logits.
+    """Returns an extractor of Inception's features (of the last pooling layer) and logits.
 
-    It accepts grey and RGB images.
+    The extractor accepts grey and RGB images.
 
     Args:
       path: path of the weights; None for weights in the cache.
@@ -109,9 +109,10 @@ def load_inception(
 ) -> Inception:
     """Loads Inception with the weights of a file or folder, or with reference weights in the cache.
 
-    `is_reference` is true for a file with a published SHA-256, and for weights that equal those of
-    such a file bit by bit, if the file was converted on this machine before. TF-GAN's module has no
-    published hash, so its scores have a prefix until one of the published files was converted.
+    `is_reference` of the result is true for a file with a published SHA-256. It is also true for
+    weights that equal those of a published file bit by bit, if the cache holds the published file's
+    weights. TF-GAN's module has no published hash, so its scores have a prefix until one of the
+    published files was converted.
 
     Args:
       path: a path that `open_weight_file` accepts; None for reference weights in the cache.

@@ -2,13 +2,16 @@
 
 Source: the graph classify_image_graph_def.pb of inception-2015-12-05.tgz (Szegedy et al. 2015,
 "Rethinking the Inception Architecture"); torch-fidelity feature_extractor_inceptionv3.py for the
-pools and the taps; OpenAI's improved-gan inception_score/model.py for logits without bias. Every
+pools and the outputs; OpenAI's improved-gan inception_score/model.py for logits without bias. Every
 convolution is followed by a batch norm (epsilon 0.001) and a ReLU.
 
-Four changes make it faster on a CPU and only change the order of summation: batch norms are folded
-into the convolutions, the scaling of pixels is folded into the first convolution, 1x1 convolutions
-of the same tensor are computed as one, and average pooling before a 1x1 convolution is computed
-after it, on fewer channels.
+Four changes make this code faster on a CPU and only change the order of summation:
+
+- Batch norms are folded into the convolutions.
+- The scaling of pixels is folded into the first convolution.
+- 1x1 convolutions of the same tensor are computed as one convolution.
+- If average pooling precedes a 1x1 convolution, the convolution is computed first, so that the
+  pooling has fewer channels.
 """
 
 from __future__ import annotations
@@ -254,7 +257,7 @@ class Inception:
             i for i, unit in enumerate(NETWORK) if isinstance(unit, Tap) and unit.name in places
         )
         self._units = NETWORK[: deepest + 1]
-        # Created here and not in the graph, so that every replica of a strategy has its own.
+        # Variables are created here and not in the graph, so that every replica has its own copy.
         self._variables = _variables(self._units, _with_pixel_scaling(weights))
         self._classifier = [tf.Variable(part, trainable=False) for part in weights[CLASSIFIER]]
         image = tf.TensorSpec([None, None, None, 3], tf.uint8)
@@ -321,7 +324,8 @@ class Inception:
         return tf.concat(ends, axis=-1)
 
     def _linear(self, convs, tensor):
-        # The first convolution costs little, and bfloat16 would lose most of the pixels' precision.
+        # The first convolution always uses float32: it costs little, and bfloat16 would lose most
+        # of the pixels' precision.
         dtype = tf.float32 if convs == NETWORK[:1] else self._dtype
         kernel, bias = (tf.cast(part, dtype) for part in self._variables[convs])
         tensor = tf.cast(tensor, dtype)
@@ -340,7 +344,7 @@ def resize(images) -> tf.Tensor:
 
 
 def _place(tap: str) -> str:
-    """Returns the tap at whose place in the network another tap is computed."""
+    """Returns the name of the `Tap` in `NETWORK` from which an output is computed."""
     return "2048" if tap.startswith("logits") else tap
 
 

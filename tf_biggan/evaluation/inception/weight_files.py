@@ -2,8 +2,8 @@
 
 There are three kinds: the frozen graph of 2015 (alone or in its .tgz), the state_dict that PyTorch
 ports share (pytorch-fid, torch-fidelity), and the folder of TF-GAN's TF-Hub module. pytorch-fid and
-torch-fidelity list the names of the graph's constants. The module is assumed to have the same names
-below some scope.
+torch-fidelity list the names of the graph's constants. TF-GAN's module is assumed to have the same
+names behind a common prefix (a scope).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ LARGEST_GRAPH = input_bounds.GRAPH_BYTES
 
 
 class Names(typing.NamedTuple):
-    """Name patterns of the tensors of a convolution and of the classifier, and orders of axes."""
+    """Name patterns for the tensors of convolutions and classifier, and the order of their axes."""
 
     kernel: str
     beta: str
@@ -85,7 +85,7 @@ class WeightFile:
       sha256: SHA-256 of the content: for a .tgz, of the graph in it; for a module, of the hashes
         of its files.
       names: names of its tensors.
-      tensors: reads the tensors; raises ValueError if it cannot.
+      tensors: reads the tensors, or raises ValueError if they cannot be read.
     """
 
     path: str
@@ -97,8 +97,8 @@ class WeightFile:
         """Returns the weights with batch norm folded into the convolutions.
 
         Returns:
-          By the layer's name, float32 kernel [H, W, in, out] and bias [out] of every convolution,
-          and kernel [2048, 1008] and bias [1008] of the classifier.
+          Pairs (kernel, bias) in float32 by the layer's name: [H, W, in, out] and [out] for a
+          convolution, [2048, 1008] and [1008] for the classifier.
 
         Raises:
           ValueError: the tensors cannot be read, or are not those of the Inception
@@ -210,7 +210,7 @@ def _parsed(message, content: bytes, path: str):
         return parse_message(message, content, path)
     except ValueError as error:
         raise ValueError(
-            f"Inception weights must be {GRAPH_FILE} (or inception-2015-12-05.tgz), complete, a"
+            f"Inception weights must be a complete {GRAPH_FILE} (or inception-2015-12-05.tgz), a"
             f" PyTorch state_dict, or the folder of a TF-Hub module. {error}"
         ) from error
 
@@ -283,13 +283,13 @@ def _module_tensors(path: str, has_variables: bool) -> Tensors:
 
 
 def _below_scope(tensors: dict[str, StoredTensor], path: str) -> dict[str, StoredTensor]:
-    """Keeps the tensors in the scope of the classifier's weights, and removes the scope's name."""
+    """Returns the tensors in the scope of the classifier's weights, without the scope's name."""
     weights = TENSORFLOW.classifier[0]
     scopes = [name.removesuffix(weights) for name in tensors if name.endswith(weights)]
     require(
         len(scopes) == 1,
-        "the TF-Hub module is not the one of this Inception network: it must have exactly"
-        f" one tensor whose name ends in {weights!r}",
+        "the TF-Hub module does not hold this Inception network: it must have exactly one tensor"
+        f" whose name ends in {weights!r}",
         path=path,
         found=[scope + weights for scope in scopes[:3]],
     )

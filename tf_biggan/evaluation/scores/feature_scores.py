@@ -1,4 +1,4 @@
-"""Scores of features [N, D]: Inception Score, kernel distance, precision and recall.
+"""Scores of features [N, D]: Inception Score, kernel distance, precision, recall and others.
 
 The Inception Score rewards images with clear classes and sets with varied classes. Source: Salimans
 et al. 2016, section 4; torch-fidelity metric_isc.py for the shuffling of images and their division
@@ -7,8 +7,8 @@ into splits.
 The kernel distance is the squared MMD with a cubic kernel, which is KID if the features are
 Inception's. Source: Bińkowski et al. 2018, section 4; torch-fidelity metric_kid.py for the subsets.
 
-Precision and recall, density and coverage need the nearest rows to queries. Source: Kynkäänniemi et
-al. 2019 for precision and recall; Naeem et al. 2020 for density and coverage.
+Precision, recall, density and coverage depend on each image's nearest neighbours. Source:
+Kynkäänniemi et al. 2019 for precision and recall; Naeem et al. 2020 for density and coverage.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ NONE = -1
 DENSITY_NEIGHBOURS = 5
 # Highest number of distances in memory at a time: 128 MiB in float64.
 DISTANCES_AT_ONCE = 2**24
-# A squared distance is the difference of numbers as large as the squared norms. Anything below this
-# share of them is rounding and counts as zero, so that equal images have distance zero.
+# A squared distance is computed as the difference of numbers as large as the squared norms. A
+# result below this share of these numbers is a rounding error and is set to zero, so that equal
+# images have distance zero.
 ROUNDING = 1e-12
-# A block of 2048 features takes 32 MiB in float64: large enough for fast matrix products, and
-# small compared with all features.
+# A block of this many rows of 2048 features takes 32 MiB in float64. It is large enough for fast
+# matrix products, and small compared with all features.
 BLOCK_ROWS = 2048
 
 
@@ -109,8 +110,9 @@ def kernel_distance(
 ) -> tuple[float, float]:
     """Returns mean and population standard deviation of the squared MMD over random subsets.
 
-    The estimate is unbiased, so it can be slightly negative. Subsets larger than a side are
-    refused, because scores of different subset sizes do not compare; see `largest_subset_size`.
+    The estimate is unbiased, so it can be slightly negative. Subsets larger than a set of images
+    are refused, because scores with different subset sizes cannot be compared. For a size that
+    fits, see `largest_subset_size`.
 
     Args:
       generated: features [N, D].
@@ -120,8 +122,8 @@ def kernel_distance(
       seed: seed of the subsets, which are sampled without replacement.
 
     Raises:
-      ValueError: a side is not finite numbers of shape [N, D], D differs, or a subset is larger
-        than a side.
+      ValueError: `generated` or `real` is not a finite array [N, D], their D differ, or a subset is
+        larger than one of them.
     """
     generated, real = checked_pair(generated, real, minimum=2)
     values = [
@@ -163,7 +165,7 @@ def subset_indices(
 def unbiased_squared_mmd(x: np.ndarray, y: np.ndarray) -> float:
     """Returns the unbiased squared MMD of features [n, D] and [m, D].
 
-    It is unbiased because no image is compared with itself.
+    The estimate is unbiased because no image is compared with itself.
     """
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     return mean_of_pairs(kernel(x, x)) + mean_of_pairs(kernel(y, y)) - 2 * kernel(x, y).mean()
@@ -190,12 +192,13 @@ class NearestRows:
       queries: features [Q, D].
       k: number of nearest rows.
       labels: integers [Q]; only rows of the same class as the query count. None for all rows.
-      excluded: integers [Q], index of a row that does not count, such as the query itself; -1 for
-        none.
+      excluded: integers [Q], for each query the index of a row that does not count, such as the
+        query itself. -1 excludes no row.
 
     Attributes:
-      rows: int64 [Q, k], indices of the nearest rows in the order of their arrival, the nearest
-        first; ties go to the earlier row. -1 if there are fewer than `k` rows.
+      rows: int64 [Q, k], for each query the indices of the nearest rows, the nearest first. The
+        index of a row is the number of rows that arrived before it. Of two equally near rows, the
+        row that arrived earlier comes first. If there are fewer than `k` rows, the rest is -1.
     """
 
     def __init__(self, queries, k: int, labels=None, excluded=None):
@@ -245,13 +248,14 @@ class NearestRows:
 def precision_recall(generated, real, k: int = 3) -> tuple[float, float]:
     """Returns precision and recall.
 
-    Precision is the share of generated images in the neighbourhood of a real image; recall is the
-    reverse. The neighbourhood of an image reaches to its k-th neighbour, which it includes.
+    Precision is the share of generated images that lie in the neighbourhood of a real image. Recall
+    is the share of real images that lie in the neighbourhood of a generated image. The
+    neighbourhood of an image reaches to its k-th neighbour and includes this neighbour.
 
     Args:
       generated: features [N, D].
       real: features [M, D].
-      k: the neighbour that a neighbourhood reaches to; the image itself does not count.
+      k: number of the neighbour that a neighbourhood reaches to. An image is not its own neighbour.
 
     Raises:
       ValueError: `generated` or `real` is not a finite array [N, D] of more than k rows, or their
@@ -296,7 +300,7 @@ def squared_reach(features: np.ndarray, k: int) -> np.ndarray:
 
 def squared_distances(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     """Yields blocks of rows of `x` as (slice, squared distances [n, M] to all rows of `y`)."""
-    # Subtracting a common centre makes the norms small, and the rounding with them.
+    # Subtracting a common centre makes the norms small, and so the rounding errors.
     centre = np.mean(y, axis=0, dtype=np.float64)
     norms = np.concatenate([np.sum((block - centre) ** 2, axis=1) for _, block in blocks(y)])
     for here, rows in blocks(x, rows=max(1, DISTANCES_AT_ONCE // len(y))):
@@ -365,8 +369,8 @@ def checked_pair(generated, real, minimum: int = 1) -> tuple[np.ndarray, np.ndar
     """Returns generated features [N, D] and real features [M, D] as arrays.
 
     Raises:
-      ValueError: one of them is not a matrix of features (see `checked_features`), or they differ
-        in their number of columns.
+      ValueError: `generated` or `real` is not a matrix of features (see `checked_features`), or
+        their numbers of columns differ.
     """
     generated = checked_features("generated", generated, minimum)
     real = checked_features("real", real, minimum)

@@ -18,9 +18,10 @@ from threadpoolctl import threadpool_limits
 from tf_biggan.checks import require
 from tf_biggan.evaluation.scores.feature_scores import BLOCK_ROWS, checked_features, checked_pair
 
-# Relative to the largest pivot. Rounding turns zero pivots into about 1e-8.
+# Smaller pivots, relative to the largest pivot, may be rounding errors: rounding turns zero pivots
+# into about 1e-8.
 SMALLEST_PIVOT = 1e-6
-# Number of sizes on the line that FID is extrapolated along, and the seed of the images' order.
+# Number of points on the line along which FID is extrapolated, and the seed of the images' order.
 EXTRAPOLATED_SIZES = 15
 ORDER_SEED = 0
 
@@ -69,7 +70,7 @@ class FeatureStatistics:
     def is_rank_deficient(self) -> bool:
         """Whether there are too few feature vectors for a covariance of full rank.
 
-        The Fréchet distance is then far larger than for many images. A kernel distance is not.
+        If so, the Fréchet distance is far larger than for many images. A kernel distance is not.
         """
         return self.count <= self.mean.size
 
@@ -164,8 +165,8 @@ def frechet_distance(a: FeatureStatistics, b: FeatureStatistics) -> float:
     """Returns |mean_a - mean_b|² + tr(C_a + C_b - 2 (C_a C_b)^½), which is never negative.
 
     Covariances may have any rank. With C = F Fᵀ, the trace of the root is the sum of the singular
-    values of F_aᵀ F_b. The usual root of the eigenvalues of C_a^½ C_b C_a^½ would turn eigenvalues
-    that should be zero into rounding noise, and the noise into roots of about 1e-8.
+    values of F_aᵀ F_b. The usual method takes roots of the eigenvalues of C_a^½ C_b C_a^½. Rounding
+    turns eigenvalues that should be zero into noise, and the roots of this noise are about 1e-8.
 
     Raises:
       ValueError: the statistics differ in their number of features.
@@ -176,7 +177,7 @@ def frechet_distance(a: FeatureStatistics, b: FeatureStatistics) -> float:
 def distance_from_factors(
     a: FeatureStatistics, b: FeatureStatistics, factor_a: np.ndarray, factor_b: np.ndarray
 ) -> float:
-    """Returns `frechet_distance` if factors of the covariances are known already.
+    """Returns the result of `frechet_distance` from factors of the covariances.
 
     Args:
       a: statistics of one side.
@@ -201,7 +202,8 @@ def distance_from_factors(
 def covariance_factor(statistics: FeatureStatistics) -> np.ndarray:
     """Returns F [D, rank] with F Fᵀ equal to the covariance, up to rounding."""
     if not statistics.is_rank_deficient:
-        # Cholesky takes a tenth of the time of eigenvalues, but needs a well-conditioned matrix.
+        # A Cholesky decomposition takes a tenth of the time of an eigendecomposition, but needs a
+        # well-conditioned matrix.
         with contextlib.suppress(np.linalg.LinAlgError):
             factor = np.linalg.cholesky(statistics.covariance)
             pivots = np.diag(factor)
@@ -221,14 +223,15 @@ def _sum_of_singular_values(matrix: np.ndarray) -> float:
 def frechet_distance_of_features(generated, real) -> float:
     """Returns the Fréchet distance of two sets of features.
 
-    With fewer images than features, it uses [N, N] matrices instead of [D, D] matrices.
+    If a set has fewer images than features, it uses an [N, M] matrix instead of [D, D] matrices.
 
     Args:
       generated: features [N, D].
       real: features [M, D].
 
     Raises:
-      ValueError: a side is not finite numbers with at least 2 rows, or D differs.
+      ValueError: `generated` or `real` is not a finite array with at least 2 rows, or their D
+        differ.
     """
     generated, real = checked_pair(generated, real, minimum=2)
     if min(len(generated), len(real)) >= generated.shape[1]:
@@ -263,9 +266,10 @@ class Extrapolation(typing.NamedTuple):
 def frechet_infinity(features, reference: FeatureStatistics) -> Extrapolation:
     """Extrapolates the Fréchet distance to infinitely many generated images.
 
-    The distances of growing parts of the features lie on a line over 1/N, whose intercept is the
-    result. The sizes of the parts are spaced evenly from a tenth of the features to all of them.
-    The parts are the beginnings of one random order, so one pass gives all statistics.
+    The distances of parts of the features, as a function of 1 / (size of the part), lie near a
+    line. The intercept of this line is the result. The sizes of the parts are spaced evenly from a
+    tenth of the images to all images. Each part is the beginning of the same random order, so one
+    pass gives all statistics.
 
     Args:
       features: generated features [N, D].
@@ -273,7 +277,7 @@ def frechet_infinity(features, reference: FeatureStatistics) -> Extrapolation:
 
     Raises:
       ValueError: the features are not finite numbers [N, D], or a tenth of N is not above D. The
-        distances of fewer images do not lie on the line.
+        distances of smaller parts do not lie near the line.
     """
     features = checked_features("features", features, minimum=2)
     count, dim = features.shape
@@ -320,8 +324,8 @@ def intra_class_distance(generated, generated_labels, real, real_labels) -> Intr
       real_labels: integers [M].
 
     Raises:
-      ValueError: a side is not finite numbers of shape [N, D], D differs, or a side does not have
-        one integer label per row.
+      ValueError: `generated` or `real` is not a finite array [N, D], their D differ, or labels are
+        not one integer per row.
     """
     generated, real = checked_pair(generated, real)
     generated_labels = _checked_labels("generated_labels", generated_labels, len(generated))

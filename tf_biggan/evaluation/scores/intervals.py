@@ -49,7 +49,7 @@ def frechet_interval(
     level: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """Returns the interval of the Fréchet distance of generated features to a reference.
+    """Returns the confidence interval of the Fréchet distance of generated features to a reference.
 
     Each resample takes as long as the distance itself, which is seconds for 2048 features.
 
@@ -90,7 +90,7 @@ def kernel_interval(
     level: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """Returns the interval of the kernel distance over the subsets that `kernel_distance` uses.
+    """Returns the confidence interval of `kernel_distance`, with the same subsets.
 
     An image counts as often as the resample contains it. Pairs of an image with itself are left
     out, so that the estimate remains unbiased.
@@ -129,7 +129,9 @@ def inception_interval(
     level: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """Returns the interval of the mean Inception Score; each split is resampled on its own.
+    """Returns the confidence interval of the mean Inception Score.
+
+    Each split has its own resamples.
 
     Args:
       logits: logits [N, C] of the classifier.
@@ -170,7 +172,7 @@ def _resampled_squared_mmd(x: np.ndarray, y: np.ndarray, counts: np.ndarray) -> 
     np.fill_diagonal(of_x, 0)
     np.fill_diagonal(of_y, 0)
     total, squares = counts.sum(axis=1), np.sum(counts**2, axis=1)
-    # A resample of a single image has no pairs. That does not happen with hundreds of images.
+    # A resample that holds only one image has no pairs. With hundreds of images, none does.
     pairs = np.maximum(total**2 - squares, 1)
     within = np.einsum("bi,bi->b", counts @ of_x, counts) / pairs
     between = counts @ kernel(x, y).mean(axis=1) / np.maximum(total, 1)
