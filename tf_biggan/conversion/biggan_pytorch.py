@@ -235,7 +235,7 @@ def load_generator(generator, tensors: Mapping[str, np.ndarray]) -> None:
 
 
 def load_discriminator(discriminator, tensors: Mapping[str, np.ndarray]) -> None:
-    """Assigns the tensors of `D.pth` to a discriminator. Raises errors like `load_generator`."""
+    """Assigns the tensors of `D.pth` to a discriminator. Raises the errors of `load_generator`."""
     load(discriminator, discriminator_rules(discriminator), tensors, IGNORED)
 
 

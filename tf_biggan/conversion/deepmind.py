@@ -192,7 +192,7 @@ def averages(variables: Tensors) -> tuple[Tensors, int]:
 
 
 def with_port_names(variables: Tensors, attention_block: int | None = None) -> Tensors:
-    """Converts a module's variables to the keys and layouts of pytorch-pretrained-BigGAN.
+    """Converts a TF-Hub module's variables to the keys and layouts of pytorch-pretrained-BigGAN.
 
     Args:
       variables: Variables that `averages` returned.
@@ -312,7 +312,7 @@ def _vectors(variables, name, key) -> Mapping[str, StoredTensor]:
 
 def _step(variables, kernel, u0, part):
     weight = variables[kernel]
-    # Rows in the order of PyTorch's axes, so that the vectors fit the transposed kernel.
+    # The rows have the order of PyTorch's axes, so that the vectors fit the transposed kernel.
     axes = (2, 0, 1, 3) if weight.ndim == 4 else (0, 1)
     u, v = hub_step(np.transpose(weight, axes).reshape(-1, weight.shape[-1]), variables[u0])
     return {"weight_u": u, "weight_v": v}[part]
@@ -357,7 +357,7 @@ def statistics_of_truncations(graph: Graph, tensors: Tensors) -> Tensors:
       tensors: Tensors that `with_port_names` returned.
 
     Returns:
-      Tables [rows, channels] by their keys in the port.
+      Tables [rows, channels] by their keys in pytorch-pretrained-BigGAN.
 
     Raises:
       ValueError: The graph has too few stack operations, or they are not constant.

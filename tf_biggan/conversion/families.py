@@ -164,8 +164,8 @@ def _channel_order(source) -> str:
         return "rgb"
     raise ValueError(
         f"{source.path} does not say whether it was trained on RGB or BGR images. Give"
-        " --channel_order=rgb or --channel_order=bgr. The training configuration names the order"
-        " as output_channel_order."
+        " --channel_order=rgb or --channel_order=bgr. The training configuration has the order"
+        " under the name output_channel_order."
     )
 
 

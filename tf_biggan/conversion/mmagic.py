@@ -124,7 +124,7 @@ def load_generator(generator, tensors: Mapping[str, np.ndarray]) -> None:
 
 
 def load_discriminator(discriminator, tensors: Mapping[str, np.ndarray]) -> None:
-    """Assigns mmagic's tensors to a discriminator. Raises errors like `load_generator`."""
+    """Assigns mmagic's tensors to a discriminator. Raises the errors of `load_generator`."""
     load(discriminator, discriminator_rules(discriminator), tensors, IGNORED)
 
 

@@ -43,8 +43,8 @@ class SourceLayout:
       condition_swap: Number of leading columns that move to the end of each modulation matrix (the
         matrix that computes gains or offsets). It is the size of the class embedding y if the
         source concatenates [y, z], and 0 if it concatenates [z, y] like this package.
-      first_swap: The same for the first dense layer, whose input includes the class embedding in
-        BigGAN-deep.
+      first_swap: The same number for the first dense layer. It is 0 unless the input of this layer
+        includes the class embedding, as in BigGAN-deep.
       bottom: (channels, height, width) of the generator's first feature map if the source stores it
         channels first. None if the source stores it channels last, like this package.
     """
@@ -62,7 +62,7 @@ class SourceLayout:
           generator: Generator of this package.
           embedding_first: Whether the code base concatenates the class embedding and the latent
             vector as [y, z].
-          channels_first: Whether it stores the first feature map channels first.
+          channels_first: Whether the code base stores the first feature map channels first.
         """
         plan = generator.latent_plan
         swap = plan.embedding_dim if embedding_first else 0
@@ -252,7 +252,7 @@ def convert(
 
     Raises:
       ConversionError: A source tensor is not used exactly once, a variable is not made exactly
-        once, or a shape does not fit. The message lists all such tensors and variables.
+        once, or a shape does not fit. The message names the tensors or variables.
     """
     meaningful = {key for key in tensors if not any(re.search(pattern, key) for pattern in ignored)}
     _check_exactly_once(
@@ -322,7 +322,7 @@ class Tables:
       kinds: Tensors of each kind of layer.
       generator, discriminator: Rows for layers outside the residual blocks.
       block, attention: Rows for the layers of a residual block and of an attention layer, relative
-        to its prefix.
+        to the prefix of the block or attention layer.
       place: Regular expression of the prefix of a block or attention layer. The numbers in a prefix
         give the order of the blocks.
       ignored: Regular expressions of source keys that no variable needs, with the reason.

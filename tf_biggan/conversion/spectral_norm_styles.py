@@ -1,9 +1,9 @@
 """Converts PyTorch's own spectral norm to the form of BigGAN-PyTorch: (weight, u0).
 
-`torch.nn.utils.spectral_norm` stores weight_orig, weight_u and weight_v. In eval mode it divides by
-sigma = u W v, computed from the stored vectors. BigGAN-PyTorch and this package store only u and
-compute sigma with one step of power iteration. The stored u is therefore replaced by a vector from
-which one step gives the same sigma, so that images stay the same except for rounding.
+`torch.nn.utils.spectral_norm` stores weight_orig, weight_u and weight_v. In eval mode, it divides
+the weight by sigma = u W v, computed from the stored vectors. BigGAN-PyTorch and this package store
+only u and compute sigma with one step of power iteration. The stored u is therefore replaced by a
+vector from which one step gives the same sigma, so that images stay the same except for rounding.
 """
 
 from __future__ import annotations
@@ -75,10 +75,10 @@ def starting_vector(weight: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndar
 
     A step from x gives sigma(x)^2 = |W W' x|^2 / |W' x|^2, a ratio of two quadratic forms (W' is W
     transposed). The stored u is already one step ahead, so sigma(u) is larger than the wanted
-    value. A second vector with a smaller sigma is searched. A quadratic equation then gives the
-    mixture of both vectors that has the wanted sigma. If there is no second vector, u is returned.
-    This happens for a kernel with one output, and after long training, when all values of sigma are
-    equal except for rounding.
+    value. The function searches for a second vector with a smaller sigma. A quadratic equation then
+    gives the mixture of both vectors that has the wanted sigma. If no second vector is found, u is
+    returned. This happens for a kernel with one output, and after long training, when all values of
+    sigma are equal except for rounding.
 
     Args:
       weight: Kernel W [outputs, inputs].

@@ -2,8 +2,8 @@
 
 Attention layers are numbered together with the blocks. Like BigGAN-PyTorch, StudioGAN concatenates
 [y, z] (class embedding and latent vector) and stores the first feature map channels first. The
-tables have the keys to which `spectral_norm_styles` renames StudioGAN's. StudioGAN's discriminators
-have in-place ReLUs, so their shortcuts see features after the ReLU.
+tables have StudioGAN's keys after `spectral_norm_styles` has renamed them. StudioGAN's
+discriminators have in-place ReLUs, so their shortcuts see features after the ReLU.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Evaluation: feature extractors, scores such as FID and IS, protocols, and reports."""
+"""Evaluation: feature extractors, scores such as FID and IS, protocols, and files of scores."""

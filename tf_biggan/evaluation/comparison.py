@@ -103,7 +103,8 @@ class Comparison:
     Attributes:
       strategy: distribution strategy; every replica runs the extractor.
       source: data source of the real images; None if only their statistics are known.
-      real_images: the images of the source, at the size of the images to compare, or None.
+      real_images: the source's images, resized like the images that are compared with them; None if
+        only their statistics are known.
       cache: folder of cached features and classifiers; None to keep nothing.
       batch_size: images per replica in one step of an extractor.
       layer: layer or output of the user's own extractor that gives the features.
@@ -202,7 +203,7 @@ def how_classes_were_matched(
 
 
 def why_classes_differ(class_names: Sequence[str], reference_names: Sequence[str]) -> str:
-    """Returns the end of a sentence that says why a metric with classes cannot be computed."""
+    """Returns the end of a sentence that says why a metric that needs classes has no result."""
     sentence = "needs a reference that has the classes of the images"
     if not (class_names and reference_names):
         return sentence
@@ -211,7 +212,7 @@ def why_classes_differ(class_names: Sequence[str], reference_names: Sequence[str
 
 
 def label_counts_for_model(source: Source | None, class_names: Sequence[str]) -> np.ndarray | None:
-    """Counts the reference's images of each class of the model.
+    """Counts how many images the reference has of each class of the model.
 
     Args:
       source: data source of the reference, or None.

@@ -1,4 +1,4 @@
-"""Scores of generated images against a reference, by one feature extractor.
+"""Computes scores of generated images against a reference, with one feature extractor.
 
 The reference may be a file of feature statistics that this package, pytorch-fid or TTUR wrote. Such
 a file is an npz with the arrays "mu" [D] and "sigma" [D, D]. Files of this package also have a
@@ -28,7 +28,7 @@ from tf_biggan.files.json_files import field, parse_json
 
 UNKNOWN_ORIGIN = (
     "The file of statistics does not record how its images were cropped and resized. Some programs,"
-    " such as pytorch-fid, resize differently from the Inception of 2015."
+    " such as pytorch-fid, resize images differently from Inception's graph of 2015."
 )
 DESCRIPTION = "description"
 # Parts of the descriptions that must agree for a distance between two sets of images to make sense.
@@ -71,7 +71,7 @@ class Evaluator:
     """Computes scores with one feature extractor.
 
     Args:
-      extraction: the feature extractor on its replicas.
+      extraction: the feature extractor, with the replicas that run it.
       protocol: choices that the definitions of scores leave open.
       bootstrap: number of bootstrap resamples for confidence intervals; 0 for no intervals.
     """
@@ -226,7 +226,8 @@ def read_statistics(path: str) -> tuple[FeatureStatistics, dict]:
     )
     described = DESCRIPTION in arrays
     description = parse_json(str(arrays[DESCRIPTION]), path) if described else {}
-    # If the file does not record the number of images, enough images are assumed.
+    # If the file does not record the number of images, it is assumed to be one more than the number
+    # of features.
     count = field(description, "count", "int", path, len(mean) + 1)
     return FeatureStatistics(mean, covariance, count), description
 

@@ -110,7 +110,8 @@ def ordered(features: Features, protocol: Protocol) -> Features:
 def score_name(prefix: str, name: str) -> str:
     """Returns the name of a score.
 
-    Only scores of the reference Inception may be called FID or IS; others have a prefix.
+    Only scores of the reference Inception may be called FID or IS. All other scores,
+    except accuracies, have a prefix.
 
     Args:
       prefix: prefix of the feature extractor.

@@ -102,8 +102,8 @@ def require_plausible(names: Collection[str], path: str) -> None:
     limit = input_bounds.TENSORS
     require(
         len(names) <= limit,
-        f"the file is refused, because it holds more than {limit} tensors; save only those of"
-        " the network",
+        f"the file is refused, because it holds more than {limit} tensors; save only the tensors"
+        " of the network",
         path=path,
         tensors=len(names),
     )

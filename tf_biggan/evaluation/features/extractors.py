@@ -85,7 +85,10 @@ def open_extractor(path: str, layer: str | None = None) -> Extractor:
 
 
 def pixel_extractor() -> Extractor:
-    """Returns pixels as features, scaled so that distances are root mean squares from 0 to 255."""
+    """Returns an extractor whose features are the pixels of an image.
+
+    They are scaled so that a distance is the root mean square of differences, from 0 to 255.
+    """
 
     def function(images):
         flat = tf.reshape(tf.cast(images, tf.float32), (tf.shape(images)[0], -1))
@@ -98,7 +101,8 @@ def load_keras(path: str) -> keras.Model:
     """Loads a model from a .keras file that contains only Keras's own layers and no code.
 
     Raises:
-      ValueError: the file is damaged, contains code, or describes a model larger than its weights.
+      ValueError: the file is damaged, contains code, or describes a model with more weights than it
+        holds.
     """
     try:
         with _bounded_variables(_stored_bytes(path)):
@@ -125,7 +129,10 @@ def _stored_bytes(path: str) -> int:
 
 @contextlib.contextmanager
 def _bounded_variables(stored_bytes: int) -> Iterator[None]:
-    """Refuses to create variables with more numbers in total than the file has bytes."""
+    """Returns a context that limits how many numbers all variables together may have.
+
+    The limit is the number of stored bytes plus `MISSING_NUMBERS`.
+    """
     left = stored_bytes + input_bounds.MISSING_NUMBERS
 
     def create(next_creator, **settings):

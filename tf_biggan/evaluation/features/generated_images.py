@@ -149,7 +149,7 @@ class GeneratedImages(ImageSet):
             yield pending
 
     def take(self, numbers: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-        """Returns images with other classes, uint8 [N, H, W, C].
+        """Returns images of given latent vectors and classes, uint8 [N, H, W, C].
 
         Args:
           numbers: Numbers of the images whose latent vectors are taken, integers [N].
@@ -194,7 +194,7 @@ def weights_sha256(generator) -> str:
 def _distribution(
     num_classes, sampling: Sampling, label_counts, soft_labels
 ) -> LabelDistribution | None:
-    """Returns the distribution of the labels; None if unconditional."""
+    """Returns the distribution of the labels; None for an unconditional generator."""
     if num_classes == 0:
         return None
     if soft_labels is not None and sampling.label_sampling != "balanced":

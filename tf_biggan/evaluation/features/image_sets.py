@@ -159,7 +159,7 @@ class ArrayImages(ImageSet):
 
 
 class PilResized(ImageSet):
-    """Images resized by PIL's antialiased bicubic filter, as mmagic does.
+    """Images that are resized by PIL's antialiased bicubic filter, as in mmagic.
 
     Args:
       images: the images, with 1 or 3 channels.

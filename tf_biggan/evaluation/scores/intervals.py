@@ -172,7 +172,8 @@ def _resampled_squared_mmd(x: np.ndarray, y: np.ndarray, counts: np.ndarray) -> 
     np.fill_diagonal(of_x, 0)
     np.fill_diagonal(of_y, 0)
     total, squares = counts.sum(axis=1), np.sum(counts**2, axis=1)
-    # A resample that holds only one image has no pairs. With hundreds of images, none does.
+    # A resample that repeats a single image has no pairs. This does not happen with hundreds of
+    # images.
     pairs = np.maximum(total**2 - squares, 1)
     within = np.einsum("bi,bi->b", counts @ of_x, counts) / pairs
     between = counts @ kernel(x, y).mean(axis=1) / np.maximum(total, 1)
