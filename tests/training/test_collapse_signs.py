@@ -65,12 +65,13 @@ ROLLBACK = {"iteration": 6, "rollback": "to iteration 1"}
             losses(range(10), 0.4, 0.0) + losses(range(10, 30), 0.0, 0.04),
             *("saturated discriminator", 10, "below 0.05 since iteration 10, in 20 logs"),
         ),
-        (varieties(0.5, 0.09, 0.02), "constant samples", 2, "deviation is 0.02 of that of real"),
+        (varieties(0.5, 0.09, 0.02), "constant samples", 2, "deviation is 0.02 times that of real"),
         (
             sigmas(1, 3, 3, 3, 7),
             *("runaway singular value", 5, "generator/first rose from 3 to 7 between iterations 4"),
         ),
-        (gaps(0.5, 2.5, 3.5), "memorised data", 2, "by 3.5, and by more than 2 since iteration 2"),
+        (gaps(0.5, 2.5, 3.5), "memorised data", 2, "is 3.5 higher than that of held-out images"),
+        (gaps(0.5, 2.5, 3.5), "memorised data", 2, "has been above 2 since iteration 2"),
         # Scores before a rollback stay the best ones.
         (
             [*fids(4, 9, 9), ROLLBACK, *fids(9, 9, start=7)],

@@ -29,7 +29,7 @@ def slow_bfloat16(flag: str, info: dict[str, str] | None = None) -> tuple[str, .
 
     Args:
       flag: The flag that asks for bfloat16, such as "--precision=mixed_bfloat16".
-      info: Fields of the processor from `cpu_info`. Default: those of this machine.
+      info: Fields of the processor, as `cpu_info` returns them. Default: this machine's fields.
     """
     info = cpu_info() if info is None else info
     found = set(info.get("flags", "").split())
@@ -46,9 +46,9 @@ def unused_gpu(
     exists: Callable[[str], bool] = os.path.exists,
     which: Callable[[str], str | None] = shutil.which,
 ) -> tuple[str, ...]:
-    """Returns a warning if the machine seems to have an NVIDIA GPU. Call if TensorFlow finds none.
+    """Returns a warning if the machine seems to have an NVIDIA GPU, else ().
 
-    There is no warning if CUDA_VISIBLE_DEVICES hides the GPU.
+    Call this if TensorFlow finds no GPU. There is no warning if CUDA_VISIBLE_DEVICES hides the GPU.
 
     Args:
       exists: Tells whether a file exists.

@@ -1,7 +1,7 @@
 """Distribution strategies: one device, several GPUs, several machines, a TPU.
 
-`create_strategy` creates them. `ReplicaMap` runs a function of batches on all replicas of a
-strategy, from and to NumPy arrays.
+`create_strategy` creates them. `ReplicaMap` applies a function to NumPy arrays on all replicas of a
+strategy.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import tensorflow as tf
 from tf_biggan import checks
 from tf_biggan.cli.cluster import VARIABLE, cluster_from_environment, is_writer, shared_cluster
 
-# Iterations that run without returning to Python. A GPU or TPU would wait for Python after each.
+# Number of iterations that run without returning to Python. Each return makes a GPU or TPU wait.
 CPU_CALL_LENGTH, ACCELERATOR_CALL_LENGTH = 1, 10
 MULTI_WORKER = "multi_worker"
 # Strategies that list their devices. The default strategy does not.
@@ -28,7 +28,7 @@ NAMING_DEVICES = (
     tf.distribute.MultiWorkerMirroredStrategy,
     tf.distribute.TPUStrategy,
 )
-# Errors of a collective operation in which another process does not take part.
+# Errors that a collective operation raises if another process does not take part in it.
 LOST = (
     tf.errors.AbortedError,
     tf.errors.CancelledError,
@@ -61,11 +61,13 @@ def create_strategy(
     """Returns a distribution strategy, connected to its machines or TPU.
 
     Args:
-      name: "one_device", "mirrored" (all GPUs of this machine, or all its logical CPUs),
-        "multi_worker" (machines of TF_CONFIG), "tpu", or "auto": the first of TPU, several
-        machines, several GPUs and one device that is available.
+      name: "one_device"; "mirrored" (all GPUs of this machine, or all its logical CPUs if it has no
+        GPU); "multi_worker" (the machines of TF_CONFIG); "tpu"; or "auto" (the TPU if `tpu` is
+        given, else the machines of TF_CONFIG if it is set, else several GPUs if there are several,
+        else one device).
       tpu: Name or address of a TPU, or "local".
-      cpu_replicas: Number of replicas on the CPU instead of GPUs, for "auto" or "mirrored".
+      cpu_replicas: Number of replicas to create on the CPU, even if there are GPUs. Only for "auto"
+        and "mirrored".
 
     Raises:
       ValueError: There is no TPU, TF_CONFIG is missing or describes no cluster, the processes of
@@ -130,7 +132,7 @@ def _on_cpu(name, tpu, count):
 
 def _multi_worker(tpu):
     cluster = cluster_from_environment()
-    print(f"This process is {cluster.describe()}. Waiting for all of them.", file=sys.stderr)
+    print(f"This process is {cluster.describe()}. Waiting for all processes.", file=sys.stderr)
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         tf.train.ClusterSpec(cluster.addresses),
         task_type=cluster.task_type,
@@ -175,8 +177,8 @@ MAKERS: dict[str, Callable] = {
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Returns whether this process writes the files of the run.
 
-    Of the processes of TF_CONFIG, the chief or the first worker does. All other strategies,
-    including those for TPUs, have a single process.
+    Among the processes of TF_CONFIG, the chief writes them, or worker 0 if there is no chief. All
+    other strategies, including those for TPUs, have a single process.
     """
     if not spans_processes(strategy):
         return True
@@ -185,7 +187,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def any_process(strategy: tf.distribute.Strategy, flag: bool) -> bool:
-    """Returns whether `flag` is true in any process. All processes call it at the same point."""
+    """Returns whether `flag` is true in any process. All processes must call it together."""
     return _mean(strategy, float(flag)) > 0 if spans_processes(strategy) else flag
 
 
@@ -210,7 +212,7 @@ def require_same_iteration(strategy: tf.distribute.Strategy, iteration: int, run
     """Checks that all processes start at the same iteration. All processes must call it.
 
     Raises:
-      ValueError: They do not, because they do not share the folder of the run.
+      ValueError: The iterations differ, because the processes do not share the folder of the run.
     """
     require_same(
         strategy,
@@ -238,7 +240,7 @@ def of_writer(strategy: tf.distribute.Strategy, array: np.ndarray) -> np.ndarray
 
 @contextlib.contextmanager
 def naming_lost_processes(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Returns a context in which the loss of another process is an error in one line.
+    """Returns a context in which the loss of another process raises an error of one line.
 
     Raises:
       ValueError: Another process has ended, stands still or cannot be reached.
@@ -252,7 +254,7 @@ def naming_lost_processes(strategy: tf.distribute.Strategy) -> Iterator[None]:
 
 
 def _lost(strategy: tf.distribute.Strategy, reason: str) -> str:
-    """Returns the message about the processes that TensorFlow's reason names."""
+    """Returns the message about the lost processes, which TensorFlow's `reason` names."""
     resolver = strategy.cluster_resolver
     here = f"{resolver.task_type} {resolver.task_id}"
     found = sorted({f"{kind} {index}" for kind, index in _TASK.findall(reason)} - {here})
@@ -268,7 +270,7 @@ def _mean(strategy: tf.distribute.Strategy, value: float) -> float:
     return float(_reduced(strategy, tf.constant(value, tf.float64)))
 
 
-# A function inside `_mean` would be traced in every iteration.
+# If this function were defined inside `_mean`, TensorFlow would trace it at every call.
 @tf.function
 def _reduced(strategy, number):
     values = strategy.run(lambda: tf.identity(number))
@@ -276,7 +278,7 @@ def _reduced(strategy, number):
 
 
 def may_compile(strategy: tf.distribute.Strategy) -> bool:
-    """Returns whether to compile the training step with XLA, which is faster on one GPU only."""
+    """Returns whether to compile the training step with XLA, which is faster only on one GPU."""
     gpus = tf.config.list_logical_devices("GPU")
     return strategy.num_replicas_in_sync == 1 and len(gpus) == 1
 
@@ -290,25 +292,25 @@ def default_call_length(strategy: tf.distribute.Strategy) -> int:
 
 
 class ReplicaMap:
-    """Maps rows to rows in batches of a fixed size.
+    """Applies a function to the rows of arrays, in batches of a fixed size on all replicas.
 
     Because every batch has the same size, the result of a row does not depend on other rows.
 
     Args:
       strategy: Strategy whose replicas run the function.
-      function: Function from tensors [batch_size, ...] to a tensor, or a dict of tensors, with the
-        same number of rows.
+      function: Takes tensors [batch_size, ...]. Returns a tensor, or a dict of tensors, with
+        `batch_size` rows.
       batch_size: Batch size of each replica.
 
     Attributes:
-      rows: Number of rows of one call, over all replicas.
+      rows: Largest number of rows in one call: the batch sizes of all replicas together.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy, function: Callable, batch_size: int):
         self._strategy, self._batch_size = strategy, batch_size
         self.rows = batch_size * strategy.num_replicas_in_sync
 
-        # Of replicas on other machines, the rows are gathered in the graph, which is traced once.
+        # The graph also gathers the rows of replicas on other machines. It is traced once.
         gathers = spans_processes(strategy)
 
         def run(inputs):
@@ -320,7 +322,10 @@ class ReplicaMap:
         self._run = tf.function(run)
 
     def __call__(self, *arrays: np.ndarray):
-        """Returns the results of up to `rows` rows as NumPy arrays; shorter batches are padded."""
+        """Returns the function's results for up to `rows` rows as NumPy arrays.
+
+        Fewer rows are padded to full batches, and the results of the padding are dropped.
+        """
         count = len(arrays[0])
         missing = self.rows - count
         if missing:
@@ -348,10 +353,10 @@ def runs_on_cpu(strategy: tf.distribute.Strategy) -> bool:
 
 
 def device_paths(strategy: tf.distribute.Strategy) -> tuple[str, ...]:
-    """Returns TensorFlow's names of this process's devices that a strategy uses."""
+    """Returns TensorFlow's names of the devices that a strategy uses in this process."""
     if isinstance(strategy, NAMING_DEVICES):
         return tuple(strategy.extended.worker_devices)
-    # TensorFlow takes the first GPU, else the CPU.
+    # The default strategy uses the first GPU, or the CPU if there is no GPU.
     kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
     return (f"/device:{kind}:0",)
 

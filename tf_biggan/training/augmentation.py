@@ -1,14 +1,15 @@
-"""Augmentation of the images that the discriminator sees, real and generated ones alike.
+"""Augmentation of the images that the discriminator sees, both real and generated images.
 
-An augmentation of the user's own is a function `augment(images, seeds)` of images [N, H, W, C] in
-[-1, 1] and of one seed [2] (int32) per image. It returns images of the same shape and dtype. It
-must be differentiable in the images, draw nothing but from the seeds, and treat each image by
-itself: then a run does not depend on the number of replicas, and resumes exactly. Numbers from the
-seeds are drawn by `tf_biggan.generation.latents.uniform_for_each`.
+A user's own augmentation is a function `augment(images, seeds)`. It takes images [N, H, W, C] in
+[-1, 1] and one seed [2] (int32) for each image, and returns images of the same shape and dtype. It
+must be differentiable with respect to the images, take random numbers only from the seeds
+(`tf_biggan.generation.latents.uniform_for_each` returns them), and treat each image by itself. A
+run then does not depend on the number of replicas, and resumes exactly.
 
-DiffAugment is random colour, translation, cutout and mirroring, with gradients. Its functions take
-images and numbers [N, K] from 0 to below 1. Each image is changed by its own numbers alone. Shapes
-are static, so that XLA compiles all functions.
+The augmentations of this module are differentiable, too: random colour, translation and cutout,
+which are those of DiffAugment, and mirroring. Each function takes images and random numbers [N, K]
+from 0 to below 1. Each image is changed by its own numbers alone. All shapes are static, so that
+XLA can compile the functions.
 
 Source: Zhao, Liu, Lin, Zhu, Han, "Differentiable Augmentation for Data-Efficient GAN Training",
 NeurIPS 2020.
@@ -23,7 +24,7 @@ import tensorflow as tf
 from tf_biggan.cli.settings import load_object
 from tf_biggan.generation.latents import uniform_for_each
 
-# Largest shift, and the side of the square that is cut out, as parts of the image's side.
+# Largest shift, and the side of the square that is cut out, as fractions of the image's side.
 SHIFT_RATIO = 1 / 8
 CUTOUT_RATIO = 1 / 2
 
@@ -65,11 +66,11 @@ def augment(images: tf.Tensor, seeds: tf.Tensor, names: str) -> tf.Tensor:
 
 
 def change_color(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-    """Returns images with another brightness, saturation and contrast, in this order.
+    """Returns images whose brightness, then saturation, then contrast are changed.
 
-    Adds a number from -0.5 to 0.5; scales the difference to the mean of a pixel's channels by 0 to
-    2; and scales the difference to the mean of the whole image by 0.5 to 1.5. Saturation does not
-    change images of one channel.
+    Brightness: a number from -0.5 to 0.5 is added. Saturation: the difference of each channel from
+    the mean of its pixel is multiplied by 0 to 2, which does not change images with one channel.
+    Contrast: the difference of each value from the mean of its image is multiplied by 0.5 to 1.5.
     """
     brightness, saturation, contrast = tf.unstack(numbers[:, :, None, None, None], axis=1)
     images += brightness - 0.5
@@ -83,7 +84,7 @@ def _scaled_about_mean(images, factors, axes):
 
 
 def translate(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-    """Returns images that are shifted by whole pixels, up to 1/8 of each side, filled up with 0."""
+    """Returns images shifted by whole pixels, by up to 1/8 of each side. Uncovered pixels are 0."""
     height, width, channels = images.shape[1:]
     down, right = (
         _integers(numbers[:, axis], 2 * limit + 1) - limit
@@ -119,12 +120,12 @@ def cut_out(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
 
 
 def flip(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-    """Returns images of which one half, at random, is mirrored horizontally."""
+    """Returns images, each of which is mirrored horizontally with probability 1/2."""
     return tf.where(numbers[:, :, None, None] < 0.5, images[:, :, ::-1], images)
 
 
 def _integers(numbers, count):
-    """Returns int32 from 0 to count - 1."""
+    """Returns integers (int32) from 0 to count - 1 for numbers from 0 to below 1."""
     return tf.cast(tf.floor(numbers * count), tf.int32)
 
 
@@ -136,7 +137,7 @@ def _rounded(length: float) -> int:
     return int(length + 0.5)
 
 
-# Function of each augmentation and the count of random numbers that it takes.
+# Function of each augmentation, and how many random numbers it takes for each image.
 AUGMENTATIONS: dict[str, tuple[Callable[[tf.Tensor, tf.Tensor], tf.Tensor], int]] = {
     "color": (change_color, 3),
     "translation": (translate, 2),

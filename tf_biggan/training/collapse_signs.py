@@ -1,7 +1,7 @@
 """Signs that a training run collapses, found in the entries of its log.
 
 Every BigGAN of the paper collapses in the end (section 4). The signs are a function of the log
-alone, so that a resumed run sees them at the same iterations as an uninterrupted one.
+alone, so that a resumed run sees them at the same iterations as an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -17,25 +17,27 @@ from tf_biggan.training.sample_variety import VARIETY
 from tf_biggan.training.scores import SCORED_AS
 
 ITERATION = "iteration"
-# Entries of RUN/metrics.jsonl: a sentence about a sign, the kind of the sign, and a sentence about
-# a rollback.
+# Keys in RUN/metrics.jsonl: for a sentence about a sign, for the kind of the sign, and for a
+# sentence about a rollback.
 WARNING, KIND, ROLLED_BACK = "collapse_warning", "collapse_sign", "rollback"
 SIGMA = "sigma/"
 D_LOSSES = ("d_loss_real", "d_loss_fake")
-# Whether a lower score is better, by the last part of its name.
+# Maps the last part of a score's name to whether a lower score is better.
 LESS_IS_BETTER = {"fid": True, "is": False, "score": False}
-# Losses of the discriminator that cannot fall below 0. Their sum is almost 0 only if the
-# discriminator separates all images. Other losses, such as wasserstein, have no lower bound.
+# Losses for which the discriminator's two values, for real and for generated images, cannot fall
+# below 0. The sum of the two is almost 0 only if the discriminator separates all images. Other
+# losses, such as wasserstein, have no lower bound.
 LOSSES_FROM_ZERO = ("hinge", "nonsaturating")
 SATURATED = 0.05
 SATURATED_LOGS = 20
-# A singular value that doubles between two logs. The first logs are left out, because values change
-# fast at the start.
+# A singular value rises suddenly if it more than doubles from one log to the next. The first logs
+# are left out, because values change fast at the start.
 SUDDEN = 2.0
 SETTLED_LOGS = 5
 # Below this fraction of the variety of real images, the latent vector changes almost nothing.
 CONSTANT = 0.1
-# The hinge loss asks for logits of 1 for real and of -1 for generated images.
+# Difference between the mean logits of training and of held-out images. The hinge loss asks for the
+# same difference between real and generated images: logits of 1 and -1.
 MEMORISED = 2.0
 
 
@@ -47,7 +49,7 @@ class Sign:
       kind: Name of the kind of sign.
       since: The iteration at which the sign began.
       sentence: A sentence that names the value and `since`.
-      collapsed: Whether the run has collapsed; False if the sign only comes before a collapse.
+      collapsed: Whether the run has collapsed; False if the sign only announces a collapse.
     """
 
     kind: str
@@ -57,16 +59,17 @@ class Sign:
 
 
 class History:
-    """What the signs need to know about a run, from the entries of its log in their order.
+    """Collects what the signs depend on from the entries of a run's log, which are added in order.
 
     Args:
       loss: Name of the loss of the run.
 
     Attributes:
       evaluations: The entries with scores.
-      sigmas: The newest entries with singular values.
+      sigmas: The two newest entries with singular values since the last rollback.
       num_sigmas: Number of entries with singular values since the last rollback.
-      num_saturated: Number of the newest entries in a row whose discriminator losses are almost 0.
+      num_saturated: How many of the newest entries have discriminator losses of almost 0, without
+        a gap.
       saturated_since: Iteration of the first of these entries.
       reported: The last iteration at which each kind of sign was reported.
       rollbacks: Iterations of the rollbacks.
@@ -83,11 +86,11 @@ class History:
 
     @property
     def start(self) -> int:
-        """The iteration from which on signs count: 0, or that of the last rollback."""
+        """Iteration of the last rollback, or 0. Only later entries count for signs."""
         return self.rollbacks[-1] if self.rollbacks else 0
 
     def add(self, entry: Mapping) -> None:
-        """Takes the next entry of the log."""
+        """Adds the next entry of the log."""
         iteration = entry[ITERATION]
         if SCORED_AS in entry:
             self.evaluations.append(entry)
@@ -120,9 +123,9 @@ def lower_is_better(score: str) -> bool | None:
 
 
 def times_worse(value: float | None, best: float, less_is_better: bool) -> float:
-    """Returns by which factor a score is worse than the best one; infinity if it is not finite.
+    """Returns the factor by which a score is worse than the best one; infinity if it is not finite.
 
-    The result is 1 if the scores are not positive, because such scores have no ratio.
+    The result is 1 if one of the two scores is not positive, because their ratio means nothing.
     """
     if value is None or not np.isfinite(value):
         return float("inf")
@@ -132,11 +135,11 @@ def times_worse(value: float | None, best: float, less_is_better: bool) -> float
 
 
 def largest_rise(values: Sequence[float], first: int = 1) -> tuple[float, int]:
-    """Returns the largest factor from a value to the next one, and the place of the next one.
+    """Returns the largest ratio of a value to the value before it, and the index of that value.
 
     Args:
       values: Positive numbers, [N] with N > `first` + 1.
-      first: Number of rises at the beginning that are left out.
+      first: How many of the first ratios are left out.
     """
     values = np.asarray(values)
     factors = values[first + 1 :] / values[first:-1]
@@ -160,9 +163,10 @@ def _worse_scores(history: History, settings: CollapseSettings) -> Iterator[Sign
 
 
 def _bad_scores(entries, name, factor, start) -> tuple[tuple[float, int] | None, list[int]]:
-    """Returns the best value with its iteration, and the iterations of the last bad values.
+    """Returns (best value, its iteration), and the iterations of the newest bad values.
 
-    Bad values are in a row, after iteration `start`, and worse than the best by more than `factor`.
+    A value is bad if it is later than iteration `start` and worse, by more than `factor`, than the
+    best value before it. The newest bad values end at the last entry and have no gap.
     """
     best, bad, less = None, [], lower_is_better(name)
     for entry in entries:
@@ -188,15 +192,15 @@ def _saturated_discriminator(history: History, settings: CollapseSettings) -> It
 
 def _constant_samples(history: History, settings: CollapseSettings) -> Iterator[Sign]:
     bad = _newest_in_a_row(history, lambda entry: _variety(entry) < CONSTANT)
-    # While a slow moving average is still close to its initial weights, its samples are almost
-    # equal, which is no collapse.
+    # At first, a slow moving average is still close to its initial weights. Its samples are almost
+    # equal then, which is no collapse.
     have_varied = any(_variety(entry, 0.0) >= CONSTANT for entry in history.evaluations)
     if have_varied and len(bad) >= settings.collapse_evaluations:
         yield Sign(
             "constant samples",
             bad[0][ITERATION],
-            "Samples of a class are almost equal for different latent vectors since iteration"
-            f" {bad[0][ITERATION]:,}: their standard deviation is {bad[-1][VARIETY]:.2g} of that"
+            "Samples of a class have been almost equal for different latent vectors since iteration"
+            f" {bad[0][ITERATION]:,}: their standard deviation is {bad[-1][VARIETY]:.2g} times that"
             " of real images.",
         )
 
@@ -207,7 +211,7 @@ def _variety(entry: Mapping, missing: float = 1.0) -> float:
 
 
 def _runaway_sigma(history: History, settings: CollapseSettings) -> Iterator[Sign]:
-    """Explosions of singular values come before a collapse (paper, section 4.1)."""
+    """Yields a sign if a singular value exploded, as before a collapse (paper, section 4.1)."""
     if history.num_sigmas < SETTLED_LOGS:
         return
     before, now = history.sigmas
@@ -241,9 +245,10 @@ def _memorised_data(history: History, settings: CollapseSettings) -> Iterator[Si
         yield Sign(
             "memorised data",
             bad[0][ITERATION],
-            f"The discriminator's logit of training images is higher than that of held-out images"
-            f" by {_memorised(bad[-1]):.3g}, and by more than {MEMORISED:g} since iteration"
-            f" {bad[0][ITERATION]:,}: it has memorised the training images.",
+            f"The discriminator's mean logit of training images is {_memorised(bad[-1]):.3g} higher"
+            f" than that of held-out images. The difference has been above {MEMORISED:g} since"
+            f" iteration {bad[0][ITERATION]:,}: the discriminator has memorised the training"
+            " images.",
             collapsed=False,
         )
 
@@ -255,13 +260,13 @@ def _memorised(entry: Mapping) -> float:
 
 
 def _comparable(history: History) -> list[Mapping]:
-    """Returns the entries whose scores were measured as the newest ones."""
+    """Returns the entries whose scores were measured in the same way as the newest scores."""
     entries = history.evaluations
     return [entry for entry in entries if entry[SCORED_AS] == entries[-1][SCORED_AS]]
 
 
 def _newest_in_a_row(history: History, is_bad: Callable[[Mapping], bool]) -> list[Mapping]:
-    """Returns the newest evaluations since the last rollback that are bad, without a gap."""
+    """Returns the newest evaluations, back to the last good one or to the last rollback."""
     bad = []
     for entry in reversed(history.evaluations):
         if entry[ITERATION] <= history.start or not is_bad(entry):

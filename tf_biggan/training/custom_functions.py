@@ -22,15 +22,14 @@ AUGMENT = "augment(images, seeds)"
 
 
 class UnusableError(Exception):
-    """What is wrong with a function of the user, in one line without a full stop."""
+    """A user's function cannot be used. The message is one line without a full stop."""
 
 
 def check_loss(name: str, dtype: str = "float32") -> None:
     """Checks a loss of the user's own module; the losses of this package need no check.
 
-    Its functions `discriminator` and `generator` must work in a graph and return a loss for every
-    logit. Losses and gradients must
-    be finite.
+    The loss's functions `discriminator` and `generator` must work in a graph and return one value
+    for every logit. These values and their gradients must be finite.
 
     Args:
       name: As for `tf_biggan.training.losses.get_loss`.
@@ -50,7 +49,7 @@ def check_loss(name: str, dtype: str = "float32") -> None:
 
 
 def check_augmentation(name: str | None, shape: tuple[int, int, int], dtype="float32") -> None:
-    """Checks that a function is an augmentation as `tf_biggan.training.augmentation` describes it.
+    """Checks a user's augmentation; `tf_biggan.training.augmentation` tells what it must do.
 
     Args:
       name: As for `tf_biggan.training.augmentation.get_augmentation`.
@@ -73,10 +72,10 @@ def check_augmentation(name: str | None, shape: tuple[int, int, int], dtype="flo
 
 
 def check_custom_functions(config: TrainConfig) -> None:
-    """Checks the loss and the augmentation of a run whose networks are known.
+    """Checks a user's own loss and augmentation with the image size and precision of a run.
 
     Raises:
-      ValueError: One of them cannot be used.
+      ValueError: The loss or the augmentation cannot be used.
     """
     model, dtype = config.model, wide_dtype_of(config.model.precision)
     shape = (*image_size_from(model), model.image_channels)
@@ -110,7 +109,7 @@ def _check_repeatable(augment, images, seeds) -> None:
 
 
 def wide_dtype_of(precision: str) -> str:
-    """Returns the dtype of images and logits of a run with that `precision`."""
+    """Returns the dtype of images and logits in a run with this `precision`."""
     return "float64" if precision == "float64" else "float32"
 
 
@@ -135,15 +134,17 @@ def _kind(tensor: tf.Tensor) -> str:
 
 
 def _differentiated(call: str, function: Callable, inputs: Sequence[tf.Tensor]):
-    """Returns the outputs of a function and the gradients of their sum, None where it has none.
+    """Returns the outputs of a function, and the gradients of a weighted sum of the outputs.
+
+    A gradient is None if the outputs do not depend on that input.
 
     Raises:
-      UnusableError: The function fails, at once or while it is traced for a graph.
+      UnusableError: The function fails when it is called, or while it is traced for a graph.
     """
     with tf.GradientTape() as tape:
         tape.watch(inputs)
         outputs = _called(call, function, *inputs)
-        # Weights, because the plain sum of an output may be constant.
+        # The sum is weighted, because the plain sum of an output may be constant.
         sums = [
             tf.reduce_sum(x * tf.random.stateless_uniform(x.shape, (1, 2), 0.5, 1.5, x.dtype))
             for x in tf.nest.flatten(outputs)
@@ -157,7 +158,7 @@ def _differentiated(call: str, function: Callable, inputs: Sequence[tf.Tensor]):
 def _called(call: str, function: Callable, *arguments):
     try:
         made = function(*arguments)
-        # A traced function is no tensor.
+        # The result of tracing is a function and not a tensor.
         return made if callable(made) else tf.nest.map_structure(tf.convert_to_tensor, made)
     except Exception as error:
         raise UnusableError(f"{call} fails with {one_line_reason(error)}") from error

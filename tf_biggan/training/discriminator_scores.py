@@ -1,7 +1,7 @@
 """Scores of the discriminator for training, held-out and generated images.
 
-A discriminator that has learned what real images look like gives held-out images the scores of
-training images. One that has memorised the training images gives held-out images lower scores.
+A discriminator that has learned what real images look like scores held-out images like training
+images. A discriminator that has memorised the training images gives held-out images lower scores.
 
 Source: paper, section 4.2, which compares the accuracy for training and validation images of
 ImageNet.
@@ -26,10 +26,11 @@ from tf_biggan.training.state import TrainState
 KINDS = ("train", "held_out", "generated")
 SCORES = tuple(f"d_score_{kind}" for kind in KINDS)
 ACCURACIES = tuple(f"d_accuracy_{kind}" for kind in KINDS)
-# Images of each kind, or all if there are fewer.
+# Number of images of each kind. If there are fewer, all of them are used.
 NUM_IMAGES = 1000
 BATCH_SIZE = 64
-# In the paper the accuracies differ by more than 0.4.
+# A larger difference between the accuracies of training and held-out images counts as a sign of
+# memorisation. In the paper, the accuracies differ by more than 0.4.
 LARGE_GAP = 0.2
 
 
@@ -38,8 +39,9 @@ class DiscriminatorScores:
 
     The images are the same in every evaluation: up to `NUM_IMAGES` training images and held-out
     images, spread evenly over both, and images of fixed latent vectors. Images are neither mirrored
-    nor augmented. The generator is the one in training, against which the discriminator plays, not
-    its moving average. Both networks run in inference mode, so that no variable changes.
+    nor augmented. Generated images come from the generator in training, against which the
+    discriminator plays, and not from its moving average. Both networks run in inference mode, so
+    that no variable changes.
 
     Args:
       state: The state of the run.
@@ -88,9 +90,9 @@ class DiscriminatorScores:
     def scores(self) -> dict[str, float]:
         """Returns the mean logits `SCORES` and the accuracies `ACCURACIES`, by name.
 
-        The accuracy of real images is the share with a logit above 0, that of generated images the
-        share with a logit below 0. It has no meaning for a loss whose boundary is not 0, such as
-        wasserstein.
+        For real images, the accuracy is the share of images with a logit above 0; for generated
+        images, the share with a logit below 0. The accuracy has no meaning for a loss whose
+        boundary is not 0, such as wasserstein.
         """
         rows = self._of_images.rows
         logits = {
@@ -116,7 +118,7 @@ class DiscriminatorScores:
 
 
 def describe_scores(values: Mapping[str, float]) -> Iterator[str]:
-    """Yields a line with the scores, and one on memorisation if there is a sign of it.
+    """Yields a line with the scores, and a second line if they are a sign of memorisation.
 
     Args:
       values: The result of `DiscriminatorScores.scores`.

@@ -1,4 +1,4 @@
-"""The training loop: runs iterations, and logs, samples, scores and saves at their periods."""
+"""The training loop: runs iterations; logs, samples, scores and saves, each at its own period."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def train(
       Whether the run is complete; False if a signal ended it.
 
     Raises:
-      ValueError: the configuration contradicts itself, the data, the devices or the folder; or a
-        loss is no longer finite.
+      ValueError: The configuration contradicts itself, the data, the devices or the folder; a loss
+        is no longer finite; or training collapsed and the settings ask to stop then.
     """
     require_tensorflow("training")
     began = time.monotonic()
@@ -94,7 +94,7 @@ def train(
 
 
 def _started(start: Start, run_dir: str, writes: bool, began: float) -> _Run:
-    """Creates the networks, writes the settings, prints the first lines and opens the run."""
+    """Creates the networks, writes the settings, prints the first lines and returns the run."""
     config, strategy, data = start.config, start.strategy, start.data
     initialization = start.initialization
     with strategy.scope():
@@ -113,7 +113,7 @@ def _started(start: Start, run_dir: str, writes: bool, began: float) -> _Run:
 
 
 class _Run:
-    """The parts of a run while it trains."""
+    """A run while it trains: its state, data, checkpoints, logs, sheets and scores."""
 
     def __init__(self, config, run_dir, strategy, data, state, writes, began):
         settings, source = config.run, data.training
@@ -153,13 +153,16 @@ class _Run:
         self._watchdog = Watchdog(config, run_dir, strategy, state, self._iteration, kept, writes)
 
     def _done_before(self, run_dir) -> tuple[int | None, int | None]:
-        """Returns this iteration if it already has a sheet of samples, and if it has scores."""
+        """Returns this iteration twice: for the sheet of samples and for the scores.
+
+        None takes its place where this iteration has no sheet yet, or no scores yet.
+        """
         scored = any(
             entry["iteration"] == self._iteration and SCORED_AS in entry
             for entry in read_metrics(run_dir)
         )
         done = (self._sheets.is_drawn(self._iteration), scored)
-        # All processes must do the same, so they use the answer of the process that writes files.
+        # All processes must act alike, so they use the answer of the process that writes files.
         agreed = [any_process(self._strategy, self._writes and found) for found in done]
         return tuple(self._iteration if found else None for found in agreed)
 
@@ -171,7 +174,7 @@ class _Run:
                 self._iterate()
             finally:
                 if self._progress is not None:
-                    # The progress line ends first, so that an error has a line of its own.
+                    # This ends the progress line, so that an error has a line of its own.
                     self._progress.close()
             complete = self._is_last()
             self._finish(complete)
@@ -182,15 +185,15 @@ class _Run:
         self._draw_samples()
         before = self._scored
         put_off = self._evaluate()
-        # A run that was complete before does not warn again.
+        # If the run was complete already, it does not warn again.
         if not put_off and (self._scored != before or not self._is_last()):
             self._answer_collapse()
         while not self._is_last() and not self._is_asked_to_stop():
             metrics = self._call()
             self._is_asked_to_stop()
             if self._after(metrics):
-                metrics = {}  # They are not those of the state after a rollback.
-        # A signal may end the run before the next check for finite values.
+                metrics = {}  # They belong to the state before the rollback.
+        # If a signal ended the run, the last metrics have not been checked yet.
         _require_finite(_means(metrics), self._iteration)
 
     def _is_last(self) -> bool:
@@ -201,9 +204,9 @@ class _Run:
         return self._stopping
 
     def _unless_stopped(self, work: Callable[[], None], name: str) -> bool:
-        """Does optional work unless a stop is requested; returns whether it was done."""
+        """Runs optional work unless a stop is requested; returns whether the work was done."""
         if spans_processes(self._strategy):
-            # The other processes take part in the work, so this process cannot end it alone.
+            # The other processes take part in the work, so this process cannot abandon it alone.
             done = not self._stopping
             if done:
                 work()
@@ -224,7 +227,7 @@ class _Run:
         with _without_garbage_collection():
             metrics = self._step(self._batches, tf.constant(1))
         self._iteration += 1
-        _means(metrics)  # Reading the metrics waits for a GPU to finish.
+        _means(metrics)  # This waits until a GPU has computed the metrics.
         self._say(f"Compiled in {time.monotonic() - began:.0f} s, with the first iteration.")
         self._clock = (time.monotonic(), self._iteration)
         total, images = self._config.run.num_iterations, self._images_per_iteration()
@@ -245,7 +248,10 @@ class _Run:
         )
 
     def _iterations_of_a_call(self):
-        """Returns the length of a call, or less if a log, sample, score or checkpoint is due."""
+        """Returns how many iterations to run in a call.
+
+        This is the length of a call, or less if a log, sheet, score or checkpoint is due before.
+        """
         done = self._iteration
         ends = [done + self._call_length, self._config.run.num_iterations]
         ends += [(done // period + 1) * period for period in self._periods() if period]
@@ -255,7 +261,7 @@ class _Run:
         return period and self._iteration % period == 0
 
     def _wants(self, period, done) -> bool:
-        """Returns whether a sheet or scores are due and this iteration does not have them yet."""
+        """Returns whether a sheet (or scores) of this iteration is due and not done yet."""
         due = period and self._iteration and (self._is_last() or self._iteration % period == 0)
         return bool(due) and done != self._iteration
 
@@ -276,7 +282,7 @@ class _Run:
             self._write(_sigmas(self._state))
         self._draw_samples()
         put_off = self._evaluate()
-        # The answer depends on the scores, so it waits for them.
+        # The answer to a collapse depends on the scores, so it waits until they are computed.
         if not put_off and self._answer_collapse():
             return True
         if self._due(settings.save_every):
@@ -292,7 +298,7 @@ class _Run:
         then, iterations = self._clock
         self._clock = (time.monotonic(), self._iteration)
         if self._iteration == iterations:
-            return means  # The first iteration includes the compilation, so its rate means nothing.
+            return means  # The first iteration includes the compilation, so it has no rate.
         images = (self._iteration - iterations) * self._images_per_iteration()
         return {**means, "images_per_second": images / (self._clock[0] - then)}
 
@@ -319,7 +325,7 @@ class _Run:
             self._sampled = self._iteration
 
     def _evaluate(self) -> bool:
-        """Computes scores if they are due; returns whether a requested stop puts them off."""
+        """Computes scores if they are due; returns whether a requested stop postponed them."""
 
         def score():
             scores, notes = self._evaluation.scores()
@@ -338,12 +344,12 @@ class _Run:
         if not self._unless_stopped(score, "Scores"):
             return True
         self._scored = self._iteration
-        # The time of an evaluation does not count as training time.
+        # The logged images per second do not include the time of an evaluation.
         self._clock = (time.monotonic(), self._iteration)
         return False
 
     def _answer_collapse(self, broken: Sequence[str] = ()) -> bool:
-        """Reports new signs of collapse and answers them; returns whether the run is rolled back.
+        """Reports new signs of collapse and acts on them; returns whether it rolled the run back.
 
         Args:
           broken: Names of logged values that are not finite.
@@ -368,7 +374,8 @@ class _Run:
         self._batches = self._open_batches(self._iteration)
         self._clock = (time.monotonic(), self._iteration)
         self._say(sentence)
-        # The entry comes first: without its checkpoint it is dropped when the run resumes.
+        # The log entry precedes the checkpoint: if the process is killed between the two, the run
+        # drops the entry when it resumes.
         self._write({}, {ROLLED_BACK: sentence})
         self._draw_samples()
         self._evaluate()
@@ -398,7 +405,10 @@ def _stop_answer(longest_call: int, may_leave: bool) -> str:
 
 @contextlib.contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """Saves a fifth of the time in which TensorFlow builds a graph, out of millions of objects."""
+    """Returns a context without garbage collection.
+
+    TensorFlow builds a graph of millions of objects in a fifth less time there.
+    """
     collects = gc.isenabled()
     gc.disable()
     try:
@@ -423,7 +433,7 @@ def _require_finite(means, iteration):
         not broken,
         f"training diverged: at iteration {iteration}, these values are not finite. The"
         " newest checkpoint was saved before that; start another run with lower learning"
-        " rates (with --init_from and this run, it starts from that checkpoint)",
+        " rates (--init_from with the folder of this run starts it from that checkpoint)",
         **{name: means[name] for name in broken},
     )
 

@@ -1,8 +1,8 @@
-"""Adversarial losses, and regularisers: orthogonal penalties, R1, LeCam, consistency, the clamp.
+"""Adversarial losses and regularisers: orthogonal penalties, R1, LeCam, consistency, the clamp.
 
-Every discriminator loss takes logits [N] of real and of generated images and returns the pair of
-losses ([N], [N]); every generator loss takes the logits of generated images and returns [N]. The
-caller divides by the global batch.
+Every discriminator loss takes logits [N] of real and of generated images and returns two losses
+([N], [N]). Every generator loss takes the logits [N] of generated images and returns [N]. The
+caller divides by the size of the global batch.
 
 Kernel matrices are [inputs, outputs], as `KernelLayer.kernel_matrix` returns them.
 """
@@ -22,33 +22,39 @@ from tf_biggan.networks.layers.spectral_norm import power_iteration
 
 
 def hinge_discriminator(real_logits, fake_logits):
-    """relu(1 - D(x)) and relu(1 + D(G(z))). Source: paper, section 2; BigGAN-PyTorch, losses.py."""
+    """Returns relu(1 - D(x)) and relu(1 + D(G(z))).
+
+    Source: paper, section 2; BigGAN-PyTorch, losses.py.
+    """
     return ops.relu(1.0 - real_logits), ops.relu(1.0 + fake_logits)
 
 
 def hinge_generator(fake_logits):
-    """-D(G(z))."""
+    """Returns -D(G(z))."""
     return -fake_logits
 
 
 def nonsaturating_discriminator(real_logits, fake_logits):
-    """softplus(-D(x)) and softplus(D(G(z))). Source: Goodfellow et al., 2014."""
+    """Returns softplus(-D(x)) and softplus(D(G(z))). Source: Goodfellow et al., 2014."""
     return ops.softplus(-real_logits), ops.softplus(fake_logits)
 
 
 def nonsaturating_generator(fake_logits):
-    """softplus(-D(G(z)))."""
+    """Returns softplus(-D(G(z)))."""
     return ops.softplus(-fake_logits)
 
 
 def wasserstein_discriminator(real_logits, fake_logits):
-    """-D(x) and D(G(z)). Source: Arjovsky et al., 2017; the Lipschitz bound is spectral norm's."""
+    """Returns -D(x) and D(G(z)). Spectral norm bounds the Lipschitz constant of D.
+
+    Source: Arjovsky et al., 2017.
+    """
     return -real_logits, fake_logits
 
 
 @dataclasses.dataclass(frozen=True)
 class AdversarialLoss:
-    """The two sides of a loss.
+    """An adversarial loss: one function for the discriminator and one for the generator.
 
     Attributes:
       discriminator: Maps the logits [N] of real and of generated images to two losses [N].
@@ -77,7 +83,7 @@ def get_loss(name: str) -> AdversarialLoss:
         `AdversarialLoss`.
 
     Raises:
-      ValueError: There is no such loss, or the object lacks a function.
+      ValueError: There is no loss with this name, or the object lacks one of the two functions.
     """
     if not is_object_name(name):
         checks.require_choice("loss", name, (*LOSSES, OBJECT_FORM))
@@ -113,8 +119,9 @@ def kernel_matrices(model: keras.Model, exclude: tuple = ()) -> list:
 def orthogonal_penalty(matrix):
     """Returns ||W^T W * (1 - I)||_F^2, which leaves the norms of the columns free.
 
-    Source: paper, equation 3. BigGAN-PyTorch's `--G_ortho s` adds s * 2 (W W^T * (1 - I)) W to the
-    gradient (its W is ours transposed), which is the gradient of 0.5 * s * `orthogonal_penalty`.
+    Source: paper, equation 3. With `--G_ortho s`, BigGAN-PyTorch adds s * 2 (W W^T * (1 - I)) W to
+    the gradient, where W is the transpose of the matrix here. This is the gradient of 0.5 * s *
+    `orthogonal_penalty`.
     """
     gram = ops.matmul(ops.transpose(matrix), matrix)
     return ops.sum(ops.square(gram * (1.0 - _identity_like(gram))))
@@ -159,8 +166,10 @@ def lecam_penalty(real_logits, fake_logits, real_average, fake_average):
 def consistency_penalty(first, second):
     """Returns the mean squared difference of two tensors of one shape, a scalar.
 
-    For logits it is the penalty of bCR and of zCR on the discriminator. For images, its negative is
-    zCR's loss of the generator; the mean is over all pixel values, as in PyTorch-StudioGAN.
+    For logits, this is the discriminator's penalty in bCR and in zCR. For images, its negative is
+    the generator's penalty in zCR; the mean is taken over all pixel values, as in
+    PyTorch-StudioGAN.
+
     Source: Zhao et al., "Improved Consistency Regularization for GANs", AAAI 2021.
     """
     return ops.mean(ops.square(first - second))
@@ -185,7 +194,7 @@ def clamp_first_singular_value(matrix, u, sigma_clamp, epsilon: float = 1e-8):
 def second_singular_value(matrix, u, u_second, epsilon: float = 1e-8):
     """Estimates the second singular value of W with one step of power iteration.
 
-    The step runs on W - sigma_0 v_0^T u_0, whose largest singular value is the second of W.
+    The step runs on W - sigma_0 v_0^T u_0, whose largest singular value is the second one of W.
 
     Args:
       matrix: W [inputs, outputs].
@@ -194,7 +203,7 @@ def second_singular_value(matrix, u, u_second, epsilon: float = 1e-8):
       epsilon: See `power_iteration`.
 
     Returns:
-      (sigma_1, new u_second [1, outputs]). sigma_1 is a constant for the gradient.
+      (second singular value, new u_second [1, outputs]). No gradient flows through the value.
     """
     sigma, u, v = power_iteration(matrix, u, epsilon)
     deflated = matrix - sigma * ops.matmul(ops.transpose(v), u)

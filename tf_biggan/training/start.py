@@ -1,6 +1,6 @@
 """The start of a run: settings, devices, data and networks, checked against each other.
 
-A resumed run must have the classes and images with which it started.
+A resumed run must have the classes and the images that it had at its start.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from tf_biggan.training.train_step import batch_plan, compile_iterations, input_
 from tf_biggan.training.updates import adam_optimizers
 
 ANOTHER_RUN = "or train in another --run_dir"
-# Settings that may have other values on other machines, because they say where files are.
+# Settings that may differ between the machines of a cluster, because they tell where files are.
 DIFFERS_BETWEEN_MACHINES = (
     "dataset",
     "split",
@@ -69,12 +69,13 @@ class Start:
     """What a run starts with, before its networks exist.
 
     Attributes:
-      config: The configuration, with the number of classes and the networks of `init_from`.
+      config: The configuration, completed with the number of classes and, if `init_from` is given,
+        with the settings of the source model's networks.
       strategy: The strategy of the devices.
-      data: The data, with the class order of the run, and its division into images to train on and
-        held-out images.
-      identity: The identity of all data.
-      initialization: The weights to start from, or None.
+      data: The data in the class order of the run, divided into images to train on and held-out
+        images.
+      identity: The identity of the data, including held-out images.
+      initialization: The source of the initial weights in fine-tuning, or None.
       plan: Batch size of one accumulation step on one replica, under "d" and "g".
     """
 
@@ -87,7 +88,9 @@ class Start:
 
 
 def prepare(config: TrainConfig, run_dir: str) -> Start:
-    """Opens the devices and the data of a run, and checks everything that can be. Writes nothing.
+    """Returns the checked settings, devices and data of a run, and writes nothing.
+
+    Everything that can be checked without networks is checked here.
 
     Args:
       config: The configuration of the run.
@@ -101,7 +104,8 @@ def prepare(config: TrainConfig, run_dir: str) -> Start:
     source = open_source(
         data.dataset, split=data.split, data_dir=data.data_dir, download=data.download
     )
-    blocks_of(source, config.data.data_order)  # refuses an order that the source does not have
+    # Raises ValueError if the source does not have this order.
+    blocks_of(source, config.data.data_order)
     source, identity = data_of_run(
         run_dir, source, config, print if is_chief(strategy) else _silent
     )
@@ -133,7 +137,7 @@ def _require_same_everywhere(
 
 
 def with_classes_of(config: TrainConfig, source: Source) -> TrainConfig:
-    """Returns the configuration with a number of classes: its own, or that of the data.
+    """Returns the configuration with a number of classes: its own, else the data's number.
 
     Raises:
       ValueError: The labels do not fit the number of classes.
@@ -146,9 +150,10 @@ def with_classes_of(config: TrainConfig, source: Source) -> TrainConfig:
 
 
 def with_stored_architecture(config: TrainConfig, run_dir: str) -> TrainConfig:
-    """Returns the configuration with the run's own architecture, if it has one and none is given.
+    """Returns the configuration with the custom architecture that the run stored, if it stored one.
 
-    A run thus resumes without the file that its architecture was read from.
+    A given architecture takes precedence. A resumed run thus does not need the file that its
+    architecture was read from.
     """
     if config.model.architecture is not None or not is_run(run_dir):
         return config
@@ -160,9 +165,9 @@ def with_stored_architecture(config: TrainConfig, run_dir: str) -> TrainConfig:
 
 
 def _require_size_of_architecture(model: ModelConfig) -> None:
-    """Refuses a square that a named architecture does not make.
+    """Raises ValueError if a given `resolution` is not the size of the architecture's images.
 
-    Runs that have started keep what they have: earlier versions ignored such a resolution.
+    Only new runs are checked, because earlier versions ignored such a resolution.
     """
     made = as_resolution(*image_size_from(model))
     given = model.changed(["resolution"])
@@ -176,11 +181,11 @@ def _require_size_of_architecture(model: ModelConfig) -> None:
 
 
 def create_state(config: TrainConfig, initialization: Initialization | None = None) -> TrainState:
-    """Returns networks and optimisers at iteration 0. Call it in the scope of the strategy.
+    """Returns the state of a run at iteration 0. Call it in the scope of the strategy.
 
     Args:
       config: The configuration of the run.
-      initialization: Gives the weights, if the run starts from a model (fine-tuning).
+      initialization: The source of the initial weights in fine-tuning; None for random weights.
 
     Raises:
       ValueError: The discriminator has fewer blocks than `freeze_d_blocks`.
@@ -215,7 +220,7 @@ def open_batches(
     state: TrainState,
     iteration: int,
 ) -> Iterator:
-    """Returns an iterator over the batches of accumulation steps after `iteration`."""
+    """Returns an iterator over real batches, one for each accumulation step after `iteration`."""
     step = config.step
     return iter(
         distribute(
@@ -235,7 +240,7 @@ def open_batches(
 def compiled_step(
     config: TrainConfig, strategy: tf.distribute.Strategy, source: Source, state: TrainState
 ) -> Callable:
-    """Returns the graph of iterations of a run; see `train_step.compile_iterations`."""
+    """Returns the function that runs iterations in a graph; see `train_step.compile_iterations`."""
     inputs = input_sampler(
         state,
         config.step,
@@ -250,7 +255,7 @@ def compiled_step(
 def discriminator_scores(
     config: TrainConfig, strategy: tf.distribute.Strategy, data: Division, state: TrainState
 ) -> DiscriminatorScores | None:
-    """Returns the scores of a run's discriminator, or None if no images are held out."""
+    """Returns what computes the discriminator's scores, or None if no images are held out."""
     if data.held_out is None:
         return None
     labels = label_distribution(config, data.training)
@@ -260,7 +265,7 @@ def discriminator_scores(
 
 
 def plan_lines(start: Start) -> Iterator[str]:
-    """Yields the lines about unusual sizes of images, and about the division of the batches."""
+    """Yields lines about unusual image sizes, and about how the batches are divided."""
     yield from _size_lines(start)
     step, plan = start.config.step, start.plan
     replicas = start.strategy.num_replicas_in_sync
@@ -287,7 +292,7 @@ def _size_lines(start: Start) -> Iterator[str]:
 
 
 def _batch_line(network, num_steps, batch_size, parts) -> str:
-    """Returns how a batch is divided; `parts` are replicas, images and accumulation steps."""
+    """Returns a sentence about a batch; `parts` counts replicas, images and accumulation steps."""
     named = zip(parts, ("replica", "image", "accumulation step"), strict=True)
     return (
         f"In each iteration, the {network} takes {_counted(num_steps, 'step')} of"
@@ -301,7 +306,7 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _silent(text: str) -> None:
-    """Prints nothing; of several processes only one prints."""
+    """Prints nothing, because only one of several processes prints."""
 
 
 def data_of_run(
@@ -309,8 +314,8 @@ def data_of_run(
 ) -> tuple[Source, DataIdentity]:
     """Returns the data source with the class order of the run, and the identity of the data.
 
-    The path of the data may differ from the first start. Classes in another order are matched by
-    name.
+    The path of the data may differ from the path at the first start. Classes in another order are
+    matched by name.
 
     Args:
       run_dir: Folder of the run. If it holds no run yet, the source is returned unchanged.
@@ -319,7 +324,8 @@ def data_of_run(
       say: Prints a sentence.
 
     Raises:
-      ValueError: The run has other classes; or it has other images and `changed_data` is not set.
+      ValueError: The run started with other classes; or it started with other images, and
+        `changed_data` is not set.
     """
     if not is_run(run_dir):
         return source, DataIdentity.of(source)

@@ -1,9 +1,9 @@
-"""The state of a run: networks, optimisers, iteration, and all variables beside the networks.
+"""The state of a run: networks, optimisers, iteration and moving averages.
 
-These are the generator's moving average, which covers every variable, including batch-norm
-statistics and the vectors u; the moving averages of the discriminator's logits, for LeCam
-regularisation; and the second singular vectors with which the first singular values of the
-generator's kernels are clamped (paper, section 4.1).
+The generator's moving average covers every variable, including batch-norm statistics and the
+vectors u. LeCam regularisation needs moving averages of the discriminator's logits. The state also
+holds second singular vectors if the first singular values of the generator's kernels are clamped
+relative to the second ones (paper, section 4.1).
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ LogitAverages = tuple[tf.Variable, tf.Variable]
 def ema_decay(iteration, decay: float, start: int):
     """Returns the decay of the moving average: 0 before iteration `start`, then `decay`.
 
-    With a decay of 0 the average is a copy. For the generator's average, iterations are counted
-    from 1.
+    With a decay of 0, the average is a copy. For the generator's average, iterations are counted
+    from 1, as in the training of BigGAN-PyTorch.
 
-    Source: BigGAN-PyTorch, utils.py `ema.update`, which counts the same way in training.
+    Source: BigGAN-PyTorch, utils.py `ema.update`.
     """
     return ops.where(ops.cast(iteration, "int64") < start, 0.0, decay)
 
@@ -123,7 +123,7 @@ class TrainState:
 
 
 def logit_averages(dtype: str) -> LogitAverages:
-    """Returns new averages. Create them in the scope of the strategy."""
+    """Returns new moving averages (real, fake) that are 0. Call it in the scope of the strategy."""
     real, fake = (
         tf.Variable(
             0.0,
@@ -148,7 +148,7 @@ def update_logit_averages(
       decay: Scalar from 0 to 1.
 
     Returns:
-      The new averages of (real, fake) logits. They are constants for the gradient.
+      The new averages of (real, fake) logits, through which no gradient flows.
     """
     moved = []
     for average, logits in zip(averages, (real_logits, fake_logits), strict=True):
@@ -168,15 +168,15 @@ def clamp_to(generator: keras.Model, sigma_clamp: float) -> None:
 def clamp_to_second(
     generator: keras.Model, ratio: float, second_vectors: Sequence[tf.Variable]
 ) -> None:
-    """Lowers the first singular value of every kernel to at most `ratio` times its second.
+    """Lowers the first singular value of every kernel to at most `ratio` times the second one.
 
     Kernels with one row or column have no second singular value and stay as they are.
 
     Args:
       generator: Its kernels are updated in place.
       ratio: Largest allowed ratio of the first to the second singular value.
-      second_vectors: The result of the function `second_vectors`, updated by one step of power
-        iteration.
+      second_vectors: The result of the function `second_vectors`. Each vector is updated by one
+        step of power iteration.
     """
     for layer, u_second in zip(_with_second(generator), second_vectors, strict=True):
         sigma, moved = second_singular_value(

@@ -6,9 +6,9 @@
     repeat g_accumulations times: add the generator's gradients of one accumulation step
     update the generator, then its moving average
 
-`updates` has the gradients and their application in one replica. This module has the loops around
-them. The loops run outside of the replicas, because a strategy with several replicas allows no
-synchronisation inside a loop of a replica.
+`updates.py` computes and applies the gradients in one replica. This module has the loops around it.
+The loops run outside of the replicas, because several replicas cannot synchronise inside a loop of
+a replica.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ from tf_biggan.training.updates import (
 )
 
 # Maps (step, accumulation step) to the random inputs of one replica. The steps of the discriminator
-# are 0 to num_d_steps - 1 and may be tensors; the generator's is the Python integer num_d_steps.
+# are 0 to num_d_steps - 1 and may be tensors. The generator's step is the Python integer
+# num_d_steps.
 InputSampler = Callable[[int | tf.Tensor, int | tf.Tensor], RandomInputs]
 # Maps (step, accumulation step) of the discriminator to (images, labels) of all replicas.
 RealBatchOf = Callable[[int | tf.Tensor, int | tf.Tensor], tuple]
@@ -127,7 +128,7 @@ def compile_iterations(
     sample_inputs: InputSampler,
     jit_compile: bool = False,
 ) -> Callable:
-    """Returns a graph that runs iterations without returning to Python.
+    """Returns a function that runs iterations in a graph, without returning to Python.
 
     Args:
       strategy: The strategy whose replicas run the updates.
@@ -140,7 +141,8 @@ def compile_iterations(
     Returns:
       A function of an iterator and a number of iterations (a tensor). The iterator yields (images,
       labels) of one accumulation step. The function returns the metrics of the last iteration by
-      name: the discriminator's [num_d_steps, d_accumulations], the generator's [g_accumulations].
+      name. Those of the discriminator have the shape [num_d_steps, d_accumulations], those of the
+      generator [g_accumulations].
     """
     iteration = _Iteration(strategy, state, config, sample_inputs, jit_compile)
 
@@ -163,7 +165,7 @@ def replica_iteration(
     reals: Sequence[Sequence[RealBatch]],
     sample_inputs: InputSampler,
 ) -> dict[str, tf.Tensor]:
-    """Runs one iteration on a single replica, with real images that are given at once.
+    """Runs one iteration on a single replica, with all its real images given as arguments.
 
     Args:
       state: The state, updated in place.
@@ -212,12 +214,12 @@ class _Update:
         return metrics
 
     def apply_total(self, total):
-        # What a loop returns has no device, and reductions across hosts need one.
+        # Tensors that a loop returns have no device, but reductions across hosts need a device.
         self.apply([tf.identity(part) for part in total])
 
 
 class _Iteration:
-    """The loops of one iteration, outside of the replicas; arguments as `compile_iterations`."""
+    """The loops of an iteration, outside of the replicas; arguments as `compile_iterations`."""
 
     def __init__(self, strategy, state, config, sample_inputs, jit_compile=False):
         self._strategy, self._state, self._config = strategy, state, config
@@ -246,7 +248,7 @@ class _Iteration:
         self._update_g = _Update(g_gradients, apply_g, state.generator.trainable_variables)
 
     def run(self, batch: RealBatchOf) -> tuple[tf.Tensor, tf.Tensor]:
-        """Runs one iteration; returns the metrics of D and of G [accumulation steps, metrics]."""
+        """Runs one iteration; returns the metrics of D and of G, [accumulation steps, metrics]."""
         config = self._config
         d_metrics, g_metrics = self.zero_metrics()
 
@@ -275,7 +277,7 @@ class _Iteration:
         return d_metrics, tf.zeros(g_shape, dtype)
 
     def _run_update(self, update, accumulations, inputs, metrics, first_row):
-        """Runs one update; returns `metrics` with a row for each accumulation step filled in."""
+        """Runs one update; returns `metrics` with the row of each accumulation step filled in."""
         if accumulations == 1:
             values = self._on_replicas(update.at_once, *inputs(0))
             return self._with_row(metrics, first_row, values)
@@ -329,7 +331,7 @@ def _repeat(count: int | tf.Tensor, body: Callable, carried):
     """
     if not tf.is_tensor(count) and count == 1:
         return body(0, carried)
-    # With parallel iterations a second run would start, and take memory, before the first ends.
+    # Parallel iterations would start the next run, which takes memory, before the last one ends.
     _, carried = tf.while_loop(
         lambda index, _: index < count,
         lambda index, value: (index + 1, body(index, value)),

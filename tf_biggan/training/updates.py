@@ -1,7 +1,7 @@
 """The updates of discriminator and generator: gradients of the losses, and their application.
 
-Every function runs in a replica. A loss is divided by the number of examples of the whole update,
-over all accumulation steps and replicas. The optimiser adds the gradients of the replicas.
+The functions run inside a replica. A loss is divided by the number of examples of the whole update,
+over all accumulation steps and replicas. The optimiser adds up the gradients of the replicas.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from tf_biggan.training.state import (
 # Metrics of every run.
 D_METRICS = ("d_loss_real", "d_loss_fake", "d_real", "d_fake")
 G_METRICS = ("g_loss",)
-# Further metrics, penalties times their weights, and the setting of the weight. A penalty is a
-# metric only if its weight is not 0.
+# Further metrics, each of which is a penalty times its weight, and the settings of the weights. A
+# penalty is a metric only if its weight is not 0.
 D_PENALTIES = {
     "d_r1": "r1_gamma",
     "d_lecam": "lecam_weight",
@@ -43,9 +43,9 @@ D_PENALTIES = {
     "d_zcr": "zcr_d_weight",
 }
 G_PENALTIES = {"g_zcr": "zcr_g_weight"}
-# Purposes for `seeds_for`. Purpose 0, the seeds themselves, is the user's own augmentation.
+# Purposes for `seeds_for`. The user's own augmentation takes the seeds themselves, purpose 0.
 DIFF_AUGMENT_SEEDS, BCR_SEEDS, NOISE_SEEDS = 1, 2, 3
-# Consistency penalties of the discriminator, and the two batches whose logits are compared.
+# Each consistency penalty of the discriminator, and the two batches whose logits it compares.
 CONSISTENCY = (
     ("d_bcr_real", "real", "real_augmented"),
     ("d_bcr_fake", "fake", "fake_augmented"),
@@ -96,8 +96,8 @@ def discriminator_gradients(
 ) -> tuple[list[tf.Tensor], tf.Tensor]:
     """Returns the gradients of the discriminator's loss in one accumulation step.
 
-    The generator's batch-norm statistics and the vectors u of both networks are updated, and with
-    LeCam the averages of the logits.
+    This updates the generator's batch-norm statistics, the vectors u of both networks and, with
+    LeCam, the moving averages of the logits.
 
     Args:
       state: The state of the run.
@@ -106,15 +106,16 @@ def discriminator_gradients(
       replicas: Number of replicas that run this function at the same time.
 
     Returns:
-      The gradients of this replica's share of the loss, one for each trainable variable of the
-      discriminator; and its share of the metrics `discriminator_metrics` [M].
+      (gradients of this replica's share of the loss, one for each trainable variable of the
+      discriminator; this replica's share of the metrics [M], in the order of
+      `discriminator_metrics`).
     """
     fake = state.generator(inputs.latents, inputs.labels, training=True)
     nearby = _nearby_images(state.generator, config, inputs) if config.zcr_d_weight else None
     averages = None
     if state.logit_averages:
-        # `state.iteration` is 0 during the first iteration, so the decay is 0 there. At its end,
-        # the averages are the mean logits of its last accumulation step.
+        # During the first iteration, `state.iteration` is 0, and therefore the decay too: every
+        # accumulation step replaces the averages by the mean logits of its own images.
         averages = state.logit_averages, ema_decay(state.iteration, config.lecam_decay, start=1)
     with tf.GradientTape() as tape:
         loss, means = _discriminator_pass(
@@ -182,7 +183,7 @@ def _discriminator_pass(
 
 
 def _discriminator_images(config, real, fake, nearby, inputs) -> dict[str, tf.Tensor]:
-    """Returns the batches that the discriminator compares, by name; see `CONSISTENCY`."""
+    """Returns the batches of images that the discriminator sees, by name; see `CONSISTENCY`."""
     images = {
         "fake": _augmented(config, fake, inputs.fake_seeds),
         "real": _augmented(config, real, inputs.real_seeds),
@@ -194,13 +195,16 @@ def _discriminator_images(config, real, fake, nearby, inputs) -> dict[str, tf.Te
                 images[kind], seeds_for(seeds[kind], BCR_SEEDS), config.bcr_augment
             )
     if nearby is not None:
-        # With the seeds of `fake`, so that the latent vectors make the only difference.
+        # Both batches have the same seeds, so that only the latent vectors differ.
         images["fake_nearby"] = _augmented(config, nearby, inputs.fake_seeds)
     return images
 
 
 def _logits(discriminator, config, images, real_labels, fake_labels) -> dict[str, tf.Tensor]:
-    """Returns the logits of all batches by name, from one pass unless `split_d`."""
+    """Returns the logits of all batches by name.
+
+    They come from one pass over all batches or, with `split_d`, from one pass for each batch.
+    """
     labels = [real_labels if name.startswith("real") else fake_labels for name in images]
     if config.split_d:
         pairs = zip(images, images.values(), labels, strict=True)
@@ -228,7 +232,7 @@ def _augmented(config, images, seeds):
 
 
 def _nearby_images(generator, config, inputs):
-    """Returns images of the latent vectors plus zCR's noise."""
+    """Returns generated images of the latent vectors plus zCR's noise."""
     seeds = seeds_for(inputs.fake_seeds, NOISE_SEEDS)
     noise = normal_for_each(seeds, inputs.latents.shape[1])
     nearby = inputs.latents + config.zcr_sigma * tf.cast(noise, inputs.latents.dtype)
@@ -244,8 +248,8 @@ def generator_gradients(
     arguments are those of `discriminator_gradients`.
 
     Returns:
-      The gradients of this replica's share of the loss, one for each trainable variable of the
-      generator; and its share of the metrics `generator_metrics` [M].
+      (gradients of this replica's share of the loss, one for each trainable variable of the
+      generator; this replica's share of the metrics [M], in the order of `generator_metrics`).
     """
     with tf.GradientTape() as tape:
         images = state.generator(inputs.latents, inputs.labels, training=True)
@@ -291,7 +295,8 @@ def _gradients(tape, target, variables):
 def _orthogonal_gradients(variables, strength, form, matrices):
     """Returns the gradients of strength * penalty; None if the strength is 0.
 
-    The matrices are a function because they must be formed under the tape.
+    `matrices` is a function that returns the kernel matrices, because the tape must record how they
+    are computed from the variables.
     """
     if not strength:
         return None
@@ -310,14 +315,15 @@ def added(total: list[tf.Tensor], gradients: list[tf.Tensor] | None) -> list[tf.
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
 class FusedAdam(keras.optimizers.Adam):
-    """Keras's Adam, which updates a variable with TensorFlow's `ResourceApplyAdam`.
+    """Keras's Adam, but TensorFlow's operation `ResourceApplyAdam` updates each variable.
 
-    Results, slots and the names of slots are those of Keras's Adam: epsilon is added before the
-    bias correction.
+    The results, the slots and their names are the same as with Keras's Adam, which adds epsilon
+    before the bias correction.
     """
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
-        # All variables share these numbers, so they are passed on in place of the learning rate.
+        # These numbers are the same for all variables. They are computed once and passed on in
+        # place of the learning rate.
         dtype = trainable_variables[0].dtype
         step = tf.cast(self.iterations.value, dtype) + 1
         betas = {f"beta{i}": tf.constant(b, dtype) for i, b in ((1, self.beta_1), (2, self.beta_2))}

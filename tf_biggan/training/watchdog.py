@@ -1,9 +1,9 @@
-"""The answer to a collapse: a line, the end of the run, or a rollback to the best checkpoint.
+"""Answers a collapse with a warning, the end of the run, or a rollback to the best checkpoint.
 
-A rollback is an iteration of its own. It sets the state to the best checkpoint with lower learning
-rates, counts one iteration on, and is saved like every other iteration. The log keeps the entries
-of the iterations that were rolled back. So a run that is killed at any moment resumes from a
-checkpoint before or after the rollback, and comes to the same state.
+A rollback counts as an iteration. It restores the variables of the best checkpoint, lowers the
+learning rates and increases the iteration by 1; then the run saves a checkpoint. The log keeps the
+entries of the iterations that were rolled back. A run that is killed at any moment therefore
+resumes from a checkpoint before or after the rollback, and comes to the same state.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tf_biggan.training.state import TrainState
 class Watchdog:
     """Watches the log of a run for signs of collapse, and rolls the run back.
 
-    Only the process that writes the log sees it. The other processes learn its decisions.
+    Only the process that writes the log reads it. The other processes receive its decisions.
 
     Args:
       config: The configuration of the run.
@@ -41,8 +41,9 @@ class Watchdog:
       strategy: The strategy of the run.
       state: The state of the run.
       iteration: The iteration from which the run resumes. Later entries of the log are ignored.
-      kept_scores: Names of the scores whose best checkpoint is kept. A rollback takes that of the
-        first score whose best checkpoint is from before the collapse and can be read.
+      kept_scores: Names of the scores by which a best checkpoint is kept, in order of preference. A
+        rollback takes the first of these checkpoints that is from before the collapse and can be
+        read.
       writes: Whether this process writes the log.
     """
 
@@ -66,7 +67,7 @@ class Watchdog:
                 self.add(entry)
 
     def add(self, entry: dict) -> None:
-        """Takes the next entry of the log."""
+        """Adds the next entry of the log to the history."""
         self._history.add(entry)
 
     def new_signs(self, broken: Sequence[str] = ()) -> list[Sign]:
@@ -100,16 +101,17 @@ class Watchdog:
         return ROLLBACK if self._best else WARN
 
     def wants_rollback(self, signs: Sequence[Sign]) -> bool:
-        """Returns whether some of the signs ask for a rollback."""
+        """Returns whether the settings ask for a rollback because of some of these signs."""
         rolls_back = self._settings.on_collapse == ROLLBACK
         before_the_end = self._iteration() < self._settings.num_iterations
         return rolls_back and before_the_end and any(sign.collapsed for sign in signs)
 
     def _all_before(self, iteration: int) -> list[str]:
-        """Returns the folders of the best checkpoints from before an iteration, in their order.
+        """Returns the folders of the best checkpoints from before an iteration, by preference.
 
-        After a kill, a folder may hold a checkpoint that the run has not reached again. All
-        processes must call this; the answer is that of the process that writes.
+        After a kill, a folder may hold a checkpoint of an iteration that the resumed run has not
+        reached again. All processes must call this; all receive the answer of the process that
+        writes the log.
         """
         found = []
         for folder in self._folders:
@@ -122,7 +124,7 @@ class Watchdog:
         """Restores the first best checkpoint that every process can read.
 
         Returns:
-          Its iteration and folder.
+          (iteration, folder) of this checkpoint.
         """
         reasons = []
         for folder in self._best:
@@ -139,13 +141,14 @@ class Watchdog:
         raise UnreadableCheckpoint(reasons[0])
 
     def roll_back(self, say: Callable[[str], None]) -> str:
-        """Sets the state to the best checkpoint, one iteration on; returns a sentence about it.
+        """Restores the best checkpoint as the next iteration; returns a sentence about it.
 
-        If the checkpoint with the best first score cannot be read, that of the next score is taken.
+        If the best checkpoint by the first score cannot be read, the best one by the next score is
+        restored.
 
-        The generator starts from its moving average, because only the average was scored. When the
-        average was best, the generator may have been damaged already. All processes must call this
-        at the same iteration, after `decision` has returned "rollback".
+        The generator starts from its moving average, because only the average was scored. The
+        generator itself may already have been damaged when its average was best. All processes must
+        call this at the same iteration, after `decision` has returned "rollback".
 
         Args:
           say: Receives a line for each checkpoint that cannot be read.
@@ -167,17 +170,18 @@ class Watchdog:
             state.iteration.assign(iteration + 1)
         now = " and ".join(f"{rate * factor:.4g}" for rate in rates)
         return (
-            f"Rollback at iteration {iteration:,}: the run goes on from the checkpoint of iteration"
-            f" {found:,} ({os.path.basename(folder)}), with learning rates {now} (G and D)."
+            f"Rollback at iteration {iteration:,}: training continues from the checkpoint of"
+            f" iteration {found:,} ({os.path.basename(folder)}), with learning rates {now} (G and"
+            " D)."
         )
 
     def reason_to_stop(self) -> str:
-        """Returns the message of a run that its collapse stops."""
+        """Returns the error message of a run that stops because it collapsed."""
         signs = [sign for sign in self._signs() if sign.collapsed]
         why = (
             " ".join(sign.sentence for sign in signs)
             if self._writes
-            else "The process that writes the log says why."
+            else "The process that writes the log prints the reason."
         )
         count = len(self._history.rollbacks)
         since = min((sign.since for sign in signs), default=0)
