@@ -1,8 +1,9 @@
-"""Sets of images on disk: an .npz or a folder of PNG files, written in parts that can be resumed.
+"""Writes sets of images as an .npz file or a folder of PNG files. Interrupted writes can resume.
 
-Images are first written to the folder OUTPUT.unfinished, together with the request: JSON values
-that determine the images. A command with the same request resumes there; another is refused. For
-an output at an address, this folder is on the local machine.
+Images are first written to the folder OUTPUT.unfinished, together with the request, the JSON values
+that determine the images. A command with the same request resumes in this folder. A command with
+another request is refused. If the output is at an address such as gs://bucket/images, the folder is
+on the local machine.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ _UNSAFE = re.compile(r"[^\w.-]+")
 def unfinished_folder(output: str) -> str:
     """Returns the local folder in which `output` is prepared.
 
-    It is beside a local output. An output at an address is prepared in the folder of caches,
-    because many object stores cannot append to files.
+    The folder is beside a local output. If the output is at an address, the folder is in the cache
+    folder, because many object stores cannot append to files.
     """
     if not file_system.is_remote(output):
         return output + SUFFIX
@@ -62,10 +63,10 @@ def unfinished_folder(output: str) -> str:
 
 
 def open_unfinished(output: str, request: Mapping[str, object]) -> str:
-    """Creates the unfinished folder of `output`, or opens an existing one; returns its path.
+    """Creates the unfinished folder of `output`, or opens an existing one, and returns its path.
 
     Raises:
-      ValueError: The folder holds images of another request.
+      ValueError: The folder holds images of another request, or other files.
     """
     folder = unfinished_folder(output)
     there = read_request(folder)
@@ -101,7 +102,7 @@ def remove_unfinished(output: str) -> None:
 
 
 def read_request(folder: str) -> dict | None:
-    """Returns the request of a folder, or None if there is none.
+    """Returns the request in a folder, or None if the folder has none.
 
     Raises:
       ValueError: The file of the request is damaged.
@@ -119,8 +120,8 @@ def write_request(folder: str, request: Mapping[str, object]) -> None:
 
 
 def require_same(there: Mapping[str, object], asked: Mapping[str, object], path: str) -> None:
-    """Raises ValueError that lists the differences unless both requests give the same images."""
-    # Through JSON, so that tuples become lists as in the stored request.
+    """Raises a ValueError with the differences if two requests do not give the same images."""
+    # The conversion to JSON and back turns tuples into lists, as in the stored request.
     asked = json.loads(json.dumps(dict(asked)))
     names = [name for name in {**there, **asked} if name not in NOT_COMPARED]
     differing = describe_differences(there, asked, names)
@@ -144,7 +145,7 @@ def _request(selection: ImageSelection, description: Mapping[str, object], writt
 
 
 class ImageArchive:
-    """A `Target` that writes an .npz: a plain .npy grows and is packed at the end.
+    """A `Target` that appends images to an .npy file, and packs it into an .npz file at the end.
 
     Args:
       path: File to write.
@@ -209,7 +210,7 @@ class ImageArchive:
 
 
 def _member(name: str) -> zipfile.ZipInfo:
-    # Without the current time, so that the same images give the same bytes.
+    # The current time is left out, so that the same images give the same bytes.
     member = zipfile.ZipInfo(f"{name}.npy")
     # By default, `zipfile` makes extracted files readable by their owner only.
     member.external_attr = 0o644 << 16
@@ -231,11 +232,12 @@ def _npy_bytes(array: np.ndarray) -> bytes:
 
 
 class ImageFolder:
-    """A `Target` that writes a folder of PNG files: the unfinished folder is renamed at the end.
+    """A `Target` that writes a folder of PNG files.
 
-    At an address such as gs://bucket/images it is copied, and the request comes last.
+    At the end, the unfinished folder is renamed. If the output is at an address such as
+    gs://bucket/images, the files are copied instead, the request as the last one.
 
-    Arguments are those of `ImageArchive`.
+    The arguments are those of `ImageArchive`.
 
     Raises:
       ValueError: The selection contains an image twice.
@@ -327,7 +329,7 @@ class ImageFolder:
         return os.path.join(self._folders[int(self._selection.labels[number])], file)
 
     def _class_folders(self, labels: np.ndarray) -> dict[int, str]:
-        """Returns folder names by class; sorted, they are in the order of the classes."""
+        """Returns a folder name for each class. Sorted names are in the order of the classes."""
         digits = len(str(self._lookup.num_classes - 1))
         names = {}
         for label in np.unique(labels).tolist():
@@ -369,7 +371,7 @@ class Target(Protocol):
         """Returns how many images, counted from the first, are in the unfinished folder."""
 
     def write(self, folder: str, start: int, images: np.ndarray) -> None:
-        """Writes images uint8 [n, H, W, C] with the numbers `start` and following."""
+        """Writes images, uint8 [n, H, W, C]. The first of them has the number `start`."""
 
     def finish(self, folder: str) -> None:
         """Turns the unfinished folder into the finished output."""
@@ -391,7 +393,7 @@ def write_images(
 
     Raises:
       ValueError: The output has images of another request, or cannot be written, for example
-        because the disk is full. Written images stay, and the same command resumes.
+        because the disk is full. Images that are written stay, and the same command resumes.
     """
     there = target.finished()
     if there is not None:
@@ -401,7 +403,8 @@ def write_images(
     folder, count = unfinished_folder(target.path), len(selection.seeds)
     try:
         open_unfinished(target.path, target.request)
-        # Resumes at a whole batch, so that --bn=batch gives the images of an uninterrupted command.
+        # Resumes at the start of a batch. Otherwise, --bn=batch would give other images than an
+        # uninterrupted command.
         size = maker.global_batch_size
         start = min(count, target.done(folder)) // size * size
         progress = Progress("Sampling", count, done=start)

@@ -1,4 +1,4 @@
-"""The images that the sample command makes: a seed and a class for each, and their rows."""
+"""Selects the images of the sample command: their seeds, their classes and the rows of a sheet."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ImageSelection:
     Attributes:
       seeds: Seed of each image, int64 [N].
       labels: Class of each image, int32 [N]; None for a mixture or a model without classes.
-      mix: Class weights of all images, float32 [num_classes]; None unless they are a mixture.
+      mix: Class weights that all images share, float32 [num_classes]; None without a mixture.
       columns: Number of images in a row of the picture.
       row_labels: Name of each row, or None.
       description: JSON values that describe the classes and seeds.
@@ -49,13 +49,18 @@ class ImageSelection:
     description: Mapping[str, object]
 
     def conditions(self, start: int, stop: int) -> np.ndarray | None:
-        """Returns labels [n] or class weights [n, num_classes] of a part of the images."""
+        """Returns the labels or class weights of the images from `start` to before `stop`.
+
+        Returns:
+          Labels [n], or class weights [n, num_classes] for a mixture; None for a model without
+          classes.
+        """
         if self.mix is not None:
             return np.repeat(self.mix[None], len(self.seeds[start:stop]), axis=0)
         return None if self.labels is None else self.labels[start:stop]
 
     def sha256(self) -> str:
-        """Returns a hash of all seeds and classes in order; `description` has no order."""
+        """Returns a hash of the seeds and classes in their order, which `description` lacks."""
         parts = (self.seeds, self.labels, self.mix)
         rows = (b"none" if part is None else np.ascontiguousarray(part).tobytes() for part in parts)
         return hashlib.sha256(b"/".join(rows)).hexdigest()
@@ -69,8 +74,9 @@ def selected_images(
     Args:
       config: Settings of the command.
       lookup: Classes of the model.
-      in_picture: Whether the images are shown side by side. Rows of a picture share their seeds for
-        comparison, and there are few of them. In a set, all classes occur and all images differ.
+      in_picture: Whether the images are shown in one picture. A picture has few rows, and its rows
+        share their seeds, so that classes can be compared. Otherwise, all classes occur, and each
+        image has its own seed unless the settings name the seeds.
 
     Raises:
       ValueError: A class is unknown, the model has no classes, or a seed is too large.
@@ -118,7 +124,8 @@ def selected_images(
 def _balanced(classes, count):
     """Returns labels [count] that contain each class equally often, shuffled.
 
-    Shuffled, because readers that take every tenth image would otherwise see a single class.
+    The labels are shuffled, because readers that take every tenth image would otherwise see a
+    single class.
     """
     rounds = -(-count // len(classes))
     order = np.random.RandomState(0).random_sample((rounds, len(classes))).argsort(axis=1)
@@ -147,7 +154,7 @@ def _classes(config, lookup, most):
 
 
 def _seeds(config, named, usual_count):
-    """Returns the named seeds, or consecutive seeds from the first of them or from 0."""
+    """Returns the named seeds, or consecutive seeds that begin at the first named seed or at 0."""
     count = config.num_images or config.num_per_class
     if config.truncations is not None:
         return np.array(named or (0,), np.int64)
@@ -168,7 +175,7 @@ def parse_class_mix(specification: str, lookup: ClassLookup) -> dict[int, float]
     """Parses a mixture of classes such as "tench:0.5,goldfish:0.5".
 
     Returns:
-      Weight of each class in the order of the text; they sum to 1.
+      The weight of each class, in the order of the text. The sum of the weights is 1.
 
     Raises:
       ValueError: The text has another form, a weight is not above 0, or a class is unknown or

@@ -1,4 +1,4 @@
-"""The interpolate command: a sheet or an animation of paths between images."""
+"""The interpolate command: writes paths between images as a sheet or as an animation."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def interpolation_sheet(
     plan: PathPlan,
     paths: Sequence[Frames],
 ) -> Image.Image:
-    """Returns a sheet with a row for each two consecutive points of each path.
+    """Returns a sheet with a row for every pair of consecutive points of every path.
 
     If the truncation changes along the path, captions below the images show it.
 
@@ -109,7 +109,7 @@ def interpolation_sheet(
       images: Result of `frame_images`.
       names: Names of the points of each path.
       plan: Plan of the paths.
-      paths: Inputs of the generator that the images were made from.
+      paths: Inputs of the generator from which the images were made.
     """
     legs = plan.legs(len(names[0]))
     rows = images[:, legs].reshape(-1, *images.shape[2:])
@@ -153,7 +153,7 @@ def _plan(config, usual_midpoints):
 
 
 def _points(config: InterpolateConfig, lookup: ClassLookup) -> Sequence[Sequence[EndPoint]]:
-    """Returns the points of each path; a loop does not yet repeat its first point."""
+    """Returns the points of each path. A loop does not repeat its first point here."""
     given = {n: getattr(config, n) for n in ("classes", "fix_z", "fix_y") if getattr(config, n)}
     checks.require(
         lookup.num_classes > 0 or not given,
@@ -201,17 +201,17 @@ def _check_truncation(routes, plan: PathPlan) -> None:
 
 
 def _notes(routes, description) -> list[str]:
-    """Returns a note for each point from a file that was found with other weights."""
+    """Returns a note for each end point in a file that was found with other weights."""
     return [
-        f"{path} was found with other weights ({found.description.get('model')}), so that its image"
-        " may differ"
+        f"{path} was found with other weights ({found.description.get('model')}), so its image may"
+        " differ"
         for path, found in _files(routes)
         if found.description.get("sha256") != description["sha256"]
     ]
 
 
 def _files(routes) -> list:
-    """Returns (path, content) of each different file among the points."""
+    """Returns (path, content) of each file among the points, without repetition."""
     points = [point for route in routes for point in route if point.file]
     return list({point.file[0]: point.file for point in points}.values())
 

@@ -222,7 +222,7 @@ def _write(config, opened, pixels, found: Reconstruction, descent: Descent, by, 
 
 
 def _class_weights(found: Reconstruction, lookup: ClassLookup) -> dict[str, float]:
-    """Returns a weight for each class name, for the largest class weights of the result."""
+    """Returns the largest class weights of the result, by class name."""
     if found.class_weights is None:
         return {}
     largest = np.argsort(-found.class_weights, kind="stable")[:MOST_SHOWN]

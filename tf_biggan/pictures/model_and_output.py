@@ -1,4 +1,4 @@
-"""What all picture commands do: check the output, open the model, make and describe its images."""
+"""Steps of all picture commands: check the output, open the model, make and describe images."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def open_model_of(settings: GenerationSettings, iteration: int | None = None) ->
 
     Args:
       settings: Settings of the command.
-      iteration: Checkpoint of a run to open in place of the settings' own.
+      iteration: Iteration of the checkpoint to open; None for the iteration in the settings.
 
     Raises:
-      ValueError: `open_model` fails, or the truncation mode is not that of the statistics in an
-        exported SavedModel.
+      ValueError: `open_model` fails, or the statistics in an exported SavedModel belong to another
+        truncation mode.
     """
     iteration = settings.iteration if iteration is None else iteration
     opened = open_model(settings.model, raw=settings.raw, iteration=iteration)
@@ -82,7 +82,7 @@ def describe_latents(truncation, mode: str) -> dict[str, object]:
 
 
 def as_text(description: Mapping[str, object]) -> dict[str, str]:
-    """Returns a description as text by keyword, as PNG files and animations store it."""
+    """Returns a description as texts by keyword, which PNG files and animations can store."""
     return {
         name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         for name, value in description.items()
@@ -103,11 +103,11 @@ def check_output_file(path: str, endings: Sequence[str]) -> None:
 
 
 def output_folder(path: str) -> str:
-    """Returns the path of an output folder; a local one with symbolic links resolved.
+    """Returns the path of an output folder. In a local path, symbolic links are resolved.
 
     Raises:
-      ValueError: The finished folder could not take the place of this one, which is the current or
-        a mounted folder.
+      ValueError: The folder is the current or a mounted one, so that the finished folder could not
+        replace it, or it cannot be written.
     """
     if file_system.is_remote(path):
         folder = file_system.absolute(path)
@@ -127,7 +127,8 @@ def output_folder(path: str) -> str:
 def check_output_place(path: str) -> None:
     """Raises ValueError unless the folder of `path` exists and is writable.
 
-    At an address it need not exist, because object stores have no empty folders.
+    The folder of an address such as gs://bucket/images need not exist, because object stores have
+    no empty folders.
     """
     folder = os.path.dirname(path) or "."
     if file_system.is_remote(path):

@@ -1,4 +1,4 @@
-"""The neighbours command: the real images nearest to samples, as a check for memorisation."""
+"""The neighbours command: shows the real images nearest to samples, to check for memorisation."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ TABLE_ENDING = ".json"
 
 
 def made_samples(config: NeighboursConfig, opened: OpenedModel) -> tuple[ImageSet, list[str]]:
-    """Samples each seed of each class of the settings.
+    """Generates an image for each class and each seed in the settings.
 
     Returns:
-      The images, and a name for each.
+      The images, and a name for each image.
 
     Raises:
       ValueError: The settings do not fit the model.
@@ -91,7 +91,7 @@ def given_images(
     """Reads the images of `config.images`, at the size of the model if there is one.
 
     Returns:
-      The images, and the place of each.
+      The images, and the file or number of each image.
 
     Raises:
       ValueError: The images do not have the size of the model.
@@ -122,8 +122,8 @@ class Neighbours:
     """The k nearest reference images of N samples.
 
     Attributes:
-      rows: Row numbers in the reference, nearest first, int64 [N, k]; -1 if there are fewer than k.
-      distances: Feature distances, float64 [N, k]; infinite if there are fewer than k.
+      rows: Row numbers in the reference, nearest first, int64 [N, k]; -1 for missing neighbours.
+      distances: Feature distances, float64 [N, k]; infinite for missing neighbours.
       real_distances: Distances from some real images to the nearest other real image, float64 [P].
     """
 
@@ -196,7 +196,7 @@ def table_rows(
 
     Args:
       names: Name of each sample.
-      source: Data source of the reference. The index of a neighbour is its place in this source.
+      source: Data source of the reference. The index of a neighbour is its index in this source.
       reference: Real images.
       found: Neighbours of the samples.
     """
@@ -261,7 +261,7 @@ def table_lines(report: Mapping[str, object]) -> list[str]:
     return lines
 
 
-DISTANCES = {PIXELS: "root mean square of pixels, of 255"}
+DISTANCES = {PIXELS: "root mean square difference of pixels, from 0 to 255"}
 
 
 def draw_neighbours(config: NeighboursConfig) -> None:
@@ -308,7 +308,7 @@ def draw_neighbours(config: NeighboursConfig) -> None:
 
 
 def _with_labels_of(source: Source, samples: ImageSet) -> tuple[str, ...]:
-    """Changes the samples' labels to the reference's labels of the same classes; returns notes.
+    """Replaces the samples' labels by the reference's labels of the same classes. Returns notes.
 
     Raises:
       ValueError: One side has no classes, or the reference lacks a class of the samples.

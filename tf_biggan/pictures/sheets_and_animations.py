@@ -1,4 +1,4 @@
-"""Sheets: many images in labelled rows and columns. Looping animations: GIF, WebP and MP4.
+"""Draws sheets of images in labelled rows and columns, and writes GIF, WebP and MP4 animations.
 
 Pillow writes GIF and WebP, ffmpeg writes MP4. No TensorFlow is imported.
 """
@@ -33,7 +33,7 @@ FFMPEG = "ffmpeg"
 OPAQUE_WHITE = (255, 255, 255, 255)
 PALETTE_COLOURS = 256
 IMAGE_DESCRIPTION = 0x010E
-# GIF counts hundredths of a second, and browsers slow down frames shorter than two of them.
+# GIF counts hundredths of a second, and browsers slow down frames of less than two hundredths.
 SHORTEST_SECONDS = 0.02
 
 
@@ -162,7 +162,8 @@ def captioned(
 
     Args:
       images: Images, uint8 [N, H, W, C], with C 1 or 3.
-      captions: Lines of text for each image, the same number for all; long lines are shortened.
+      captions: Lines of text for each image. All images have the same number of lines. Long lines
+        are shortened.
       smallest_cell: Minimum of the shorter side of an image in pixels. Smaller images are enlarged
         by an integer factor.
 
@@ -217,8 +218,8 @@ def save_animation(
         description (WebP).
 
     Raises:
-      ValueError: `check_animation_path` fails, there are no frames, their sizes or modes differ,
-        they are too short, or ffmpeg fails.
+      ValueError: `check_animation_path` fails, there are no frames, the frames differ in size or
+        mode, `seconds_per_frame` is too small, or ffmpeg fails.
     """
     check_animation_path(path)
     checks.require(
@@ -302,7 +303,7 @@ def _write_mp4(frames, path, seconds, comment):
 
 
 def _opaque(frame: Image.Image) -> Image.Image:
-    """Returns the frame as L or RGB; transparent pixels become white."""
+    """Returns the frame in the mode L or RGB. Transparent pixels become white."""
     if "A" not in frame.getbands():
         return frame
     on_white = Image.alpha_composite(

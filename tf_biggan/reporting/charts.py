@@ -1,6 +1,6 @@
-"""Charts of runs: which curves belong into one chart, and the SVG, for light and dark pages.
+"""Groups the curves of runs into charts, and draws these as SVG for light and dark pages.
 
-A curve is thinned by the minimum and maximum of every bin, so that no spike disappears.
+A long curve is thinned to the minimum and maximum of every bin, so that no spike disappears.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tf_biggan.training.updates import D_PENALTIES, G_PENALTIES
 BINS = 300
 BINS_OF_MEANS = 80
 MOST_CHARTS = 40
-# Names of more layers than this in one legend would hide the curves.
+# Maximum number of layers in a legend. More names would hide the curves.
 NAMED_LAYERS = 4
 # Quantities that share a chart, if the report is about one run.
 GROUPS = {
@@ -40,13 +40,13 @@ NOT_DRAWN = {SECONDS, IMAGES_SEEN, ITERATION, CONSTANT}
 INCHES = (4.4, 2.8)
 MOST_COLUMNS = 4
 LEGEND_LETTERS = 70
-# Every colour stands out from white and from the dark background (contrast of 3 and more).
+# The contrast of every colour with white and with the dark background is at least 3.
 COLOURS = ("#3a87d0", "#d3722c", "#2e9a67", "#b85fc0", "#93841f", "#d2527b", "#6d7be0", "#7d8a93")
 UNNAMED = "#8a8a8a"
-# Replaced by the text colour of the page.
+# Placeholder for the text colour of the page.
 INK = "#010203"
 FONT = "DejaVu Sans"
-# The axis becomes logarithmic beyond the usual values, if a spike is that many times as large.
+# If a spike is this many times as large as the usual values, the axis is logarithmic above them.
 SPIKE = 10.0
 USUAL_PERCENT = 98
 SETTINGS = {
@@ -54,7 +54,7 @@ SETTINGS = {
     "svg.hashsalt": "tf_biggan",
     "font.family": [FONT],
     "font.size": 9,
-    # Points were thinned already, and no spike may disappear.
+    # The points are thinned already, and matplotlib's simplification could remove spikes.
     "path.simplify": False,
     "text.color": INK,
     "axes.edgecolor": INK,
@@ -76,8 +76,8 @@ class Line:
       name: Text of the legend; "" for a curve that the legend leaves out.
       series: The curve, thinned and finite.
       means: Means over wider bins, if the curve was thinned; else None.
-      best: (iteration, value) to mark, or None.
-      run: Number of the run, which has one colour in all charts; None if the chart is of one run.
+      best: (iteration, value) of the best checkpoint, which the chart marks; or None.
+      run: Number of the run, which has the same colour in all charts; None for a report on one run.
     """
 
     name: str
@@ -96,7 +96,7 @@ class Chart:
 
 
 def thinned(series: Series, bins: int = BINS) -> Series:
-    """Returns the minimum and maximum of every bin, and the first and last point.
+    """Returns a series reduced to its minimum and maximum in every bin and its two end points.
 
     Args:
       series: A finite series with ascending iterations.
@@ -133,7 +133,7 @@ def charts_of(runs: Sequence[RunRecord]) -> tuple[list[Chart], int]:
     """Returns the charts of one run, or of several runs with one line for each run.
 
     Returns:
-      (charts, number of logged quantities that are left out because there are too many).
+      (charts, number of charts that are left out because there are too many).
     """
     made = _of_one(runs[0]) if len(runs) == 1 else _of_several(runs)
     made = [chart for chart in made if any(len(line.series.values) for line in chart.lines)]
@@ -141,7 +141,7 @@ def charts_of(runs: Sequence[RunRecord]) -> tuple[list[Chart], int]:
 
 
 def run_names(runs: Sequence[RunRecord]) -> list[str]:
-    """Returns a short name for each run: the last folder of its path, if these differ."""
+    """Returns a name for each run: the last part of its path, or the path if names were equal."""
     short = [os.path.basename(file_system.normalized(run.path)) for run in runs]
     return short if len(set(short)) == len(runs) else [run.path for run in runs]
 
@@ -246,7 +246,7 @@ def _layers(run: RunRecord, network: str) -> list[Line]:
 
 
 def _largest_sigmas(run: RunRecord, network: str) -> Series | None:
-    """Returns the largest singular value over all layers at every iteration that has all layers."""
+    """Returns the largest singular value of all layers, where all layers have a value."""
     sigmas = list(_sigmas(run, network).values())
     if not sigmas:
         return None
@@ -262,9 +262,10 @@ def svg(chart: Chart) -> str:
     """Returns a chart as an <svg> element without a background.
 
     Texts and axes have the colour of the surrounding text. Values are drawn on a symmetric
-    logarithmic axis if few of them are far larger than the others.
+    logarithmic axis if a few values are far larger than the others.
     """
-    # matplotlib takes a third of a second to import. Its pyplot would keep every figure.
+    # matplotlib is imported here, because this takes a third of a second. Its pyplot is not used,
+    # because it would keep every figure.
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -327,7 +328,7 @@ def _draw_line(axes, line: Line, colour: str) -> None:
 
 
 def _label(name: str) -> str:
-    """Returns the text of a legend. matplotlib hides names that start with an underscore."""
+    """Returns the text in a legend. matplotlib would hide a name that starts with an underscore."""
     return f" {name}" if name.startswith("_") else name
 
 
@@ -340,14 +341,14 @@ def _short(iteration: float) -> str:
 
 
 def _spike_limit(chart: Chart) -> float | None:
-    """Returns the largest usual value if others are many times as large, else None."""
+    """Returns the largest usual value if some values are many times as large, else None."""
     values = np.abs(np.concatenate([line.series.values for line in chart.lines]))
     usual = float(np.percentile(values, USUAL_PERCENT))
     return usual if usual > 0 and values.max() > SPIKE * usual else None
 
 
 def _inline(text: str) -> str:
-    """Returns the <svg> element of an SVG file in a form that several of one page can have."""
+    """Returns the <svg> element of an SVG file, changed so that a page can hold several."""
     text = text[text.index("<svg") :]
     text = re.sub(r"<(metadata|style)\b.*?</\1>", "", text, flags=re.DOTALL)
     text = re.sub(r'<g id="[^"]*"', "<g", text)

@@ -1,7 +1,7 @@
-"""Pictures inside the page, as data URLs, and the real images nearest to samples of a run.
+"""Encodes the pictures of a report as data URLs, and finds the real images nearest to samples.
 
-All pictures together stay within a limit. The nearest real images are found by pixels, without
-opening the run's model.
+The size of all pictures together is limited. The nearest real images are found by their pixels,
+without opening the model of the run.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from tf_biggan.store.run_directory import image_size_from
 from tf_biggan.training.sample_sheets import COLUMNS
 
 STORED = "neighbours.png"
-# Reading more images would take longer than the rest of the report.
+# Data sets with more pixels are not searched: this would take longer than the rest of the report.
 MOST_PIXELS = 64_000_000
 NEIGHBOURS = 6
 BATCH_SIZE = 256
-# Limit for all pictures of a page together. Base64 makes them a third larger.
+# Limit for all pictures of a page together, before base64 makes them a third larger.
 TOTAL_BYTES = 5_000_000
 QUALITY = 85
 SHRINK = 0.75
@@ -44,18 +44,20 @@ SMALLEST_SIDE = 64
 
 
 def nearest_reals(run: RunRecord, limit: int) -> Picture:
-    """Returns samples of the last sheet, one of each row, beside the nearest real images.
+    """Returns a picture of samples beside the real images that are nearest to them.
 
-    RUN/neighbours.png, which `python -m tf_biggan.neighbours --output` writes, is preferred. Small
-    data sets are searched by pixels. Otherwise the caption tells how to make the file.
+    If there is a file RUN/neighbours.png, which `python -m tf_biggan.neighbours --output` writes,
+    the picture is this file. Otherwise, if the data set is small, its pixels are compared with one
+    sample from each row of the run's last sheet. If neither is possible, there is only a caption
+    with the reason and the command that writes the file.
 
     Args:
       run: The run.
-      limit: Highest number of bytes of the encoded picture.
+      limit: Maximum size of the encoded picture in bytes.
     """
     stored = os.path.join(run.path, STORED)
     if file_system.exists(stored):
-        caption = f"{STORED} of the run: a sample, then the real images nearest to it, in every row"
+        caption = f"{STORED} of the run (each row: a sample, then the real images nearest to it)"
         return picture_of_file(stored, caption, limit)
     reason = _why_not_searched(run)
     if reason is None:
@@ -94,8 +96,8 @@ def _searched(run: RunRecord, limit: int) -> Picture:
     from_samples, from_reals = medians(found).values()
     page = neighbours_sheet(samples, names, reference, found)
     caption = (
-        f"First sample of every row at iteration {iteration:,}, then the real images nearest to it"
-        " by pixels, with their distance (root mean square, of 255) and class."
+        f"Each row: a sample of iteration {iteration:,}, then the real images nearest to it by"
+        " pixels. Captions: distance (root mean square difference, from 0 to 255) and class."
     )
     if None not in (from_samples, from_reals):
         caption += (
@@ -127,7 +129,7 @@ class Picture:
 
     Attributes:
       caption: Text below it.
-      url: Data URL; None if the file cannot be read, as the caption tells then.
+      url: Data URL; None if there is no picture, for a reason that the caption gives.
       width, height: Size in pixels.
     """
 
@@ -143,8 +145,8 @@ def picture_of_file(path: str, caption: str, limit: int) -> Picture:
     Args:
       path: The file.
       caption: Text below the picture.
-      limit: Highest number of bytes of the encoded picture. A larger file is converted to JPEG, and
-        its picture is reduced in size if needed.
+      limit: Maximum size of the encoded picture in bytes. A larger file is converted to JPEG, and
+        the picture is scaled down if needed.
     """
     try:
         with file_system.open_file(path, "rb") as file:
@@ -154,20 +156,20 @@ def picture_of_file(path: str, caption: str, limit: int) -> Picture:
             checks.require(pixels <= input_bounds.IMAGE_PIXELS, "too many pixels", pixels=pixels)
             image.load()
             return _encoded(image, caption, limit, content)
-    # PIL raises what its decoders meet in damaged files.
+    # PIL passes on the errors of its decoders, which are of several kinds for damaged files.
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return Picture(f"{caption}: {path} cannot be read.")
 
 
 def picture_of(image: Image.Image, caption: str, limit: int) -> Picture:
-    """Returns an image as a picture for the page; arguments as of `picture_of_file`."""
+    """Returns an image as a picture for the page. Arguments are those of `picture_of_file`."""
     made = io.BytesIO()
     image.save(made, format="PNG")
     return _encoded(image, caption, limit, made.getvalue())
 
 
 def evenly_chosen(sheets: Mapping[int, str], most: int) -> dict[int, str]:
-    """Returns up to `most` sheets by iteration, evenly spread, with the first and the last."""
+    """Returns up to `most` sheets by iteration: the first, the last, and evenly spread others."""
     iterations = list(sheets)
     places = np.unique(np.linspace(0, len(iterations) - 1, min(most, len(iterations))).round())
     return {iterations[int(place)]: sheets[iterations[int(place)]] for place in places}

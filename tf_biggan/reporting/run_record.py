@@ -47,20 +47,20 @@ class Series:
         return Series(self.iterations[kept], self.values[kept])
 
     def at(self, iteration: int) -> float | None:
-        """Returns the last finite value of an iteration, or None."""
+        """Returns the last finite value that was logged at an iteration, or None."""
         found = self.values[(self.iterations == iteration) & np.isfinite(self.values)]
         return float(found[-1]) if len(found) else None
 
 
 @dataclasses.dataclass(frozen=True)
 class BestCheckpoint:
-    """The checkpoint that was best by a score.
+    """The checkpoint with the best value of a score.
 
     Attributes:
       score: Name of the score.
       iteration: Iteration of the checkpoint.
       value: The score; None if the log does not have it.
-      path: Folder that holds the checkpoint, itself the folder of a run.
+      path: Folder that holds the checkpoint. It is a run folder, too.
     """
 
     score: str
@@ -80,10 +80,11 @@ class RunRecord:
       series: Logged quantities by name.
       collapses: (iteration, sentence) of every sign of collapse that was reported during training,
         and of every rollback.
-      ways_of_scoring: Number of different extractors or references that scores were measured with.
+      ways_of_scoring: Number of ways in which scores were measured. A way is an extractor, a
+        reference and a number of images.
       identity: Identity of the data, or None.
       initialization: Model and classes that a fine-tuned run started from, or None.
-      starts: Entries of environment.jsonl, one for each start.
+      starts: Entries of environment.jsonl, one for each time the run was started or resumed.
       checkpoints: Iterations of the checkpoints.
       best: The best checkpoint by each score.
       sheets: Paths of the sheets of samples by iteration, in ascending order.
@@ -106,7 +107,7 @@ class RunRecord:
 
     @property
     def iteration(self) -> int:
-        """The last iteration that left something."""
+        """The last iteration that has a log entry or a checkpoint."""
         logged = [int(series.iterations[-1]) for series in self.series.values()]
         return max([0, *logged, *self.checkpoints])
 
@@ -157,7 +158,7 @@ def read_run(path: str) -> RunRecord:
 
 
 def _series(entries: Sequence[Mapping[str, object]]) -> dict[str, Series]:
-    """Returns the numbers of a log by name. Texts, which identify the scores, are left out."""
+    """Returns the series of each number in a log, by name. Entries that are texts are left out."""
     columns: dict[str, tuple[list, list]] = {}
     for entry in entries:
         for name, value in entry.items():

@@ -1,4 +1,4 @@
-"""Writes the report of one or several runs: reads them, draws their charts, fills in the page.
+"""Writes the report of one or several runs: reads the runs, draws charts and fills in the page.
 
 The tables of the page have one column for each run.
 """
@@ -56,7 +56,7 @@ def report(config: ReportConfig) -> None:
 
 
 def report_after_training(run_dir: str) -> None:
-    """Writes RUN/report.html. Problems are printed, because the training itself is complete."""
+    """Writes RUN/report.html. Errors are only printed, because the training itself is complete."""
     path = os.path.join(run_dir, REPORT_FILE)
     try:
         write_report([read_run(run_dir)], path)
@@ -120,7 +120,7 @@ class Row:
     Attributes:
       name: Title of the row.
       values: One text for each run.
-      marked: Whether the row stands out: for settings, whether a run differs from the default.
+      marked: For a setting, whether a run differs from the default. Other settings are folded.
       help: Text of the tooltip; "" for none.
     """
 
@@ -141,7 +141,7 @@ def summary_rows(runs: Sequence[RunRecord]) -> list[Row]:
 
 
 def settings_rows(runs: Sequence[RunRecord]) -> list[Row]:
-    """Returns every setting. Rows where a run differs from the default are marked."""
+    """Returns a row for every setting, marked if a run differs from the default."""
     flats = [run.config.flat() for run in runs]
     rows = []
     for field in TrainConfig.settings():
@@ -204,7 +204,7 @@ def _rate(run: RunRecord) -> str:
 
 def _batch(run: RunRecord) -> str:
     step = run.config.step
-    return f"{step.global_batch_size:,} ({step.num_d_steps} D steps)"
+    return f"{step.global_batch_size:,} ({step.num_d_steps} D steps per iteration)"
 
 
 def _model(run: RunRecord) -> str:
@@ -251,7 +251,7 @@ SUMMARY: Mapping[str, Cell] = {
     "Images seen": lambda run: MISSING if run.images_seen is None else f"{run.images_seen:,}",
     "Images per second, median": _rate,
     "Model": _model,
-    "Batch": _batch,
+    "Batch size": _batch,
     "Started from": _source_model,
     "Checkpoints": lambda run: ", ".join(f"{i:,}" for i in run.checkpoints) or MISSING,
 }
@@ -261,7 +261,7 @@ DATA: Mapping[str, Cell] = {
     "Images": lambda run: f"{run.identity.num_images:,}" if run.identity else MISSING,
     "Classes": _classes,
     "Images per class": _per_class,
-    "Hash of the index": lambda run: (
+    "Hash of the images' index": lambda run: (
         run.identity.index_sha256[:SHOWN_OF_HASH] if run.identity else MISSING
     ),
 }

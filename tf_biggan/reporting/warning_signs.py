@@ -1,4 +1,4 @@
-"""Warning signs in the record of a run: what its owner should look at first."""
+"""Finds warning signs in the record of a run, which its owner should look at first."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tf_biggan.training.collapse_signs import (
 THROUGHPUT = "images_per_second"
 MOST_OF_A_KIND = 3
 MOST_COLLAPSES = 8
-# The last tenth of the log is compared with the rest.
+# Share of the log that counts as its end.
 END = 0.1
 WORSE = 1.2
 SLOWER = 0.5
@@ -44,7 +44,7 @@ def _not_finite(run: RunRecord) -> Iterator[str]:
 
 
 def _watchdog(run: RunRecord) -> Iterator[str]:
-    """Returns what was reported during training; the newest sentences if there are many."""
+    """Yields the newest signs of collapse and rollbacks that were reported during training."""
     if len(run.collapses) > MOST_COLLAPSES:
         yield f"Training reported {len(run.collapses)} signs of collapse and rollbacks. The last:"
     for iteration, sentence in run.collapses[-MOST_COLLAPSES:]:
@@ -85,8 +85,8 @@ def _saturated_discriminator(run: RunRecord) -> Iterator[str]:
     ends = [_end(run.series[name]) for name in D_LOSSES]
     if all(len(end) for end in ends) and sum(end.mean() for end in ends) < SATURATED:
         yield (
-            "The discriminator's loss is almost 0 in the last tenth of the log: it separates real"
-            " and generated images, and the generator learns little from it."
+            "The discriminator's loss is almost 0 in the last tenth of the log. The discriminator"
+            " separates real and generated images, and the generator learns little from it."
         )
 
 
@@ -107,7 +107,7 @@ def _average_not_started(run: RunRecord) -> Iterator[str]:
     if start > run.iteration:
         yield (
             f"The moving average starts at iteration {start:,}, which the run has not reached."
-            " Samples and scores are those of the generator without averaging."
+            " Until then, samples and scores are those of the generator without averaging."
         )
 
 
@@ -136,8 +136,8 @@ def _unfinished(run: RunRecord) -> Iterator[str]:
     total = run.config.run.num_iterations
     if run.iteration < total:
         yield (
-            f"The run is at iteration {run.iteration:,} of {total:,}. The command that started it"
-            " resumes it."
+            f"The run is at iteration {run.iteration:,} of {total:,}. To resume it, run the command"
+            " that started it again."
         )
 
 
