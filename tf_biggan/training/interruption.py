@@ -16,14 +16,14 @@ _STANDARD_ERROR = 2
 
 
 class _Abandoned(BaseException):
-    """Ends optional work. It is no Exception, so that no handler of failures catches it."""
+    """Ends optional work. It is a BaseException, so that `except Exception` does not catch it."""
 
 
 class StopRequest:
     """A context in which SIGINT and SIGTERM request a stop instead of ending the process.
 
-    A thread prints the answer to a request. Python calls the handler of a signal only after
-    TensorFlow returns from a graph, which takes minutes while the graph is compiled.
+    A thread prints the answer to a request at once. A signal handler would be late: Python calls it
+    only after TensorFlow returns from a graph, which takes minutes while the graph is compiled.
 
     Args:
       answer: The line that is printed at the first request.
@@ -41,7 +41,7 @@ class StopRequest:
         return self._asked.is_set()
 
     def run_unless_asked(self, work: Callable[[], None]) -> bool:
-        """Runs optional work, which a request ends at once; returns whether it was completed."""
+        """Runs optional work, which a request to stop ends at once; returns whether it was done."""
         try:
             try:
                 self._abandonable = True

@@ -37,8 +37,8 @@ from tf_biggan.training.state import TrainState
 FOLDER = "tensorboard"
 FORMAT = "brain.Event:2"
 METRICS_FILE = "metrics.jsonl"
-# Entries of every line: the training time in seconds, without pauses between processes of the run,
-# and the number of real images that the discriminator has seen.
+# Entries of every line: the training time in seconds, without the time between a stop of the run
+# and its resumption, and the number of real images that the discriminator has seen.
 SECONDS = "seconds"
 IMAGES_SEEN = "images_seen"
 ENVIRONMENT_FILE = "environment.jsonl"
@@ -47,8 +47,8 @@ ENVIRONMENT_FILE = "environment.jsonl"
 class TensorBoardLog:
     """Scalars and images in RUN/tensorboard, for `tensorboard --logdir RUN`.
 
-    Each start of a run writes a new file. The first event of the file makes TensorBoard drop the
-    events that earlier files have for later iterations than the checkpoint.
+    Each start of a run writes a new file. Its first event makes TensorBoard drop those events of
+    earlier files that belong to iterations after the checkpoint.
 
     Args:
       run_dir: Folder of the run, local or remote.
@@ -67,7 +67,7 @@ class TensorBoardLog:
         self._write(step=iteration + 1, session_log=session)
 
     def scalars(self, iteration: int, values: Mapping[str, float]) -> None:
-        """Writes numbers by tag. TensorBoard groups tags by the part before "/"."""
+        """Writes numbers by tag. TensorBoard groups the tags by their part before "/"."""
         made = [
             _value(tag, np.float32(value), "scalars", summary_pb2.DATA_CLASS_SCALAR)
             for tag, value in values.items()
@@ -75,7 +75,7 @@ class TensorBoardLog:
         self._write(step=iteration, summary=tf.compat.v1.Summary(value=made))
 
     def image(self, iteration: int, tag: str, image: Image.Image) -> None:
-        """Writes one image."""
+        """Writes an image under a tag."""
         png = io.BytesIO()
         image.save(png, format="PNG")
         # The plugin's layout: width and height as text, then the encoded images.
@@ -103,10 +103,10 @@ def _value(tag, content, plugin, data_class):
 
 
 class MetricsLog:
-    """RUN/metrics.jsonl: one JSON object per line, with its iteration, flushed at once.
+    """Appends lines to RUN/metrics.jsonl, each a JSON object with its iteration, flushed at once.
 
-    A log that is opened after an interruption drops the lines after the checkpoint and a line that
-    was cut off. Only one process of a run may open the log.
+    When a run resumes, opening the log drops lines of iterations after the checkpoint, and a line
+    that was cut off. Only one process of a run may open the log.
 
     Args:
       run_dir: Folder of the run, which is created if it does not exist.
@@ -146,7 +146,7 @@ class TrainingProgress:
     """The progress line of a run: iterations, remaining time, images per second and losses.
 
     Create it after the training step is compiled, because the remaining time is estimated from the
-    time since the creation.
+    time since it was created.
 
     Args:
       total: Number of iterations of the run.
@@ -181,7 +181,7 @@ class TrainingProgress:
 
 
 def seconds_until(run_dir: str, iteration: int) -> float:
-    """Returns the training time in seconds up to an iteration, or 0 if no line has it."""
+    """Returns the training time in seconds up to an iteration, or 0 if the log does not have it."""
     found = (entry for entry in reversed(read_metrics(run_dir)) if entry["iteration"] <= iteration)
     values = (entry.get(SECONDS) for entry in found)
     return next((value for value in values if isinstance(value, (int, float))), 0.0)
@@ -304,7 +304,7 @@ def describe_start(
 
 
 def warnings_at_start(config: TrainConfig, strategy: tf.distribute.Strategy) -> Iterator[str]:
-    """Yields warnings about devices that are unused or slow, and settings without an effect."""
+    """Yields warnings about unused or slow devices, and about settings that have no effect."""
     settings = config.run
     if config.data.held_out_share and not settings.eval_every:
         yield (

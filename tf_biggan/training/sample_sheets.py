@@ -1,4 +1,4 @@
-"""Sheets of samples during training: one row per class, and the same z in every sheet."""
+"""Sheets of samples during training, with one row for each class and the same z in every sheet."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SampleSheets:
       generator: Usually the moving average. It runs in inference mode.
       run_dir: Folder of the run.
       class_names: Names of the classes; empty for an unconditional generator.
-      seed: The seed of the run, for the latent vectors.
+      seed: The seed of the run, from which the latent vectors are sampled.
     """
 
     def __init__(self, generator: Generator, run_dir: str, class_names: tuple[str, ...], seed: int):
@@ -53,8 +53,8 @@ class SampleSheets:
     def draw_reals(self, source: Source, seed: int) -> None:
         """Writes reals.png unless it exists: real images, preprocessed as for training.
 
-        Images are not mirrored. The rows have the same classes as the other sheets. Cells stay
-        white if a class has too few images.
+        Images are not mirrored. The rows have the same classes as those of the generated sheets.
+        Cells stay white if a class has too few images.
 
         Args:
           source: The training data.

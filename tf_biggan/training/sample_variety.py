@@ -1,4 +1,4 @@
-"""How much samples of one class vary with the latent vector, compared with real images."""
+"""Measures how much samples of a class vary with the latent vector, compared with real images."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ WHITE = 255.0
 class SampleVariety:
     """The standard deviation of samples over latent vectors, relative to that of real images.
 
-    Standard deviations are those of every pixel over up to 8 images of one class, averaged over
-    pixels and over up to 10 classes. Without classes, all images count as one class.
+    The standard deviation of every pixel is taken over up to 8 images of one class, then averaged
+    over pixels and over up to 10 classes. Without classes, all images count as one class.
 
     Args:
       samples: The generated images.
@@ -47,7 +47,10 @@ class SampleVariety:
         self._of_reals = variety([reals.take(chosen) for chosen in rows.values()])
 
     def ratio(self) -> float:
-        """Returns the variety of samples divided by that of real images; 1 if the latter is 0."""
+        """Returns the variety of samples divided by the variety of real images.
+
+        It is 1 if the variety of real images is 0.
+        """
         if not self._of_reals:
             return 1.0
         # Every class has the same latent vectors.

@@ -133,7 +133,7 @@ class RunEvaluation:
         """Computes the scores of the moving average, and keeps its checkpoint if it is the best.
 
         Returns:
-          (scores by name, notes about the scores that were not returned before).
+          (scores by name, notes about the scores). Each note is returned only once.
         """
         found = self._evaluator.scores(self._images, self._reference, self._metrics)
         values = {**found.values, VARIETY: self._variety.ratio()}
@@ -147,7 +147,7 @@ class RunEvaluation:
 
     @property
     def kept_scores(self) -> tuple[str, ...]:
-        """The names of the scores whose best checkpoint is kept: the distance first."""
+        """Names of the scores by which a best checkpoint is kept; the Fréchet distance is first."""
         return tuple(self._less_is_better)
 
     def line(self, iteration: int, scores: Mapping[str, float]) -> str:
@@ -174,14 +174,17 @@ class RunEvaluation:
         reference = self._evaluator.reference(data)
         fewest = min(self._config.run.eval_images, data.count)
         if fewest <= len(reference.statistics.mean):
-            # So few images are scored by the kernel distance, which needs the features.
+            # For so few images, the kernel distance is computed as well. It needs the features.
             return reference
         # Other metrics do not need the features, which may take gigabytes.
         return dataclasses.replace(reference, features=None)
 
 
 def _reference_side(path: str | None, data: SourceImages) -> ImagesSummary:
-    """Describes the reference. A file of statistics is read here, so that errors show early."""
+    """Returns a description of the reference, with which generated images are compared.
+
+    A file of statistics is read here, so that errors show early.
+    """
     if path is None:
         return summarize_images(data, "--dataset")
     _, stored = read_statistics(path)
@@ -213,7 +216,7 @@ def _labels(config: TrainConfig) -> str:
 def _best_until(
     run_dir: str, iteration: int, names: Mapping[str, bool], scored_as: str
 ) -> dict[str, float]:
-    """Returns the best logged scores up to an iteration that were measured in the same way."""
+    """Returns the best scores up to an iteration that were logged with the same `scored_as`."""
     best: dict[str, float] = {}
     place = os.path.join(run_dir, METRICS_FILE)
     for entry in read_metrics(run_dir):

@@ -49,7 +49,7 @@ def test_there_are_ten_checks_and_none_warns_without_a_reason():
     [
         ("labels", dict(images_per_class=(910, 90)), {}, ("91% of", "the label owl")),
         ("labels", dict(images_per_class=(500, 500, 0)), {}, ("1 of 3 classes have no", "(2)")),
-        ("channels", seen(grey=200), {}, ("all 200 images", "Use --image_channels=1")),
+        ("channels", seen(grey=200), {}, ("all 200 examined images", "Use --image_channels=1")),
         ("channels", {}, dict(image_channels=1), ("197 of 200", "Use --image_channels=3")),
         ("number of classes", {}, dict(num_classes=1), ("Use --num_classes=0",)),
         ("number of classes", {}, dict(num_classes=0), ("ignores the 2 classes",)),
@@ -60,7 +60,7 @@ def test_there_are_ten_checks_and_none_warns_without_a_reason():
             "batch size",
             {},
             dict(global_batch_size=256, num_d_steps=4),
-            ("1,024 real images (4 D steps of 256)", "have 1,000"),
+            ("1,024 real images (4 D steps of 256)", "have only 1,000"),
         ),
         ("batch size", dict(plan={"d": 7, "g": 7}), {}, ("sees 7 images",)),
         (
@@ -70,7 +70,12 @@ def test_there_are_ten_checks_and_none_warns_without_a_reason():
             ("sees 7 images",),
         ),
         ("moving average", {}, dict(ema_start=1000), ("starts at iteration 1,000",)),
-        ("moving average", {}, dict(ema_decay=0.9999), ("about 10,000 iterations, and 1,000",)),
+        (
+            "moving average",
+            {},
+            dict(ema_decay=0.9999),
+            ("about 10,000 iterations, but only 1,000",),
+        ),
         ("moving average", {}, dict(ema_decay=1.0), ("about inf",)),
         ("disk space", dict(free_bytes=2 * 10**9), {}, ("3 checkpoints of 1.00 GB need 3.00 GB",)),
         ("disk space", dict(free_bytes=49 * 10**8), dict(eval_every=9), ("5 checkpoints",)),

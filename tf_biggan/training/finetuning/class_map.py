@@ -9,9 +9,9 @@ between entries:
     wren = fresh
     * = all
 
-or as a JSON object, {"finch": "goldfinch", "owl": ["great grey owl", 24], "wren": "fresh"}. Both
-sides name classes as `data.classes.ClassLookup` reads them. `*` stands for every class that no
-other entry names. In a file, lines that begin with # are comments.
+or it is a JSON object, {"finch": "goldfinch", "owl": ["great grey owl", 24], "wren": "fresh"}. Both
+sides name classes in the forms that `data.classes.ClassLookup` reads. `*` stands for every class
+that no other entry names. In a file, lines that begin with # are comments.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def read_class_map(text: str) -> Mapping[str, object]:
       text: The path of a file, or the map itself.
 
     Returns:
-      The right side of each entry by its left side.
+      A mapping from the left side to the right side of every entry.
 
     Raises:
       ValueError: `text` is neither a file nor a map, an entry has no `=`, or two entries have the
@@ -63,8 +63,9 @@ def class_sources(
 ) -> ClassSources:
     """Returns the source classes of every new class; () for unconditional networks.
 
-    A class that no entry names takes the source's class with the same name. Without a map, and if
-    the names of one side are unknown, equal numbers of classes are matched in order.
+    A class that no entry names takes the source's class with the same name. If there is no map and
+    the class names of one side are unknown, classes are matched by index, which needs equal numbers
+    of classes.
 
     Args:
       entries: The result of `read_class_map`; None for no map.

@@ -1,9 +1,9 @@
 """Fine-tuning: fills the networks of a new run with the weights of a source model.
 
 The generator and its moving average both start from the source's averaged generator (G_ema in
-published files). Users have seen images of this generator, and most files hold no other. The
-discriminator was trained against the raw generator and adapts to the averaged one within a few
-iterations. The optimisers start without slots.
+published files). Users have seen images of the averaged generator, and most files hold no other
+generator. The discriminator was trained against the raw generator and adapts to the averaged
+generator within a few iterations. The optimisers start anew.
 
 With `init_optimizers`, training continues where the source's training stopped, on the same classes.
 The generator then starts from the raw generator if the source has it, its moving average starts
@@ -40,13 +40,13 @@ MAX_SHOWN = 12
 
 @dataclasses.dataclass(frozen=True)
 class Initialization:
-    """The source model of a new run and the source classes of its classes.
+    """The source model of a new run, and the source classes of every class of the run.
 
     Attributes:
       source: The source model.
       source_classes: The source classes of every new class.
-      class_names: The names of the source classes by the name of every new class.
-      by_index: Whether classes were matched in order because one side has no names.
+      class_names: Maps the name of every new class to the names of its source classes.
+      by_index: Whether classes were matched by index because one side has no class names.
     """
 
     source: SourceModel
@@ -72,7 +72,7 @@ class Initialization:
             transfer_optimizer_slots(optimizer, getattr(state, name), slots)
 
     def describe(self) -> tuple[str, ...]:
-        """Returns the lines that are printed before the run."""
+        """Returns the lines that are printed before training starts."""
         path, row = self.source.description["path"], self.source.architecture
         config = self.source.generator.config
         size = "x".join(map(str, row.image_size(config["bottom_size"])))
@@ -111,7 +111,7 @@ class Initialization:
 def begin(
     config: TrainConfig, run_dir: str, class_names: Sequence[str]
 ) -> tuple[TrainConfig, Initialization | None]:
-    """Returns the configuration with the source's networks, and the initialization of a new run.
+    """Returns the configuration completed from the source, and the initialization of a new run.
 
     Args:
       config: The configuration of the run, with its number of classes.
@@ -119,8 +119,8 @@ def begin(
       class_names: The names of the data's classes; empty if there are none.
 
     Returns:
-      (configuration, initialization). The initialization is None without `init_from`, and for a run
-      that resumes from a checkpoint.
+      (configuration with the settings of the source's networks, initialization). The initialization
+      is None without `init_from`, and for a run that resumes from a checkpoint.
 
     Raises:
       ValueError: The source, the settings or the class map do not fit each other.
@@ -129,7 +129,7 @@ def begin(
     checks.require(
         path is not None or (map_text is None and not config.run.init_optimizers),
         "`class_map` and `init_optimizers` have an effect only with `init_from`, the folder"
-        " of the source model; give it or leave them out",
+        " of the source model; give `init_from` or leave them out",
         class_map=map_text,
         init_optimizers=config.run.init_optimizers,
     )
@@ -174,8 +174,8 @@ def _lookup(class_names, num_classes) -> ClassLookup:
 def _require_trained_blocks(config, discriminator):
     checks.require(
         discriminator is not None or config.step.freeze_d_blocks == 0,
-        "`freeze_d_blocks` needs a trained discriminator, but the source has none; leave it"
-        " out or use a source with a discriminator",
+        "`freeze_d_blocks` needs a trained discriminator, but the source has none; leave"
+        " `freeze_d_blocks` out or use a source with a discriminator",
         freeze_d_blocks=config.step.freeze_d_blocks,
         init_from=config.run.init_from,
     )
@@ -185,7 +185,7 @@ def _require_same_classes(config, initialization):
     same = tuple((i,) for i in range(initialization.source.generator.config["num_classes"]))
     checks.require(
         not config.run.init_optimizers or initialization.source_classes == same,
-        "`init_optimizers` needs the classes of the source in the same order; leave it out"
-        " for other classes",
+        "`init_optimizers` needs the classes of the source in the same order; leave"
+        " `init_optimizers` out for other classes",
         classes=list(initialization.class_names.items())[:MAX_SHOWN],
     )

@@ -38,7 +38,7 @@ from tf_biggan.store.run_directory import (
 )
 
 RAW = "raw_generator"
-# Maps an argument of a network to the setting of a run.
+# Each table maps an argument of the network to the setting of a run that has its value.
 GENERATOR = {
     "image_channels": "image_channels",
     "base_channels": "g_channels",
@@ -57,7 +57,8 @@ DISCRIMINATOR = {
     "wide": "d_wide",
     "rectified_shortcuts": "d_rectified_shortcuts",
 }
-# A new discriminator takes these from the generator; they are equal in every published pair.
+# A new discriminator takes the values of these arguments from the generator. In every published
+# model, the two networks have the same values.
 FRESH_DISCRIMINATOR = {"base_channels": "d_channels", "depth": "d_depth"}
 ROW = ("variant", "resolution", "architecture")
 SETTINGS = {*ROW, *GENERATOR.values(), *DISCRIMINATOR.values(), "sn_epsilon"}
@@ -77,7 +78,7 @@ class SourceModel:
     """The source model of a fine-tuning run.
 
     Attributes:
-      description: JSON values by name that identify the model.
+      description: JSON values by name that identify the model, such as its path.
       generator: The generator; for a run, its moving average.
       discriminator: The discriminator; None if the source has none.
       class_names: One name per class; empty if the names are unknown.
@@ -108,8 +109,8 @@ def read_source_model(handle: str, with_optimizers: bool = False) -> SourceModel
         it, the raw generator.
 
     Raises:
-      ValueError: The folder holds neither, it is damaged, it has no generator, or slots are
-        requested and missing.
+      ValueError: The folder holds neither a run nor a model, it is damaged, it has no generator, or
+        slots are requested and missing.
     """
     resolved = resolve(handle)
     path = resolved.path
@@ -175,7 +176,7 @@ def _with_optimizers(path, source) -> SourceModel:
     checks.require(
         not missing,
         "`init_optimizers` needs the states of both optimisers; convert the model again with"
-        " its optimiser files, or leave it out",
+        " its optimiser files, or leave `init_optimizers` out",
         init_from=path,
         without=missing,
     )
@@ -188,13 +189,12 @@ def _taken(network) -> SourceNetwork:
 
 
 def settings_of_source(source: SourceModel) -> Mapping[str, object]:
-    """Returns the settings of a run whose networks are the source's.
+    """Returns the settings, by name, with which a run has the source's networks.
 
-    If the source has no discriminator, `with_settings` decides its width and depth.
+    If the source has no discriminator, `with_settings` decides the new one's width and depth.
 
     Raises:
-      ValueError: No settings of a run describe the source's networks, or the two networks do not
-        belong together.
+      ValueError: A run cannot have the source's networks, or the two do not belong together.
     """
     g, d = source.generator.config, source.discriminator and source.discriminator.config
     _check_normalized(g, source.description)
@@ -210,12 +210,12 @@ def settings_of_source(source: SourceModel) -> Mapping[str, object]:
 
 
 def with_settings(model: ModelConfig, source: SourceModel) -> ModelConfig:
-    """Returns the settings, with those of the source's networks in place of default values.
+    """Returns the settings, with default values replaced by the settings of the source's networks.
 
     A setting with its default value counts as not given.
 
     Raises:
-      ValueError: A given setting differs from the source's; or see `settings_of_source`.
+      ValueError: A given setting differs from the source's setting; or see `settings_of_source`.
     """
     settings = settings_of_source(source)
     given = {name: value for name in settings if (value := getattr(model, name)) != DEFAULTS[name]}
@@ -240,16 +240,17 @@ def with_settings(model: ModelConfig, source: SourceModel) -> ModelConfig:
 
 
 def with_stored_settings(model: ModelConfig, stored: ModelConfig) -> ModelConfig:
-    """Returns the settings of a resumed run, with those that its source gave at the start."""
+    """Returns a resumed run's settings, completed with those that the source gave at its start."""
     unset = [name for name in SETTINGS if getattr(model, name) == DEFAULTS[name]]
     return dataclasses.replace(model, **{name: getattr(stored, name) for name in unset})
 
 
 def _row_settings(g, d) -> tuple[str, int | str, str | dict]:
-    """Returns variant, resolution and architecture of settings with the widths of both networks.
+    """Returns the settings `variant`, `resolution` and `architecture` for the source's networks.
 
-    The architecture is a name in the table, if possible the source's own name. Otherwise it is a
-    dict that describes the source's architecture.
+    If `ARCHITECTURES` has an architecture with the widths of both networks and the same first
+    feature map, the setting `architecture` is its name; the source's own name takes precedence.
+    Otherwise the setting is a dict that describes the source's architecture.
     """
     own = Architecture.from_dict(g["architecture"])
     if d:
@@ -274,7 +275,7 @@ def _same_widths(row, own) -> bool:
 
 
 def _check_normalized(g, description):
-    """Checks that kernels under the spectral norm compute the same as the source's kernels."""
+    """Refuses a generator that was trained without spectral norm, as runs divide by sigma."""
     family = description.get("provenance", {}).get("family")
     checks.require(
         g["spectral_norm"] or family is None or family in FOLDED,

@@ -1,18 +1,21 @@
 """Copies weights and optimiser slots of a source model into a new network, and freezes blocks.
 
-A class map selects the rows that belong to classes: rows of the shared embedding, of the
-discriminator's projection, of gains and offsets for each class, and the entries of the
-discriminator's u. A new row is the mean of its source rows; without source rows it keeps its
-initial value. All other variables are copied unchanged. The spectral norm divides the projection by
-the sigma of its new rows. The projection's part of the logits therefore changes by a factor, unless
-the new classes are the source's classes (in any order).
+A class map tells from which source classes each class takes its weights. It applies to variables
+with a row for each class: the shared embedding, the discriminator's projection and its u, and gains
+and offsets for each class. A new row is the mean of the rows of its source classes; without source
+classes, it keeps its initial value. All other variables are copied unchanged.
+
+The discriminator divides its projection by the sigma of the new rows. The projection's part of the
+logits therefore changes by a factor, unless the new classes are the source's classes (in any
+order).
 
 Some generators have kernels that are already divided by sigma ("folded"). Their kernels become the
-raw kernels, u is found by power iteration, and the statistics are those of truncation 1. The new
-network divides by sigma again. The sigma of a folded kernel is 1 up to the error of the source's
-estimate, and images change by this error only. The kernel of the last convolution is an exception:
-its sigma was estimated over 128 outputs, of which three are left. The sigma of the three is moved
-into the gain and offset of the batch norm before it, which is exact because ReLU is homogeneous.
+raw kernels, the vectors u are found by power iteration, and batch-norm statistics are taken from
+the row of truncation 1. The new network divides by sigma again. The sigma of a folded kernel is 1
+up to the error of the source's estimate, and images change by this error only. The kernel of the
+last convolution is an exception: its sigma was estimated over 128 output channels, and only three
+of them are left. Gain and offset of the batch norm before this convolution are therefore multiplied
+by the sigma of the three channels, which is exact because ReLU is homogeneous.
 """
 
 from __future__ import annotations
@@ -76,7 +79,7 @@ def transfer_optimizer_slots(
       slots: The optimiser slots of the source.
 
     Raises:
-      ValueError: A trainable variable has no slots.
+      ValueError: The source has no slots for a trainable variable.
     """
     paths = {id(variable): path for path, variable in variables_by_path(network).items()}
     trained = [paths[id(variable)] for variable in network.trainable_variables]
@@ -100,7 +103,7 @@ def _is_permutation(source_classes, num_classes) -> bool:
 
 
 def _class_axes(network) -> dict[int, int]:
-    """Maps the id of every variable of a class table to the axis of the classes."""
+    """Maps the id of every variable that has an axis of classes to the index of this axis."""
     layers = network._flatten_layers(include_self=False, recursive=True)
     tables = [layer for layer in layers if isinstance(layer, Embedding)]
     axes = {id(table.kernel): 0 for table in tables}
@@ -108,7 +111,10 @@ def _class_axes(network) -> dict[int, int]:
 
 
 def _mapped(value, variable, source_classes, axis):
-    """Returns the mean over the source classes for each class, or its initial values if fresh."""
+    """Returns the variable with the mean over its source classes for each class.
+
+    A class without source classes keeps its initial values.
+    """
     rows, old = np.moveaxis(np.array(variable), axis, 0), np.moveaxis(value, axis, 0)
     for row, indices in zip(rows, source_classes, strict=True):
         if indices:
@@ -142,7 +148,7 @@ def _keep_scale_of_image(generator) -> None:
 
 
 def freeze_blocks(discriminator: Discriminator, count: int) -> None:
-    """Excludes the first `count` blocks, with the stem and their attention layers, from training.
+    """Excludes the first `count` blocks from training, with the stem and with their attention.
 
     Their kernels and biases are no longer trainable variables, so they have no gradients and no
     optimiser slots. The vectors u of their spectral norm are still updated in every forward pass in
@@ -154,7 +160,7 @@ def freeze_blocks(discriminator: Discriminator, count: int) -> None:
         blocks per stage.
 
     Raises:
-      ValueError: The discriminator has fewer blocks.
+      ValueError: The discriminator has fewer than `count` blocks.
     """
     checks.require_integer("freeze_d_blocks", count, 0, len(discriminator.blocks))
     if count and discriminator.stem is not None:

@@ -1,4 +1,4 @@
-"""Prints what a training would do and measures three iterations, without writing a file."""
+"""Describes what training would do and measures three iterations, without writing a file."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ from tf_biggan.training.state import TrainState
 
 ITERATIONS = 3
 MEGABYTE = 1e6
-# The unit of ru_maxrss in bytes.
+# Bytes in one unit of `ru_maxrss`.
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
@@ -64,7 +64,7 @@ def dry_run(config: TrainConfig, run_dir: str) -> Iterator[str]:
       run_dir: Folder of the run. It need not exist.
 
     Raises:
-      ValueError: The run would not start. The message is that of the training itself.
+      ValueError: The run could not start. The message is the one that `train` would give.
     """
     data = dataclasses.replace(config.data, download=False)
     start = prepare(dataclasses.replace(config, data=data), run_dir)
@@ -117,12 +117,12 @@ def _facts(start: Start, state: TrainState, looked, run_dir: str) -> Facts:
 
 
 def _free_bytes(run_dir: str) -> int | None:
-    """Returns the free bytes of the disk, or None for an address."""
+    """Returns the free bytes of the disk of a run, or None if its folder is a remote address."""
     return None if file_system.is_remote(run_dir) else shutil.disk_usage(_existing(run_dir)).free
 
 
 def _existing(path: str) -> str:
-    """Returns the nearest folder above a path that exists."""
+    """Returns a path if it exists, else the nearest folder above it that exists."""
     path = os.path.abspath(path)
     while not os.path.exists(path):
         path = os.path.dirname(path)
@@ -136,7 +136,7 @@ def _num_features(config: TrainConfig) -> int | None:
 
 
 def _missing_scores(start: Start) -> dict[str, str]:
-    """Returns why each of the scores of a run cannot be computed, as training would print it."""
+    """Maps each score that the run cannot compute to the reason, as training would print it."""
     config, source = start.config, start.data.whole
     count, classes = config.run.eval_images, config.model.num_classes
     data = SourceImages(source, image_size_from(config.model), config.model.image_channels)
@@ -149,7 +149,7 @@ def _missing_scores(start: Start) -> dict[str, str]:
 
 
 def _measured(start: Start, state: TrainState) -> tuple[float, list[float]]:
-    """Returns the seconds of the first iteration, which compiles, and of the following ones."""
+    """Returns the seconds of the first iteration, with compilation, and of each later iteration."""
     config, strategy, source = start.config, start.strategy, start.data.training
     with naming_unreadable():
         batches = open_batches(config, strategy, source, state, 0)

@@ -1,6 +1,6 @@
-"""Ten classic mistakes of GAN training, each looked for in numbers that are known before a run.
+"""Checks for ten classic mistakes of GAN training, from facts that are known before a run.
 
-Some of the numbers come from a survey of images as they are stored: sizes, colours and duplicates.
+Some of the facts come from a survey of the stored images: their sizes, colours and duplicates.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ MOST_OF_ONE_CLASS = 0.9
 SMALL_BATCH = 8
 FEW_EVALUATION_IMAGES = 1000
 NAMED = 3
-# Runs with evaluations also keep the best checkpoint by each of two scores, and one more checkpoint
-# exists while it is written.
+# Besides `keep_checkpoints`, a run with evaluations keeps the best checkpoint by each of two
+# scores. One more checkpoint exists while it is written.
 MORE_CHECKPOINTS = 3
 MOST_IMAGES = 1000
 RGB = 3
@@ -38,14 +38,14 @@ class Facts:
       class_names: Names of the data's classes; empty if there are none.
       images_per_class: Images of each of the model's classes; empty for an unconditional model.
       num_images: Number of images of the data.
-      survey: What was found in some of the images.
+      survey: What a survey of some images found.
       shorter_side: Shorter side of the model's images in pixels.
       replicas: Number of replicas.
       plan: Batch size of one accumulation step on one replica, under "d" and "g".
       checkpoint_bytes: Size of one checkpoint.
       free_bytes: Free space of the disk that the run is written to; None if it is unknown.
-      features: Number of features of the extractor of scores; None if it is not known.
-      missing_scores: Reason why a score cannot be computed, by its name.
+      features: Number of features that the extractor of the scores computes; None if it is unknown.
+      missing_scores: Maps each score that cannot be computed to the reason.
     """
 
     config: TrainConfig
@@ -76,7 +76,7 @@ def _labels(facts: Facts) -> str | None:
     if len(counts) > 1 and share > MOST_OF_ONE_CLASS:
         return (
             f"{share:.0%} of the images have the label {_name(facts, int(counts.argmax()))}. Check"
-            " the folders or the labels; an error while labelling often gives one class to all."
+            " the folders or the labels; an error in labelling often gives all images one class."
         )
     empty = np.flatnonzero(counts == 0)
     if len(empty):
@@ -91,12 +91,12 @@ def _channels(facts: Facts) -> str | None:
     survey, channels = facts.survey, facts.config.model.image_channels
     if channels >= 3 and survey.grey == survey.count:
         return (
-            f"all {survey.count:,} images looked at are grey, and the networks have {channels}"
+            f"all {survey.count:,} examined images are grey, but the networks have {channels}"
             " channels. Use --image_channels=1."
         )
     if channels <= 2 and survey.grey < survey.count:
         return (
-            f"{survey.count - survey.grey:,} of {survey.count:,} images looked at have colours,"
+            f"{survey.count - survey.grey:,} of {survey.count:,} examined images have colours,"
             f" which --image_channels={channels} drops. Use --image_channels=3 to keep them."
         )
     return None
@@ -130,8 +130,8 @@ def _duplicates(facts: Facts) -> str | None:
     if not survey.copies:
         return None
     return (
-        f"{survey.copies:,} of {survey.count:,} images looked at are copies of others, such as"
-        f" {' and '.join(survey.example)}. Remove the copies, which the model would prefer."
+        f"{survey.copies:,} of {survey.count:,} examined images are copies of others, such as"
+        f" {' and '.join(survey.example)}. Remove the copies; otherwise the model prefers them."
     )
 
 
@@ -152,8 +152,8 @@ def _batch(facts: Facts) -> str | None:
     if used > facts.num_images:
         return (
             f"one iteration uses {used:,} real images ({step.num_d_steps} D steps of"
-            f" {step.global_batch_size:,}), and the data have {facts.num_images:,}. Use a smaller"
-            " --global_batch_size or fewer --num_d_steps."
+            f" {step.global_batch_size:,}), but the data have only {facts.num_images:,}. Use a"
+            " smaller --global_batch_size or fewer --num_d_steps."
         )
     together = facts.replicas if facts.config.model.bn_synchronized else 1
     seen = facts.plan["g"] * together
@@ -169,15 +169,15 @@ def _moving_average(facts: Facts) -> str | None:
     step, total = facts.config.step, facts.config.run.num_iterations
     if step.ema_start >= total:
         return (
-            f"it starts at iteration {step.ema_start:,}, and the run ends at {total:,}. Use a lower"
+            f"it starts at iteration {step.ema_start:,}, but the run ends at {total:,}. Use a lower"
             " --ema_start or a longer run."
         )
     span = 1 / (1 - step.ema_decay) if step.ema_decay < 1 else np.inf
     left = total - step.ema_start
     if span > left:
         return (
-            f"--ema_decay={step.ema_decay:g} averages over about {span:,.0f} iterations, and"
-            f" {left:,} are left after its start, so samples lag behind the generator. Use a lower"
+            f"--ema_decay={step.ema_decay:g} averages over about {span:,.0f} iterations, but only"
+            f" {left:,} follow its start, so samples lag behind the generator. Use a lower"
             " --ema_decay."
         )
     return None
@@ -191,7 +191,7 @@ def _disk_space(facts: Facts) -> str | None:
         return None
     return (
         f"{count} checkpoints of {facts.checkpoint_bytes / 1e9:.2f} GB need {needed / 1e9:.2f} GB,"
-        f" and {facts.free_bytes / 1e9:.2f} GB are free. Use fewer --keep_checkpoints or another"
+        f" but {facts.free_bytes / 1e9:.2f} GB are free. Use fewer --keep_checkpoints or another"
         " --run_dir."
     )
 
@@ -207,7 +207,7 @@ def _evaluation_images(facts: Facts) -> str | None:
     for flag, count in (("--eval_images", run.eval_images), ("the data", facts.num_images)):
         if count < needed:
             return (
-                f"{flag} gives {count:,} images, and distances of fewer than {needed:,} images are"
+                f"{flag} gives {count:,} images, but distances of fewer than {needed:,} images are"
                 " noisy and too large. Use more images, or compare runs only at equal numbers."
             )
     return None
@@ -238,10 +238,10 @@ CHECKS: Mapping[str, Callable[[Facts], str | None]] = {
 
 @dataclasses.dataclass(frozen=True)
 class ImageSurvey:
-    """What was found in the images that were looked at.
+    """What a survey found in the images that it examined.
 
     Attributes:
-      count: Number of images that were looked at.
+      count: Number of examined images.
       grey: How many of them have no colours.
       shortest_sides: Median, smallest and largest length of the shorter side in pixels.
       copies: How many of them have the same pixels as an earlier one.
@@ -256,7 +256,7 @@ class ImageSurvey:
 
 
 def survey(source: Source, most: int = MOST_IMAGES) -> ImageSurvey:
-    """Looks at up to `most` images, evenly spread over the data.
+    """Examines up to `most` images, evenly spread over the data, and returns what it found.
 
     Raises:
       ValueError: An image is unreadable. The message names it.
