@@ -4,8 +4,8 @@ Examples:
   python -m tf_biggan.evaluate --model=runs/birds
   python -m tf_biggan.evaluate --model=runs/birds --inception_weights=pt_inception.pth
 
-By default, the command compares a run with its own training data by the features of a small
-classifier. It trains the classifier on these data once, and downloads nothing. With
+By default, the command compares samples of a run with the training data of the run, by the features
+of a small classifier. It trains the classifier on these data once, and downloads nothing. With
 --inception_weights, the scores are FID, IS and KID.
 """
 

@@ -120,9 +120,15 @@ REFUSED = {
     "negative index": (config_of(WORKERS, "worker", -1), "whole number from 0"),
     "index of text": (config_of(WORKERS, "worker", "first"), "whole number from 0"),
     "index true": (config_of(WORKERS, "worker", True), "whole number from 0"),
-    "unknown task": (config_of(WORKERS, "boss", 0), 'a type in "cluster" that trains: worker'),
-    "task not in cluster": (config_of(WORKERS, "chief", 0), "that trains: worker"),
-    "unknown job": (config_of({"master": ONE}, "master", 0), "chief or worker tasks and no master"),
+    "unknown task": (config_of(WORKERS, "boss", 0), 'must be worker, as listed in its "cluster"'),
+    "task not in cluster": (
+        config_of(WORKERS, "chief", 0),
+        'must be worker, as listed in its "cluster"',
+    ),
+    "unknown job": (
+        config_of({"master": ONE}, "master", 0),
+        "only have chief or worker tasks; leave out master",
+    ),
     "ps": (config_of({"chief": CHIEF, "ps": ONE}, "chief", 0), '("ps"), which are not supported'),
     "evaluator": (
         config_of({**WORKERS, "evaluator": ["e:1"]}, "evaluator", 0),

@@ -48,7 +48,7 @@ class Cluster:
         return is_writer(self.addresses, self.task_type, self.task_index)
 
     def describe(self) -> str:
-        """Returns the name, number of processes, address and task of this process as a text."""
+        """Returns a text with the name and address of this process, and whether it writes files."""
         return (
             f"{self.name} of {self.num_processes} processes, at"
             f" {self.addresses[self.task_type][self.task_index]};"
@@ -88,12 +88,12 @@ def cluster_from_environment() -> Cluster:
 
     Raises:
       ValueError: TF_CONFIG is not set or malformed, its processes cannot train together, or this
-        process is not one of those that train.
+        process does not take part in training.
     """
     text = os.environ.get(VARIABLE)
     _require(
         text is not None,
-        "it is not set; training on several machines needs it on each of them",
+        "it is not set; set it on every machine to train on several machines",
         text,
     )
     return parse_cluster(text)
@@ -123,7 +123,7 @@ def parse_cluster(text: str) -> Cluster:
     trainers = {name: addresses[name] for name in TRAINERS if addresses.get(name)}
     _require(
         task_type in trainers,
-        f'the "type" of its "task" must be a type in "cluster" that trains: {_or(trainers)}',
+        f'the "type" of its "task" must be {_or(trainers)}, as listed in its "cluster"',
         text,
     )
     last = len(trainers[task_type]) - 1
@@ -145,7 +145,9 @@ def _addresses(cluster, text: str) -> dict[str, tuple[str, ...]]:
     )
     unknown = [name for name in cluster if name not in (*TRAINERS, EVALUATOR, "ps")]
     _require(
-        not unknown, f'its "cluster" may have {_or(TRAINERS)} tasks and no {_or(unknown)}', text
+        not unknown,
+        f'its "cluster" may only have {_or(TRAINERS)} tasks; leave out {_or(unknown)}',
+        text,
     )
     for name, addresses in cluster.items():
         _require(
@@ -160,7 +162,7 @@ def _addresses(cluster, text: str) -> dict[str, tuple[str, ...]]:
     )
     _require(
         len(cluster.get("chief", ())) <= 1,
-        'its "cluster" lists several addresses of a chief; list one',
+        'its "cluster" lists several addresses of a chief; list only one',
         text,
     )
     _require(

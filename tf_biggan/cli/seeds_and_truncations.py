@@ -27,7 +27,7 @@ def parse_seeds(specification: str) -> tuple[int, ...]:
     """Returns the seeds in a text such as "0,4-9", in order and with repetitions.
 
     Raises:
-      ValueError: The text has another form, a range is descending, or a seed is too large, or there
+      ValueError: The text has another form, a range is descending, a seed is too large, or there
         are too many seeds.
     """
     seeds: list[int] = []

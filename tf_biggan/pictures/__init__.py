@@ -1,1 +1,1 @@
-"""Pictures: the sample, interpolate, invert and neighbours commands, sheets and animations."""
+"""The sample, interpolate, invert and neighbours commands; sheets and animations."""

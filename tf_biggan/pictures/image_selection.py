@@ -79,7 +79,8 @@ def selected_images(
         image has its own seed unless the settings name the seeds.
 
     Raises:
-      ValueError: A class is unknown, the model has no classes, or a seed is too large.
+      ValueError: A class is unknown, classes are given for a model without classes, or a seed is
+        too large.
     """
     given = {name: getattr(config, name) for name in OF_CLASSES if getattr(config, name)}
     checks.require(

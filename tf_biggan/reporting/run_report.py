@@ -120,7 +120,7 @@ class Row:
     Attributes:
       name: Title of the row.
       values: One text for each run.
-      marked: For a setting, whether a run differs from the default. Other settings are folded.
+      marked: For a setting, whether a run differs from the default. The page hides others at first.
       help: Text of the tooltip; "" for none.
     """
 
@@ -136,7 +136,7 @@ class Row:
 
 
 def summary_rows(runs: Sequence[RunRecord]) -> list[Row]:
-    """Returns the state, length and speed of every run."""
+    """Returns the rows of the summary: state, length and speed of every run."""
     return [Row(name, tuple(of(run) for run in runs)) for name, of in SUMMARY.items()]
 
 
@@ -153,7 +153,7 @@ def settings_rows(runs: Sequence[RunRecord]) -> list[Row]:
 
 
 def data_rows(runs: Sequence[RunRecord]) -> list[Row]:
-    """Returns what is known about the data of every run."""
+    """Returns rows with what is known about the data of every run."""
     return [Row(name, tuple(of(run) for run in runs)) for name, of in DATA.items()]
 
 

@@ -64,7 +64,10 @@ def _worse_than_best(run: RunRecord) -> Iterator[str]:
 
 
 def _sudden_sigmas(run: RunRecord) -> Iterator[str]:
-    """Explosions of singular values come before a collapse (paper, section 4.1)."""
+    """Yields the largest sudden rises of singular values.
+
+    They explode before a collapse (paper, section 4.1).
+    """
     found = []
     for name, series in run.series.items():
         series = series.finite()
@@ -129,7 +132,7 @@ def _several_versions(run: RunRecord) -> Iterator[str]:
     for package, versions in found.items():
         if len(versions) > 1:
             listed = ", ".join(versions)
-            yield f"The starts of the run used several versions of {package}: {listed}."
+            yield f"The run was started or resumed with several versions of {package}: {listed}."
 
 
 def _unfinished(run: RunRecord) -> Iterator[str]:
