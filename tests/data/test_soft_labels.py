@@ -173,7 +173,7 @@ def test_other_weights_are_other_data(folder, own_folder):
     (folder / "soft_labels.csv").write_text(TABLE.replace("0.25,0.75", "0.26,0.74"))
     changed = DataIdentity.of(open_source(f"folder:{folder}"))
     assert first.images_per_class == changed.images_per_class == (2, 4)
-    assert "other names" in first.differences(changed, ("ant", "bee"))
+    assert "but names, sizes, soft labels" in first.differences(changed, ("ant", "bee"))
 
 
 def test_models_that_do_not_fit_are_refused(folder):

@@ -107,11 +107,12 @@ def change_size(folder):
     Image.new("RGB", (9, 9)).save(folder / "cow" / "5.png")
 
 
+SAME_NUMBER = "6 images then and now, but names, sizes, soft labels or the order of files differ"
 CHANGES = {
     change_added: "6 images then, 7 now (bee 2 then, 3 now)",
     change_removed: "6 images then, 5 now (cow 2 then, 1 now)",
-    change_renamed: "6 images then and now, but other names, sizes, soft labels or order of files",
-    change_size: "6 images then and now, but other names, sizes, soft labels or order of files",
+    change_renamed: SAME_NUMBER,
+    change_size: SAME_NUMBER,
 }
 
 

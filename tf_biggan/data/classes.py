@@ -1,4 +1,7 @@
-"""Finds classes by index, name or WordNet ID, and lists ImageNet's, without TensorFlow."""
+"""Finds classes by index, name or WordNet ID, and lists the classes of ImageNet.
+
+This module does not import TensorFlow.
+"""
 
 from __future__ import annotations
 
@@ -123,7 +126,7 @@ class ClassLookup:
         return self._of_one(parts[0]), 1
 
     def named(self, name: str) -> tuple[int, ...]:
-        """Returns the indices of all classes with this name, which is not read as an index."""
+        """Returns the indices of all classes with a name. Numbers are names here, not indices."""
         for level, key in zip(self._levels, (name, _normal(name), _normal(name)), strict=True):
             if key in level:
                 return tuple(sorted(level[key]))
@@ -180,7 +183,7 @@ class ClassLookup:
         )
 
     def _of_indices(self, numbers, text):
-        """Returns the class of an index, or the classes of a range with both of its ends."""
+        """Returns the class with an index, or all classes of a range, including both ends."""
         ends = _RANGE.fullmatch(numbers)
         if ends:
             first, last = int(ends[1]), int(ends[2])
@@ -244,8 +247,8 @@ def match_classes(names: Sequence[str], others: Sequence[str]) -> tuple[int, ...
     A name of ImageNet also matches its WordNet ID, and a part of a name matches the whole name.
 
     Args:
-      names: One name for each class of the first side; not empty.
-      others: One name for each class of the second side; not empty.
+      names: Class names of the first data set or model; not empty.
+      others: Class names of the second data set or model; not empty.
 
     Returns:
       For each class of `names`, the index of the same class in `others`; -1 if there is no such
@@ -267,11 +270,11 @@ def match_classes(names: Sequence[str], others: Sequence[str]) -> tuple[int, ...
 def name_differences(
     names: Sequence[str], others: Sequence[str], where: str, elsewhere: str
 ) -> str | None:
-    """Returns a text about the classes that only one of two sides has. It lists the first ones.
+    """Returns a text that lists some of the classes that only one of two models or data sets has.
 
     Args:
-      names, others: Class names of the first and of the second side; neither is empty.
-      where, elsewhere: Words for the sides in the text, such as "the run" and "the data".
+      names, others: Class names of the two models or data sets; neither is empty.
+      where, elsewhere: Words for the two in the text, such as "the run" and "the data".
 
     Returns:
       A text such as "only in the run: 'ant'; only in the data: 'zebra'"; None if all classes match.

@@ -24,7 +24,7 @@ CROP_METHOD = "central, to the aspect ratio of the output"
 RESIZE_METHOD = "bilinear, antialiased, rounded to uint8"
 SUFFIXES = (".bmp", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".webp")
 MAX_CHANNELS = 4
-# The fast transform gives pixels that are wrong by several levels and differ between builds.
+# The fast transform makes errors of up to several of 256 levels, and differs between builds.
 JPEG_TRANSFORM = "INTEGER_ACCURATE"
 
 # PIL's fixed-point weights of ITU-R 601 luma. They add up to 2**16, so grey pixels do not change.
@@ -135,7 +135,7 @@ def decode_all(
 
     if channels != 3:
         return of_any_kind()
-    # Images from `prepare` have one format and the final size, so they need no checks of `decode`.
+    # Images from `prepare` have one format and the final size, so they do not need `decode`.
     size = struct.pack(_PNG_SIZE_FORM, width, height)
     is_png = _all_have(contents, _PNG, 0) & _all_have(contents, size, _PNG_SIZE)
     return tf.case(
@@ -197,7 +197,7 @@ def from_grey(grey: tf.Tensor, channels: int) -> tf.Tensor:
 
 
 def crop_and_resize(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    """Crops an image centrally to the aspect ratio of the output, and resizes it antialiased.
+    """Crops an image centrally to the output's aspect ratio, then resizes it with antialiasing.
 
     An image that already has the size of the output is returned unchanged.
 
@@ -221,7 +221,7 @@ def to_model_range(images: tf.Tensor) -> tf.Tensor:
 
 
 def flip_where(images: tf.Tensor, flips: tf.Tensor) -> tf.Tensor:
-    """Flips the images [N, H, W, C] horizontally for which `flips`, bool [N], is true."""
+    """Flips image i of [N, H, W, C] horizontally if `flips[i]` is true. `flips` is bool [N]."""
     # TensorFlow is fast at mirroring tensors of rank 3 and at copying whole images.
     shape = tf.shape(images)
     rows = tf.reshape(images, [-1, shape[2], shape[3]])
@@ -360,7 +360,7 @@ def _central_crop(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
     scale = tf.reduce_min(tf.cast(stored, tf.float64) / tf.constant([height, width], tf.float64))
     fitted = tf.cast(tf.round(tf.constant([height, width], tf.float64) * scale), tf.int32)
     kept = tf.clip_by_value(fitted, 1, stored)
-    # Halves are rounded to even numbers, as in Python, so odd margins are as in the published code.
+    # Halves are rounded to even numbers, as in Python, so the published code has the same margins.
     start = tf.cast(tf.round(tf.cast(stored - kept, tf.float64) / 2), tf.int32)
     return image[start[0] : start[0] + kept[0], start[1] : start[1] + kept[1]]
 

@@ -142,7 +142,7 @@ def _with_classes(root: str, classes: list[str], left_out: collections.Counter) 
 
 
 def _with_soft_labels(root: str, table: SoftLabels) -> FolderSource:
-    """Opens the images of a table. They are in the folder and in sub-folders that it names."""
+    """Opens the images of a table: those in the folder and in sub-folders that the table names."""
     left_out, there = collections.Counter(), set()
     folders = {"", *map(posixpath.dirname, table.files)}
     for folder in sorted(folders):

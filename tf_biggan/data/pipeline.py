@@ -59,8 +59,8 @@ def make_dataset(
       start_batch: Number of batches that a resumed run has already consumed.
       shard_index: Index of this shard.
       num_shards: Number of shards.
-      cache: Whether all images are kept in memory as uint8 at their final size. None: if they fit
-        into 1 GiB.
+      cache: Whether all images are kept in memory as uint8 at their final size. None: yes, if they
+        fit into 1 GiB.
       data_order: "full": a permutation of all images. "blocks": an order that reads long pieces of
         TFRecord files, see `order`.
 
@@ -140,8 +140,8 @@ def distribute(
 ) -> tf.distribute.DistributedDataset | tf.data.Dataset:
     """Returns `make_dataset` distributed over the replicas of a strategy, on one host or several.
 
-    The batch of an accumulation step is the same for any number of replicas, which share it. Which
-    replica gets which image depends on the number of replicas and hosts.
+    The batch of an accumulation step is the same for any number of replicas, and is split among
+    them. Which replica gets which image depends on the number of replicas and hosts.
 
     Args:
       strategy: The strategy.
@@ -215,7 +215,7 @@ def _from_storage(
 
 
 def _from_memory(stream: tf.data.Dataset, batch_size: int, pixels: np.ndarray) -> tf.data.Dataset:
-    # Without the device, the images would occupy memory of an accelerator.
+    # Without this device scope, the images would occupy memory of an accelerator.
     with tf.device("CPU:0"):
         cached = tf.constant(pixels)
     batches = stream.batch(batch_size, drop_remainder=True)

@@ -26,7 +26,7 @@ from tf_biggan.files.text_files import read_text
 
 SOFT_LABELS_FILE = "soft_labels.csv"
 FILE_COLUMN = "file"
-# Largest accepted difference between the sum of a row and 1. Weights with three digits need it.
+# Largest accepted difference between the sum of a row and 1. It allows for weights of three digits.
 TOLERANCE = 1e-3
 
 

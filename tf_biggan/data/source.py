@@ -180,7 +180,7 @@ def check_labels(source: Source, num_classes: int) -> None:
     checks.require(
         source.soft_labels is None or source.num_classes == num_classes,
         f"soft labels have a weight for each of {source.num_classes} classes, so the model must"
-        " have as many; leave out --num_classes, or add columns to the table",
+        f" have {source.num_classes} classes; leave out --num_classes, or add columns to the table",
         source=source.name,
         num_classes=num_classes,
     )
@@ -272,7 +272,7 @@ class DataIdentity:
             if old != new
         ]
         if not classes and self.num_images == now.num_images:
-            return f"{text}, but other names, sizes, soft labels or order of files"
+            return f"{text}, but names, sizes, soft labels or the order of files differ"
         more = len(classes) - MAX_LISTED
         shown = [*classes[:MAX_LISTED], *([f"{more:,} more classes"] if more > 0 else [])]
         return f"{text} ({', '.join(shown)})" if classes else text

@@ -22,8 +22,8 @@ def open_tfds(
 
     The image is the supervised input or the only image feature. The class is the supervised target
     or the only class feature; a data set without classes is accepted. Every record is read once to
-    find its label and its position. If these are hundreds of gigabytes, run `prepare` once and open
-    its output instead.
+    find its label and its position. If the records have hundreds of gigabytes, run `prepare` once
+    and open its output instead.
 
     Args:
       location: Name of the data set, with its configuration and version if needed.
@@ -100,8 +100,8 @@ def _require_prepared(builder, location: str, download: bool, folder: PlainFolde
     )
     checks.require(
         builder.info.file_format is not None and builder.info.file_format.value == "tfrecord",
-        f"`tfds:{location}` is stored in another format than TFRecord, which cannot be read;"
-        " prepare it again with --file_format=tfrecord of `tfds build`",
+        f"`tfds:{location}` is not stored as TFRecord files, and other formats cannot be read;"
+        f" prepare it again with `tfds build {location} --file_format=tfrecord`",
         file_format=str(builder.info.file_format),
     )
 

@@ -225,7 +225,7 @@ class RecordIndex:
         return -(-int(sizes.sum()) // len(sizes)) if len(sizes) else 1
 
     def select(self, kept: np.ndarray) -> RecordIndex:
-        """Returns the index of some records. `kept` is bool [N], or holds the records' places."""
+        """Returns the index of the records that `kept` selects: bool [N] or integer indices."""
         return dataclasses.replace(
             self,
             file_of=self.file_of[kept],
@@ -348,7 +348,7 @@ class RecordSource(Source):
             record = _records(file, offset, buffer_bytes).take(1).get_single_element()
             return self._contents_of(record[tf.newaxis])[0]
 
-        # A data set of one element, because the error of a missing file would repeat for ever.
+        # This has one element, because the error of a missing file would otherwise repeat forever.
         encoded = tf.data.Dataset.from_tensors(0).map(contents)
         return decoding.decode_named(encoded, self._names(index), channels)
 
@@ -427,7 +427,7 @@ class RecordSource(Source):
             records = _records(file, offset, buffer_bytes).take(count)
             return records.batch(count, drop_remainder=True).get_single_element()
 
-        # A data set of one element, because the error of a missing file would repeat for ever.
+        # This has one element, because the error of a missing file would otherwise repeat forever.
         whole = tf.data.Dataset.from_tensors(0).map(all_records).ignore_errors()
         nothing = tf.data.Dataset.from_tensors(tf.zeros([0], tf.string))
         records = whole.concatenate(nothing).take(1).get_single_element()

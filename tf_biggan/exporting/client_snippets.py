@@ -1,4 +1,4 @@
-"""Python code for model cards, which makes images with an export, for each format.
+"""Python code that makes images with an export, for the model card of each format.
 
 The code runs in the folder of the export.
 """

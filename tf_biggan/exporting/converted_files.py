@@ -48,8 +48,9 @@ class Conversion:
 
     Attributes:
       signature: Name, inputs and outputs of the file's function.
-      largest_difference: Largest difference between its images and the generator's, in [-1, 1].
-      runtime: Name and version of the runtime that computed its images.
+      largest_difference: Largest difference between the file's images and the generator's, which
+        are in [-1, 1].
+      runtime: Name and version of the runtime that computed the file's images.
     """
 
     signature: Signature

@@ -1,6 +1,6 @@
 """Builds networks for inference, with spectral norm folded into the kernels.
 
-Their generators have a table of batch-norm statistics, with one row for each truncation on a grid.
+Generators have a table of batch-norm statistics, with one row for each truncation on a grid.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Writes the model card of an export, and its samples; makes the provenance of its weights.
+"""Writes the model card and the samples of an export, and tells where its weights come from.
 
-The card tells the origin of the weights from the provenance in the export's metadata. Fields may be
+The origin of the weights is read from the provenance in the export's metadata. Fields may be
 missing, because older versions recorded less.
 """
 

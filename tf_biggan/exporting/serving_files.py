@@ -112,12 +112,13 @@ def write_version_file(folder: str, max_batch: int) -> None:
 
 
 def version_note(path: str) -> str | None:
-    """Returns one line if TensorFlow Serving cannot find an export to `path`, else None."""
+    """Returns a note if TensorFlow Serving cannot find an export at `path`, otherwise None."""
     if version_number(os.path.basename(file_system.absolute(path))) is not None:
         return None
     return (
-        f"Note: TensorFlow Serving will not find {path}, because its folders must be whole numbers;"
-        f" hub.load will open it. For TensorFlow Serving, use --output={os.path.join(path, '1')}."
+        f"Note: TensorFlow Serving will not find {path}, because it looks for folders named by"
+        " whole numbers; hub.load will open it. For TensorFlow Serving, use"
+        f" --output={os.path.join(path, '1')}."
     )
 
 

@@ -21,7 +21,7 @@ from tf_biggan.networks.discriminator import Discriminator
 from tf_biggan.networks.generator import Generator
 
 # Maximum number of images of an "interpolate" request (rows times frames), as a multiple of the
-# maximum batch size.
+# maximum batch size. A request may always have MAX_STEPS images.
 FRAMES_PER_ROW = 4
 MOST_EMBEDDINGS = 1 << 16
 INPUT_TYPES = {

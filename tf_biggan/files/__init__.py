@@ -1,1 +1,1 @@
-"""Reading and writing files: no incomplete files, bounded sizes and checked types."""
+"""Reads and writes files: writes none incompletely, and checks sizes and types of what it reads."""

@@ -82,7 +82,7 @@ class Archive:
         return content
 
     def open(self, name: str, kind: type = io.BufferedReader) -> io.BufferedReader:
-        """Opens an entry as a file of decompressed bytes. Damage raises a ValueError."""
+        """Opens an entry as a file of decompressed bytes. A damaged entry raises a ValueError."""
         entry = self._safely(lambda: self._zip.open(name))
         return kind(_Entry(entry, self._safely), CHUNK_BYTES)
 

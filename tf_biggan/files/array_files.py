@@ -54,7 +54,7 @@ def read_npz(path: str | os.PathLike, content: bytes | None = None) -> dict[str,
 
 
 def open_npz(path: str | os.PathLike, content: bytes | None = None) -> dict[str, StoredArray]:
-    """Returns the arrays of an .npz file by name, without their values, which `read` returns.
+    """Returns the arrays of an .npz file by name. `StoredArray.read` then reads their values.
 
     No code in the file is executed.
 

@@ -1,4 +1,4 @@
-"""Writes files and folders completely or not at all: under a temporary name, which is then renamed.
+"""Writes files and folders completely or not at all: they get their name when they are complete.
 
 The temporary name is PATH.PROCESS.tmp. If a process is killed, its temporary file stays and is
 removed by the next process that writes to the same path.
@@ -23,8 +23,8 @@ from tf_biggan import checks
 from tf_biggan.files import file_system
 
 _LOCAL = re.compile(r"(?P<name>.+)\.(?P<process>\d+)\.tmp")
-# The final name is at the end: at `ram://`, `exists` is also true for a name with which the name of
-# another file begins.
+# The final name is at the end, because at `ram://` every beginning of a file's name counts as an
+# existing file.
 _REMOTE = re.compile(r"tmp\.(?P<machine>\w+)-(?P<process>\d+)\.(?P<name>.+)")
 
 

@@ -88,7 +88,7 @@ class PlainFolder:
     """A folder, reached through a temporary link if its path contains pattern characters.
 
     The link exists until the `with` block ends. Without a `with` block, it exists as long as this
-    object, which readers need that open their files late.
+    object. This suits readers that open their files late.
 
     Args:
       path: A local folder, which need not exist, or an address such as gs://bucket/run, which

@@ -47,7 +47,7 @@ def _gfile(path: str) -> Iterator[Any]:
             reason = os.strerror(number)
         if number == errno.EPROTONOSUPPORT:
             scheme = _ADDRESS.match(path)[0]
-            reason = f"This TensorFlow cannot do this at addresses that begin with {scheme}"
+            reason = f"TensorFlow cannot do this operation at addresses that begin with {scheme}"
         raise OSError(number, reason, path) from error
 
 
@@ -126,7 +126,7 @@ def size_and_time(path: str) -> tuple[int, float]:
 
 
 def touch(path: str) -> None:
-    """Sets the time of a local file's last change to now. Files at addresses do not change."""
+    """Sets the time of a local file's last change to now. It has no effect at addresses."""
     if not is_remote(path):
         os.utime(path)
 
@@ -161,8 +161,8 @@ def rmtree(path: str | os.PathLike) -> None:
 def rename(path: str, new: str) -> None:
     """Renames a file. If a file with the new name exists, it is replaced.
 
-    Do not rename folders at addresses: an object store copies their files one after the other, and
-    can be interrupted.
+    Do not rename folders at addresses: an object store copies their files one after the other, so
+    an interruption leaves parts under both names.
     """
     if not is_remote(path):
         os.replace(path, new)
@@ -182,7 +182,7 @@ def normalized(path: str) -> str:
 
 
 def open_file(path: str | os.PathLike, mode: str = "rb", **text: str) -> IO:
-    """Opens a file to read it or to append to it; files are written by `atomic.replaced`.
+    """Opens a file to read it or to append to it. `atomic.replaced` writes new files.
 
     At an address, a reader fetches only the bytes that it reads, not the whole file. Appended bytes
     are sent with every flush, for which an object store writes the whole object again.
@@ -212,7 +212,8 @@ class _RemoteFile(io.RawIOBase):
         self.name, self._reads = path, "r" in mode
         with _gfile(path) as gfile:
             self._file = gfile.GFile(path, "rb" if self._reads else "ab")
-            # GFile opens a file at its first read only. Its size raises now if the file is missing.
+            # GFile opens a file only at its first read. Asking for the size raises an error now if
+            # the file does not exist.
             self._length = self._file.size() if self._reads else 0
 
     def readable(self):

@@ -2,8 +2,8 @@
 
 A file of a few kilobytes can declare, or decompress to, terabytes. Readers therefore compare what a
 file declares with its length or with these limits before they decompress, parse or allocate
-anything. Every limit is at least ten times what real files need, and a file within the limits takes
-less than a gigabyte of memory and a few seconds. Tensors that are stored in full are not limited.
+anything. Real files stay below every limit, and a file within the limits takes at most about a
+gigabyte of memory and a few seconds. Tensors that are stored in full are not limited.
 """
 
 from __future__ import annotations

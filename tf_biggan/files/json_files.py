@@ -143,7 +143,7 @@ def require_kind(value: Any, kind: str, path: str | os.PathLike, name: str | Non
 
 
 def is_kind(value: Any, kind: str) -> bool:
-    """Returns whether a value has a type of `KINDS`, or is None if the type ends in " | None"."""
+    """Returns whether a value has a type. If the type ends in " | None", it may also be None."""
     if value is None:
         return kind.endswith(OPTIONAL)
     return KINDS[kind.removesuffix(OPTIONAL)][1](value)
@@ -171,7 +171,7 @@ def brief(value: Any) -> str:
 def describe_differences(
     before: Mapping[str, Any], now: Mapping[str, Any], names: Iterable[str]
 ) -> str:
-    """Returns a text such as "seed was 0 and is 1 now" about values that differ, or "".
+    """Describes values that differ, as in "seed was 0 and is 1 now". Returns "" if none differ.
 
     Args:
       before, now: JSON values by name. A missing value counts as null.

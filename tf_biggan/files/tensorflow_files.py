@@ -50,7 +50,7 @@ LONGEST_REASON = 200
 
 
 def read_message(message: MessageT, path: str | os.PathLike) -> MessageT:
-    """Parses a file into a message and returns the message.
+    """Parses a file into a protocol buffer message and returns the message.
 
     Raises:
       ValueError: The file does not exist, is damaged or is too large.
@@ -154,7 +154,7 @@ def open_checkpoint(prefix: str):
 
     _check_keys(f"{prefix}.index")
     # tf.train.load_checkpoint would first ask whether the prefix is a folder, and some file systems
-    # say yes.
+    # answer that it is.
     reader = tf.compat.v1.train.NewCheckpointReader(prefix)
     types = reader.get_variable_to_dtype_map()
     declared = sum(
@@ -215,7 +215,7 @@ def _key_lengths(content: bytes) -> Iterator[int]:
 
 
 def _entries(content: bytes, place: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yields (length of the key, value) for the entries of a block, whose place is encoded."""
+    """Yields (length of the key, value) for a block's entries. `place`: its start and size."""
     start, read = varint(place, 0, len(place))
     size, _ = varint(place, read, len(place))
     require(

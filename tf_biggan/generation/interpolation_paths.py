@@ -192,7 +192,7 @@ def _different(num_classes: int, seed: int) -> tuple[int, int]:
 
 
 def lerp(start, end, fraction):
-    """Returns the linear interpolation (1 - fraction) * start + fraction * end of [..., D]."""
+    """Returns the linear interpolation (1 - fraction) * start + fraction * end of two arrays."""
     return (1.0 - fraction) * start + fraction * end
 
 

@@ -205,7 +205,12 @@ def invert(
 
 
 def psnr(images: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Returns the peak signal-to-noise ratio in dB of images [..., H, W, C] in [-1, 1]."""
+    """Returns the peak signal-to-noise ratio to `target` in dB of images in [-1, 1], [...].
+
+    Args:
+      images: Images [..., H, W, C].
+      target: Image [H, W, C].
+    """
     square = np.mean((np.float64(images) - target) ** 2, axis=(-3, -2, -1))
     return 10.0 * np.log10(4.0 / np.maximum(square, 1e-12))
 
@@ -363,7 +368,7 @@ class _Search:
 
 
 def _pixel_loss(images, target) -> tf.Tensor:
-    """Returns the mean square error of images [N, H, W, C], averaged over scales, [N]."""
+    """Returns the mean square error [N] of images [N, H, W, C], averaged over several scales."""
     difference = tf.cast(images, tf.float32) - target
     height, width = target.shape[1:3]
     parts = [tf.reduce_mean(difference**2, axis=(1, 2, 3))]

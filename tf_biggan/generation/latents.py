@@ -154,7 +154,7 @@ def _key(seed: int, stream: int, draw) -> tf.Tensor:
 
 
 def check_truncation(truncation: float | None, mode: str) -> None:
-    """Raises ValueError unless the truncation is None or above 0, and the mode is known."""
+    """Raises ValueError unless the mode is known and accepts the truncation, which may be None."""
     checks.require_choice("truncation_mode", mode, TRUNCATION_MODES)
     if truncation is not None:
         require_truncations((truncation,), mode)
@@ -200,7 +200,7 @@ def latents_of_seeds(seeds, latent_dim: int, truncation=None, mode: str = "scale
 
 
 def labels(seeds, indices, probabilities: np.ndarray) -> tf.Tensor:
-    """Returns the classes of images, int32 [N].
+    """Returns the labels of images, int32 [N], as indices of `probabilities`.
 
     Args:
       seeds, indices: As for `latents`.

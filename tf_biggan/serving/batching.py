@@ -186,7 +186,7 @@ class Batcher:
 
 
 def _kind(request: PredictRequest) -> tuple | None:
-    """Returns a key that is equal for requests that can be merged, or None."""
+    """Returns a key that mergeable requests share, or None if the request cannot be merged."""
     if not request.is_mergeable:
         return None
     return (request.signature, *(array.shape[1:] for array in request.inputs.values()))

@@ -182,7 +182,7 @@ async def errors_as_json(request: web.Request, handler: Callable) -> web.StreamR
 
 
 def _names(request: web.Request) -> tuple[str, int | None]:
-    """Returns the model's name and the version in an address, or None as version without one."""
+    """Returns the model's name and the version in an address. The version may be None."""
     version = request.match_info.get("version")
     return request.match_info["name"], None if version is None else int(version)
 
@@ -213,7 +213,7 @@ async def _stream(
 
     Raises:
       ConnectionError: The client did not receive the next part within `write_seconds`. Without this
-        limit, the rows of a stalled client would count as being handled forever.
+        limit, a stalled client would take up a part of `Limits.rows` forever.
     """
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
     await response.prepare(request)

@@ -135,8 +135,8 @@ class Checkpoints:
         self._stored_iteration: int | None = None
         self._unreadable: set[int] = set()
         self._checkpoint = tf.train.Checkpoint(**state.trackables())
-        # tf.train.CheckpointManager stores this counter. Creating it here keeps the checkpoints of
-        # both compatible.
+        # tf.train.CheckpointManager stores this counter. Creating it here makes these checkpoints
+        # compatible with those of CheckpointManager.
         self._counter = self._checkpoint.save_counter
         self._writes, self._target = writes, os.path.join(run_dir, FOLDER)
         if not writes:

@@ -317,7 +317,7 @@ def restore_networks(
       names: Networks to restore: "average" (the moving average of the generator), "generator" or
         "discriminator".
       iteration: Iteration of the checkpoint. None takes the newest readable checkpoint, and prints
-        a line on standard error for each newer checkpoint, which cannot be read.
+        a line on standard error for each newer checkpoint that cannot be read.
 
     Raises:
       ValueError: The folder is not a run, or has no checkpoint of that iteration.
