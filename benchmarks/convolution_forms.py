@@ -1,13 +1,14 @@
-"""Measures every form of each convolution that a training iteration computes.
+"""Measures how fast each convolution of a training iteration is in every form of computing it.
 
     python benchmarks/convolution_forms.py --setting=32px
     python benchmarks/convolution_forms.py --setting=32px --iterations=5    also the whole iteration
 
-The iteration is traced, and the convolutions that its graph really computes are counted. Each is
-then timed on its own in every form of `tf_biggan.networks.layers.fused_convolutions`. Forms take
-turns, and the best of several runs counts. "*" marks the form that `fused_convolutions.FORMS`
-chooses and "!" a faster one. The last line is the sum over the iteration with the chosen forms. The
-rows of `FORMS` come from this table. Run on an idle machine.
+The script traces an iteration and counts the convolutions that its graph computes. It then measures
+each convolution on its own, in every form of `tf_biggan.networks.layers.fused_convolutions`. The
+forms take turns, and the shortest time of several runs counts. "*" marks the form that
+`fused_convolutions.FORMS` chooses, and "!" marks a form that is faster. The last line is the sum of
+the chosen forms' times over the iteration. The rows of `FORMS` were chosen with this table. Run the
+script on an idle machine.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ TABLES = {
     "upsampled_kernel": fused.UPSAMPLED_KERNEL_GRADIENT,
 }
 WRITING = ("AssignVariableOp", "AssignAddVariableOp", "ResourceApplyAdam", "While")
-# The table marks a form only if it is faster than the chosen one by this factor.
+# The table marks a form as faster if its time is below this share of the chosen form's time.
 NOTEWORTHY = 0.95
-# Shapes of x, of the kernel (or the upstream gradient), and of the kernel.
+# `first` is the shape of x, `second` the shape of the kernel or the upstream gradient.
 Call = collections.namedtuple("Call", "what purpose form first second kernel")
 
 
@@ -74,10 +75,10 @@ class Recorder:
 
 
 def counted(calls, config) -> collections.Counter:
-    """Counts how often one iteration computes each convolution.
+    """Returns how often one iteration computes each convolution.
 
-    The body of a loop is traced once and runs several times. Convolutions whose result is not used
-    never run.
+    The body of a loop is traced once, but it runs several times. A convolution does not run if its
+    result is not used.
     """
     step, counts, alive = config.step, collections.Counter(), {}
     runs = {id(calls[-1][1].graph): step.g_accumulations}
@@ -104,7 +105,7 @@ def _reachable(graph) -> set[str]:
 
 
 def time_forms(call: Call, repeats: int) -> dict[str, float]:
-    """Returns the shortest time of each form of a convolution in milliseconds."""
+    """Returns the shortest time of a convolution in milliseconds, by form."""
     first, second = (tf.random.normal(shape) for shape in (call.first, call.second))
     rest = (call.kernel, tf.float32) if call.purpose == "kernel_gradient" else ()
     functions = {
@@ -122,7 +123,7 @@ def time_forms(call: Call, repeats: int) -> dict[str, float]:
 
 
 def show(counts, repeats: int) -> float:
-    """Prints a line for each convolution and returns the milliseconds of all of them together."""
+    """Prints a line for each convolution; returns the time of all convolutions in milliseconds."""
     total = 0.0
     for call, count in sorted(counts.items()):
         times = time_forms(call, repeats)

@@ -3,10 +3,11 @@
     python benchmarks/export_formats.py --folder=/tmp/formats                 exports and measures
     python benchmarks/export_formats.py --folder=/tmp/formats --measure_only  measures again
 
-BigGAN 128, 1,000 classes, random weights: the work is that of a trained model. Every format runs in
-a process of its own, one after another, which reports images a second (median of several calls),
-the start (importing, loading and the first image) and the peak memory. The difference is the
-largest one from the images of the generator in training form, in [-1, 1]. Run on an idle machine.
+The model is BigGAN at 128 px with 1,000 classes and random weights, which take the same time as
+trained weights. The formats run one after another, each in a process of its own. A process reports
+the images per second (median of several calls), the time of the start (importing, loading and the
+first image) and the peak memory. The difference is the largest difference of a pixel value, in
+[-1, 1], from the images of the generator before its export. Run the script on an idle machine.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ EXPORTS = {
     "keras": dict(format="keras"),
     "safetensors": dict(format="safetensors"),
 }
-# Formats that other backends of Keras open too, as "safetensors on torch".
+# Other backends of Keras, on which the format "safetensors" can be measured too.
 BACKENDS = ("torch", "jax")
 REFERENCE, BATCH = "reference.npy", 8
 
@@ -137,7 +138,7 @@ def write_exports(folder: pathlib.Path, base_channels: int, kinds) -> None:
 
     settings = dict(initializer="n02", base_channels=base_channels, seed=0)
     generator = Generator(ARCHITECTURE, CLASSES, **settings)
-    # Initial images are almost constant. This spreads them over [-1, 1].
+    # The images of initial weights are almost constant. A large gain spreads them over [-1, 1].
     generator.output_norm.gain.assign(30.0 * np.asarray(generator.output_norm.gain))
     write_directory(str(folder / "model"), {"generator": generator})
     given = inputs(BATCH)

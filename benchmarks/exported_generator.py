@@ -1,13 +1,14 @@
-"""Measures an exported generator beside the training-time generator and PyTorch in eager mode.
+"""Compares the speed of an exported generator, the generator before its export, and PyTorch.
 
-    python benchmarks/exported_generator.py                       both of ours, and PyTorch's
-    python benchmarks/exported_generator.py --only=exported_bfloat16
+    python benchmarks/exported_generator.py                            all kinds of generators
+    python benchmarks/exported_generator.py --only=exported_bfloat16   one kind
 
-BigGAN 128, ch 96, 1,000 classes, random weights: the work is the same. Every kind runs in a process
-of its own, which reports images a second by batch size (median of several calls), the latency of
-one image, the start (importing, loading and the first image) and its largest memory. "torch" does
-what BigGAN-PyTorch does when it samples: NCHW, batch norms in eval mode, sigma computed in every
-call. Run on an idle machine.
+The model is BigGAN at 128 px with ch = 96, 1,000 classes and random weights, which take the same
+time as trained weights. Every kind of generator runs in a process of its own. A process reports the
+images per second for several batch sizes (median of several calls), the latency of one image, the
+time of the start (importing, loading and the first image) and the peak memory. "torch" runs PyTorch
+in eager mode and computes what BigGAN-PyTorch computes when it samples: NCHW, batch norms in eval
+mode, and sigma in every call. Run the script on an idle machine.
 """
 
 from __future__ import annotations
@@ -46,7 +47,11 @@ def write_model(folder: str) -> str:
 
 
 def write_export(model: str, folder: str, kind: str) -> str:
-    """Exports the model. A table of statistics would not change the speed, so there is none."""
+    """Exports the model without a table of statistics, which would not change the speed.
+
+    Returns:
+      Path of the export.
+    """
     from tf_biggan.cli.export_settings import ExportConfig
     from tf_biggan.exporting.exporter import export
 
@@ -56,7 +61,7 @@ def write_export(model: str, folder: str, kind: str) -> str:
 
 
 def exported(path: str) -> Callable[[np.ndarray, np.ndarray], object]:
-    """Loads the SavedModel with TensorFlow alone."""
+    """Returns a function that makes images with the SavedModel, loaded by TensorFlow alone."""
     import tensorflow as tf
 
     function = tf.saved_model.load(path).signatures["default"]
@@ -69,7 +74,7 @@ def exported(path: str) -> Callable[[np.ndarray, np.ndarray], object]:
 
 
 def training(path: str) -> Callable[[np.ndarray, np.ndarray], object]:
-    """Returns the generator as it is trained and sampled, in one graph."""
+    """Returns a function that makes images with the generator that was not exported, in a graph."""
     import tensorflow as tf
 
     from tf_biggan.store.opened_model import open_model
@@ -80,7 +85,7 @@ def training(path: str) -> Callable[[np.ndarray, np.ndarray], object]:
 
 
 def torch_eager(_: str) -> Callable[[np.ndarray, np.ndarray], object]:
-    """Returns the same generator in plain PyTorch, which is written for its speed only."""
+    """Returns a function that makes images with a PyTorch generator of the same shapes."""
     import torch
     from torch_iteration import Generator
 
@@ -96,7 +101,7 @@ def torch_eager(_: str) -> Callable[[np.ndarray, np.ndarray], object]:
 
 
 def measure(kind: str, path: str, repeats: int) -> None:
-    """Prints the measurements of one kind, in this process."""
+    """Measures one kind of generator in this process, and prints the results."""
     start = time.perf_counter()
     makers = {"training": training, "torch": torch_eager}
     call = makers.get(kind, exported)(path)

@@ -1,11 +1,12 @@
-"""Speed of feature extraction beside torch-fidelity and pytorch-fid, and time and memory of FID.
+"""Measures the speed of Inception's feature extraction, and the time and memory of FID.
 
-    python benchmarks/inception_features.py                        ours, and FID of 2048 features
-    python benchmarks/inception_features.py --peers=PYTHON         the two peers, by a Python that
-                                                                   has torch and them
+    python benchmarks/inception_features.py                   this package, and FID of 2048 features
+    python benchmarks/inception_features.py --peers=PYTHON    also torch-fidelity and pytorch-fid
 
-Weights are random: the work is the same. Images are 32 of 32x32, resize included. Run on an idle
-machine; every figure is the best of several repetitions.
+PYTHON is an interpreter that has torch, torch-fidelity and pytorch-fid. Each measurement resizes a
+batch of 32 images of 32x32 pixels and computes their features. The weights are random, which take
+the same time as real weights. Every result is the best of several repetitions. Run the script on an
+idle machine.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from process_memory import largest_memory
 BATCH, SIZE = 32, 32
 NUM_IMAGES, NUM_FEATURES = 50_000, 2048
 
-# Both programs import torchvision, whose compiled part need not fit the installed torch. None of it
-# is used, so its registration is left out. Weights are not downloaded.
+# Both peers import torchvision, but use none of its compiled operations. Their registration is left
+# out, because it fails if torchvision does not fit the installed torch. No weights are downloaded.
 PEERS = """
 import time
 from unittest import mock
@@ -75,7 +76,7 @@ def best_of(repeats: int, function: Callable[[], object]) -> float:
 
 
 def random_weights() -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Returns folded random weights whose activations neither explode nor vanish."""
+    """Returns random kernels and biases by layer; activations neither explode nor vanish."""
     from tf_biggan.evaluation.inception.inception_network import CLASSIFIER, convolutions
 
     random = np.random.RandomState(0)
@@ -92,7 +93,7 @@ def random_weights() -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def measure_ours(repeats: int) -> None:
-    """Prints images per second of the 2048 features, in float32 and in bfloat16."""
+    """Prints the speed of this package's feature extraction in images per second, by dtype."""
     from tf_biggan.evaluation.inception.inception_network import Inception
 
     weights = random_weights()
@@ -105,7 +106,7 @@ def measure_ours(repeats: int) -> None:
 
 
 def measure_fid() -> None:
-    """Prints the seconds of the statistics and of FID, and the peak memory of both."""
+    """Measures the statistics and the FID of random features; prints both times and the memory."""
     from tf_biggan.evaluation.scores.frechet import feature_statistics, frechet_distance
 
     random = np.random.default_rng(0)
@@ -124,7 +125,7 @@ def measure_fid() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--peers", metavar="PYTHON", help="interpreter with torch and the peers")
+    parser.add_argument("--peers", metavar="PYTHON", help="interpreter with torch and both peers")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", choices=["features", "fid"])
     flags = parser.parse_args()

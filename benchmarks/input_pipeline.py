@@ -1,13 +1,14 @@
-"""Speed of the input pipeline beside plain tf.data that reads the same files one after the other.
+"""Compares the speed of the input pipeline with plain tf.data, which reads the files sequentially.
 
-    python benchmarks/input_pipeline.py                                 every setting: the table
-    python benchmarks/input_pipeline.py --setting=32px_png --rounds=3
+    python benchmarks/input_pipeline.py                                 the whole table
+    python benchmarks/input_pipeline.py --setting=32px_png --rounds=3   the rows of one setting
 
-The files hold smooth random images and are written to a temporary folder. "plain" is
+The script writes smooth random images to a temporary folder. The pipeline "plain" consists of
 TFRecordDataset, parsing, parallel decoding, scaling and batching, without shuffling and checks.
-The other kinds are `make_dataset` without the cache, with flips. The kinds take turns, so that
-other work on the machine meets all of them alike. The table has medians of images a second, the
-CPU time of an image, and the median over rounds of the speed divided by that of "plain".
+The pipelines "blocks" and "full" are `make_dataset` without its cache, with flips. The pipelines
+take turns, so that other programs on the machine slow all pipelines equally. The table has the
+median of the images per second, the median of the CPU time for an image, and the median ratio of a
+pipeline's speed to the speed of "plain" in the same round.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ SETTINGS = {
 NUM_SHARDS = 4
 BATCH = 64
 CANVAS = 1024
-# Spectrum of natural images: amplitudes fall a little faster than with the frequency.
+# Natural images have amplitudes of about 1 / frequency. Here they fall as frequency ** -EXPONENT.
 EXPONENT = 1.2
 
 
 def canvas() -> np.ndarray:
-    """Random pixels with the spectrum of photographs, uint8 [1024, 1024, 3]."""
+    """Returns random pixels with the spectrum of photographs, uint8 [1024, 1024, 3]."""
     random, frequencies = np.random.default_rng(0), np.fft.fftfreq(CANVAS)
     radius = np.hypot(frequencies[:, None], frequencies[None])
     amplitudes = np.maximum(radius, 1 / CANVAS) ** -EXPONENT
@@ -48,7 +49,7 @@ def canvas() -> np.ndarray:
 
 
 def write_records(folder: str, side: int, image_format: str, count: int) -> None:
-    """Writes crops of the canvas with `prepare`."""
+    """Writes random crops of the canvas as TFRecord files, as `prepare` does."""
     import tensorflow as tf
 
     from tf_biggan.data.source import Source
@@ -75,7 +76,7 @@ def write_records(folder: str, side: int, image_format: str, count: int) -> None
 
 
 def plain(folder: str, side: int, image_format: str):
-    """Plain tf.data: the records in their order."""
+    """Returns batches of plain tf.data, with the records in the order of the files."""
     import tensorflow as tf
 
     features = {
@@ -99,7 +100,7 @@ def plain(folder: str, side: int, image_format: str):
 
 
 def ours(folder: str, side: int, data_order: str):
-    """The training pipeline without the cache."""
+    """Returns batches of the training pipeline without its cache."""
     from tf_biggan import make_dataset, open_source
 
     source, size = open_source(f"tfrecord:{folder}"), dict(image_size=side, image_channels=3)
@@ -108,7 +109,7 @@ def ours(folder: str, side: int, data_order: str):
 
 
 def measure(iterator, seconds: float) -> tuple[float, float]:
-    """Images a second, and CPU microseconds an image."""
+    """Returns the images per second, and the CPU time for an image in microseconds."""
     begun, cpu, images = time.perf_counter(), time.process_time(), 0
     while time.perf_counter() - begun < seconds:
         next(iterator)
@@ -129,7 +130,7 @@ def compare(setting: str, rounds: int, seconds: float) -> None:
         found = {kind: [] for kind in makers}
         for _ in range(rounds):
             for kind, make in makers.items():
-                # A pipeline that waits would go on filling its buffers, so each starts anew.
+                # Every measurement makes a new pipeline: a waiting pipeline would fill its buffers.
                 iterator = iter(make())
                 measure(iterator, seconds / 4)
                 found[kind].append(measure(iterator, seconds))

@@ -1,10 +1,10 @@
-"""Shows which operations take the time of a training iteration.
+"""Prints how the time of a training iteration is divided between groups of operations.
 
     python benchmarks/iteration_profile.py --setting=32px
 
-TensorFlow's profiler records every operation of a few iterations. The times of operations of one
-group are added up. Operations that run at the same time on several cores are all counted, so the
-sum may exceed the time of an iteration. Run on an idle machine.
+TensorFlow's profiler records every operation of a few iterations. The script adds up the times of
+all operations in a group. Operations that run at the same time on several cores are all counted, so
+the sum may exceed the time of an iteration. Run the script on an idle machine.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ import tensorflow as tf
 from iteration_settings import SETTINGS, compiled_step, train_config
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
-# Groups and the parts of operation types that belong to them. The first group that fits counts.
+# Each group has parts of names of operation types. An operation belongs to the first group of which
+# one part occurs in the name of its type.
 GROUPS = {
     "convolutions": ("Conv2D",),
     "attention: products and softmax": ("BatchMatMul", "Softmax"),
@@ -39,7 +40,7 @@ GROUPS = {
 
 
 def operation_times(folder: str) -> dict[str, float]:
-    """Returns the seconds of each operation type in the profile that lies in a folder."""
+    """Returns the seconds of each operation type, from the profile in a folder."""
     (path,) = glob.glob(f"{folder}/**/*.xplane.pb", recursive=True)
     with open(path, "rb") as file:
         space = xplane_pb2.XSpace.FromString(file.read())
@@ -47,7 +48,7 @@ def operation_times(folder: str) -> dict[str, float]:
     for plane in space.planes:
         for line in plane.lines:
             for event in line.events:
-                # Operations are recorded as NAME:TYPE, functions of the runtime as A::B.
+                # The profiler records operations as NAME:TYPE and functions of its runtime as A::B.
                 name, colon, kind = plane.event_metadata[event.metadata_id].name.rpartition(":")
                 if colon and not name.endswith(":") and " " not in kind:
                     seconds[kind] += event.duration_ps * 1e-12

@@ -1,4 +1,4 @@
-"""Settings that the benchmarks of a training iteration share, as fields of `TrainConfig`."""
+"""Settings for all benchmarks of a training iteration, as fields of `TrainConfig`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ def train_config(name: str, **overrides):
 
 
 def compiled_step(config, jit_compile: bool = False):
-    """Returns the state, and a function that runs one iteration on random images."""
+    """Returns the state, a compiled function that runs one iteration, and its arguments.
+
+    The arguments are an iterator over random images and labels, and the number of iterations.
+    """
     import numpy as np
     import tensorflow as tf
 

@@ -1,10 +1,10 @@
-"""Runs a program of `write_xla_program.py` with JAX on the device at hand and prints its speed.
+"""Runs a program of `write_xla_program.py` with JAX on the first device, and prints its speed.
 
     JAX_ENABLE_X64=1 python benchmarks/run_xla_program.py program32 --iterations=200
 
-It needs JAX and NumPy alone. Images are random, or those of --data: an npz with uint8 `images` [N,
-H, W, C] and integer `labels` [N]. --save writes all variables after the last iteration to
-FOLDER/trained.npz, in the program's order. The result is one line of JSON.
+The script needs only JAX and NumPy. The images are random, unless --data names an .npz file with
+uint8 `images` [N, H, W, C] and integer `labels` [N]. --save writes all variables after the last
+iteration to FOLDER/trained.npz, in the order of the program. The script prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from jax._src.lib import xla_client
 
 
 def compiled(path: pathlib.Path, device):
-    """The executable of a serialised program."""
+    """Compiles a serialised program for a device and returns the executable."""
     computation = xla_client.XlaComputation(path.read_bytes())
     module = xla_client._xla.mlir.xla_computation_to_mlir_module(computation)
     devices = xla_client.DeviceList((device,))
@@ -30,7 +30,10 @@ def compiled(path: pathlib.Path, device):
 
 
 def initial_values(folder: pathlib.Path, variables: list[dict], random) -> list[np.ndarray]:
-    """The stored values, or values drawn with each variable's mean and deviation."""
+    """Returns the stored values of the variables or, if there are none, random values.
+
+    A random value has the mean and the standard deviation that program.json gives for its variable.
+    """
     if (folder / "values.npz").exists():
         stored = np.load(folder / "values.npz")
         return [stored[f"arr_{i}"] for i in range(len(variables))]
@@ -41,7 +44,7 @@ def initial_values(folder: pathlib.Path, variables: list[dict], random) -> list[
 
 
 def batches(about: dict, data: str | None, random):
-    """Yields (images, labels) of one iteration each, without end."""
+    """Yields the images and labels of one iteration after another, without end."""
     shape = tuple(about["images"])
     count = int(np.prod(shape[:3]))
     if data:

@@ -1,7 +1,9 @@
-"""A training iteration in plain PyTorch, with the network shapes of a configuration, for its speed.
+"""A training iteration in plain PyTorch with which benchmarks compare the speed of this package.
 
-It does what BigGAN-PyTorch does: NCHW, one power iteration a forward pass, PyTorch's batch norm and
-Adam, generated images made without gradients for D, and a moving average of all variables of G.
+The networks have the shapes of a `TrainConfig`. The iteration computes what BigGAN-PyTorch's
+iteration computes: it uses NCHW, one power iteration in each forward pass, and PyTorch's batch norm
+and Adam. It makes D's generated images without gradients, and keeps a moving average of all
+variables of G.
 """
 
 from __future__ import annotations
@@ -57,7 +59,13 @@ class NormalizedEmbedding(Normalized):
 
 
 class Norm(nn.Module):
-    """A batch norm with the gain and offset of a vector, or of a label if there is no vector."""
+    """A batch norm whose gain and offset depend on a condition vector or, without it, on a label.
+
+    Args:
+      channels: Number of channels.
+      condition: Size of the condition vector; 0 for a table with a row for each class.
+      classes: Number of classes.
+    """
 
     def __init__(self, channels, condition, classes):
         super().__init__()
@@ -77,7 +85,7 @@ class Norm(nn.Module):
 
 
 def _kernels(spec, deep):
-    """Returns (in, out, size) of a block's convolutions."""
+    """Returns (input channels, output channels, kernel size) of each convolution of a block."""
     entering, hidden, leaving = spec.in_channels, spec.hidden_channels, spec.out_channels
     if deep:
         return (
@@ -226,7 +234,7 @@ class Discriminator(nn.Module):
 
 
 def parameters(config) -> dict[str, int]:
-    """Returns the number of parameters of both networks."""
+    """Returns the number of parameters of each network, under "G" and "D"."""
     networks = {"G": Generator(config.model), "D": Discriminator(config.model)}
     return {
         name: sum(parameter.numel() for parameter in network.parameters())

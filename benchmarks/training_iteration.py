@@ -1,12 +1,13 @@
-"""Measures speed, start-up and memory of a training iteration, beside plain PyTorch networks.
+"""Compares speed, start and memory of a training iteration with plain PyTorch networks.
 
-    python benchmarks/training_iteration.py                          every setting: the whole table
-    python benchmarks/training_iteration.py --setting=32px --rounds=3
+    python benchmarks/training_iteration.py                             the whole table
+    python benchmarks/training_iteration.py --setting=32px --rounds=3   the rows of one setting
 
-Every kind runs in a process of its own. The processes take turns, one iteration each, so that other
-work on the machine meets all of them alike; the table has medians. "start" is from the start of the
-process to the end of its first iteration. The networks of PyTorch are those of `torch_iteration`;
-that they have as many parameters as ours is checked. Run on an idle machine.
+The kinds of networks are those of this package ("tf_biggan") and those of `torch_iteration`, run in
+three ways. Every kind runs in a process of its own. The processes take turns, one iteration each,
+so that other programs on the machine slow all kinds equally. The table has the median times.
+"start" is the time from the start of the process to the end of its first iteration. The script
+checks that all kinds have the same number of parameters. Run the script on an idle machine.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ KINDS = ("tf_biggan", *TORCH)
 
 
 def serve(kind: str, setting: str) -> None:
-    """Runs an iteration for each line of standard input and prints its seconds as JSON."""
+    """Runs an iteration for each line of standard input, and prints its time and memory as JSON.
+
+    Before that, it runs a first iteration and prints the numbers of parameters.
+    """
     config = train_config(setting)
     if kind == "tf_biggan":
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -59,7 +63,7 @@ def serve(kind: str, setting: str) -> None:
 
 
 class Worker:
-    """A process that runs iterations of one kind."""
+    """A process that runs iterations of one kind of networks."""
 
     def __init__(self, kind: str, setting: str):
         self.kind, self.seconds, self.cpu_seconds, self.peak = kind, [], [], 0.0
@@ -88,7 +92,7 @@ class Worker:
 
 
 def measure(setting: str, kinds: list[str], rounds: int) -> None:
-    """Prints the rows of one setting."""
+    """Measures one setting and prints its rows of the table."""
     print(f"{setting}: {SETTINGS[setting]}", flush=True)
     workers = []
     for kind in kinds:
@@ -110,7 +114,7 @@ def measure(setting: str, kinds: list[str], rounds: int) -> None:
 
 
 def show(workers: list[Worker]) -> None:
-    """Prints a table. Ratios are relative to the first kind; above 1, the first kind is faster."""
+    """Prints a table. The ratio is a kind's time divided by the time of the first kind."""
     medians = [statistics.median(worker.seconds) for worker in workers]
     print(f"  {'kind':22}{'s':>9}{'CPU s':>9}{'ratio':>8}{'start s':>9}{'peak GiB':>10}")
     for worker, median in zip(workers, medians, strict=True):

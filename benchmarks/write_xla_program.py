@@ -3,12 +3,13 @@
     python benchmarks/write_xla_program.py program32 --setting=32px
     python benchmarks/write_xla_program.py wide --setting=128px_hierarchical --flag=g_channels=96
 
-`run_xla_program.py` compiles and runs it there. The program is the unoptimised one, which is the
-same for every kind of device. The folder gets `program.hlo`, `program.json` (images, variables and
-metrics, in the program's order) and, with --values, `values.npz` (the initial variables). Without
-it the runner draws every variable from a normal distribution with its mean and deviation.
---forms says for which kind of device the forms of convolutions are chosen: GPU computes them as
-they are written, CPU with fewer multiplications.
+`run_xla_program.py` compiles the program and runs it on the other machine. The program is not
+optimised, so it is the same for every kind of device. The script writes `program.hlo` and
+`program.json`, which describes images, variables and metrics in the order of the program. With
+--values, it also writes the initial variables to `values.npz`. Without this file, the runner
+samples every variable from a normal distribution with the variable's mean and standard deviation.
+--forms chooses how convolutions are computed: "GPU" in the plain form, "CPU" with fewer
+multiplications.
 """
 
 from __future__ import annotations
@@ -35,7 +36,10 @@ from tf_biggan.training.updates import RealBatch
 
 
 def iteration_function(config):
-    """The iteration as a function of uint8 images and int32 labels, their shape, and the state."""
+    """Returns the iteration, the shape of its images, and the state.
+
+    The iteration is a function of uint8 images and int32 labels that returns the metrics.
+    """
     state, step = create_state(config), config.step
     classes, size = config.model.num_classes, batch_plan(step, 1)["d"]
     labels = LabelDistribution(np.full(classes, 1 / classes))
@@ -57,14 +61,14 @@ def iteration_function(config):
 
 
 def variables_of(state) -> list[tf.Variable]:
-    """All variables of the state."""
+    """Returns all variables of the state."""
     networks = (state.generator, state.discriminator, state.average)
     parts = (*networks, state.g_optimizer, state.d_optimizer)
     return [variable.value for part in parts for variable in part.variables] + [state.iteration]
 
 
 def described(variable) -> dict:
-    """What the runner needs to know about a variable."""
+    """Returns the facts about a variable that the runner needs."""
     values = variable.numpy()
     return {
         "name": variable.name,
@@ -72,7 +76,7 @@ def described(variable) -> dict:
         "dtype": values.dtype.name,
         "mean": float(values.mean()),
         "deviation": float(values.std()),
-        # The program returns every variable that the iteration writes.
+        # The program returns the new values of the variables for which this is true.
         "written": "learning_rate" not in variable.name,
     }
 

@@ -1,8 +1,9 @@
 """Scores a model with your own feature extractor: python examples/custom_extractor.py --model=M
 
-The extractor is any Keras model saved as a .keras file, or a SavedModel. It receives images with
-float32 values from 0 to 255. Here it is a small network that learns to recognise digits first.
-The scores are named extractor_fid and so on, because only the Inception network of 2015 gives FID.
+The extractor may be any Keras model that is saved as a .keras file, or a SavedModel. It receives
+images with float32 values from 0 to 255. This script first trains a small network that recognises
+digits, and uses it as the extractor. The scores have names such as extractor_fid, because only
+features of the Inception network of 2015 give a score that is called FID.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ FEATURES = "features"
 
 
 def train_extractor(path: str, image_size: int, steps: int) -> None:
-    """Trains a classifier of digits and saves it; its layer "features" has 32 outputs."""
+    """Trains a classifier of digits and saves it. Its layer "features" has 32 outputs."""
     network = keras.Sequential(
         [
-            keras.Input((image_size, image_size, 1)),  # 0 to 255
+            keras.Input((image_size, image_size, 1)),  # values from 0 to 255
             keras.layers.Rescaling(1 / 255),
             keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
             keras.layers.Conv2D(32, 3, strides=2, activation="relu"),
@@ -40,7 +41,7 @@ def train_extractor(path: str, image_size: int, steps: int) -> None:
 
 
 def main(model: str, output: str = "extractor", steps: int = 100, num_images: int = 256) -> dict:
-    """Returns the scores of a model of grey digits by name."""
+    """Trains the extractor and returns the scores of a model that makes grey digits, by name."""
     os.makedirs(output, exist_ok=True)
     path = os.path.join(output, "digits.keras")
     train_extractor(path, open_model(model).generator.image_size[0], steps)
@@ -60,6 +61,6 @@ def main(model: str, output: str = "extractor", steps: int = 100, num_images: in
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--model", required=True, help="folder of a model of grey digits")
-    parser.add_argument("--output", default="extractor", help="folder for network and scores")
+    parser.add_argument("--model", required=True, help="folder of a model that makes grey digits")
+    parser.add_argument("--output", default="extractor", help="folder for extractor and scores")
     main(**vars(parser.parse_args()))

@@ -1,7 +1,7 @@
 """Makes images of a trained model in Python: python examples/sample_from_model.py --model=MODEL
 
-MODEL is the folder of a run, of a converted model or of an exported SavedModel. The script writes
-one PNG file for each of four images. `python -m tf_biggan.sample` does this and more.
+MODEL is the folder of a run, of a converted model or of an exported SavedModel. The script makes
+four images and writes each image to a PNG file. `python -m tf_biggan.sample` has more options.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ def main(model: str, output: str = "samples", truncation: float = 0.5) -> list[s
     opened = open_model(model)
     generator, names = opened.generator, opened.class_names
     seeds = np.array([0, 1, 0, 1])
-    # Every latent vector is a function of its seed: the same seed gives the same vector everywhere.
+    # A latent vector depends only on its seed: the same seed gives the same vector on all devices.
     z = latents(seeds, np.zeros(4, int), generator.latent_dim, truncation)  # [4, latent_dim]
     labels = np.array([0, 0, 1, 1]) if generator.num_classes else None  # [4]
-    # The truncation also selects batch-norm statistics if the model has a table of them.
+    # If the model has a table of batch-norm statistics, the truncation also selects the row.
     images = generator(z, labels, truncation=truncation)  # [4, H, W, C] in [-1, 1]
     pixels = np.round((np.asarray(images) + 1) * 127.5).astype(np.uint8)
 

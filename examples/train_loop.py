@@ -1,8 +1,8 @@
 """Trains BigGAN's networks in a loop of your own: python examples/train_loop.py
 
-The loop makes one update of the discriminator, one of the generator and one of the moving average
-in each iteration. It trains on the hand-written digits of the package and ends within a minute.
-`python -m tf_biggan.train` does the same and adds checkpoints, logs and several devices.
+Each iteration of the loop updates the discriminator, the generator and the moving average once. The
+script trains on the hand-written digits in the package and ends within a minute. The command
+`python -m tf_biggan.train` also has checkpoints, logs and training on several devices.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def random_inputs(latent_dim: int):
 
 
 def main(iterations: int = 20, channels: int = 4) -> tf.Tensor:
-    """Trains and returns images [10, 32, 32, 1] of the moving average, one of each class."""
+    """Trains, and returns one image of each class made by the moving average, [10, 32, 32, 1]."""
     generator, average, discriminator = make_networks(channels)
     g_adam, d_adam = (keras.optimizers.Adam(rate, beta_1=0.0) for rate in (5e-4, 1e-3))
     g_adam.build(generator.trainable_variables)
