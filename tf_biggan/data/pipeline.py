@@ -124,7 +124,7 @@ def blocks_of(source: Source, data_order: str) -> Blocks | None:
     checks.require(
         isinstance(source, RecordSource),
         "--data_order=blocks must be used with records (tfrecord:PATH or tfds:NAME); `prepare`"
-        " writes them from a folder of images",
+        " writes records from a folder of images",
         dataset=source.name,
     )
     return Blocks.of_records(source.num_images, source.record_bytes)

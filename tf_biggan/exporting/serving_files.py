@@ -86,7 +86,7 @@ SEED, TRUNCATION, STEPS = 0, 0.5, 2
 
 
 def batching_parameters(max_batch: int) -> str:
-    """Returns TensorFlow Serving's BatchingParameters for batches of `max_batch` rows, as text."""
+    """Returns TensorFlow Serving's BatchingParameters for at most `max_batch` rows, as text."""
     sizes = [2**power for power in range(max_batch.bit_length()) if 2**power < max_batch]
     lines = [f"allowed_batch_sizes: {size}" for size in (*sizes, max_batch)]
     return _BATCHING.format(limit=max_batch, sizes="\n".join(lines))

@@ -72,7 +72,7 @@ def require_existing(what: str, path: str, accepted: str) -> None:
 
 
 def isdir(path: str | os.PathLike) -> bool:
-    """Returns whether a folder exists. In an object store, an empty folder does not exist."""
+    """Returns whether a folder exists. In an object store, it does if it holds anything."""
     if not is_remote(path):
         return os.path.isdir(path)
     # gfile.isdir returns False for every error, even if access is denied.
