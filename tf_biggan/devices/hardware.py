@@ -1,4 +1,4 @@
-"""Warnings about the processor and the GPU of this machine. No TensorFlow is imported."""
+"""Warnings about the processor and the GPU of this machine, without importing TensorFlow."""
 
 from __future__ import annotations
 

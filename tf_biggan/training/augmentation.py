@@ -30,13 +30,13 @@ CUTOUT_RATIO = 1 / 2
 
 
 def get_augmentation(name: str | None) -> Callable | None:
-    """Returns a function of the user's own module; None if there is no augmentation.
+    """Returns the augmentation function of the user's own module; None if `name` is None.
 
     Args:
       name: MODULE:ATTRIBUTE or None.
 
     Raises:
-      ValueError: There is no such function.
+      ValueError: The user's module has no function with this name.
     """
     if name is None:
         return None
@@ -112,7 +112,8 @@ def cut_out(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
     inside = []
     for axis, side in enumerate(images.shape[1:3]):
         length = _rounded(side * CUTOUT_RATIO)
-        # An even length has no middle pixel; one more place keeps both borders alike.
+        # A square of even length has no middle pixel. One more place for its centre treats both
+        # borders of the image alike.
         centre = _integers(numbers[:, axis], side + 1 - length % 2)
         inside.append(_is_inside(tf.range(side) - (centre - length // 2)[:, None], length))
     hole = inside[0][:, :, None] & inside[1][:, None, :]

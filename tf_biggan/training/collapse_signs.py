@@ -266,7 +266,7 @@ def _comparable(history: History) -> list[Mapping]:
 
 
 def _newest_in_a_row(history: History, is_bad: Callable[[Mapping], bool]) -> list[Mapping]:
-    """Returns the newest evaluations, back to the last good one or to the last rollback."""
+    """Returns the newest evaluations: those after the last good one and after the last rollback."""
     bad = []
     for entry in reversed(history.evaluations):
         if entry[ITERATION] <= history.start or not is_bad(entry):

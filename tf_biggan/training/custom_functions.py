@@ -32,7 +32,7 @@ def check_loss(name: str, dtype: str = "float32") -> None:
     for every logit. These values and their gradients must be finite.
 
     Args:
-      name: As for `tf_biggan.training.losses.get_loss`.
+      name: The name, as `tf_biggan.training.losses.get_loss` takes it.
       dtype: The dtype of the logits.
 
     Raises:
@@ -52,7 +52,7 @@ def check_augmentation(name: str | None, shape: tuple[int, int, int], dtype="flo
     """Checks a user's augmentation; `tf_biggan.training.augmentation` tells what it must do.
 
     Args:
-      name: As for `tf_biggan.training.augmentation.get_augmentation`.
+      name: The name, as `tf_biggan.training.augmentation.get_augmentation` takes it.
       shape: (height, width, channels) of the images.
       dtype: The dtype of the images.
 
@@ -90,7 +90,7 @@ def _check_augment(function, images) -> None:
         returned = ", ".join(map(_kind, made)) or "nothing"
         raise UnusableError(f"{AUGMENT} must return images {_kind(images)}, but returns {returned}")
     _require_finite(AUGMENT, made)
-    _require_gradient(f"{AUGMENT} by images", gradient)
+    _require_gradient(f"{AUGMENT} with respect to images", gradient)
 
 
 def _check_repeatable(augment, images, seeds) -> None:
@@ -126,7 +126,7 @@ def _check_function(name, function, arguments, num_losses) -> None:
         )
     _require_finite(call, losses)
     for argument, gradient in zip(arguments, gradients, strict=True):
-        _require_gradient(f"{call} by {argument}", gradient)
+        _require_gradient(f"{call} with respect to {argument}", gradient)
 
 
 def _kind(tensor: tf.Tensor) -> str:

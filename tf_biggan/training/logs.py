@@ -45,7 +45,7 @@ ENVIRONMENT_FILE = "environment.jsonl"
 
 
 class TensorBoardLog:
-    """Scalars and images in RUN/tensorboard, for `tensorboard --logdir RUN`.
+    """Writes scalars and images to RUN/tensorboard, which `tensorboard --logdir RUN` shows.
 
     Each start of a run writes a new file. Its first event makes TensorBoard drop those events of
     earlier files that belong to iterations after the checkpoint.
@@ -222,7 +222,7 @@ def _entries(path: str) -> list[tuple[bytes, dict]]:
             entry = parse_json(line, place, None)
         except NotJson:
             continue
-        # A line may be cut off after its first digits and still be JSON: a number, not an object.
+        # A damaged line may still be JSON, such as a number in place of an object.
         if isinstance(entry, dict):
             _check_entry(entry, place)
             entries.append((line, entry))
@@ -314,7 +314,7 @@ def warnings_at_start(config: TrainConfig, strategy: tf.distribute.Strategy) -> 
     if settings.strategy == "mirrored" and strategy.num_replicas_in_sync == 1:
         yield (
             "Warning: --strategy=mirrored found one device, so there is one replica."
-            " --cpu_replicas=2 makes two on the CPU."
+            " --cpu_replicas=2 makes two replicas on the CPU."
         )
     if not runs_on_cpu(strategy):
         return

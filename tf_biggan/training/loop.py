@@ -153,9 +153,9 @@ class _Run:
         self._watchdog = Watchdog(config, run_dir, strategy, state, self._iteration, kept, writes)
 
     def _done_before(self, run_dir) -> tuple[int | None, int | None]:
-        """Returns this iteration twice: for the sheet of samples and for the scores.
+        """Returns (this iteration or None, this iteration or None) for samples and for scores.
 
-        None takes its place where this iteration has no sheet yet, or no scores yet.
+        None means that this iteration has no sheet of samples yet, or no scores yet.
         """
         scored = any(
             entry["iteration"] == self._iteration and SCORED_AS in entry
@@ -228,7 +228,7 @@ class _Run:
             metrics = self._step(self._batches, tf.constant(1))
         self._iteration += 1
         _means(metrics)  # This waits until a GPU has computed the metrics.
-        self._say(f"Compiled in {time.monotonic() - began:.0f} s, with the first iteration.")
+        self._say(f"Compilation and the first iteration took {time.monotonic() - began:.0f} s.")
         self._clock = (time.monotonic(), self._iteration)
         total, images = self._config.run.num_iterations, self._images_per_iteration()
         self._progress = TrainingProgress(total, self._iteration, images)

@@ -61,7 +61,8 @@ class RunEvaluation:
       config: The configuration of the run.
       run_dir: Folder of the run.
       strategy: The strategy whose replicas generate images and extract features.
-      source: The training data, to which the generated images are compared.
+      source: The data of the run, including held-out images. Generated images are compared with
+        these images, unless the settings name another reference.
       state: The state of the run.
       iteration: The iteration from which the run resumes. Logged scores of later iterations are
         ignored.

@@ -174,7 +174,7 @@ def _require_size_of_architecture(model: ModelConfig) -> None:
     checks.require(
         given.get("resolution", made) == made,
         f"the architecture makes images of {made} pixels; leave out `resolution`, or leave out"
-        " `architecture`, or describe one for this size in a file",
+        " `architecture`, or describe an architecture for this size in a file",
         architecture=shown(model.architecture),
         **given,
     )
@@ -255,7 +255,7 @@ def compiled_step(
 def discriminator_scores(
     config: TrainConfig, strategy: tf.distribute.Strategy, data: Division, state: TrainState
 ) -> DiscriminatorScores | None:
-    """Returns what computes the discriminator's scores, or None if no images are held out."""
+    """Returns the object that scores a run's discriminator, or None if no images are held out."""
     if data.held_out is None:
         return None
     labels = label_distribution(config, data.training)
@@ -338,7 +338,7 @@ def data_of_run(
     checks.require(
         difference is None or config.data.changed_data,
         f"cannot resume {run_dir}: the images of --dataset have changed: {difference}. Use"
-        " the same images as before, add --changed_data to continue with the present ones,"
+        " the same images as before, add --changed_data to continue with the present images,"
         f" {ANOTHER_RUN}",
         dataset=source.name,
     )
@@ -354,8 +354,8 @@ def _with_classes_of_run(
         return source
     checks.require(
         bool(source.class_names),
-        f"cannot resume {run_dir}: it started with {len(names)} classes, and {source.name}"
-        f" has none. Use the same data as before, {ANOTHER_RUN}",
+        f"cannot resume {run_dir}: it started with {len(names)} classes, but {source.name}"
+        f" has no classes. Use the same data as before, {ANOTHER_RUN}",
         classes=len(names),
     )
     found = complete_names(source.class_names, max(len(names), int(source.labels.max()) + 1))
@@ -370,8 +370,8 @@ def _with_classes_of_run(
     if labels == tuple(range(len(names))):
         return source
     say(
-        f"The classes of {source.name} have another order than those of the run. They are"
-        " matched by name."
+        f"The classes of {source.name} have another order than the classes of the run. They"
+        " are matched by name."
     )
     return source.with_classes(names, labels)
 

@@ -200,8 +200,8 @@ def second_vectors(generator: keras.Model) -> tuple[tf.Variable, ...]:
 
 
 def _with_second(generator) -> list[SpectralNorm]:
-    # A kernel with one row or column has no second singular value. Its estimate would be 0, and the
-    # clamp would erase the kernel.
+    # A kernel with one row or column has no second singular value. The estimate of that value would
+    # be 0, and the clamp would erase the kernel.
     layers = normalized_layers(generator)
     return [layer for layer in layers if min(layer.kernel_matrix().shape) > 1]
 

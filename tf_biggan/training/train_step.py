@@ -331,7 +331,8 @@ def _repeat(count: int | tf.Tensor, body: Callable, carried):
     """
     if not tf.is_tensor(count) and count == 1:
         return body(0, carried)
-    # Parallel iterations would start the next run, which takes memory, before the last one ends.
+    # With parallel iterations, the next run of the body would start before the last run ends, which
+    # takes memory.
     _, carried = tf.while_loop(
         lambda index, _: index < count,
         lambda index, value: (index + 1, body(index, value)),

@@ -111,9 +111,9 @@ def _class_axes(network) -> dict[int, int]:
 
 
 def _mapped(value, variable, source_classes, axis):
-    """Returns the variable with the mean over its source classes for each class.
+    """Returns the new value of a variable: for each class, the mean over its source classes.
 
-    A class without source classes keeps its initial values.
+    A class without source classes keeps the variable's initial value.
     """
     rows, old = np.moveaxis(np.array(variable), axis, 0), np.moveaxis(value, axis, 0)
     for row, indices in zip(rows, source_classes, strict=True):

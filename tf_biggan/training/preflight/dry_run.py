@@ -159,7 +159,7 @@ def _measured(start: Start, state: TrainState) -> tuple[float, list[float]]:
             began = time.monotonic()
             metrics = step(batches, tf.constant(1))
             for value in metrics.values():
-                np.asarray(value)  # waits for a GPU
+                np.asarray(value)  # This waits until a GPU has computed the value.
             seconds.append(time.monotonic() - began)
     return seconds[0], seconds[1:]
 
@@ -215,6 +215,6 @@ def _time(start: Start, run_dir: str, first: float, seconds: list[float]) -> Ite
     left = datetime.timedelta(seconds=round(first + each * max(0, run.num_iterations - done)))
     end = datetime.datetime.now().astimezone() + left
     yield (
-        f"Expected end: in {left}, {end:%Y-%m-%d %H:%M %Z}, if it starts now at iteration {done:,};"
-        " samples, scores and checkpoints take additional time"
+        f"Expected end: in {left}, {end:%Y-%m-%d %H:%M %Z}, if the run starts now at iteration"
+        f" {done:,}; samples, scores and checkpoints take additional time"
     )

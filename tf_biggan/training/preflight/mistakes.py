@@ -36,7 +36,7 @@ class Facts:
     Attributes:
       config: The configuration, with its number of classes.
       class_names: Names of the data's classes; empty if there are none.
-      images_per_class: Images of each of the model's classes; empty for an unconditional model.
+      images_per_class: Number of images of each class; empty for an unconditional model.
       num_images: Number of images of the data.
       survey: What a survey of some images found.
       shorter_side: Shorter side of the model's images in pixels.
@@ -244,7 +244,7 @@ class ImageSurvey:
       count: Number of examined images.
       grey: How many of them have no colours.
       shortest_sides: Median, smallest and largest length of the shorter side in pixels.
-      copies: How many of them have the same pixels as an earlier one.
+      copies: How many of them have the same pixels as an earlier image.
       example: Places of two images with the same pixels; () if there are none.
     """
 
