@@ -14,6 +14,7 @@ from keras import ops
 
 from tf_biggan import checks
 from tf_biggan.networks.architectures import BlockSpec
+from tf_biggan.networks.layers.attention import attention
 from tf_biggan.networks.layers.factory import FactoryLayer
 from tf_biggan.networks.layers.linear import downsample, upsample, wide_dtype
 
@@ -303,9 +304,7 @@ class SelfAttention(FactoryLayer):
         queries = _flattened(self.theta(x, training=training))
         keys = _flattened(_max_pool(self.phi(x, training=training)))
         values = _flattened(_max_pool(self.g(x, training=training)))
-        scores = ops.matmul(queries, ops.swapaxes(keys, 1, 2))
-        weights = ops.softmax(ops.cast(scores, wide_dtype(self)), axis=-1)
-        mixed = ops.matmul(ops.cast(weights, values.dtype), values)
+        mixed = attention(queries, keys, values, wide_dtype(self), training)
         mixed = ops.reshape(mixed, (-1, x.shape[1], x.shape[2], values.shape[-1]))
         return x + self.gamma * self.o(mixed, training=training)
 

@@ -1,0 +1,93 @@
+"""Attention computed image by image, compared with the batched form and with NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_biggan.networks.layers import attention as module
+from tf_biggan.networks.layers.attention import attention, attention_by_image
+
+
+def arrays(dtype, images=3, queries=12, keys=5, channels=2, values=4):
+    random = np.random.RandomState(0)
+    shapes = ((queries, channels), (keys, channels), (keys, values))
+    return [tf.constant(random.standard_normal((images, *shape)), dtype) for shape in shapes]
+
+
+def derivatives(function, inputs, dtype):
+    """Returns the outputs, their gradients, and the gradients of a penalty on those."""
+    with tf.GradientTape() as outer:
+        outer.watch(inputs)
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = function(*inputs, dtype)
+            total = tf.reduce_sum(tf.sin(outputs))
+        first = tape.gradient(total, inputs)
+        penalty = sum(tf.reduce_mean(gradient**2) for gradient in first)
+    return outputs, *first, *outer.gradient(penalty, inputs)
+
+
+def test_mixtures_in_numpy():
+    queries, keys, values = arrays("float64")
+    for n, mixtures in enumerate(attention_by_image(queries, keys, values, "float64")):
+        weights = np.exp(queries[n].numpy() @ keys[n].numpy().T)
+        expected = weights @ values[n].numpy() / weights.sum(1, keepdims=True)
+        np.testing.assert_allclose(mixtures, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("in_graph", [False, True])
+def test_both_forms_have_the_same_gradients_to_the_second_order(in_graph):
+    def compute(form):
+        def function():
+            return derivatives(form, arrays("float64"), "float64")
+
+        return tf.function(function, autograph=False)() if in_graph else function()
+
+    for ours, plain in zip(compute(attention_by_image), compute(attention), strict=True):
+        np.testing.assert_allclose(ours, plain, rtol=0, atol=1e-12)
+
+
+def test_second_derivatives_compiled_with_xla():
+    @tf.function(jit_compile=True, autograph=False)
+    def function(*inputs):
+        return derivatives(attention_by_image, inputs, "float32")
+
+    inputs = arrays("float32")
+    for ours, plain in zip(
+        function(*inputs), derivatives(attention, inputs, "float32"), strict=True
+    ):
+        np.testing.assert_allclose(ours, plain, atol=1e-5)
+
+
+def test_bfloat16_inputs_have_a_softmax_in_float32():
+    exact = derivatives(attention, arrays("float64"), "float64")[:4]
+    inputs = arrays("bfloat16")
+    for ours, expected in zip(
+        derivatives(attention_by_image, inputs, "float32"), exact, strict=True
+    ):
+        assert ours.dtype == tf.bfloat16
+        difference = np.linalg.norm(tf.cast(ours, tf.float64) - expected)
+        assert difference < 0.03 * np.linalg.norm(expected)
+
+
+def loops(image_size, training):
+    """Returns whether the graph of attention over so many pixels contains a loop."""
+    queries, keys = image_size**2, image_size**2 // 4
+    shapes = ((None, queries, 1), (None, keys, 1), (None, keys, 2))
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec(shape) for shape in shapes])
+    def function(*inputs):
+        return attention(*inputs, "float32", training)
+
+    graph = function.get_concrete_function().graph
+    return any("While" in operation.type for operation in graph.get_operations())
+
+
+def test_large_images_in_training_on_cpus_are_computed_one_by_one(monkeypatch):
+    assert loops(64, training=True)
+    assert not loops(64, training=False)
+    assert not loops(32, training=True)
+    monkeypatch.setattr(module, "_on_cpu", lambda: False)
+    assert not loops(64, training=True)
