@@ -84,11 +84,13 @@ def assert_close(actual, expected, iteration):
 
 @pytest.mark.slow
 def test_one_replica_two_replicas_and_two_workers_are_one_run(tmp_path, monkeypatch):
-    finish(start(tmp_path / "one", ITERATIONS, **SETTINGS))
-    finish(start(tmp_path / "two", ITERATIONS, replicas=2, strategy="mirrored", **SETTINGS))
+    # Every image is augmented by numbers of its own, on whichever worker it is.
+    settings = SETTINGS | dict(diff_augment="color,translation")
+    finish(start(tmp_path / "one", ITERATIONS, **settings))
+    finish(start(tmp_path / "two", ITERATIONS, replicas=2, strategy="mirrored", **settings))
     for count in (2, 3):
         cluster = local_cluster(worker=count)
-        train_on(cluster, tmp_path / f"{count} workers", ITERATIONS, monkeypatch, **SETTINGS)
+        train_on(cluster, tmp_path / f"{count} workers", ITERATIONS, monkeypatch, **settings)
     for name in ("two", "2 workers", "3 workers"):
         assert_close(tmp_path / name, tmp_path / "one", ITERATIONS)
 

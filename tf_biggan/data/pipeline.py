@@ -178,6 +178,24 @@ def distribute(
     return strategy.distribute_datasets_from_function(of_host)
 
 
+def part_of_replica(values: tf.Tensor, replica: tf.Tensor, replicas: int, hosts: int) -> tf.Tensor:
+    """Returns the values that belong to the images which `distribute` gives to one replica.
+
+    Args:
+      values: One value for each image of a batch of all replicas, [B, ...].
+      replica: Number of the replica in its strategy, from 0.
+      replicas: Number of replicas of all hosts.
+      hosts: Number of hosts. Replicas are numbered host by host.
+
+    Returns:
+      [B / replicas, ...]
+    """
+    draws = replicas // hosts
+    # A host takes every `hosts`-th image, and each of its replicas in turn takes the next batch.
+    parts = tf.reshape(values, (draws, -1, hosts, *values.shape[1:]))
+    return parts[replica % draws, :, replica // draws]
+
+
 def _from_records(
     windows: tf.data.Dataset,
     batch_size: int,

@@ -363,7 +363,14 @@ def device_paths(strategy: tf.distribute.Strategy) -> tuple[str, ...]:
 
 def spans_processes(strategy: tf.distribute.Strategy) -> bool:
     """Returns whether other processes run the same program on parts of the same batches."""
-    resolver = strategy.cluster_resolver
-    if resolver is None or isinstance(strategy, tf.distribute.TPUStrategy):
+    if isinstance(strategy, tf.distribute.TPUStrategy):
         return False
-    return sum(map(len, resolver.cluster_spec().as_dict().values())) > 1
+    return num_hosts(strategy) > 1
+
+
+def num_hosts(strategy: tf.distribute.Strategy) -> int:
+    """Returns the number of hosts, each of which reads its own part of every batch of images."""
+    if isinstance(strategy, tf.distribute.TPUStrategy):
+        return strategy.extended.num_hosts
+    resolver = strategy.cluster_resolver
+    return 1 if resolver is None else sum(map(len, resolver.cluster_spec().as_dict().values()))

@@ -25,6 +25,7 @@ from tf_biggan.devices.strategy import (
     is_chief,
     may_compile,
     naming_lost_processes,
+    num_hosts,
     require_same,
 )
 from tf_biggan.files.json_files import key_of
@@ -247,6 +248,7 @@ def compiled_step(
         config.run.seed,
         label_distribution(config, source),
         strategy.num_replicas_in_sync,
+        num_hosts(strategy),
     )
     jit = may_compile(strategy) if config.run.jit is None else config.run.jit
     return compile_iterations(strategy, state, config.step, inputs, jit)

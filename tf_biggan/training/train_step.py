@@ -21,6 +21,7 @@ import tensorflow as tf
 from tf_biggan import checks
 from tf_biggan.cli.train_settings import StepConfig
 from tf_biggan.data.label_distribution import LabelDistribution
+from tf_biggan.data.pipeline import part_of_replica
 from tf_biggan.generation.latents import (
     FAKE_SEEDS,
     REAL_SEEDS,
@@ -78,11 +79,13 @@ def input_sampler(
     seed: int,
     labels: LabelDistribution | None,
     replicas: int,
+    hosts: int = 1,
 ) -> InputSampler:
     """Returns a function that samples the random inputs of every accumulation step.
 
     The inputs depend on the seed, the iteration, the step and the accumulation step, but not on the
-    number of replicas: every replica samples the inputs of all replicas and keeps its own part.
+    number of replicas: every replica samples the inputs of all replicas and keeps its own part. The
+    seeds of a real image are therefore the same on whichever replica and host it is.
 
     Args:
       state: Gives the iteration and the size of the latent vectors.
@@ -90,6 +93,7 @@ def input_sampler(
       seed: The seed of the run.
       labels: Distribution of the labels; None if unconditional.
       replicas: Number of replicas, each of which calls the returned function.
+      hosts: Number of hosts of these replicas.
     """
     sizes = batch_plan(config, replicas)
     accumulations = max(config.d_accumulations, config.g_accumulations)
@@ -97,10 +101,9 @@ def input_sampler(
     if labels is not None and labels.weights is not None:
         weights = tf.constant(labels.weights)
 
-    def own_part(values):
-        context = tf.distribute.get_replica_context()
-        parts = tf.reshape(values, (replicas, -1, *values.shape[1:]))
-        return parts[context.replica_id_in_sync_group]
+    def own_part(values, hosts=1):
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        return part_of_replica(values, replica, replicas, hosts)
 
     def sample(step, index):
         # If the value of `step` is unknown while the graph is built, it is a discriminator step.
@@ -115,8 +118,8 @@ def input_sampler(
             y = y if labels.weights is None else tf.gather(weights, y)
         if not config.needs_image_seeds:
             return RandomInputs(z, y)
-        seeds = (augmentation_seeds(seed, draw, count, s) for s in (FAKE_SEEDS, REAL_SEEDS))
-        return RandomInputs(z, y, *map(own_part, seeds))
+        fake, real = (augmentation_seeds(seed, draw, count, s) for s in (FAKE_SEEDS, REAL_SEEDS))
+        return RandomInputs(z, y, own_part(fake), own_part(real, hosts))
 
     return sample
 
