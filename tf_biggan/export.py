@@ -13,6 +13,7 @@ models/birds. `hub.load` takes models/birds/1 and returns a module like DeepMind
 
 from __future__ import annotations
 
+from tf_biggan import checks
 from tf_biggan.cli import flags
 from tf_biggan.cli.export_settings import ExportConfig
 from tf_biggan.cli.terminal import quiet_tensorflow
@@ -27,6 +28,11 @@ def main(config: ExportConfig) -> int:
 
         print(description(config.describe))
     elif config.serve is not None:
+        # The server's modules import aiohttp.
+        checks.require_packages(
+            "The local server needs the package aiohttp. Run pip install 'tf_biggan[serve]'.",
+            "aiohttp",
+        )
         from tf_biggan.serving.server import serve
 
         serve(config.serve, config.port)

@@ -1,6 +1,7 @@
 """Starting and stopping the server."""
 
 import http.client
+import importlib
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ import pytest
 
 from tests.serving.client import predict
 from tests.serving.conftest import running_server
-from tf_biggan.serving import server as server_module
+from tf_biggan.cli.export_settings import ExportConfig
 from tf_biggan.serving.request_errors import Limits
 from tf_biggan.serving.server import serve
 
@@ -46,9 +47,12 @@ def test_a_port_that_is_none_is_told(textures, port):
 
 
 def test_a_missing_library_is_told_with_its_command(textures, monkeypatch):
-    monkeypatch.setattr(server_module.importlib.util, "find_spec", lambda name: None)
+    for name in [name for name in sys.modules if name.startswith("tf_biggan.serving.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
     with pytest.raises(ValueError, match=r"pip install 'tf_biggan\[serve\]'"):
-        serve(textures, 0)
+        # The attribute `export` of the package is the function of that name.
+        importlib.import_module("tf_biggan.export").main(ExportConfig(serve=textures))
 
 
 def test_requests_under_way_are_finished_when_the_server_stops(birds):

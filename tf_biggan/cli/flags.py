@@ -380,7 +380,7 @@ def command_help(
         lines.append(f"{title}:")
         for name in names:
             if name in config_class.aliases:
-                entry = f"--{name}", f"The same as --{config_class.aliases[name]}."
+                entry = f"--{name}=TEXT", f"The same as --{config_class.aliases[name]}."
             elif name in described:
                 entry = described[name]
             else:
@@ -432,6 +432,10 @@ def _facts(field, kind: Kind) -> list[str]:
 def _entry(flag: str, text: str, is_required: bool = False) -> list[str]:
     required = " Required." if is_required else ""
     wrapped = textwrap.wrap(
-        text + required, COLUMNS, initial_indent=INDENT, subsequent_indent=INDENT
+        text + required,
+        COLUMNS,
+        initial_indent=INDENT,
+        subsequent_indent=INDENT,
+        break_on_hyphens=False,
     )
     return [f"  {flag}", *wrapped]

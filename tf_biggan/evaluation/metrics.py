@@ -214,6 +214,7 @@ def _intra_fid(context):
     notes = context.how_classes_were_matched()
     if found.too_few:
         listed = ", ".join(names[label] if names else str(label) for label in found.too_few[:5])
+        listed += ", ..." if len(found.too_few) > 5 else ""
         notes += (
             f"intra_fid leaves out {len(found.too_few)} classes with fewer than 2 images:"
             f" {listed}.",

@@ -114,14 +114,9 @@ def serve(
       The exit code.
 
     Raises:
-      ValueError: There is no SavedModel, it cannot be loaded, the port is not available, or aiohttp
-        is not installed.
+      ValueError: There is no SavedModel, it cannot be loaded, or the port is not available.
     """
     checks.require_integer("port", port, minimum=0, maximum=LARGEST_PORT)
-    checks.require_packages(
-        "The local server needs the package aiohttp. Run pip install 'tf_biggan[serve]'.",
-        "aiohttp",
-    )
     versions = find_versions(path)
     limits, say = limits or Limits(), say or _print
 
@@ -158,11 +153,6 @@ async def run_server(
     Raises:
       ValueError: The model cannot be loaded, or the port is not available.
     """
-    from aiohttp import web
-
-    from tf_biggan.serving.batching import Batcher
-    from tf_biggan.serving.served_model import ServedModel
-
     with ThreadPoolExecutor(1, thread_name_prefix="model") as thread:
         model = ServedModel(versions, thread)
         batcher = Batcher(limits, thread)
