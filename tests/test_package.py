@@ -37,6 +37,7 @@ COMMANDS = len(ORDER)
 # TensorFlow.
 KERAS_ONLY = ("networks/", "training/losses.py")
 TENSORFLOW_INSIDE = {
+    "networks/layers/attention.py",
     "networks/layers/batch_norm.py",
     "networks/layers/fused_convolutions.py",
     "networks/layers/seeded_values.py",
