@@ -178,8 +178,8 @@ def consistency_penalty(first, second):
 def clamp_first_singular_value(matrix, u, sigma_clamp, epsilon: float = 1e-8):
     """Returns W - max(0, sigma_0 - sigma_clamp) v_0^T u_0. Source: paper, section 4.1.
 
-    sigma_0 is the largest singular value of W. v_0 and u_0 are the singular vectors for sigma_0, as
-    row vectors.
+    One step of power iteration from `u` estimates sigma_0, the largest singular value of W, and its
+    singular vectors v_0 and u_0, which are row vectors.
 
     Args:
       matrix: W [inputs, outputs].
