@@ -19,15 +19,23 @@ TOLERANCE = 1e-5
 # operations in sequence. Outputs of zeros would differ by at least 0.19 of the largest value.
 BFLOAT16_MEAN_ERROR = 0.05
 
-# XLA takes up to a minute to compile a whole network. The default run compiles layers and blocks.
-SLOW_WITH_XLA = {name for name in ROWS if name.startswith(("Generator", "Discriminator"))}
+NETWORKS = {name for name in ROWS if name.split(",")[0] in ("Generator", "Discriminator")}
+# XLA takes up to a minute to compile a whole network. The default run compiles layers and the
+# blocks of BigGAN-deep.
+SLOW_WITH_XLA = NETWORKS | {"GeneratorBlock", "DiscriminatorBlock"}
 # By default, two replicas run the blocks, and in test_train_step.py both networks of an iteration.
-SLOW_TWICE = {name for name in ROWS if name.startswith(("Generator,", "Discriminator"))} - {
-    "DiscriminatorBlock"
-}
+SLOW_TWICE = NETWORKS
+# Layers and blocks have every property tested by default, and of the networks that consist of them,
+# one generator and one discriminator.
+SLOW_NETWORKS = NETWORKS - {"Generator, split z", "Discriminator"}
 
 
-@pytest.fixture(params=ROWS)
+def rows(slow):
+    """Returns the names of all rows, of which those in `slow` are left out by default."""
+    return [pytest.param(name, marks=[pytest.mark.slow] * (name in slow)) for name in ROWS]
+
+
+@pytest.fixture(params=rows(SLOW_NETWORKS))
 def row(request):
     return ROWS[request.param]
 
@@ -165,11 +173,7 @@ def test_mixed_bfloat16_keeps_variables_in_float32_and_computes_nearly_the_same(
             close(variable, original)
 
 
-@pytest.mark.parametrize(
-    "row",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW_WITH_XLA)) for name in ROWS],
-    indirect=True,
-)
+@pytest.mark.parametrize("row", rows(SLOW_WITH_XLA), indirect=True)
 def test_xla_compiles_a_training_call_and_its_gradient(row):
     inputs = [tf.constant(array) for array in wide(example_inputs(row))]
     results = []
@@ -205,11 +209,7 @@ def _loss_and_gradients(layer, inputs, weights):
     return loss, tape.gradient(loss, variables)
 
 
-@pytest.mark.parametrize(
-    "row",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW_TWICE)) for name in ROWS],
-    indirect=True,
-)
+@pytest.mark.parametrize("row", rows(SLOW_TWICE), indirect=True)
 def test_two_replicas_are_one_on_the_joined_batch(row, mirrored_strategy):
     batches = [wide(example_inputs(row, seed)) for seed in (1, 2)]
     single = build(row, dtype="float64")
