@@ -318,8 +318,8 @@ def flags_beside(files: Sequence[str]) -> dict[str, Any]:
       files: Paths of the files of weights.
 
     Returns:
-      A dictionary like that of `flags_in`. It is {} if there is no `state_dict.pth`. If the file
-      cannot be read, it holds the reason under "unreadable".
+      A dictionary like that of `flags_in`. It is {} if there is no `state_dict.pth`. If there is
+      one that cannot be read, the dictionary holds only the reason, under "unreadable".
     """
     for file in files:
         folder, name = os.path.split(file)

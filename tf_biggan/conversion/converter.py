@@ -35,7 +35,7 @@ from tf_biggan.networks.network import variables_by_path
 from tf_biggan.networks.num_values import discriminator_values, generator_values, require_stored
 from tf_biggan.store.model_directory import OptimizerSlots
 
-# Constructor arguments of a network that no tensor shows.
+# Epsilons, by the names of constructor arguments. No tensor shows them.
 EPSILONS = ("sn_epsilon", "bn_epsilon", "output_bn_epsilon")
 NARROW = ("float16", "bfloat16")
 # The initial weights are overwritten at once, so the fastest initialiser is used.
@@ -215,7 +215,7 @@ def new_network(name: str, arguments: Mapping[str, object]) -> keras.Model:
 
 
 def _with_layers(structure: Structure, source) -> Structure:
-    """Sets which blocks upsample, if a config.json of pytorch-pretrained-BigGAN says so."""
+    """Sets which blocks upsample, if there is a config.json of pytorch-pretrained-BigGAN."""
     layers = source.settings.get("layers")
     if not isinstance(layers, list):
         return structure

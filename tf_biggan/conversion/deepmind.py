@@ -122,8 +122,8 @@ IGNORED = {
 }
 _STACK = re.compile(r"^(?:.*/)?stack_(\d+)$")
 MOMENTS = ("running_means", "running_vars")
-# A BigGAN-deep module has ten stack operations for every two batch norms. The operations with these
-# last digits hold the mean and the variance of each of the two batch norms.
+# A BigGAN-deep module has ten numbered stack operations for every two batch norms. The operations
+# whose numbers end in these digits hold the mean and the variance of each of the two batch norms.
 _STACKS_OF_NORMS = (1, 3, 6, 8)
 
 

@@ -154,7 +154,7 @@ def _agrees(spec, found, variant):
     if variant == "biggan":
         projects = projects or spec.resample
     elif spec.out_channels < spec.in_channels:
-        projects = False  # This shortcut of a BigGAN-deep generator only drops channels.
+        projects = False  # A BigGAN-deep generator drops channels here, without a convolution.
     return (
         (spec.in_channels, spec.out_channels) == (found.in_channels, found.out_channels)
         and projects == found.shortcut

@@ -91,8 +91,8 @@ def find_structure(shapes: Shapes, tables: Tables) -> Structure:
     places, limit = _places(shapes, tables), 2 * input_bounds.RESIDUAL_BLOCKS
     checks.require(
         len(places) <= limit,
-        f"the weights are refused, because a network may have at most {limit} residual blocks;"
-        " save only the tensors of one generator or discriminator",
+        f"the weights are refused, because a network may have at most {limit} residual blocks and"
+        " attention layers; save only the tensors of one generator or discriminator",
         blocks=len(places),
     )
     for place in places:

@@ -309,7 +309,7 @@ def _flags_beside(source) -> Mapping[str, Any]:
 def _unused_optimizers(contents) -> list[str]:
     found = sorted(str(key) for key in contents if "optim" in str(key))
     found = [key for key in found if isinstance(contents.get(key), Mapping)]
-    return [f"{key}: only BigGAN-PyTorch's files of optimisers are converted" for key in found]
+    return [f"{key}: only BigGAN-PyTorch's optimiser files are converted" for key in found]
 
 
 def _config_beside(path):

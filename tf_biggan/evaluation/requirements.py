@@ -59,8 +59,9 @@ def select(config: EvaluateConfig, protocol: Protocol) -> Selection:
 
     The classifier computes the accuracy and every metric that begins with "classifier_". The
     primary extractor computes all other metrics. It is `config.extractor` if that is given.
-    Otherwise it is Inception if the settings name Inception's weights, the protocol of another
-    program or a metric without a prefix. In all other cases it is the classifier.
+    Otherwise it is Inception if the settings name Inception's weights, a protocol other than the
+    default, or a metric without the prefix "classifier_" that is not the accuracy. In all other
+    cases it is the classifier.
 
     Args:
       config: settings of the evaluation.

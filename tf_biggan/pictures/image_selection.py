@@ -74,9 +74,11 @@ def selected_images(
     Args:
       config: Settings of the command.
       lookup: Classes of the model.
-      in_picture: Whether the images are shown in one picture. A picture has few rows, and its rows
-        share their seeds, so that classes can be compared. Otherwise, all classes occur, and each
-        image has its own seed unless the settings name the seeds.
+      in_picture: Whether the images are shown in one picture. It matters if there are classes and
+        neither `num_images` nor `class_mix` is given. A picture then has a row for each of a few
+        classes, and its rows share their seeds, so that classes can be compared. Otherwise, all
+        classes occur, and each image has its own seed, unless the settings name `seeds` without
+        `num_per_class`. In both cases, `classes` in the settings replaces this choice of classes.
 
     Raises:
       ValueError: A class is unknown, classes are given for a model without classes, or a seed is

@@ -201,7 +201,7 @@ def _check_truncation(routes, plan: PathPlan) -> None:
 
 
 def _notes(routes, description) -> list[str]:
-    """Returns a note for each end point in a file that was found with other weights."""
+    """Returns a note for each file of an end point that was found with other weights."""
     return [
         f"{path} was found with other weights ({found.description.get('model')}), so its image may"
         " differ"

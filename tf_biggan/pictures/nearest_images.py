@@ -53,7 +53,7 @@ TABLE_ENDING = ".json"
 
 
 def made_samples(config: NeighboursConfig, opened: OpenedModel) -> tuple[ImageSet, list[str]]:
-    """Generates an image for each class and each seed in the settings.
+    """Generates an image for each combination of a class and a seed in the settings.
 
     Returns:
       The images, and a name for each image.

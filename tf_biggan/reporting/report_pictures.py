@@ -47,9 +47,9 @@ def nearest_reals(run: RunRecord, limit: int) -> Picture:
     """Returns a picture of samples beside the real images that are nearest to them.
 
     If there is a file RUN/neighbours.png, which `python -m tf_biggan.neighbours --output` writes,
-    the picture is this file. Otherwise, if the data set is small, its pixels are compared with one
-    sample from each row of the run's last sheet. If neither is possible, there is only a caption
-    with the reason and the command that writes the file.
+    the picture is this file. Otherwise, if the data set is small, its images are compared by pixels
+    with the first sample of each row of the run's last sheet. If neither is possible, there is only
+    a caption with the reason and the command that writes the file.
 
     Args:
       run: The run.

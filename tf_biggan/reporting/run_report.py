@@ -120,7 +120,7 @@ class Row:
     Attributes:
       name: Title of the row.
       values: One text for each run.
-      marked: For a setting, whether a run differs from the default. The page hides others at first.
+      marked: For a setting, whether a run differs from the default. Other settings are folded away.
       help: Text of the tooltip; "" for none.
     """
 
@@ -261,7 +261,7 @@ DATA: Mapping[str, Cell] = {
     "Images": lambda run: f"{run.identity.num_images:,}" if run.identity else MISSING,
     "Classes": _classes,
     "Images per class": _per_class,
-    "Hash of the images' index": lambda run: (
+    "Hash of labels and image places": lambda run: (
         run.identity.index_sha256[:SHOWN_OF_HASH] if run.identity else MISSING
     ),
 }

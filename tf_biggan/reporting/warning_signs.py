@@ -66,7 +66,7 @@ def _worse_than_best(run: RunRecord) -> Iterator[str]:
 def _sudden_sigmas(run: RunRecord) -> Iterator[str]:
     """Yields the largest sudden rises of singular values.
 
-    They explode before a collapse (paper, section 4.1).
+    Singular values explode before a collapse (paper, section 4.1).
     """
     found = []
     for name, series in run.series.items():
@@ -139,8 +139,8 @@ def _unfinished(run: RunRecord) -> Iterator[str]:
     total = run.config.run.num_iterations
     if run.iteration < total:
         yield (
-            f"The run is at iteration {run.iteration:,} of {total:,}. To resume it, run the command"
-            " that started it again."
+            f"The run is at iteration {run.iteration:,} of {total:,}. To resume it, run its"
+            " training command again."
         )
 
 

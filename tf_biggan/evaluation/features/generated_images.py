@@ -75,7 +75,7 @@ class GeneratedImages(ImageSet):
       model: JSON values that describe the model, such as its path.
       class_names: One name for each class, or empty.
       label_counts: Number of reference images of each class, [num_classes]; needed if
-        `sampling.label_sampling` is "data".
+        `sampling.label_sampling` is "data" and there are no soft labels.
       soft_labels: Soft labels of the reference images, [n, num_classes], or None.
       trains: Whether the generator is being trained. If so, its weights are not hashed, features of
         its images are not cached, and each pass makes the images anew.
@@ -84,8 +84,8 @@ class GeneratedImages(ImageSet):
       labels: Class of every image, int32 [N]. For a soft label, the class of the greatest weight.
 
     Raises:
-      ValueError: The model does not support `sampling.bn`, or `label_counts` does not have one
-        number for each class.
+      ValueError: The model does not support `sampling.bn`, or `label_counts` is needed and does not
+        have one number for each class.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class GeneratedImages(ImageSet):
 
         Args:
           numbers: Numbers of the images whose latent vectors are taken, integers [N].
-          labels: Classes [N], or None if unconditional.
+          labels: Classes [N], or None if the generator is unconditional.
         """
         sampling = self._sampling
         batches = self._maker.sampled_batches(sampling.seed, numbers, labels, sampling.truncation)
