@@ -126,7 +126,7 @@ class ClassLookup:
         return self._of_one(parts[0]), 1
 
     def named(self, name: str) -> tuple[int, ...]:
-        """Returns the indices of all classes with a name. Numbers are names here, not indices."""
+        """Returns the indices of all classes called `name`, which is never read as an index."""
         for level, key in zip(self._levels, (name, _normal(name), _normal(name)), strict=True):
             if key in level:
                 return tuple(sorted(level[key]))
@@ -270,7 +270,9 @@ def match_classes(names: Sequence[str], others: Sequence[str]) -> tuple[int, ...
 def name_differences(
     names: Sequence[str], others: Sequence[str], where: str, elsewhere: str
 ) -> str | None:
-    """Returns a text that lists some of the classes that only one of two models or data sets has.
+    """Returns a text about the classes that only one of two models or data sets has.
+
+    At most `MAX_NEAREST` classes of each are named. The others are counted.
 
     Args:
       names, others: Class names of the two models or data sets; neither is empty.

@@ -24,13 +24,14 @@ CROP_METHOD = "central, to the aspect ratio of the output"
 RESIZE_METHOD = "bilinear, antialiased, rounded to uint8"
 SUFFIXES = (".bmp", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".webp")
 MAX_CHANNELS = 4
-# The fast transform makes errors of up to several of 256 levels, and differs between builds.
+# The fast transform is off by up to several of 256 levels, and its result depends on the build.
 JPEG_TRANSFORM = "INTEGER_ACCURATE"
 
 # PIL's fixed-point weights of ITU-R 601 luma. They add up to 2**16, so grey pixels do not change.
 _LUMA_WEIGHTS = (19595, 38470, 7471)
 _OPAQUE = 255
-# Position of the type of a WebP file's first chunk, and its value in two of the three file kinds.
+# Byte offset of the first chunk's type in a WebP file, and this type in extended and in lossless
+# files.
 _WEBP_KIND, _WEBP_EXTENDED, _WEBP_LOSSLESS = 12, b"VP8X", b"VP8L"
 _WEBP_ANIMATION_BIT = 2
 _WEBP_SIDE = 1 << 14
@@ -64,10 +65,10 @@ def decode(contents: tf.Tensor, channels: int) -> tf.Tensor:
     """Decodes a JPEG, PNG, BMP or WebP file. The format is found from the content.
 
     Grey channels are repeated for RGB, and RGB images are converted to grey as ITU-R 601 luma. An
-    alpha channel that is not requested is dropped. A requested one that is missing is opaque.
-    Rotation in EXIF is ignored, as in torchvision. BMP files with 8 bits per pixel are read as
-    grey. Animated WebP files, other formats and images with more than `input_bounds.IMAGE_PIXELS`
-    pixels raise an error.
+    alpha channel that is not requested is dropped. If alpha is requested and the file has none, it
+    is opaque. Rotation in EXIF is ignored, as in torchvision. BMP files with 8 bits per pixel are
+    read as grey. Animated WebP files, other formats and images with more than
+    `input_bounds.IMAGE_PIXELS` pixels raise an error.
 
     Args:
       contents: Bytes of the file, a string scalar.
@@ -135,7 +136,7 @@ def decode_all(
 
     if channels != 3:
         return of_any_kind()
-    # Images from `prepare` have one format and the final size, so they do not need `decode`.
+    # If all images have one format and the final size, as from `prepare`, they need no `decode`.
     size = struct.pack(_PNG_SIZE_FORM, width, height)
     is_png = _all_have(contents, _PNG, 0) & _all_have(contents, size, _PNG_SIZE)
     return tf.case(
@@ -336,7 +337,10 @@ def _decode_bmp(contents: tf.Tensor, depth: int) -> tf.Tensor:
 
 
 def _to_depth(pixels: tf.Tensor, depth: int) -> tf.Tensor:
-    """Converts an image of 1, 3 or 4 channels, unknown until the graph runs, to 3 or 4 channels."""
+    """Converts an image with 1, 3 or 4 channels to `depth` channels, 3 or 4.
+
+    The number of channels of the image is known only when the graph runs.
+    """
     stored = tf.shape(pixels)[-1]
     pixels = tf.cond(stored == 1, lambda: tf.repeat(pixels, 3, axis=-1), lambda: pixels)
     pixels = tf.cond(stored == 4, lambda: pixels, lambda: _with_alpha(pixels))

@@ -75,11 +75,11 @@ class FolderSource(Source):
 def open_folder(location: str, split: str | None) -> FolderSource:
     """Opens a folder of images, or its sub-folder `split`.
 
-    The classes are the sub-folders, sorted by name. If the folder has a table of soft labels (see
-    `soft_labels`), the table names the classes, and its images may be in the folder and in any
-    sub-folders. Hidden files are ignored. Files with other suffixes are left out and counted.
-    Folders in class folders are left out and counted too, so that a folder of splits is not
-    mistaken for a folder of classes.
+    The classes are the sub-folders, sorted by name. If the images are in the folder itself, there
+    are no classes. If the folder has a table of soft labels (see `soft_labels`), the table names
+    the classes, and its images may be in the folder and in any sub-folders. Hidden files are
+    ignored. Files with other suffixes are left out and counted. Folders in class folders are left
+    out and counted too, so that a folder of splits is not mistaken for a folder of classes.
 
     Raises:
       ValueError: The folder does not exist or has no images, it has both images and class folders,

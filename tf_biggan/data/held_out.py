@@ -82,7 +82,8 @@ def divide(source: Source, share: float, seed: int) -> Division:
 def held_out_images(labels: np.ndarray, share: float, keys: np.ndarray) -> np.ndarray:
     """Returns which images are held out, bool [N].
 
-    Of a class with n images, n * share (rounded up or down) are held out. At least one is kept.
+    Of a class with n images, n * share (rounded up or down) are held out. At least one image of
+    each class is left for training.
 
     Args:
       labels: Class of every image, [N].

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 SHUFFLE, FLIP = 0, 1
 _PURPOSES = 2
-# Added to the `number` of those `random_integers` that only the order "blocks" uses.
+# Added to the `number` of the random integers that only the order "blocks" uses.
 _BLOCKS = 1 << 62
 WINDOW_KEYS, BLOCK_KEYS = 0, 1
 BLOCK_BYTES = 1 << 20
@@ -69,7 +69,8 @@ def windows(
       blocks, shard_index, num_shards: As in `epoch_order` and `pipeline.make_dataset`.
 
     Returns:
-      Data set of (indices of images int64 [n], flipped bool [n]), one element for each window.
+      Data set of (indices of images int64 [n], flipped bool [n]). It has one element for each
+      window in which the shard has images left to read; n differs between windows.
     """
     first_epoch, first_place = divmod(start, num_images)
 

@@ -22,8 +22,8 @@ from tf_biggan.data.tfrecord import RecordSource
 
 CACHE_LIMIT_BYTES = 1 << 30
 DECODED_AT_ONCE = 256
-# Bytes of pixels, and number of images, that one call decodes from records in memory. A call takes
-# time even if its images are small.
+# Bytes of pixels that one call decodes from records in memory, and limits for its number of images.
+# A call takes time even if its images are small.
 PIXEL_BYTES_TOGETHER = 4 << 20
 MIN_TOGETHER, MAX_TOGETHER = 16, 256
 FULL, BLOCKS = DATA_ORDERS
@@ -147,7 +147,7 @@ def distribute(
       strategy: The strategy.
       source: The images.
       batch_size: Number of images of all replicas together, a multiple of their number.
-      start_batch: Number of batches of `batch_size` that were already consumed.
+      start_batch: Number of batches of `batch_size` images that were already consumed.
       **arguments: Other arguments of `make_dataset`, except for shards.
 
     Returns:
@@ -203,7 +203,7 @@ def _from_records(
     decode: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
     image_bytes: int,
 ) -> tf.data.Dataset:
-    """Returns batches of the window in memory, and reads the next window meanwhile."""
+    """Returns batches of images. The next window of records is read while one is decoded."""
     together = min(max(MIN_TOGETHER, PIXEL_BYTES_TOGETHER // image_bytes), MAX_TOGETHER)
 
     def parts(records, indices, flips):

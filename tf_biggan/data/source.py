@@ -170,8 +170,8 @@ def check_labels(source: Source, num_classes: int) -> None:
 
     Raises:
       ValueError: A label is negative or not below `num_classes`, soft labels have another number of
-        classes, or all images have the same label although the model has several classes. The last
-        happens if a folder is nested wrongly.
+        classes, or all images have the same label although the model has several classes, for
+        example because a folder is nested wrongly.
     """
     checks.require_integer("num_classes", num_classes, minimum=0)
     if num_classes == 0:
@@ -229,8 +229,8 @@ class DataIdentity:
       images_per_class: Number of images of every class, up to the last class that has images;
         empty if there are no classes.
       index_sha256: SHA-256 of the labels (including soft labels) and of the images' places. For a
-        folder, these are the relative paths of all files in order and the sizes of up to 1,000
-        files; for TFRecord files, the names of the files and the positions of the records.
+        folder, these are the relative paths of all images in order and the sizes of up to 1,000
+        image files; for TFRecord files, the names of the files and the positions of the records.
     """
 
     num_images: int

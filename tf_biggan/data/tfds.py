@@ -101,7 +101,7 @@ def _require_prepared(builder, location: str, download: bool, folder: PlainFolde
     checks.require(
         builder.info.file_format is not None and builder.info.file_format.value == "tfrecord",
         f"`tfds:{location}` is not stored as TFRecord files, and other formats cannot be read;"
-        f" prepare it again with `tfds build {location} --file_format=tfrecord`",
+        f" delete its folder, and run `tfds build {location} --file_format=tfrecord`",
         file_format=str(builder.info.file_format),
     )
 

@@ -348,7 +348,7 @@ class RecordSource(Source):
             record = _records(file, offset, buffer_bytes).take(1).get_single_element()
             return self._contents_of(record[tf.newaxis])[0]
 
-        # This has one element, because the error of a missing file would otherwise repeat forever.
+        # This data set has one element: the error of a missing file would otherwise repeat forever.
         encoded = tf.data.Dataset.from_tensors(0).map(contents)
         return decoding.decode_named(encoded, self._names(index), channels)
 
@@ -396,7 +396,7 @@ class RecordSource(Source):
         records = pieces.map(self._read_span, SPANS_AT_ONCE, deterministic=True)
         records = records.flat_map(tf.data.Dataset.from_tensor_slices)
         records = records.batch(tf.reduce_sum(counts)).get_single_element()
-        # The place of every wanted record among the records that were read, which include gaps.
+        # The place of every wanted record among all records that were read, also those in gaps.
         before = tf.cumsum(counts, exclusive=True)
         places = tf.gather(before, span) + number - tf.gather(number, tf.gather(firsts, span))
         with tf.control_dependencies(
@@ -427,7 +427,7 @@ class RecordSource(Source):
             records = _records(file, offset, buffer_bytes).take(count)
             return records.batch(count, drop_remainder=True).get_single_element()
 
-        # This has one element, because the error of a missing file would otherwise repeat forever.
+        # This data set has one element: the error of a missing file would otherwise repeat forever.
         whole = tf.data.Dataset.from_tensors(0).map(all_records).ignore_errors()
         nothing = tf.data.Dataset.from_tensors(tf.zeros([0], tf.string))
         records = whole.concatenate(nothing).take(1).get_single_element()
@@ -451,7 +451,7 @@ def _spans(file: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
     """Returns the span of every record, int32 [N], counted from 0. A span is read in one piece.
 
     Args:
-      file, number: File of every record and its number in the file, sorted by place on disk.
+      file, number: File of every record and its number in the file, in the order of reading.
     """
     steps = number[1:] - number[:-1]
     near = (file[1:] == file[:-1]) & (steps > 0) & (steps <= MAX_GAP)

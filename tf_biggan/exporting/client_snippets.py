@@ -1,6 +1,6 @@
 """Python code that makes images with an export, for the model card of each format.
 
-The code runs in the folder of the export.
+The code runs in the folder of the export. For a SavedModel, the folder's path must be filled in.
 """
 
 from __future__ import annotations

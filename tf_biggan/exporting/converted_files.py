@@ -25,8 +25,8 @@ from tf_biggan.networks.generator import Generator
 
 SIGNATURE = "default"
 OPSET = 18
-# Most bytes of weights. Offsets in both formats are signed numbers of 32 bits, and 16 MiB are left
-# for the graph.
+# Maximum size of the weights. Offsets in both formats are signed numbers of 32 bits, and 16 MiB are
+# left for the graph.
 MOST_BYTES = 2**31 - 2**24
 # Largest allowed difference between the file's images and the generator's, which are in [-1, 1], by
 # the type of the weights. One of 256 levels is 0.008.
@@ -86,7 +86,7 @@ def write_converted(
     convert, run = CONVERTERS[kind], RUNTIMES[kind]
     function = default_function(generator)
     with quiet_stderr():
-        # A converter that fails raises an error of one line, so its other output is not printed.
+        # If a conversion fails, the error has one line, so the converter's output is not printed.
         with quiet_stderr(print_after_error=False):
             content = convert(generator, function, weights)
         with open(path, "wb") as file:

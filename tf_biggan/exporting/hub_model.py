@@ -99,7 +99,7 @@ def card(address: Address, opened: OpenedModel, provenance: Mapping[str, object]
 
 
 def licence(note: str | None) -> str:
-    """Returns the licence for the metadata: an identifier, such as apache-2.0, other or unknown."""
+    """Returns the licence for the metadata: an identifier of `LICENCES`, "other" or "unknown"."""
     if not note:
         return NO_LICENCE
     return note.lower() if note.lower() in LICENCES else OTHER_LICENCE

@@ -1,1 +1,1 @@
-"""Reads and writes files: writes none incompletely, and checks sizes and types of what it reads."""
+"""Reads files after checking sizes and types, and writes files completely or not at all."""

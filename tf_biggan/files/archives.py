@@ -41,7 +41,8 @@ class Archive:
 
     Raises:
       ValueError: The archive is damaged, encrypted or compressed by an unknown method, its entries
-        overlap, or they are larger than `input_bounds.inflated_bound` allows for the file's length.
+        overlap, or its compressed entries decompress to more bytes than
+        `input_bounds.inflated_bound` allows for the file's length.
       OSError: The file cannot be read.
     """
 
@@ -148,7 +149,7 @@ class Archive:
 
 
 class _TableFirst(io.BufferedReader):
-    """A file that refuses long reads while `bounded` is true, against huge tables of contents."""
+    """A file that refuses long reads while `bounded` is true, so that no huge table is read."""
 
     def __init__(self, raw, path):
         super().__init__(raw)

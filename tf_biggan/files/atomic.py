@@ -156,7 +156,10 @@ def check_new(path: str) -> None:
 
 
 def try_writing(path: str) -> None:
-    """Raises OSError if the folder that holds `path` is not writable. `path` need not exist."""
+    """Raises OSError if no folder can be created next to `path`, which need not exist.
+
+    Missing parent folders of `path` are created.
+    """
     probe = temporary_name(file_system.normalized(path))
     file_system.makedirs(probe)
     file_system.rmtree(probe)

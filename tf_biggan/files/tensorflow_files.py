@@ -123,7 +123,7 @@ def _count_fields(content: bytes, kind: Descriptor, limit: int) -> int:
 
 
 def _of_lengths(kind: Descriptor) -> dict[int, Descriptor | str]:
-    """Maps field numbers to message types, or to `PACKED` for fields of packed numbers."""
+    """Maps field numbers to message types, or to `PACKED` for numbers that may be packed."""
     found = {number: field.message_type for number, field in kind.fields_by_number.items()}
     packed = {n: PACKED for n, f in kind.fields_by_number.items() if f.cpp_type in VARINT_TYPES}
     return {number: inner for number, inner in (found | packed).items() if inner is not None}
@@ -215,7 +215,7 @@ def _key_lengths(content: bytes) -> Iterator[int]:
 
 
 def _entries(content: bytes, place: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yields (length of the key, value) for a block's entries. `place`: its start and size."""
+    """Yields (length of key, value) for a block's entries; `place` holds its start and size."""
     start, read = varint(place, 0, len(place))
     size, _ = varint(place, read, len(place))
     require(

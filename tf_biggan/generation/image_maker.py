@@ -84,8 +84,9 @@ class ImageMaker:
           labels: Classes [N] or class weights [N, num_classes]; None returns None.
 
         Returns:
-          Class embeddings, float32 [N, embedding_dim]. For a generator that has tables of gains
-          and offsets for each class in place of embeddings, class weights [N, num_classes].
+          Class embeddings, float32 [N, embedding_dim]. The result is class weights
+          [N, num_classes] for a `SavedModelGenerator`, and for a generator that has tables of gains
+          and offsets for each class in place of embeddings.
         """
         if labels is None:
             return None
@@ -148,7 +149,7 @@ class ImageMaker:
             yield from self.batches(z.numpy(), labels_of_part, truncation)
 
     def _filled(self, batch, truncation, is_embedded):
-        """Fills the last batch with new images. Copies would change the batch's statistics."""
+        """Fills up a batch with inputs of other images. Copies would change its statistics."""
         missing = self.global_batch_size - len(batch[0])
         if not missing:
             return batch
@@ -161,7 +162,7 @@ class ImageMaker:
 
     def _function(self, truncation, is_embedded: bool, per_image: bool) -> Callable:
         """Returns the function that maps z, truncations and any conditions of a batch to images."""
-        # Each truncation needs a network of its own only with standing statistics.
+        # Only standing statistics need a network of their own for each truncation.
         which = truncation if self._bn == "standing" else None
         key = (which, is_embedded, per_image)
         if key not in self._functions:

@@ -144,12 +144,12 @@ def random_routes(
     Args:
       num_rows: Number of rows.
       num_classes: Number of classes of the model, 0 if it is unconditional.
-      labels: Classes that are assigned to the end points in turn, or to the rows with `fix_y`. At
-        most one for each, or all classes of the model. None for random classes, which differ within
-        a row.
+      labels: Classes that are assigned in turn to the end points, or to the rows with `fix_y`.
+        There may be at most one for each, or all classes of the model. None for random classes,
+        which differ within a row, even with `fix_y`.
       seeds: Two seeds for each row, or one with `fix_z`; None for 0, 1, 2 and so on.
       fix_z: Whether both end points of a row have the same seed.
-      fix_y: Whether both end points of a row have the same class.
+      fix_y: Whether both end points of a row take the same class from `labels`.
 
     Raises:
       ValueError: The number of seeds is wrong, or there are too many classes.
@@ -265,8 +265,8 @@ class PathPlan:
       z_path: "slerp" or "lerp" for latents; class embeddings are always interpolated linearly.
       fix_z: Whether all frames have the latents of the first point.
       fix_y: Whether all frames have the class of the first point.
-      truncations: Truncation at the first and last frame, linear in between; (None, None) for no
-        truncation.
+      truncations: Truncation at the first and last frame, linear in between; with `loop`, at the
+        first frame and halfway. (None, None) for no truncation.
       mode: Meaning of a truncation, see `tf_biggan.generation.latents`.
       loop: Whether the path returns to its first point, and the truncation to its first value.
     """

@@ -100,7 +100,7 @@ def read_inverted(path: str) -> InvertedImage:
 
 
 def _has_values(arrays) -> bool:
-    """Returns whether z, psnr and truncation exist and have the right number of axes."""
+    """Returns whether z, psnr and truncation exist as floats with the right numbers of axes."""
     axes = {name: array.ndim for name, array in arrays.items() if array.dtype.kind == "f"}
     return (axes.get("z"), axes.get("psnr"), axes.get("truncation")) == (1, 0, 0)
 
@@ -205,11 +205,11 @@ def invert(
 
 
 def psnr(images: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Returns the peak signal-to-noise ratio to `target` in dB of images in [-1, 1], [...].
+    """Returns the peak signal-to-noise ratio of each image in dB, float64 [...].
 
     Args:
-      images: Images [..., H, W, C].
-      target: Image [H, W, C].
+      images: Images [..., H, W, C] in [-1, 1].
+      target: Image [H, W, C] in [-1, 1] with which they are compared.
     """
     square = np.mean((np.float64(images) - target) ** 2, axis=(-3, -2, -1))
     return 10.0 * np.log10(4.0 / np.maximum(square, 1e-12))

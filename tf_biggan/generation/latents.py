@@ -167,7 +167,7 @@ def latents(seeds, indices, latent_dim: int, truncation=None, mode: str = "scale
       seeds: Integers from 0 to `cli.seeds_and_truncations.MAX_SEED`, [N] or one for all rows.
       indices: Integers from 0 to `MAX_INDEX`, [N].
       latent_dim: Length of a latent vector.
-      truncation: Scalar or [N]; None for N(0, I), which no truncation gives.
+      truncation: Scalar or [N]; None for N(0, I), which is not cut off.
       mode: Meaning of the truncation t. "scale" (DeepMind): t times a normal distribution cut off
         at 2. "resample" (the paper): a normal distribution cut off at t.
 

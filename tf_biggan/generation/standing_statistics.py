@@ -1,7 +1,8 @@
 """Standing statistics: batch-norm statistics that are averaged over many batches.
 
 Source: the paper, appendix D. BigGAN-PyTorch (utils.py, accumulate_standing_stats) always samples
-latents without truncation. Here, they are sampled at the truncation of the images.
+latents without truncation. Here, they are sampled at the truncation for which the statistics are
+used.
 
 Every command takes its standing statistics from `standing_batches`, so that they depend on the
 model and the truncation alone, not on the seeds and classes of the images that are made with them.
@@ -99,8 +100,8 @@ def with_standing_statistics(
     """Returns a copy of a generator whose statistics are averaged over batches.
 
     The mean is the average of the batches' means, and the variance is the average of their biased
-    variances. As in BigGAN-PyTorch, each forward pass also updates the vectors u of spectral norm,
-    but only those of the copy.
+    variances. As in BigGAN-PyTorch, each forward pass also updates the vectors u of spectral norm.
+    Here, these are the vectors of the copy, so `generator` is not changed.
 
     Args:
       generator: Generator to copy, which is not changed. If it has a table of statistics over
@@ -120,7 +121,7 @@ def with_standing_statistics(
 
 
 class StandingStatistics:
-    """Computes standing statistics several times, such as per truncation, with a single graph.
+    """Computes standing statistics several times, for example for each truncation, in one graph.
 
     Args:
       generator: Generator with one row of statistics and `bn_momentum` 0, so that its running

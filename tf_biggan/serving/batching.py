@@ -186,7 +186,10 @@ class Batcher:
 
 
 def _kind(request: PredictRequest) -> tuple | None:
-    """Returns a key that mergeable requests share, or None if the request cannot be merged."""
+    """Returns a key, which is equal for requests that can be merged with each other.
+
+    It is None if the request cannot be merged with any other.
+    """
     if not request.is_mergeable:
         return None
     return (request.signature, *(array.shape[1:] for array in request.inputs.values()))

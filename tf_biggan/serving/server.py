@@ -39,7 +39,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 # Metadata of the SavedModel that the page needs. The server offers it at /model.json, because
-# TensorFlow Serving's API does not.
+# TensorFlow Serving's API has no address for it.
 SHOWN_METADATA = (
     "class_names",
     "num_classes",

@@ -176,7 +176,7 @@ def load_network(directory: ModelDirectory, name: str, **overrides) -> keras.Mod
 
 
 def _new_network(directory, name, config, numbers, path) -> keras.Model:
-    """Builds a network after checking that the file at `path` stores enough numbers for it.
+    """Builds a network, unless the file at `path` stores far fewer numbers than the network has.
 
     Without this check, a damaged config.json could describe a network that fills the memory.
     """
