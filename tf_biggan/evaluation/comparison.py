@@ -56,7 +56,8 @@ def open_real_images(
       name: a data source such as "digits" or "tfds:cifar10", or a folder; None for the data of the
         run `model`.
       split: a split of a TensorFlow Datasets source, or a sub-folder. If it is None, `tfds_split`
-        is used for a TensorFlow Datasets source. Without that, the data of a run have its split.
+        is used for a TensorFlow Datasets source. If neither applies, the data of a run are read
+        with the split of the run.
       data_dir: folder of prepared TensorFlow Datasets. If it is None, the data of a run are read
         from the run's folder of data sets, and other sources from the default folder.
       download: whether a missing data set of TensorFlow Datasets may be downloaded.
