@@ -63,16 +63,16 @@ def create_strategy(
     Args:
       name: "one_device"; "mirrored" (all GPUs of this machine, or all its logical CPUs if it has no
         GPU); "multi_worker" (the machines of TF_CONFIG); "tpu"; or "auto" (the TPU if `tpu` is
-        given, else the machines of TF_CONFIG if it is set, else several GPUs if there are several,
-        else one device).
+        given, else the machines of TF_CONFIG if it is set, else all GPUs if there are several, else
+        one device).
       tpu: Name or address of a TPU, or "local".
       cpu_replicas: Number of replicas to create on the CPU, even if there are GPUs. Only for "auto"
-        and "mirrored".
+        and "mirrored", without `tpu`.
 
     Raises:
-      ValueError: There is no TPU, TF_CONFIG is missing or describes no cluster, the processes of
-        TF_CONFIG would all do the same work, or `cpu_replicas` cannot be combined with the
-        strategy.
+      ValueError: There is no TPU; TF_CONFIG is missing or describes no cluster; its cluster does
+        not start; its processes would all do the same work; `cpu_replicas` cannot be combined with
+        `name` or `tpu`, or TensorFlow has started already.
     """
     checks.require_choice("strategy", name, ("auto", *MAKERS))
     if cpu_replicas is not None:
@@ -177,8 +177,8 @@ MAKERS: dict[str, Callable] = {
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Returns whether this process writes the files of the run.
 
-    Among the processes of TF_CONFIG, the chief writes them, or worker 0 if there is no chief. All
-    other strategies, including those for TPUs, have a single process.
+    With the strategy "multi_worker", the chief of TF_CONFIG writes them, or worker 0 if there is no
+    chief. All other strategies, including those for TPUs, have a single process.
     """
     if not spans_processes(strategy):
         return True
@@ -254,7 +254,7 @@ def naming_lost_processes(strategy: tf.distribute.Strategy) -> Iterator[None]:
 
 
 def _lost(strategy: tf.distribute.Strategy, reason: str) -> str:
-    """Returns the message about the lost processes, which TensorFlow's `reason` names."""
+    """Returns the message about lost processes, with those that TensorFlow's `reason` names."""
     resolver = strategy.cluster_resolver
     here = f"{resolver.task_type} {resolver.task_id}"
     found = sorted({f"{kind} {index}" for kind, index in _TASK.findall(reason)} - {here})
@@ -310,7 +310,7 @@ class ReplicaMap:
         self._strategy, self._batch_size = strategy, batch_size
         self.rows = batch_size * strategy.num_replicas_in_sync
 
-        # The graph also gathers the rows of replicas on other machines. It is traced once.
+        # The graph, which is traced once, also gathers the rows of replicas on other machines.
         gathers = spans_processes(strategy)
 
         def run(inputs):

@@ -82,7 +82,9 @@ def read_architecture(path: str) -> dict[str, Any]:
       ValueError: The file cannot be read, or does not describe an architecture. The message is one
         line that names the file and the key.
     """
-    text = read_text(path, f"the architecture file {path!r} (a resumed run does not need the file)")
+    text = read_text(
+        path, f"the architecture file {path!r} (a resumed run needs no --architecture)"
+    )
     is_yaml = path.lower().endswith(YAML_ENDINGS)
     content = _parse_yaml(text, path) if is_yaml else parse_json(text, path, kind=None)
     require_kind(content, "dict", path)
@@ -102,8 +104,8 @@ def complete_fields(fields: Mapping[str, Any], path: str = IN_PYTHON) -> dict[st
       The fields of `Architecture`, and "first_size", [height, width] of the first feature map.
 
     Raises:
-      ValueError: A key is unknown or missing, a value has a wrong type, or the fields contradict
-        each other.
+      ValueError: A key is unknown or missing, a value has a wrong type or is out of range, the name
+        belongs to another, published architecture, or the fields contradict each other.
     """
     architecture, first_size = _described(fields, path)
     made = {**dataclasses.asdict(architecture), FIRST_SIZE: first_size}
@@ -191,7 +193,7 @@ def _require_own_name(architecture: Architecture, first_size) -> None:
 
 
 def _require_fitting(architecture: Architecture, first_size) -> None:
-    """Checks that all feature maps have whole sides, and that attention has large enough ones."""
+    """Checks the sizes of all feature maps, with those for attention, and the number of blocks."""
     checks.require(
         len(first_size) == 2 and min(first_size) > 0,
         "`first_size` must be two integers above 0, height and width",

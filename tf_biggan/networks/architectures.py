@@ -46,7 +46,7 @@ class Architecture:
     """The architecture of a generator and a discriminator.
 
     Attributes:
-      name: The name in `ARCHITECTURES`.
+      name: The name in `ARCHITECTURES`, or the name of a custom architecture.
       variant: "biggan" or "biggan_deep", which determines the kind of residual block.
       generator, discriminator: The stages of each network.
       base_channels: Width multiplier, "ch" in the papers, as published.
@@ -316,9 +316,9 @@ def fit_architecture(variant: str, height: int, width: int) -> tuple[Architectur
     """Returns the standard architecture for images of this size, and its first feature map's size.
 
     The image size is the size of the first feature map times the architecture's `scale`. Among the
-    standard architectures that reach the image size with a first feature map of at least 4x4, the
-    deepest one is returned. For images of 128x192 it is the architecture for 128x128, with a first
-    feature map of 4x6.
+    variant's standard architectures that reach the image size with a first feature map of at least
+    4x4, the deepest one is returned. For images of 128x192 it is the architecture for 128x128, with
+    a first feature map of 4x6.
 
     Args:
       variant: "biggan" or "biggan_deep".
@@ -354,8 +354,8 @@ class BlockSpec:
     """Widths and options of one residual block.
 
     Attributes:
-      in_channels, hidden_channels, out_channels: Numbers of channels of the block's input, between
-        its convolutions, and of its output.
+      in_channels, hidden_channels, out_channels: Numbers of channels of the block's input, of the
+        maps between its convolutions, and of its output.
       resample: Whether the block doubles (generator) or halves (discriminator) height and width.
       attention: Whether self-attention follows the block.
     """

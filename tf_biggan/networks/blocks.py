@@ -207,9 +207,11 @@ class DiscriminatorBlock(_DiscriminatorResidualBlock):
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
 class RectifiedDiscriminatorBlock(DiscriminatorBlock):
-    """`DiscriminatorBlock` whose shortcut takes x after the first ReLU of the main path.
+    """`DiscriminatorBlock` whose shortcut takes x after the ReLU that begins the main path.
 
-    Source: PyTorch-StudioGAN, where the first ReLU changes x in place.
+    If `preactivate` is False, there is no such ReLU, and the shortcut takes x itself.
+
+    Source: PyTorch-StudioGAN, where this ReLU changes x in place.
     """
 
     def call(self, x, training=False):
@@ -266,7 +268,7 @@ class DeepDiscriminatorBlock(_DiscriminatorResidualBlock):
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
 class RectifiedDeepDiscriminatorBlock(DeepDiscriminatorBlock):
-    """`DeepDiscriminatorBlock` whose shortcut takes x after the first ReLU of the main path."""
+    """`DeepDiscriminatorBlock` whose shortcut takes x after the ReLU that begins the main path."""
 
     def call(self, x, training=False):
         return super().call(ops.relu(x), training=training)

@@ -29,10 +29,10 @@ BLOCKS = {
 class Discriminator(Network):
     """Maps images [N, H, W, C] in [-1, 1] and labels to logits [N], large for real images.
 
-    After the last block, the features are summed over all positions, and a dense layer computes the
-    logit from these sums. In a conditional network, the inner product of the sums and the class
-    embedding is added (projection). All variables exist after construction. An argument that is
-    None takes its value from the architecture.
+    The features after the last block and a ReLU are summed over all positions, and a dense layer
+    computes the logit from these sums. In a conditional network, the inner product of the sums and
+    the class embedding is added (projection). All variables exist after construction. If
+    `base_channels`, `depth` or `attention_stages` is None, its value is the architecture's.
 
     Args:
       architecture: A name in `ARCHITECTURES`, an `Architecture`, or its fields as a dict.

@@ -30,7 +30,7 @@ BLOCKS = {"biggan": GeneratorBlock, "biggan_deep": DeepGeneratorBlock}
 
 @dataclasses.dataclass(frozen=True)
 class LatentPlan:
-    """Decides which parts of z and of the class embedding each layer of a generator receives.
+    """Decides which part of z each layer of G receives, and which layers get the class embedding.
 
     Attributes:
       injection: "first", "split" or "all"; see `architectures.Architecture`.
@@ -113,7 +113,7 @@ class Generator(Network):
     """Maps latent vectors [N, latent_dim] and labels to images [N, H, W, C] in [-1, 1].
 
     All variables exist after construction. An argument that is None takes its value from the
-    architecture.
+    architecture, unless its description says otherwise.
 
     Args:
       architecture: A name in `ARCHITECTURES`, an `Architecture`, or its fields as a dict.
@@ -137,8 +137,8 @@ class Generator(Network):
       output_bn_epsilon: Epsilon of the last batch norm; None for `bn_epsilon`.
       bn_momentum: Weight of the old value when running statistics are updated.
       bn_synchronized: Whether batch statistics are taken over all replicas.
-      num_statistics: Rows of the tables of batch-norm statistics, which hold statistics for
-        several truncations. Training needs 1 row.
+      num_statistics: Rows of every table of batch-norm statistics, each for another truncation.
+        Training needs 1 row.
       seed: Integer for reproducible initial values; None for random ones.
       **kwargs: Arguments of `keras.Model`, such as `dtype` and `name`.
 

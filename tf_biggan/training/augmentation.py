@@ -36,7 +36,7 @@ def get_augmentation(name: str | None) -> Callable | None:
       name: MODULE:ATTRIBUTE or None.
 
     Raises:
-      ValueError: The user's module has no function with this name.
+      ValueError: The user's module cannot be imported, or has no function with this name.
     """
     if name is None:
         return None

@@ -36,8 +36,8 @@ SUDDEN = 2.0
 SETTLED_LOGS = 5
 # Below this fraction of the variety of real images, the latent vector changes almost nothing.
 CONSTANT = 0.1
-# Difference between the mean logits of training and of held-out images. The hinge loss asks for the
-# same difference between real and generated images: logits of 1 and -1.
+# A larger difference between the mean logits of training and of held-out images is a sign. The
+# hinge loss asks for this difference between real and generated images: logits of 1 and -1.
 MEMORISED = 2.0
 
 
@@ -86,7 +86,7 @@ class History:
 
     @property
     def start(self) -> int:
-        """Iteration of the last rollback, or 0. Only later entries count for signs."""
+        """Iteration of the last rollback, or 0. Signs begin only at later entries."""
         return self.rollbacks[-1] if self.rollbacks else 0
 
     def add(self, entry: Mapping) -> None:
@@ -135,7 +135,7 @@ def times_worse(value: float | None, best: float, less_is_better: bool) -> float
 
 
 def largest_rise(values: Sequence[float], first: int = 1) -> tuple[float, int]:
-    """Returns the largest ratio of a value to the value before it, and the index of that value.
+    """Returns the largest ratio of a value to the value before it, and the later value's index.
 
     Args:
       values: Positive numbers, [N] with N > `first` + 1.
@@ -266,7 +266,7 @@ def _comparable(history: History) -> list[Mapping]:
 
 
 def _newest_in_a_row(history: History, is_bad: Callable[[Mapping], bool]) -> list[Mapping]:
-    """Returns the newest evaluations: those after the last good one and after the last rollback."""
+    """Returns the bad evaluations after the last good one and after the last rollback."""
     bad = []
     for entry in reversed(history.evaluations):
         if entry[ITERATION] <= history.start or not is_bad(entry):

@@ -29,7 +29,8 @@ def check_loss(name: str, dtype: str = "float32") -> None:
     """Checks a loss of the user's own module; the losses of this package need no check.
 
     The loss's functions `discriminator` and `generator` must work in a graph and return one value
-    for every logit. These values and their gradients must be finite.
+    for every logit. These values and their gradients must be finite, and no gradient may be 0 for
+    all logits.
 
     Args:
       name: The name, as `tf_biggan.training.losses.get_loss` takes it.

@@ -47,8 +47,8 @@ ENVIRONMENT_FILE = "environment.jsonl"
 class TensorBoardLog:
     """Writes scalars and images to RUN/tensorboard, which `tensorboard --logdir RUN` shows.
 
-    Each start of a run writes a new file. Its first event makes TensorBoard drop those events of
-    earlier files that belong to iterations after the checkpoint.
+    Each start of a run writes a new file. An event at its beginning makes TensorBoard drop those
+    events of earlier files that belong to iterations after the checkpoint.
 
     Args:
       run_dir: Folder of the run, local or remote.

@@ -79,8 +79,9 @@ def train(
       Whether the run is complete; False if a signal ended it.
 
     Raises:
-      ValueError: The configuration contradicts itself, the data, the devices or the folder; a loss
-        is no longer finite; or training collapsed and the settings ask to stop then.
+      ValueError: The configuration contradicts itself, the data, the devices or the folder; a
+        metric is no longer finite; or training collapsed, and `on_collapse` is "stop" or the run
+        had `max_rollbacks` rollbacks already.
     """
     require_tensorflow("training")
     began = time.monotonic()
@@ -193,7 +194,7 @@ class _Run:
             self._is_asked_to_stop()
             if self._after(metrics):
                 metrics = {}  # They belong to the state before the rollback.
-        # If a signal ended the run, the last metrics have not been checked yet.
+        # If a signal ended the run, the last metrics may not have been checked yet.
         _require_finite(_means(metrics), self._iteration)
 
     def _is_last(self) -> bool:
@@ -250,7 +251,8 @@ class _Run:
     def _iterations_of_a_call(self):
         """Returns how many iterations to run in a call.
 
-        This is the length of a call, or less if a log, sheet, score or checkpoint is due before.
+        This is the length of a call, or less if the run ends before, or if a log, sheet, score or
+        checkpoint is due before.
         """
         done = self._iteration
         ends = [done + self._call_length, self._config.run.num_iterations]

@@ -1,4 +1,4 @@
-"""Sheets of samples during training, with one row for each class and the same z in every sheet."""
+"""Sheets of samples during training: a row for each of up to 10 classes, and always the same z."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The start of a run: settings, devices, data and networks, checked against each other.
 
-A resumed run must have the classes and the images that it had at its start.
+A resumed run must have the classes that it had at its start, and the same images unless
+`changed_data` is set.
 """
 
 from __future__ import annotations
@@ -221,7 +222,10 @@ def open_batches(
     state: TrainState,
     iteration: int,
 ) -> Iterator:
-    """Returns an iterator over real batches, one for each accumulation step after `iteration`."""
+    """Returns an iterator over the real batches of all iterations after `iteration`.
+
+    Each batch is for one accumulation step of the discriminator, over all replicas.
+    """
     step = config.step
     return iter(
         distribute(

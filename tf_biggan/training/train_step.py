@@ -85,7 +85,7 @@ def input_sampler(
 
     The inputs depend on the seed, the iteration, the step and the accumulation step, but not on the
     number of replicas: every replica samples the inputs of all replicas and keeps its own part. The
-    seeds of a real image are therefore the same on whichever replica and host it is.
+    seeds of a real image therefore do not depend on the replica and the host that have the image.
 
     Args:
       state: Gives the iteration and the size of the latent vectors.

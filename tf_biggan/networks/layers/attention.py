@@ -1,9 +1,10 @@
 """Dot-product attention: every query mixes the values by its scores of the keys.
 
-The scores of an image with 64x64 queries and 32x32 keys are 16 MiB, and a training step goes over
-them about ten times. On a CPU, `attention_by_image` therefore computes one image after the other,
-whose scores stay in the cache. It computes them again for the gradient instead of keeping those of
-the whole batch, so it needs less memory too.
+In float32, the scores of an image with 64x64 queries and 32x32 keys take 16 MiB, and a training
+step goes over them about ten times. In training on a CPU, `attention_by_image` therefore computes
+large images one after the other, so that the scores of each image stay in the cache. For the
+gradient it computes the scores again instead of keeping the scores of the whole batch, which also
+saves memory.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-# Fewer scores of an image fit into the cache for several images at once. On two cores of an Intel
-# Xeon, the gradients of 32x32 queries take 1.2 times as long image by image as in one batch, and
-# those of 48x48 queries half as long.
+# If an image has fewer scores than this, the scores of several images fit into the cache at once.
+# On two cores of an Intel Xeon, the gradients of 32x32 queries take 1.2 times as long image by
+# image as in one batch, and those of 48x48 queries half as long.
 SCORES_OF_A_LARGE_IMAGE = 2**20
 
 
@@ -25,8 +26,8 @@ def attention(queries, keys, values, softmax_dtype: str, training: bool = False)
       keys: [N, M, C].
       values: [N, M, V].
       softmax_dtype: Dtype in which the softmax is computed.
-      training: Whether gradients will be computed. On a CPU, large images are then computed one
-        after the other. Exported graphs never contain that loop.
+      training: Whether the network runs in training mode. On a CPU, large images are then computed
+        one after the other. Exported graphs, which are in inference mode, do not contain that loop.
     """
     large = queries.shape[1] * keys.shape[1] >= SCORES_OF_A_LARGE_IMAGE
     if training and large and _on_cpu():

@@ -2,12 +2,13 @@
 
 `convolution`, `upsampled_convolution` and `pooled_convolution` can be computed in several forms,
 which differ in speed but are mathematically equal. `FORMS` names the form of each forward pass,
-input gradient and kernel gradient. `benchmarks/convolution_forms.py` measures all forms and prints
-the fastest one for every row of `FORMS`.
+input gradient and kernel gradient. `benchmarks/convolution_forms.py` measures every form of each
+convolution in a training iteration, and marks a form that is faster than the form in `FORMS`.
 
-Gradients are computed by the same functions: the input gradient of a convolution is a convolution
-with the flipped kernel, and nearest-neighbour upsampling is the adjoint of mean pooling, up to a
-factor of 4. Gradients can therefore be differentiated again, which the R1 penalty needs.
+Gradients are computed by functions of this module, too: the input gradient of a convolution is a
+convolution with the flipped kernel, and nearest-neighbour upsampling is the adjoint of mean
+pooling, up to a factor of 4. Gradients can therefore be differentiated again, which the R1 penalty
+needs.
 
 Kernels are given in float32 (or float64). Where a form adds up entries of a kernel, it does so
 before it rounds the kernel to the dtype of the inputs.
@@ -150,7 +151,7 @@ def kernel_gradient(x, upstream, kernel):
 
 
 def upsampled_kernel_gradient(x, upstream, kernel):
-    """Returns the kernel gradient of `upsampled_convolution`; arguments as `kernel_gradient`."""
+    """Returns the kernel gradient of `upsampled_convolution`; see `kernel_gradient`."""
     form = _form("upsampled", "kernel_gradient", x.shape[1:3])
 
     @tf.custom_gradient
@@ -298,7 +299,12 @@ def _doubled(x):
 
 
 def phase_kernel(kernel, row, column):
-    """Returns the 2x2 kernel [2, 2, C, F] that gives the phase (row, column) of a 3x3 kernel."""
+    """Returns the kernel [2, 2, C, F] that computes one phase of an `upsampled_convolution`.
+
+    Args:
+      kernel: The kernel [3, 3, C, F] of the upsampled convolution.
+      row, column: The phase, an entry of `PHASES`.
+    """
     return _taps_of_phase(_taps_of_phase(kernel, 0, row), 1, column)
 
 
@@ -310,7 +316,7 @@ def _taps_of_phase(kernel, axis, phase):
 
 
 def _taps_of_phases(even, odd, axis):
-    """Returns the gradient of three taps, given the gradients of the two taps of both phases."""
+    """Returns the gradient of three taps, given the gradients of the two taps of each phase."""
     even_first, even_second = tf.unstack(even, axis=axis)
     odd_first, odd_second = tf.unstack(odd, axis=axis)
     taps = (even_first + odd_first, even_second + odd_first, even_second + odd_second)
@@ -318,7 +324,10 @@ def _taps_of_phases(even, odd, axis):
 
 
 def spread_kernel(kernel):
-    """Returns the kernel [4, 4, C, F] whose convolution with stride 2 sums a 3x3 one over 2x2."""
+    """Returns the kernel [4, 4, C, F] of a convolution with stride 2, given a 3x3 kernel.
+
+    Its output is the output of the 3x3 convolution, summed over 2x2 pixels.
+    """
     for axis in (0, 1):
         first, middle, last = tf.unstack(kernel, axis=axis)
         kernel = tf.stack([first, first + middle, middle + last, last], axis=axis)

@@ -1,7 +1,8 @@
 """Convolution, dense and embedding layers, to which `spectral_norm.py` adds spectral normalisation.
 
-Every layer computes its output with the kernel that its method `effective_kernel` returns. A layer
-with spectral normalisation returns another kernel there and has one more variable, the vector u.
+Every layer computes its output with the kernel that its method `effective_kernel` returns. In a
+layer with spectral normalisation, this method returns kernel / sigma, and the layer has one more
+variable, the vector u.
 
 Every convolution has stride 1 and zero padding. It may be fused with upsampling before it or mean
 pooling after it. On TensorFlow, `fused_convolutions` chooses how convolutions are computed on the
@@ -65,7 +66,7 @@ class KernelLayer(keras.Layer):
         return self.as_matrix(ops.convert_to_tensor(self.kernel))
 
     def effective_kernel(self, training):
-        """Returns the kernel that the forward pass uses: the raw kernel, without spectral norm."""
+        """Returns the kernel of the forward pass; without spectral norm, it is the raw kernel."""
         return self.kernel
 
     def compute_kernel(self, training):

@@ -1,8 +1,8 @@
 """Initial values of variables that are the same on every Keras backend if a seed is given.
 
-Every Keras backend generates other random numbers from a seed. Layers with a seed therefore start
-from TensorFlow's random numbers on every backend. On TensorFlow, Keras's own initialisers return
-these numbers.
+Keras backends generate different random numbers from the same seed. Layers with a seed therefore
+start from TensorFlow's random numbers on every backend. On TensorFlow, Keras's own initialisers
+return these numbers.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def initializer(name: str, seed: int | None) -> keras.Initializer:
 
 
 def normal_values(shape, dtype, seed: int, stddev: float = 1.0) -> np.ndarray:
-    """Returns the values that `keras.initializers.RandomNormal` returns on TensorFlow."""
+    """Returns the values that `RandomNormal(stddev=stddev)` of Keras returns on TensorFlow."""
     random = _tensorflow().random
     return random.stateless_normal(shape, _pair(seed), stddev=stddev, dtype=dtype).numpy()
 

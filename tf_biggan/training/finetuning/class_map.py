@@ -64,8 +64,8 @@ def class_sources(
     """Returns the source classes of every new class; () for unconditional networks.
 
     A class that no entry names takes the source's class with the same name. If there is no map and
-    the class names of one side are unknown, classes are matched by index, which needs equal numbers
-    of classes.
+    the run or the source has no class names, classes are matched by index, which needs equal
+    numbers of classes.
 
     Args:
       entries: The result of `read_class_map`; None for no map.

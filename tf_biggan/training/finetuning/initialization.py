@@ -46,7 +46,7 @@ class Initialization:
       source: The source model.
       source_classes: The source classes of every new class.
       class_names: Maps the name of every new class to the names of its source classes.
-      by_index: Whether classes were matched by index because one side has no class names.
+      by_index: Whether classes were matched by index, as the run or the source has no class names.
     """
 
     source: SourceModel
@@ -174,8 +174,8 @@ def _lookup(class_names, num_classes) -> ClassLookup:
 def _require_trained_blocks(config, discriminator):
     checks.require(
         discriminator is not None or config.step.freeze_d_blocks == 0,
-        "`freeze_d_blocks` needs a trained discriminator, but the source has none; leave"
-        " `freeze_d_blocks` out or use a source with a discriminator",
+        "`freeze_d_blocks` needs a trained discriminator, but `init_from` gives none; leave"
+        " `freeze_d_blocks` out, or name a model with a discriminator by `init_from`",
         freeze_d_blocks=config.step.freeze_d_blocks,
         init_from=config.run.init_from,
     )

@@ -109,8 +109,8 @@ def read_source_model(handle: str, with_optimizers: bool = False) -> SourceModel
         it, the raw generator.
 
     Raises:
-      ValueError: The folder holds neither a run nor a model, it is damaged, it has no generator, or
-        slots are requested and missing.
+      ValueError: The folder holds neither a run nor a model, it is damaged, or it has no generator;
+        or slots are requested, but the folder is a run or the slots are missing.
     """
     resolved = resolve(handle)
     path = resolved.path
@@ -240,7 +240,10 @@ def with_settings(model: ModelConfig, source: SourceModel) -> ModelConfig:
 
 
 def with_stored_settings(model: ModelConfig, stored: ModelConfig) -> ModelConfig:
-    """Returns a resumed run's settings, completed with those that the source gave at its start."""
+    """Returns a resumed run's settings, with stored network settings in place of default values.
+
+    The source decided the stored network settings when the run started.
+    """
     unset = [name for name in SETTINGS if getattr(model, name) == DEFAULTS[name]]
     return dataclasses.replace(model, **{name: getattr(stored, name) for name in unset})
 
@@ -248,8 +251,8 @@ def with_stored_settings(model: ModelConfig, stored: ModelConfig) -> ModelConfig
 def _row_settings(g, d) -> tuple[str, int | str, str | dict]:
     """Returns the settings `variant`, `resolution` and `architecture` for the source's networks.
 
-    If `ARCHITECTURES` has an architecture with the widths of both networks and the same first
-    feature map, the setting `architecture` is its name; the source's own name takes precedence.
+    If the first feature map is 4x4 and `ARCHITECTURES` has an architecture with the stages of both
+    networks, the setting `architecture` is its name; the source's own name takes precedence.
     Otherwise the setting is a dict that describes the source's architecture.
     """
     own = Architecture.from_dict(g["architecture"])

@@ -36,8 +36,9 @@ class Facts:
     Attributes:
       config: The configuration, with its number of classes.
       class_names: Names of the data's classes; empty if there are none.
-      images_per_class: Number of images of each class; empty for an unconditional model.
-      num_images: Number of images of the data.
+      images_per_class: Number of images of each class, without held-out images; empty for an
+        unconditional model.
+      num_images: Number of images to train on, without held-out images.
       survey: What a survey of some images found.
       shorter_side: Shorter side of the model's images in pixels.
       replicas: Number of replicas.
@@ -177,7 +178,7 @@ def _moving_average(facts: Facts) -> str | None:
     if span > left:
         return (
             f"--ema_decay={step.ema_decay:g} averages over about {span:,.0f} iterations, but only"
-            f" {left:,} follow its start, so samples lag behind the generator. Use a lower"
+            f" {left:,} remain after its start, so samples lag behind the generator. Use a lower"
             " --ema_decay."
         )
     return None
