@@ -20,10 +20,10 @@ def main(model: str, output: str = "samples", truncation: float = 0.5) -> list[s
     opened = open_model(model)
     generator, names = opened.generator, opened.class_names
     seeds = np.array([0, 1, 0, 1])
-    # A latent vector depends only on its seed: the same seed gives the same vector on all devices.
+    # A latent vector depends only on its seed and the truncation, and is the same on all devices.
     z = latents(seeds, np.zeros(4, int), generator.latent_dim, truncation)  # [4, latent_dim]
     labels = np.array([0, 0, 1, 1]) if generator.num_classes else None  # [4]
-    # If the model has a table of batch-norm statistics, the truncation also selects the row.
+    # If the model has a table of batch-norm statistics, the truncation also selects from it.
     images = generator(z, labels, truncation=truncation)  # [4, H, W, C] in [-1, 1]
     pixels = np.round((np.asarray(images) + 1) * 127.5).astype(np.uint8)
 

@@ -122,7 +122,7 @@ def test_truncations_are_a_number_or_a_range():
         (dict(truncation="0.1:inf:0.1"), "must be a number or FROM:TO:STEP"),
         (dict(truncation="nan"), "must be a number or FROM:TO:STEP"),
         (dict(truncation="0.1:1:0.1", bootstrap=5), "no effect on a truncation curve.*bootstrap=5"),
-        (dict(valid_score=3.0), "no effect on a single truncation.*valid_score=3.0"),
+        (dict(valid_score=3.0), "no effect on scores without a truncation curve.*valid_score=3.0"),
         (dict(output="scores.csv"), "`output` is the JSON file"),
         (dict(bootstrap=1), "must be 0 or at least 2 resamples"),
         (dict(truncation_mode="resample"), "no effect without a truncation"),

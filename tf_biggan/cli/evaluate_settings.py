@@ -66,7 +66,8 @@ class EvaluateConfig(
     reference_split: str | None = setting(
         None,
         "Split of a tfds data set, or sub-folder of PATH. Default: the split that the protocol"
-        " sets for tfds data sets, otherwise the split of the run.",
+        " sets for tfds data sets. If it sets none: the split that the run was trained on or,"
+        " with --reference, the split train or PATH itself.",
     )
     reference_images: int | None = setting(
         None,
@@ -156,7 +157,7 @@ class EvaluateConfig(
         if len(self.truncations()) > 1:
             self._refuse(SINGLE_SCORE_FLAGS, "a truncation curve")
         else:
-            self._refuse(CURVE_FLAGS, "a single truncation")
+            self._refuse(CURVE_FLAGS, "scores without a truncation curve")
         checks.require(
             self.bootstrap != 1,
             "`bootstrap` must be 0 or at least 2 resamples",

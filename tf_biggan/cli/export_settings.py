@@ -17,7 +17,7 @@ FORMATS = ("saved_model", "onnx", "tflite", "keras", "safetensors")
 TFLITE_TYPES = ("float32", "float16")
 # Formats of a generator prepared for inference. The others hold the network as it was trained.
 _PREPARED = ("saved_model", "onnx", "tflite")
-# Maps a setting to the formats on which it has an effect. Other settings affect all formats.
+# Maps each setting that has no effect on some formats to the formats on which it has one.
 EFFECTIVE_IN = {
     "num_classes_subset": _PREPARED,
     "truncation_grid": _PREPARED,

@@ -28,8 +28,8 @@ EXTRACTORS = (
     " FID is not exact), a .keras file or the folder of a SavedModel"
 )
 BATCH_NORM_STATISTICS = {
-    "table": "table (the row of the model's table that matches the truncation; without a table, as"
-    " running)",
+    "table": "table (the statistics in the model's table for the truncation, interpolated between"
+    " its rows; without a table, as running)",
     "running": "running (the statistics of truncation 1; without a table, the running averages of"
     " training)",
     "batch": "batch (recomputed in every batch of images)",
@@ -155,7 +155,7 @@ class ReferenceSettings(Settings):
     reference_split: str | None = setting(
         None,
         "Split of a tfds data set, or sub-folder of PATH. Default: the split that the run was"
-        " trained on.",
+        " trained on. With --reference, the default is the split train, or PATH itself.",
     )
     data_dir: str | None = setting(
         None,
@@ -178,7 +178,8 @@ class ExtractorSettings(Settings):
     layer: str | None = setting(
         None,
         "Layer of your own .keras file, or output of your own SavedModel, whose values are the"
-        " features. Default: the output of the network.",
+        " features. Default: the output of the network. A SavedModel with several outputs needs"
+        " this flag.",
     )
     inception_weights: str | None = setting(
         None,

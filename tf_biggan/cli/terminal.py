@@ -49,8 +49,8 @@ def import_tensorflow_quietly() -> bool:
     settings. If the import fails, the messages are printed after all.
 
     Returns:
-      True. If the environment variable TF_CPP_MIN_LOG_LEVEL has a value other than 3, False: then
-      TensorFlow is not imported here, and a later import prints its messages.
+      True, or False if the environment variable TF_CPP_MIN_LOG_LEVEL has a value other than 3. In
+      that case, this function does not import TensorFlow, and a later import prints its messages.
     """
     if os.environ.setdefault(LOG_LEVEL, ERRORS_ONLY) != ERRORS_ONLY:
         return False

@@ -213,15 +213,17 @@ class RunConfig(CollapseSettings, DeviceSettings):
     )
     eval_reference: str | None = setting(
         None,
-        "An .npz file with statistics of the real images to compare with, as --save_statistics of"
-        " evaluate writes it. Default: the training data.",
+        "An .npz file with statistics of the real images to compare with, written by"
+        " --save_statistics of evaluate or with the arrays mu and sigma. Default: the training"
+        " data.",
         may_change=True,
         path=ONE_PATH,
     )
     inception_weights: str | None = setting(
         None,
-        "Weights of the Inception network, for --eval_extractor=inception: the frozen graph of"
-        " 2015 (.pb or .tgz), pytorch-fid's .pth file, or TF-GAN's TF-Hub module.",
+        "Weights of the Inception network, for --eval_extractor=inception or inception_bfloat16:"
+        " the frozen graph of 2015 (.pb or .tgz), pytorch-fid's .pth file, or TF-GAN's TF-Hub"
+        " module.",
         may_change=True,
         path=ONE_PATH,
     )
