@@ -256,9 +256,13 @@ def convert(
     """
     meaningful = {key for key in tensors if not any(re.search(pattern, key) for pattern in ignored)}
     _check_exactly_once(
-        Counter(key for rule in rules for key in rule.sources), meaningful, "source tensors"
+        Counter(key for rule in rules for key in rule.sources),
+        meaningful,
+        "source tensors must be used",
     )
-    _check_exactly_once(Counter(rule.target for rule in rules), set(shapes), "variables")
+    _check_exactly_once(
+        Counter(rule.target for rule in rules), set(shapes), "variables must be made"
+    )
     made = {}
     for rule in rules:
         made[rule.target] = _transformed(rule, tensors, tuple(shapes[rule.target]))
@@ -286,12 +290,12 @@ def _check_exactly_once(used: Counter, wanted: set, what: str) -> None:
     problems = {
         "left over": wanted - set(used),
         "missing": set(used) - wanted,
-        "used more than once": {key for key, count in used.items() if count > 1},
+        "more than once": {key for key, count in used.items() if count > 1},
     }
     found = [f"{word}: {', '.join(sorted(keys))}" for word, keys in problems.items() if keys]
     if found:
         raise ConversionError(
-            f"The weights do not fit the network: each of the {what} must be used exactly once."
+            f"The weights do not fit the network: each of the {what} exactly once."
             f" Received: {'; '.join(found)}."
         )
 
