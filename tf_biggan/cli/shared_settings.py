@@ -159,7 +159,8 @@ class ReferenceSettings(Settings):
     )
     data_dir: str | None = setting(
         None,
-        "Folder of prepared tfds data sets. Default: the folder that TensorFlow Datasets uses.",
+        "Folder of prepared tfds data sets. Default: the --data_dir of the run, if its data are"
+        " used, otherwise the folder that TensorFlow Datasets uses.",
         path=ONE_PATH,
     )
     download: bool = setting(False, "Download the tfds data set if it is not in data_dir.")
