@@ -109,7 +109,10 @@ def test_another_models_find_is_noted_or_refused(inverted, tmp_path, capsys):
     changed = str(arrays["description"]).replace('"sha256": "', '"sha256": "0')
     np.savez(output, **{**arrays, "description": changed})
     interpolate(InterpolateConfig(**settings))
-    assert f"{output} was found with other weights ({MODEL})" in capsys.readouterr().out
+    assert (
+        f"The latent vector in {output} was found with other weights ({MODEL})"
+        in capsys.readouterr().out
+    )
     np.savez(output, **{**arrays, "z": arrays["z"][:-1]})
     with pytest.raises(ValueError, match="with another latent size or number of classes"):
         interpolate(InterpolateConfig(**settings))

@@ -102,8 +102,9 @@ class EvaluateConfig(
     )
     valid_score: float | None = setting(
         None,
-        "For a truncation curve: Inception Score of validation images. The FID at this score is a"
-        " column of the paper's tables. Default: the Inception Score of the reference images.",
+        "For a truncation curve: Inception Score of validation images. The command prints the FID"
+        " at the truncation that gives this score, as in the paper's Table 2. Default: the"
+        " Inception Score of the reference images.",
     )
     bn: str = batch_norm_setting("table", tuple(BATCH_NORM_STATISTICS))
     label_sampling: str | None = setting(

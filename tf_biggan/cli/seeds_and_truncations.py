@@ -24,7 +24,7 @@ SCALE_LIMIT = 1.0
 
 
 def parse_seeds(specification: str) -> tuple[int, ...]:
-    """Returns the seeds in a text such as "0,4-9", in order and with repetitions.
+    """Returns the seeds of a text such as "0,4-9", in the order of the text, with repetitions.
 
     Raises:
       ValueError: The text has another form, a range is descending, a seed is too large, or there

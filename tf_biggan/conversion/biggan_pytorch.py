@@ -248,7 +248,8 @@ class RunFlag:
       network: Network that the flag concerns, "generator" or "discriminator".
       same: Values for which the converted network is equal to the original. The first one is the
         flag's default.
-      here: Text that says what the converted network has, whatever the flag's value.
+      here: What networks of this package have for any value of the flag, such as "batch norm". It
+        is part of the messages.
       warned: Other values that are converted with a warning, or `ANY_VALUE` for all other values.
         A value that is neither in `same` nor in `warned` is refused.
       warning: Text that says how the converted network differs for the values in `warned`.

@@ -294,7 +294,8 @@ def default_call_length(strategy: tf.distribute.Strategy) -> int:
 class ReplicaMap:
     """Applies a function to the rows of arrays, in batches of a fixed size on all replicas.
 
-    Because every batch has the same size, the result of a row does not depend on other rows.
+    Every batch has the same size, so that the number of rows of a call does not change how a row
+    is computed.
 
     Args:
       strategy: Strategy whose replicas run the function.

@@ -124,7 +124,10 @@ class Curve:
         for name, point in self.columns().items():
             title = name.replace("FID", self.names[0]).replace("IS", self.names[1])
             if point is None:
-                yield f"{title}: not on the curve, or the valid score is unknown"
+                yield (
+                    f"{title}: cannot be computed, because the curve does not reach the"
+                    f" {self.names[1]} of the real images (--valid_score), or this is unknown"
+                )
             else:
                 distance, score = (point.scores[one] for one in self.names)
                 yield f"{title}: {distance:.4f}/{score:.4f} (truncation {_named(point.truncation)})"

@@ -327,7 +327,7 @@ def _write_networks(config, opened, discriminator) -> list[str]:
 
 
 def _write_card_and_samples(config, folder, parts, metadata, signatures) -> None:
-    """Writes tf_biggan.json, samples.png and the model card of every format except SavedModel."""
+    """Writes the description, the samples and the card of an export that is no SavedModel."""
     metadata = {"export_format": config.format, **metadata}
     write_metadata(folder, metadata, place="")
     path = os.path.join(folder, SAMPLES_FILE)

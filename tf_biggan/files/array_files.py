@@ -131,7 +131,7 @@ def write_safetensors(
     Args:
       path: Path of the file.
       arrays: Arrays by key.
-      metadata: Texts by name for the header of the file.
+      metadata: Strings to store in the header of the file, by name.
 
     Raises:
       OSError: The file cannot be written.

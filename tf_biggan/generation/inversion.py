@@ -50,7 +50,7 @@ class InvertedImage:
         no classes.
       embedding: Embedding of the mixture, see `ImageMaker.embeddings`, float32; None if the model
         has no classes.
-      truncation: Truncation that selects the row of the generator's table of statistics.
+      truncation: Truncation at which the generator's table of statistics is read.
       psnr: Peak signal-to-noise ratio of the reconstruction in dB.
       description: JSON values by name: model, hash of its weights, image and settings.
     """
@@ -129,7 +129,7 @@ class Descent:
         to the squared length of the target's features.
       truncation: Truncation of the latents, which stay within its range; None for N(0, I).
       mode: Meaning of the truncation, see `tf_biggan.generation.latents`.
-      statistics: Truncation that selects the row of the generator's table of statistics.
+      statistics: Truncation at which the generator's table of statistics is read.
     """
 
     num_starts: int = 16

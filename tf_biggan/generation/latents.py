@@ -96,7 +96,7 @@ def normal_for_each(seeds: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def seeds_for(seeds: tf.Tensor, purpose: int) -> tf.Tensor:
-    """Returns seeds for one of several purposes, so that their random numbers are unrelated.
+    """Derives seeds for one purpose, so that the random numbers of purposes are unrelated.
 
     Args:
       seeds: Seeds of `augmentation_seeds`, int32 [N, 2].
@@ -115,7 +115,7 @@ def _box_muller(radii: tf.Tensor, angles: tf.Tensor) -> tf.Tensor:
 
 
 def _mixed(bits: tf.Tensor) -> tf.Tensor:
-    """Returns int32 whose bits each depend on all bits of the input (MurmurHash3's finalizer)."""
+    """Returns hashes of int32 numbers, computed by MurmurHash3's finalizer."""
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
         bits = tf.bitwise.bitwise_xor(bits, _shifted(bits, shift))
         bits *= tf.constant(factor - 2**32, tf.int32)

@@ -97,7 +97,7 @@ def is_statistic(path: str) -> bool:
 def with_standing_statistics(
     generator: Generator, batches: Iterable[tuple[np.ndarray, np.ndarray | None]]
 ) -> Generator:
-    """Returns a copy of a generator whose statistics are averaged over batches.
+    """Returns a copy of a generator with standing batch-norm statistics.
 
     The mean is the average of the batches' means, and the variance is the average of their biased
     variances. As in BigGAN-PyTorch, each forward pass also updates the vectors u of spectral norm.

@@ -201,10 +201,10 @@ def _check_truncation(routes, plan: PathPlan) -> None:
 
 
 def _notes(routes, description) -> list[str]:
-    """Returns a note for each file of an end point that was found with other weights."""
+    """Returns a note for each end point whose latent vector was found with other weights."""
     return [
-        f"{path} was found with other weights ({found.description.get('model')}), so its image may"
-        " differ"
+        f"The latent vector in {path} was found with other weights"
+        f" ({found.description.get('model')}), so its image may differ from that of `invert`"
         for path, found in _files(routes)
         if found.description.get("sha256") != description["sha256"]
     ]

@@ -102,7 +102,7 @@ class Batcher:
     everything else in the event loop.
 
     Args:
-      limits: The limits, of which `batch_rows` and `batch_seconds` are used.
+      limits: Limits of the server. Only `batch_rows` and `batch_seconds` are used here.
       thread: Executor with a single thread.
     """
 

@@ -105,9 +105,9 @@ def translate(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
 
 
 def cut_out(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-    """Returns images in which a square of half the side is 0.
+    """Returns images in which a rectangle of half the height and half the width is 0.
 
-    The centre of the square is anywhere in the image, so that a part of it may lie outside.
+    The centre of the rectangle is anywhere in the image, so that a part of it may lie outside.
     """
     inside = []
     for axis, side in enumerate(images.shape[1:3]):

@@ -71,7 +71,7 @@ class Watchdog:
         self._history.add(entry)
 
     def new_signs(self, broken: Sequence[str] = ()) -> list[Sign]:
-        """Returns the signs that have not been reported since they began.
+        """Returns the signs of collapse that began after the last report of their kind.
 
         Args:
           broken: Names of logged values that are not finite now.

@@ -283,7 +283,11 @@ class Inception:
         return self._features.get_concrete_function().graph
 
     def outputs(self, images) -> dict[str, tf.Tensor]:
-        """Returns tensors [N, D] by tap for images [N, H, W, 3] from 0 to 255, inside a graph."""
+        """Maps each tap's name to its features or logits [N, D]; for use in graphs.
+
+        Args:
+          images: [N, H, W, 3], from 0 to 255.
+        """
         found = {}
         tensor = resize(images)
         for unit in self._units:

@@ -180,7 +180,7 @@ def _graph_in_archive(path: str) -> bytes:
 
 
 class _Unpacked(gzip.GzipFile):
-    """A decompressed .tgz that refuses to yield more than `left` bytes."""
+    """Decompresses a .tgz file; raises ValueError if more than `left` more bytes are read."""
 
     def __init__(self, path: str, file: typing.IO[bytes]):
         super().__init__(path, "rb", fileobj=file)
