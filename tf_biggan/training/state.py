@@ -64,7 +64,8 @@ class TrainState:
       g_optimizer, d_optimizer: The optimisers, built on the networks' variables.
       iteration: Number of completed iterations, int64.
       second_vectors: Estimates of the second singular vector of every normalised kernel of the
-        generator; empty unless the clamp is relative to the second singular value.
+        generator with several rows and columns; empty unless the clamp is relative to the second
+        singular value.
       logit_averages: Moving averages of the discriminator's logits of real and of generated images;
         empty without LeCam regularisation.
     """
