@@ -29,7 +29,7 @@ CONSTRUCTION = [
     (dict(depth=0), r"`depth` must be an integer at least 1"),
     (dict(bottom_size=(4, 0)), r"`bottom_size` must be two positive integers"),
     (dict(bottom_size=(4,)), r"`bottom_size` must be two positive integers"),
-    (dict(attention_stages=(7,)), r"numbers of stages, from 0 to 2.*attention=\(7,\)"),
+    (dict(attention_stages=(7,)), r"indices of stages, from 0 to 2.*attention=\(7,\)"),
     (dict(initializer="he"), r"`initializer` must be one of ortho, n02, glorot.*'he'"),
     (dict(latent_injection="some"), r"`latent_injection` must be one of first, split, all"),
     (dict(latent_injection="all"), r"needs `latent_injection` 'first'.*embedding_dim=0"),
