@@ -88,5 +88,5 @@ def test_large_images_in_training_on_cpus_are_computed_one_by_one(monkeypatch):
     assert loops(64, training=True)
     assert not loops(64, training=False)
     assert not loops(32, training=True)
-    monkeypatch.setattr(module, "_on_cpu", lambda: False)
+    monkeypatch.setattr(module, "on_cpu", lambda: False)
     assert not loops(64, training=True)

@@ -255,6 +255,11 @@ def pooled_convolution(x, kernel):
     return downsample(convolution(x, kernel))
 
 
+def on_cpu() -> bool:
+    """Returns whether the Keras backend is TensorFlow and its graphs are built for a CPU."""
+    return _has_tensorflow() and _fused().device_kind() == "CPU"
+
+
 def _has_tensorflow():
     return keras.backend.backend() == "tensorflow"
 

@@ -22,6 +22,7 @@ from tf_biggan.networks.layers.linear import (
     PooledConv2D,
     UpsampledConv2D,
     child_seed,
+    on_cpu,
     power_iteration_initializer,
     wide_dtype,
 )
@@ -111,13 +112,11 @@ def _graph_functions(epsilon, as_matrix):
 
 
 def _in_graph_on_cpu() -> bool:
-    if keras.backend.backend() != "tensorflow":
+    if not on_cpu():
         return False
     import tensorflow as tf
 
-    from tf_biggan.networks.layers.fused_convolutions import device_kind
-
-    return tf.inside_function() and device_kind() == "CPU"
+    return tf.inside_function()
 
 
 class SpectralNorm:
