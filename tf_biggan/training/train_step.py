@@ -101,7 +101,7 @@ def input_sampler(
     if labels is not None and labels.weights is not None:
         weights = tf.constant(labels.weights)
 
-    def own_part(values, hosts=1):
+    def own_part(values):
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         return part_of_replica(values, replica, replicas, hosts)
 
@@ -118,8 +118,8 @@ def input_sampler(
             y = y if labels.weights is None else tf.gather(weights, y)
         if not config.needs_image_seeds:
             return RandomInputs(z, y)
-        fake, real = (augmentation_seeds(seed, draw, count, s) for s in (FAKE_SEEDS, REAL_SEEDS))
-        return RandomInputs(z, y, own_part(fake), own_part(real, hosts))
+        seeds = (augmentation_seeds(seed, draw, count, s) for s in (FAKE_SEEDS, REAL_SEEDS))
+        return RandomInputs(z, y, *map(own_part, seeds))
 
     return sample
 
