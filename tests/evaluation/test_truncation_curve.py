@@ -43,7 +43,10 @@ def test_the_valid_score_may_lie_beside_the_curve_or_be_unknown():
     assert with_valid(110.0).columns()["FID at valid IS"].truncation == 0.8
     lines = list(with_valid(300.0).table())
     assert len(lines) == 1 + 4 + 4
-    assert any(line.startswith("fid at valid is: cannot be computed") for line in lines)
+    text = "fid at valid is: the curve does not reach the score of the real images, 300.0000"
+    assert text in lines
+    unknown = "fid at valid is: the score of the real images is unknown (--valid_score)"
+    assert unknown in with_valid(None).table()
     assert "min fid: 7.5000/120.0000 (truncation 0.8)" in lines
 
 

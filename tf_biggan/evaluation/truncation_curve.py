@@ -101,6 +101,11 @@ class Curve:
                 return Point(truncation, {fid_name: distance, score_name: score})
         return None
 
+    def _why_no_point(self) -> str:
+        if self.valid_score is None:
+            return "the score of the real images is unknown (--valid_score)"
+        return f"the curve does not reach the score of the real images, {self.valid_score:.4f}"
+
     def to_dict(self) -> dict:
         """Returns the curve as JSON values."""
         columns = {name: point and _flat(point) for name, point in self.columns().items()}
@@ -124,10 +129,7 @@ class Curve:
         for name, point in self.columns().items():
             title = name.replace("FID", self.names[0]).replace("IS", self.names[1])
             if point is None:
-                yield (
-                    f"{title}: cannot be computed, because the curve does not reach the"
-                    f" {self.names[1]} of the real images (--valid_score), or this is unknown"
-                )
+                yield f"{title}: {self._why_no_point()}"
             else:
                 distance, score = (point.scores[one] for one in self.names)
                 yield f"{title}: {distance:.4f}/{score:.4f} (truncation {_named(point.truncation)})"
