@@ -23,8 +23,6 @@ NETWORKS = {name for name in ROWS if name.split(",")[0] in ("Generator", "Discri
 # XLA takes up to a minute to compile a whole network. The default run compiles layers and the
 # blocks of BigGAN-deep.
 SLOW_WITH_XLA = NETWORKS | {"GeneratorBlock", "DiscriminatorBlock"}
-# By default, two replicas run the blocks, and in test_train_step.py both networks of an iteration.
-SLOW_TWICE = NETWORKS
 # Layers and blocks have every property tested by default, and of the networks that consist of them,
 # one generator and one discriminator.
 SLOW_NETWORKS = NETWORKS - {"Generator, split z", "Discriminator"}
@@ -209,7 +207,8 @@ def _loss_and_gradients(layer, inputs, weights):
     return loss, tape.gradient(loss, variables)
 
 
-@pytest.mark.parametrize("row", rows(SLOW_TWICE), indirect=True)
+# By default, two replicas run the blocks, and in test_train_step.py both networks of an iteration.
+@pytest.mark.parametrize("row", rows(NETWORKS), indirect=True)
 def test_two_replicas_are_one_on_the_joined_batch(row, mirrored_strategy):
     batches = [wide(example_inputs(row, seed)) for seed in (1, 2)]
     single = build(row, dtype="float64")
