@@ -5,7 +5,8 @@ Examples:
   python -m tf_biggan.report --run_dir=runs/a,runs/b --output=comparison.html
 
 The file shows warning signs, the best checkpoints, curves, sheets of samples, the nearest real
-images, settings, data and machine. It opens in a browser without other files and without a network.
+images, settings, data and machine. A browser shows it without other files and without an internet
+connection.
 """
 
 from tf_biggan.cli import flags

@@ -29,7 +29,7 @@ def test_seeds_there_and_back(text, seeds, shortest):
         (str(2**30), "must be from 0 to 1073741823"),
         (f"0-{2**40}", "must be from 0 to 1073741823"),
         ("0-1073741823", "may hold at most 10,000,000 seeds"),
-        ("-3", "must be whole numbers and ranges"),
+        ("-3", "must be whole numbers or ranges"),
         ("1,,2", "such as 0,4-9"),
         ("", "such as 0,4-9"),
         ("one", "such as 0,4-9"),

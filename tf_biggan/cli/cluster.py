@@ -59,7 +59,7 @@ class Cluster:
 def is_writer(addresses: Mapping[str, Sequence[str]], task_type: str, task_index: int) -> bool:
     """Returns whether a process writes the files of a run.
 
-    Exactly one process of a cluster does: the chief, or worker 0 if there is no chief.
+    Exactly one process of a cluster writes them: the chief, or worker 0 if there is no chief.
 
     Args:
       addresses: Addresses of all processes by task type.

@@ -1,4 +1,4 @@
-"""Settings that define when a training run counts as collapsed, and what it does then."""
+"""Settings that define when a training run counts as collapsed, and what the run does then."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WARN, STOP, ROLLBACK = ACTIONS = ("warn", "stop", "rollback")
 
 @dataclass(frozen=True)
 class CollapseSettings(Settings):
-    """Settings that detect a collapse of the training and react to it."""
+    """Settings for detecting a collapse of the training and reacting to it."""
 
     on_collapse: str = setting(
         WARN,

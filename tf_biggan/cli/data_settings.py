@@ -25,8 +25,8 @@ class DataConfig(Settings):
     )
     split: str | None = setting(
         None,
-        "Split of a tfds data set, or sub-folder of PATH. Default: the split train, or PATH"
-        " itself.",
+        "Split of a tfds data set, or sub-folder of PATH. Default: train for a tfds data"
+        " set, otherwise PATH itself.",
         may_change=True,
     )
     data_dir: str | None = setting(

@@ -67,7 +67,7 @@ class EvaluateConfig(
         None,
         "Split of a tfds data set, or sub-folder of PATH. Default: the split that the protocol"
         " sets for tfds data sets. If it sets none: the split that the run was trained on or,"
-        " with --reference, the split train or PATH itself.",
+        " with --reference, train for a tfds data set and PATH itself for other data.",
     )
     reference_images: int | None = setting(
         None,

@@ -71,13 +71,13 @@ class ModelConfig(Settings):
     )
     g_attention: tuple[int, ...] | None = setting(
         None,
-        "Stages of the generator that self-attention follows: their numbers, counted from 0 and"
-        f" separated by commas. {PUBLISHED}",
+        "Numbers of the generator's stages after which self-attention is applied, counted from 0"
+        f" and separated by commas. {PUBLISHED}",
     )
     d_attention: tuple[int, ...] | None = setting(
         None,
-        "Stages of the discriminator that self-attention follows: their numbers, counted from 0"
-        f" and separated by commas. {PUBLISHED}",
+        "Numbers of the discriminator's stages after which self-attention is applied, counted from"
+        f" 0 and separated by commas. {PUBLISHED}",
     )
     d_wide: bool = setting(
         True,

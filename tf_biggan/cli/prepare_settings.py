@@ -32,8 +32,8 @@ class PrepareConfig(Settings):
     )
     split: str | None = setting(
         None,
-        "Split or slice of a tfds data set, or sub-folder of PATH. Default: the split train, or"
-        " PATH itself.",
+        "Split or slice of a tfds data set, or sub-folder of PATH. Default: train for a"
+        " tfds data set, otherwise PATH itself.",
     )
     data_dir: str | None = setting(
         None,

@@ -89,7 +89,7 @@ class SampleConfig(GenerationSettings):
     truncations: tuple[float, ...] | None = setting(
         None,
         "Write a sheet with one column for each of these truncations, such as 0.02,0.2,0.5,1. All"
-        " images have the same seed, which is that of --seeds or 0.",
+        " images have the same seed: the seed in --seeds, or 0.",
         parse=parse_truncations,
     )
     progress: bool = setting(

@@ -35,7 +35,7 @@ def parse_seeds(specification: str) -> tuple[int, ...]:
         match = _PART.fullmatch(part.strip())
         checks.require(
             match is not None,
-            "`seeds` must be whole numbers and ranges of them, separated by commas, such as 0,4-9",
+            "`seeds` must be whole numbers or ranges, separated by commas, such as 0,4-9",
             seeds=specification,
         )
         first, last = match.group(1), match.group(2) or match.group(1)

@@ -64,9 +64,9 @@ class TruncationModeSettings(Settings):
 
     truncation_mode: str = setting(
         SCALE,
-        "How a truncation t is applied to latents. scale multiplies a normal distribution that is"
-        " cut off at 2 by t, as DeepMind's TF-Hub modules do. resample cuts a normal distribution"
-        " off at t, as the paper does.",
+        "How a truncation t is applied to latents. scale cuts a normal distribution off at 2 and"
+        " multiplies its samples by t, as DeepMind's TF-Hub modules do. resample cuts a normal"
+        " distribution off at t, as the paper does.",
         choices=TRUNCATION_MODES,
     )
 
@@ -155,7 +155,8 @@ class ReferenceSettings(Settings):
     reference_split: str | None = setting(
         None,
         "Split of a tfds data set, or sub-folder of PATH. Default: the split that the run was"
-        " trained on. With --reference, the default is the split train, or PATH itself.",
+        " trained on. With --reference, the default is train for a tfds data set, otherwise PATH"
+        " itself.",
     )
     data_dir: str | None = setting(
         None,
@@ -203,8 +204,8 @@ class DeviceSettings(Settings):
 
     strategy: str = setting(
         "auto",
-        "Distribution strategy. auto uses the TPU of --tpu, the machines of TF_CONFIG, all GPUs"
-        " of this machine or one device: the first of these that is there.",
+        "Distribution strategy. auto uses the first of these that is available: the TPU of --tpu,"
+        " the machines of TF_CONFIG, all GPUs of this machine, one device.",
         choices=STRATEGIES,
         may_change=True,
     )

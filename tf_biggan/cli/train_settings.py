@@ -167,9 +167,9 @@ class RunConfig(CollapseSettings, DeviceSettings):
     )
     class_map: str | None = setting(
         None,
-        "Classes of --init_from whose weights each class of the new run starts from: entries"
-        " CLASS=SOURCE, separated by semicolons, or a file that holds the entries. SOURCE is one"
-        " or more classes of --init_from, or fresh for random values.",
+        "Source of the initial weights of each class in fine-tuning: entries CLASS=SOURCE,"
+        " separated by semicolons, or a file that holds the entries. SOURCE is one or more classes"
+        " of --init_from, or fresh for random values.",
         path=ONE_PATH,
     )
     init_optimizers: bool = setting(

@@ -117,7 +117,7 @@ def generator_layout(generator) -> SourceLayout:
     """Returns the layout of BigGAN-PyTorch's tensors for a generator.
 
     BigGAN-PyTorch concatenates [y, z] (class embedding and latent vector) and stores the first
-    feature map channels first.
+    feature map with channels first.
     """
     return SourceLayout.of_generator(generator, embedding_first=True, channels_first=True)
 

@@ -4,8 +4,8 @@ mmagic has two styles of spectral norm, "ajbrock" and "torch". The tables have t
 "ajbrock" style; `spectral_norm_styles` converts tensors of the "torch" style to these keys.
 
 Attention layers are numbered together with the blocks. BigGAN concatenates [y, z] (class embedding
-and latent vector) and stores its first feature map channels first. BigGAN-deep concatenates [z, y]
-and stores its first feature map channels last.
+and latent vector) and stores its first feature map with channels first. BigGAN-deep concatenates
+[z, y] and stores its first feature map with channels last.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class SourceLayout:
       first_swap: The same number for the first dense layer. It is 0 unless the input of this layer
         includes the class embedding, as in BigGAN-deep.
       bottom: (channels, height, width) of the generator's first feature map if the source stores it
-        channels first. None if the source stores it channels last, like this package.
+        with channels first. None if the source stores it with channels last, like this package.
     """
 
     label_conditioned: bool
@@ -62,7 +62,7 @@ class SourceLayout:
           generator: Generator of this package.
           embedding_first: Whether the code base concatenates the class embedding and the latent
             vector as [y, z].
-          channels_first: Whether the code base stores the first feature map channels first.
+          channels_first: Whether the code base stores the first feature map with channels first.
         """
         plan = generator.latent_plan
         swap = plan.embedding_dim if embedding_first else 0

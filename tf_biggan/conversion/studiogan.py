@@ -1,7 +1,7 @@
 """Tables for PyTorch-StudioGAN's BigGAN and BigGAN-deep (its `big_resnet_deep_legacy`).
 
 Attention layers are numbered together with the blocks. Like BigGAN-PyTorch, StudioGAN concatenates
-[y, z] (class embedding and latent vector) and stores the first feature map channels first. The
+[y, z] (class embedding and latent vector) and stores the first feature map with channels first. The
 tables have StudioGAN's keys after `spectral_norm_styles` has renamed them. StudioGAN's
 discriminators have in-place ReLUs, so their shortcuts see features after the ReLU.
 """

@@ -231,7 +231,7 @@ def constructor_arguments(network: keras.Model, side: str) -> dict[str, object]:
 
 
 def _problems(network, side) -> Iterator[str]:
-    """Yields the reasons why no arguments make BigGAN-PyTorch's class build the network."""
+    """Yields the reasons why BigGAN-PyTorch's class cannot build the network."""
     config, row = network.get_config(), _row(network, side)
     if row is None:
         yield "BigGAN-PyTorch's tables have no network of these widths"

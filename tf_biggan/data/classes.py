@@ -41,7 +41,7 @@ def parse_classes(
     """Returns the indices of classes that a text names, such as "tench,n02123394,7".
 
     `ClassLookup` explains the accepted names. The indices have the order of the names in the text.
-    A class that is named several times occurs as often in the result.
+    A class that is named n times occurs n times in the result.
 
     Args:
       specification: Names separated by commas. Empty names are ignored.
@@ -314,7 +314,7 @@ def _imagenet_ids() -> Mapping[str, str]:
 
 
 def _aliases(name: str) -> tuple[str, ...]:
-    """Returns a class name and, if it is a name or WordNet ID of ImageNet, the other of the two."""
+    """Returns a class name, and its other name in ImageNet (WordNet ID or name) if it has one."""
     other = imagenet_classes().get(name) or _imagenet_ids().get(_normal(name))
     return (name,) if other is None else (name, other)
 

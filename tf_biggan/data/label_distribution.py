@@ -23,8 +23,8 @@ class LabelDistribution:
 
     Attributes:
       probabilities: Probability of every label, float64 [R].
-      weights: Weights of the classes in every label, float32 [R, num_classes]; None if label r is
-        class r.
+      weights: Weights of the classes in every label, float32 [R, num_classes]; None if every label
+        is a single class.
     """
 
     probabilities: np.ndarray

@@ -97,7 +97,7 @@ def examples(images: tf.data.Dataset) -> tf.data.Dataset:
 def random_integers(count: int, seed: int, number: int | tf.Tensor) -> tf.Tensor:
     """Returns random integers, int64 [count], that depend on the seed and `number` only.
 
-    Each use has a `number` of its own; those of epochs are 0 and above.
+    Each use of this function has a `number` of its own; epochs use 0 and above.
     """
     # The algorithm is named, because the default depends on the device and differs under XLA.
     return tf.random.stateless_uniform(

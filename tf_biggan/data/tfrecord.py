@@ -225,7 +225,7 @@ class RecordIndex:
         return -(-int(sizes.sum()) // len(sizes)) if len(sizes) else 1
 
     def select(self, kept: np.ndarray) -> RecordIndex:
-        """Returns the index of the records that `kept` selects: bool [N] or integer indices."""
+        """Returns the index of the selected records. `kept` is bool [N] or an array of integers."""
         return dataclasses.replace(
             self,
             file_of=self.file_of[kept],

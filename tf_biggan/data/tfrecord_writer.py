@@ -142,7 +142,7 @@ def _settings(
 
 
 def _fingerprint(source: Source) -> str:
-    """Returns a SHA-256 of the places and labels of all images."""
+    """Returns a SHA-256 of all labels, and of where each image is stored."""
     digest = hashlib.sha256(label_bytes(source))
     for index in range(source.num_images):
         digest.update(source.locate(index).encode() + b"\0")

@@ -195,10 +195,10 @@ def require_same(strategy: tf.distribute.Strategy, value: int, rule: str, **give
     """Checks that all processes have the same number. All processes must call it.
 
     Args:
-      strategy: The strategy of the processes.
+      strategy: Distribution strategy that connects the processes.
       value: Number of this process, below 2**32.
-      rule: Sentence about what must be the same, and what to do.
-      **given: Values that the message shows.
+      rule: Error message, which says what must be the same in all processes, and what to do.
+      **given: Values that the error message shows.
 
     Raises:
       ValueError: A process has another number.
@@ -228,7 +228,7 @@ def of_writer(strategy: tf.distribute.Strategy, array: np.ndarray) -> np.ndarray
     """Returns the array of the process that writes files. All processes must call it.
 
     Args:
-      strategy: The strategy of the processes.
+      strategy: Distribution strategy that connects the processes.
       array: Array of this process, of the same shape and type in all of them.
     """
     if not spans_processes(strategy):
@@ -254,7 +254,7 @@ def naming_lost_processes(strategy: tf.distribute.Strategy) -> Iterator[None]:
 
 
 def _lost(strategy: tf.distribute.Strategy, reason: str) -> str:
-    """Returns the message about lost processes, with those that TensorFlow's `reason` names."""
+    """Returns the message about lost processes. TensorFlow's `reason` names these processes."""
     resolver = strategy.cluster_resolver
     here = f"{resolver.task_type} {resolver.task_id}"
     found = sorted({f"{kind} {index}" for kind, index in _TASK.findall(reason)} - {here})

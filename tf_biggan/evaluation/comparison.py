@@ -1,4 +1,4 @@
-"""Opens what images are compared with: real images, feature extractors and cached features.
+"""Opens the parts of a comparison with real images: the images, extractors and cached features.
 
 Every command that compares images with real images opens these parts here, so that the same flags
 find the same images, extractors and cached features everywhere. The real images are called the

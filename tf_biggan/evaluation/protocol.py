@@ -31,7 +31,7 @@ class Protocol:
     Attributes:
       name: name for `--protocol`.
       source: where the choices are documented.
-      num_images: number of images to generate. All images of a given set are used.
+      num_images: number of images to generate. If a set of images is given, all of them are used.
       reference_split: split of a TensorFlow Datasets reference; None for the split in the settings.
       label_sampling: how labels of generated images are sampled.
       bias: whether Inception's logits include the bias of its last layer.

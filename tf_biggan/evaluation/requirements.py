@@ -192,7 +192,7 @@ def summarize_extractor(extractor: Extractor) -> ExtractorSummary:
 
 
 def expected_extractor(name: str, training_images: ImageSet | None) -> ExtractorSummary:
-    """Returns what is known about a feature extractor from its name alone.
+    """Returns what an extractor's name shows about it, so that the extractor need not be opened.
 
     Args:
       name: a name that `Comparison.extractor` accepts.
@@ -243,7 +243,7 @@ Need = Callable[[EvaluationPlan], str | None]
 
 
 def _unless(holds: Callable[[EvaluationPlan], bool], reason: str) -> Need:
-    """Returns a need that is unmet, for the given reason, unless a condition holds."""
+    """Returns a check of a plan, which returns `reason` if the condition `holds` is false."""
     return lambda plan: None if holds(plan) else reason
 
 
@@ -252,7 +252,7 @@ def _at_least(
     minimum: Callable[[EvaluationPlan], int | None],
     why: Callable[[EvaluationPlan], str] = lambda plan: "",
 ) -> Need:
-    """Returns a need for a minimum number of images on one side.
+    """Returns a check that a plan has enough generated (or reference) images for a metric.
 
     Args:
       side: "generated" or "reference".

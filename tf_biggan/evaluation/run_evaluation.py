@@ -165,7 +165,7 @@ def _output(config: EvaluateConfig) -> str | None:
 def _open(
     config: EvaluateConfig, protocol: Protocol, strategy: tf.distribute.Strategy
 ) -> _Compared:
-    """Opens the model or the images, and the reference at their size."""
+    """Opens the model or the given images, and a reference that is resized like these images."""
     opened = given = None
     if config.model is not None:
         with strategy.scope():
@@ -227,8 +227,8 @@ def _evaluators(
     """Opens the extractors that compute metrics.
 
     Returns:
-      A tuple: by extractor, the evaluator and its metrics; and by reason, the names of the metrics
-      that cannot be computed for this reason.
+      A tuple of two mappings: from each extractor to its evaluator and metrics; and from each
+      reason to the metrics that it makes impossible.
     """
     count_flag = "--num_images" if config.images is None else "--images"
     found, left_out = {}, {}
@@ -309,7 +309,7 @@ def _notes_on_images(
 def _resized_for(
     protocol: Protocol, images: ImageSet, names: tuple[str, ...]
 ) -> list[tuple[ImageSet, tuple[str, ...]]]:
-    """Returns which metrics are computed from which images, resized as the protocol says."""
+    """Returns the images, resized as the protocol says, and the metrics to compute from them."""
     if protocol.is_resize == "tf1" or "is" not in names:
         return [(images, names)]
     others = tuple(name for name in names if name != "is")

@@ -97,7 +97,7 @@ def new_folder(path: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _new_folder(path: str, last: str) -> Iterator[str]:
-    """Yields the folder of `replaced_file.new_folder`. TensorFlow's errors become OSErrors."""
+    """Does the same as `files.atomic.new_folder`, and turns TensorFlow's errors into OSErrors."""
     try:
         with replaced_file.new_folder(path, last=last) as temporary:
             yield temporary

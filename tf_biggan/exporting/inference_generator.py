@@ -165,7 +165,8 @@ class StoredWeights:
       dtype: Dtype of the stored kernels. Other variables keep their dtype.
 
     Attributes:
-      variables: All stored variables. Variables that keep their dtype are the network's own.
+      variables: All stored variables. A variable whose dtype does not change is the variable of the
+        network itself, not a copy.
       trainable: Stored variables of the network's trainable weights.
     """
 

@@ -202,7 +202,8 @@ def folder_provenance(
     """Returns the provenance for the config.json of a model folder that holds an opened model.
 
     For a converted model, this is the provenance in its config.json. For a run, this is the run's
-    description, with the hash of the weights. Licence notes are added to both.
+    description, with the hash of the weights. In both cases, `note` and the licence notes of source
+    models are added.
 
     Args:
       opened: A run or a converted model.

@@ -149,7 +149,10 @@ class Archive:
 
 
 class _TableFirst(io.BufferedReader):
-    """A file that refuses long reads while `bounded` is true, so that no huge table is read."""
+    """A file that refuses long reads while `bounded` is true.
+
+    zipfile reads the archive's table of contents in one piece, so this bounds the table's size.
+    """
 
     def __init__(self, raw, path):
         super().__init__(raw)

@@ -72,7 +72,7 @@ def require_existing(what: str, path: str, accepted: str) -> None:
 
 
 def isdir(path: str | os.PathLike) -> bool:
-    """Returns whether a folder exists. In an object store, it does if it holds anything."""
+    """Returns whether a folder exists. In an object store, a folder exists if it holds a file."""
     if not is_remote(path):
         return os.path.isdir(path)
     # gfile.isdir returns False for every error, even if access is denied.
@@ -184,8 +184,8 @@ def normalized(path: str) -> str:
 def open_file(path: str | os.PathLike, mode: str = "rb", **text: str) -> IO:
     """Opens a file to read it or to append to it. `atomic.replaced` writes new files.
 
-    At an address, a reader fetches only the bytes that it reads, not the whole file. Appended bytes
-    are sent with every flush, for which an object store writes the whole object again.
+    At an address, a reader fetches only the bytes that it reads, not the whole file. Every flush
+    sends the appended bytes, and an object store then writes the whole object again.
 
     Args:
       path: Path of the file.

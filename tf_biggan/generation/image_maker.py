@@ -149,7 +149,7 @@ class ImageMaker:
             yield from self.batches(z.numpy(), labels_of_part, truncation)
 
     def _filled(self, batch, truncation, is_embedded):
-        """Fills up a batch with inputs of other images. Copies would change its statistics."""
+        """Fills up a batch with inputs of other images; copies would distort its statistics."""
         missing = self.global_batch_size - len(batch[0])
         if not missing:
             return batch

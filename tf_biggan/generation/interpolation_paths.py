@@ -71,7 +71,7 @@ class EndPoint:
 
 
 def point_name(of_class: EndPoint, of_latents: EndPoint, lookup: ClassLookup) -> str:
-    """Returns an image's name, such as "tench@3", from the points of its class and its latents."""
+    """Returns an image's name, such as "tench@3". Two end points give its class and its latents."""
     files = [os.path.basename(p.file[0]) if p.file else None for p in (of_class, of_latents)]
     if files[0] is not None and files[0] == files[1]:
         return files[0]
@@ -144,9 +144,9 @@ def random_routes(
     Args:
       num_rows: Number of rows.
       num_classes: Number of classes of the model, 0 if it is unconditional.
-      labels: Classes that are assigned in turn to the end points, or to the rows with `fix_y`.
-        There may be at most one for each, or all classes of the model. None for random classes,
-        which differ within a row, even with `fix_y`.
+      labels: Classes that are assigned in turn to the end points or, with `fix_y`, to the rows.
+        These are all classes of the model, or at most as many classes as there are end points (or
+        rows). None for random classes, which differ within a row, even with `fix_y`.
       seeds: Two seeds for each row, or one with `fix_z`; None for 0, 1, 2 and so on.
       fix_z: Whether both end points of a row have the same seed.
       fix_y: Whether both end points of a row take the same class from `labels`.

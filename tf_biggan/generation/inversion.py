@@ -121,9 +121,9 @@ class Descent:
     """Settings of the gradient descent.
 
     Attributes:
-      num_starts: Number of starts that are optimised in parallel.
+      num_starts: Number of starts (initial latents and classes) that are optimised in parallel.
       num_steps: Number of Adam steps.
-      seed: Seed of the candidates.
+      seed: Seed of the random candidates, of which the best become starts.
       learning_rate: Learning rate of the first step; it decays to 0 along a cosine.
       feature_weight: Weight of the squared feature distance in the loss; the distance is relative
         to the squared length of the target's features.
@@ -256,7 +256,7 @@ class _Search:
         return max(candidates, key=lambda candidate: candidate.psnr)
 
     def _values(self):
-        """Returns the values of all starts: z and, if the model has classes, class logits."""
+        """Returns z of all starts and, if the model has classes, their class logits."""
         return [self._z] if self._classes is None else [self._z, self._classes]
 
     def _reconstructed(self, z, classes=None) -> Reconstruction:
@@ -274,7 +274,7 @@ class _Search:
         )
 
     def _first(self, labels):
-        """Returns (z, labels) of the candidates that are closest to the target."""
+        """Returns (z, labels) of the random candidates whose images are closest to the target."""
         descent, generator = self._descent, self._maker.generator
         count = descent.num_starts * CANDIDATES
         random = np.random.RandomState(descent.seed)

@@ -1,7 +1,7 @@
 """Samples latents and labels as pure functions of a seed, in graphs and in eager mode.
 
-Training samples a whole batch from (seed, draw), where draw is the number of the batch. All other
-code samples each image from (seed, index).
+Training samples a whole batch from (seed, draw), where draw is the number of the batch. Code
+outside of training samples each image on its own, from (seed, index).
 """
 
 from __future__ import annotations

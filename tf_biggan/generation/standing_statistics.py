@@ -37,7 +37,7 @@ def standing_inputs(
     Classes are sampled uniformly. They are None if the generator is unconditional.
 
     Args:
-      generator: Generator whose `latent_dim` and `num_classes` the inputs fit.
+      generator: Generator that will receive the inputs.
       indices: Integers [N] from 0. An input depends on its index and the seed alone.
       truncation: Truncation of the latents; None for N(0, I).
       mode: Meaning of the truncation, see `tf_biggan.generation.latents`.
@@ -100,8 +100,8 @@ def with_standing_statistics(
     """Returns a copy of a generator with standing batch-norm statistics.
 
     The mean is the average of the batches' means, and the variance is the average of their biased
-    variances. As in BigGAN-PyTorch, each forward pass also updates the vectors u of spectral norm.
-    Here, these are the vectors of the copy, so `generator` is not changed.
+    variances. As in BigGAN-PyTorch, each forward pass also updates the vectors u of spectral norm,
+    but only those of the copy.
 
     Args:
       generator: Generator to copy, which is not changed. If it has a table of statistics over

@@ -207,9 +207,9 @@ class DiscriminatorBlock(_DiscriminatorResidualBlock):
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
 class RectifiedDiscriminatorBlock(DiscriminatorBlock):
-    """`DiscriminatorBlock` whose shortcut takes x after the ReLU that begins the main path.
+    """`DiscriminatorBlock` whose shortcut takes x after the main path's initial ReLU.
 
-    If `preactivate` is False, there is no such ReLU, and the shortcut takes x itself.
+    If `preactivate` is False, there is no initial ReLU, and the shortcut takes x itself.
 
     Source: PyTorch-StudioGAN, where this ReLU changes x in place.
     """
@@ -268,7 +268,7 @@ class DeepDiscriminatorBlock(_DiscriminatorResidualBlock):
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
 class RectifiedDeepDiscriminatorBlock(DeepDiscriminatorBlock):
-    """`DeepDiscriminatorBlock` whose shortcut takes x after the ReLU that begins the main path."""
+    """`DeepDiscriminatorBlock` whose shortcut takes x after the main path's initial ReLU."""
 
     def call(self, x, training=False):
         return super().call(ops.relu(x), training=training)

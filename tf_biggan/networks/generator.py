@@ -137,8 +137,8 @@ class Generator(Network):
       output_bn_epsilon: Epsilon of the last batch norm; None for `bn_epsilon`.
       bn_momentum: Weight of the old value when running statistics are updated.
       bn_synchronized: Whether batch statistics are taken over all replicas.
-      num_statistics: Rows of every table of batch-norm statistics, each for another truncation.
-        Training needs 1 row.
+      num_statistics: Number of rows in every table of batch-norm statistics, one for each
+        truncation. Training needs 1 row.
       seed: Integer for reproducible initial values; None for random ones.
       **kwargs: Arguments of `keras.Model`, such as `dtype` and `name`.
 

@@ -1,9 +1,9 @@
 """Writes sets of images as an .npz file or a folder of PNG files. Interrupted writes can resume.
 
-Images are first written to the folder OUTPUT.unfinished, together with the request, the JSON values
-that determine the images. A command with the same request resumes in this folder. A command with
-another request is refused. If the output is at an address such as gs://bucket/images, the folder is
-on the local machine.
+Images are first written to the folder OUTPUT.unfinished, together with the request: the JSON values
+that determine the images. A command with the same request resumes in this folder. A command with a
+different request ends with an error. If the output is at an address such as gs://bucket/images, the
+folder is on the local machine.
 """
 
 from __future__ import annotations
@@ -235,7 +235,7 @@ class ImageFolder:
     """A `Target` that writes a folder of PNG files.
 
     At the end, the unfinished folder is renamed. If the output is at an address such as
-    gs://bucket/images, the files are copied instead, the request as the last one.
+    gs://bucket/images, the files are copied instead, and the request is copied last.
 
     The arguments are those of `ImageArchive`.
 

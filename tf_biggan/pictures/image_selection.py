@@ -60,7 +60,7 @@ class ImageSelection:
         return None if self.labels is None else self.labels[start:stop]
 
     def sha256(self) -> str:
-        """Returns a hash of the seeds and classes in their order, which `description` lacks."""
+        """Returns a hash of all seeds and classes in order; `description` lacks the order."""
         parts = (self.seeds, self.labels, self.mix)
         rows = (b"none" if part is None else np.ascontiguousarray(part).tobytes() for part in parts)
         return hashlib.sha256(b"/".join(rows)).hexdigest()

@@ -246,7 +246,7 @@ def _layers(run: RunRecord, network: str) -> list[Line]:
 
 
 def _largest_sigmas(run: RunRecord, network: str) -> Series | None:
-    """Returns the largest singular value of all layers, at iterations where each has a value."""
+    """Returns the largest singular value of all layers, where every layer has a logged value."""
     sigmas = list(_sigmas(run, network).values())
     if not sigmas:
         return None

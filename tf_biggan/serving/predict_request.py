@@ -65,7 +65,7 @@ def encoded(part, name: str) -> str:
 
     Args:
       part: Array of the output, or part of it. A single element of a string array is `bytes`.
-      name: Name of the output. Strings are written as base64 if it ends with "_bytes".
+      name: Name of the output. Strings are written as base64 if the name ends with "_bytes".
     """
     if isinstance(part, bytes) or part.dtype == object:
         as_json = _binary if name.endswith(BINARY_SUFFIX) else _text

@@ -75,6 +75,6 @@ def _from_tensorflow_hub(handle: str) -> str:
     except UNREADABLE as error:
         raise ValueError(
             f"Cannot download the model {handle}: {one_line(str(error)) or type(error).__name__}."
-            " Check the handle and the network. Downloaded models are kept in"
+            " Check the handle and the internet connection. Downloaded models are kept in"
             f" {tfhub_cache_dir(use_temp=True)}; TFHUB_CACHE_DIR names another folder."
         ) from error

@@ -86,7 +86,7 @@ def download(address: Address) -> tuple[str, Address]:
 
 
 def check_upload(address: Address) -> None:
-    """Checks that this machine has what an upload needs. Commands call this before long work.
+    """Checks, before long work begins, that this machine has what an upload needs.
 
     Raises:
       ValueError: The package or a token is missing, or the address has a revision.

@@ -227,8 +227,8 @@ class SavedModelGenerator:
       metadata: Metadata that `python -m tf_biggan.export` wrote, or {} if another program wrote the
         SavedModel.
       class_names: One name for each class, or empty if the names are unknown.
-      truncation_mode: "scale" or "resample", see `tf_biggan.generation.latents`. "scale" if
-        unknown.
+      truncation_mode: "scale" or "resample", see `tf_biggan.generation.latents`; "scale" if the
+        metadata does not name the mode.
 
     Raises:
       ValueError: The SavedModel cannot be loaded, or has no signature "default".

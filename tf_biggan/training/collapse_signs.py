@@ -59,7 +59,9 @@ class Sign:
 
 
 class History:
-    """Collects what the signs depend on from the entries of a run's log, which are added in order.
+    """Collects the log entries and counts from which signs of collapse are found.
+
+    The entries of a run's log must be added in order.
 
     Args:
       loss: Name of the loss of the run.
@@ -68,8 +70,7 @@ class History:
       evaluations: The entries with scores.
       sigmas: The two newest entries with singular values since the last rollback.
       num_sigmas: Number of entries with singular values since the last rollback.
-      num_saturated: How many of the newest entries have discriminator losses of almost 0, without
-        a gap.
+      num_saturated: Number of newest entries in a row whose discriminator loss is almost 0.
       saturated_since: Iteration of the first of these entries.
       reported: The last iteration at which each kind of sign was reported.
       rollbacks: Iterations of the rollbacks.
@@ -86,7 +87,7 @@ class History:
 
     @property
     def start(self) -> int:
-        """Iteration of the last rollback, or 0. Signs begin only at later entries."""
+        """Iteration of the last rollback, or 0. Only later entries can show a sign of collapse."""
         return self.rollbacks[-1] if self.rollbacks else 0
 
     def add(self, entry: Mapping) -> None:
@@ -118,7 +119,7 @@ def signs_of_collapse(history: History, settings: CollapseSettings) -> list[Sign
 
 
 def lower_is_better(score: str) -> bool | None:
-    """Returns whether a lower value of a score is better; None if it is not known to be a score."""
+    """Returns whether a lower value of a score is better; None if the name is no known score."""
     return LESS_IS_BETTER.get(score.rpartition("_")[2])
 
 

@@ -41,7 +41,7 @@ class StopRequest:
         return self._asked.is_set()
 
     def run_unless_asked(self, work: Callable[[], None]) -> bool:
-        """Runs optional work, which a request to stop ends at once; returns whether it was done."""
+        """Runs optional work; returns whether it was completed. A stop request ends it at once."""
         try:
             try:
                 self._abandonable = True

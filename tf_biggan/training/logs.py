@@ -103,7 +103,7 @@ def _value(tag, content, plugin, data_class):
 
 
 class MetricsLog:
-    """Appends lines to RUN/metrics.jsonl, each a JSON object with its iteration, flushed at once.
+    """Appends one JSON object per line to RUN/metrics.jsonl, and flushes each line at once.
 
     When a run resumes, opening the log drops lines of iterations after the checkpoint, and a line
     that was cut off. Only one process of a run may open the log.
@@ -166,7 +166,7 @@ class TrainingProgress:
         )
 
     def update(self, iteration: int, d_real: float, d_fake: float, g: float) -> None:
-        """Shows that `iteration` is completed, and its losses: D's (real, fake) and G's."""
+        """Shows the completed `iteration`, D's losses (real, generated) and G's loss."""
         note = f"D {d_real:.2f}/{d_fake:.2f} G {g:.2f}"
         self._bar.add(iteration - self._iteration, note)
         self._iteration = iteration

@@ -80,8 +80,8 @@ def train(
 
     Raises:
       ValueError: The configuration contradicts itself, the data, the devices or the folder; a
-        metric is no longer finite; or training collapsed, and `on_collapse` is "stop" or the run
-        had `max_rollbacks` rollbacks already.
+        metric is no longer finite; or training collapsed and must stop. It must stop if
+        `on_collapse` is "stop", or after `max_rollbacks` rollbacks.
     """
     require_tensorflow("training")
     began = time.monotonic()
@@ -154,9 +154,9 @@ class _Run:
         self._watchdog = Watchdog(config, run_dir, strategy, state, self._iteration, kept, writes)
 
     def _done_before(self, run_dir) -> tuple[int | None, int | None]:
-        """Returns (this iteration or None, this iteration or None) for samples and for scores.
+        """Returns the present iteration twice: for its sheet of samples, and for its scores.
 
-        None means that this iteration has no sheet of samples yet, or no scores yet.
+        If the iteration has no sheet or no scores yet, None takes its place.
         """
         scored = any(
             entry["iteration"] == self._iteration and SCORED_AS in entry
@@ -251,8 +251,7 @@ class _Run:
     def _iterations_of_a_call(self):
         """Returns how many iterations to run in a call.
 
-        This is the length of a call, or less if the run ends before, or if a log, sheet, score or
-        checkpoint is due before.
+        A call ends early if the run ends, or if a log, sheet, score or checkpoint is due.
         """
         done = self._iteration
         ends = [done + self._call_length, self._config.run.num_iterations]
@@ -409,7 +408,7 @@ def _stop_answer(longest_call: int, may_leave: bool) -> str:
 def _without_garbage_collection() -> Iterator[None]:
     """Returns a context without garbage collection.
 
-    TensorFlow builds a graph of millions of objects in a fifth less time there.
+    Without it, TensorFlow builds a graph of millions of objects in a fifth less time.
     """
     collects = gc.isenabled()
     gc.disable()

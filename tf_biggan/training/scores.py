@@ -217,7 +217,7 @@ def _labels(config: TrainConfig) -> str:
 def _best_until(
     run_dir: str, iteration: int, names: Mapping[str, bool], scored_as: str
 ) -> dict[str, float]:
-    """Returns the best scores up to an iteration that were logged with the same `scored_as`."""
+    """Returns the best scores up to an iteration. Scores measured in another way do not count."""
     best: dict[str, float] = {}
     place = os.path.join(run_dir, METRICS_FILE)
     for entry in read_metrics(run_dir):

@@ -324,7 +324,7 @@ def data_of_run(
     matched by name.
 
     Args:
-      run_dir: Folder of the run. If it holds no run yet, the source is returned unchanged.
+      run_dir: Folder of the run. If this folder holds no run yet, `source` is returned unchanged.
       source: The data source that `config.data` names.
       config: The configuration of the run.
       say: Prints a sentence.

@@ -149,7 +149,7 @@ def update_logit_averages(
       decay: Scalar from 0 to 1.
 
     Returns:
-      The new averages of (real, fake) logits, through which no gradient flows.
+      The new averages of (real, fake) logits. No gradient flows through them.
     """
     moved = []
     for average, logits in zip(averages, (real_logits, fake_logits), strict=True):

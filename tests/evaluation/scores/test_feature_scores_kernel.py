@@ -64,7 +64,7 @@ def test_one_distribution_is_at_distance_zero_on_average():
 
 def test_a_subset_larger_than_a_side_is_refused(sides):
     with pytest.raises(
-        ValueError, match=r"at most the number of images on either side.*subset_size=9.*num_real=8"
+        ValueError, match=r"at most the number of images in each set.*subset_size=9.*num_real=8"
     ):
         kernel_distance(*sides, subset_size=9)
     assert largest_subset_size(11, 8) == 8 and largest_subset_size(5000, 8000) == 1000

@@ -378,8 +378,8 @@ class RestrictedUnpickler:
 def _check_written_out(value) -> None:
     """Raises ValueError if a value is too large or too deeply nested when written out in full.
 
-    A pickle can refer to the same list many times. Sixty lists, each of which holds the previous
-    list twice, take few bytes in the file, but code that visits every element never ends.
+    A pickle can refer to the same list many times. A small file can hold sixty lists, each of which
+    contains the previous list twice. Code that visits every element of the last list never ends.
     """
     # Number of values and depth of each container, by its id.
     sizes: dict[int, tuple[int, int]] = {}

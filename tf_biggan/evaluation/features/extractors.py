@@ -117,7 +117,7 @@ def load_keras(path: str) -> keras.Model:
 
 
 def _stored_bytes(path: str) -> int:
-    """Returns how many bytes all entries have, except the configuration, which is only checked."""
+    """Returns the size of all entries except the configuration, whose size is only checked."""
     archive, limit = Archive(path), input_bounds.JSON_BYTES
     sizes = {name: archive.size(name) for name in archive.names}
     configuration = sizes.pop(CONFIG, 0)

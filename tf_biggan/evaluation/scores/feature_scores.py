@@ -101,7 +101,7 @@ def _log(probabilities: np.ndarray) -> np.ndarray:
 
 
 def largest_subset_size(num_generated: int, num_real: int, subset_size: int = SUBSET_SIZE) -> int:
-    """Returns `subset_size`, or the number of images of the smaller side if that is less."""
+    """Returns `subset_size`, or the number of images in the smaller set if that is less."""
     return min(subset_size, num_generated, num_real)
 
 
@@ -147,7 +147,7 @@ def subset_indices(
     require_integer("subset_size", subset_size, minimum=2)
     require(
         subset_size <= min(num_generated, num_real),
-        "`subset_size` must be at most the number of images on either side",
+        "`subset_size` must be at most the number of images in each set",
         subset_size=subset_size,
         num_generated=num_generated,
         num_real=num_real,
@@ -255,7 +255,8 @@ def precision_recall(generated, real, k: int = 3) -> tuple[float, float]:
     Args:
       generated: features [N, D].
       real: features [M, D].
-      k: number of the neighbour that a neighbourhood reaches to. An image is not its own neighbour.
+      k: a neighbourhood reaches to the k-th nearest image of the same set, not counting the image
+        itself.
 
     Raises:
       ValueError: `generated` or `real` is not a finite array [N, D] of more than k rows, or their
@@ -326,7 +327,7 @@ def _checked(generated, real, k: int) -> tuple[np.ndarray, np.ndarray]:
     generated, real = checked_pair(generated, real)
     require(
         min(len(generated), len(real)) > k,
-        f"k = {k} needs more than {k} images on either side",
+        f"k = {k} needs more than {k} images in each set",
         num_generated=len(generated),
         num_real=len(real),
     )

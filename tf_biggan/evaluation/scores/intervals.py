@@ -167,7 +167,7 @@ def weighted_statistics(features: np.ndarray, counts: np.ndarray) -> FeatureStat
 
 
 def _resampled_squared_mmd(x: np.ndarray, y: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Returns the squared MMD [B] of `y` and the rows of `x` with weights counts [B, n]."""
+    """Returns the squared MMD [B] of `x` and `y`, where row i of `x` occurs counts[b, i] times."""
     of_x, of_y = kernel(x, x), kernel(y, y)
     np.fill_diagonal(of_x, 0)
     np.fill_diagonal(of_y, 0)
@@ -181,7 +181,7 @@ def _resampled_squared_mmd(x: np.ndarray, y: np.ndarray, counts: np.ndarray) -> 
 
 
 def _weighted_inception_score(probabilities: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Returns the Inception Score [B] of one split whose rows have weights counts [B, n]."""
+    """Returns the Inception Score [B] of one split, where row i occurs counts[b, i] times."""
     weights = counts / counts.sum(axis=1, keepdims=True)
     marginals = weights @ probabilities
     return np.exp(weights @ negative_entropy(probabilities) - negative_entropy(marginals))

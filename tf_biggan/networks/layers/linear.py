@@ -9,7 +9,8 @@ pooling after it. On TensorFlow, `fused_convolutions` chooses how convolutions a
 device. Other Keras backends compute what is written here.
 
 A Keras initialiser that is used twice returns the same values for the same shape, so no two layers
-share one: a composite layer derives a seed for each child from its own seed and the child's name.
+share an initialiser: a composite layer derives a seed for each child from its own seed and the
+child's name.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def power_iteration(matrix, u, epsilon: float):
 
     Returns:
       (sigma, u, v). sigma is a scalar that is differentiable in `matrix`. The new u [1, outputs]
-      and v [1, inputs] are unit vectors, through which no gradient flows.
+      and v [1, inputs] are unit vectors. No gradient flows through them.
     """
     constant = ops.stop_gradient(matrix)
     v = _unit(ops.matmul(u, ops.transpose(constant)), epsilon)

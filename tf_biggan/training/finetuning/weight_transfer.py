@@ -156,8 +156,8 @@ def freeze_blocks(discriminator: Discriminator, count: int) -> None:
 
     Args:
       discriminator: Changed in place. Its optimiser must not be built yet.
-      count: Number of residual blocks, counted from the image; 0 for none. BigGAN-deep has `depth`
-        blocks per stage.
+      count: Number of residual blocks to freeze, counted from the image; 0 for none. BigGAN-deep
+        has `depth` blocks per stage.
 
     Raises:
       ValueError: The discriminator has fewer than `count` blocks.

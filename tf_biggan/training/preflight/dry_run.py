@@ -117,7 +117,7 @@ def _facts(start: Start, state: TrainState, looked, run_dir: str) -> Facts:
 
 
 def _free_bytes(run_dir: str) -> int | None:
-    """Returns the free bytes of the disk of a run, or None if its folder is a remote address."""
+    """Returns the free bytes on a run's disk, or None if its folder is a remote address."""
     return None if file_system.is_remote(run_dir) else shutil.disk_usage(_existing(run_dir)).free
 
 
@@ -165,7 +165,7 @@ def _measured(start: Start, state: TrainState) -> tuple[float, list[float]]:
 
 
 def _sizes(state: TrainState) -> dict[str, int]:
-    """Returns the bytes of the variables of each part of a checkpoint."""
+    """Returns how many bytes the variables take, for each part of a checkpoint."""
     parts = {
         "networks": (state.generator, state.discriminator),
         "moving average": (state.average,),
