@@ -188,5 +188,5 @@ class EvaluateConfig(
         return tuple(name.strip() for name in self.metrics.split(",") if name.strip())
 
     def truncations(self) -> tuple[float | None, ...]:
-        """Returns the truncations of the curve, or a single one; None is no truncation."""
+        """Returns the truncations of the curve, or a single truncation; None is no truncation."""
         return self.truncation or (None,)

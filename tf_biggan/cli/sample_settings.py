@@ -51,9 +51,7 @@ class SampleConfig(GenerationSettings):
         "Computation": ("batch_size",),
     }
 
-    classes: str | None = classes_setting(
-        f"all classes, of which a sheet shows at most {MOST_ROWS}"
-    )
+    classes: str | None = classes_setting(f"all classes; a sheet shows at most {MOST_ROWS} of them")
     class_mix: str | None = setting(
         None,
         "Mixture of classes, instead of --classes, such as tench:0.5,goldfish:0.5. Weights must"

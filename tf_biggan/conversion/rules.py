@@ -219,8 +219,8 @@ def expand(rows: Sequence[Row], kinds: Kinds, transforms, targets) -> list[Rule]
       rows: Layers of the code base.
       kinds: Tensors of each kind of layer.
       transforms: Transforms by name.
-      targets: Paths of the network's variables. A row for a layer that the network does not have
-        gives no rule.
+      targets: Paths of the network's variables. A row whose layer the network does not have is
+        skipped.
     """
     rules = [
         Rule(

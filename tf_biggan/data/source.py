@@ -228,9 +228,10 @@ class DataIdentity:
       num_images: Total number of images.
       images_per_class: Number of images of every class, up to the last class that has images;
         empty if there are no classes.
-      index_sha256: SHA-256 of the labels (including soft labels) and of the images' places. For a
-        folder, these are the relative paths of all images in order and the sizes of up to 1,000
-        image files; for TFRecord files, the names of the files and the positions of the records.
+      index_sha256: SHA-256 of the labels (including soft labels) and of where the images are
+        stored. For a folder, this covers the relative paths of all images in order and the sizes of
+        up to 1,000 image files; for TFRecord files, the names of the files and the positions of the
+        records.
     """
 
     num_images: int

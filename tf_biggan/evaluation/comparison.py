@@ -173,7 +173,8 @@ def matched_labels(
 ) -> np.ndarray | None:
     """Returns the labels of images as indices of the reference's classes.
 
-    If one side has no class names, equal labels are assumed to mean equal classes.
+    If the images or the reference have no class names, equal labels are assumed to mean equal
+    classes.
 
     Args:
       labels: integers [N], labels of the images.
@@ -194,7 +195,7 @@ def matched_labels(
 def how_classes_were_matched(
     class_names: Sequence[str], reference_names: Sequence[str]
 ) -> tuple[str, ...]:
-    """Returns a note on how classes were matched; () if both sides have the same classes."""
+    """Returns a note on how classes were matched; () if the classes are the same."""
     ours, theirs = tuple(class_names), tuple(reference_names)
     if not (ours and theirs):
         return (BY_INDEX,)

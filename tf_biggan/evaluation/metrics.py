@@ -88,7 +88,7 @@ class Context:
         return matched_labels(self.generated.labels, self.class_names, self.reference.class_names)
 
     def how_classes_were_matched(self) -> tuple[str, ...]:
-        """Returns a note on how classes were matched; () if both sides have the same classes."""
+        """Returns a note on how classes were matched; () if the classes are the same."""
         return how_classes_were_matched(self.class_names, self.reference.class_names)
 
 
@@ -130,7 +130,7 @@ def beside_small_samples(
     Args:
       context: what the metrics are computed from.
       names: metrics that are computed already.
-      notes: a list of notes, to which the reason is added.
+      notes: a list of notes. The reason is added to this list.
     """
     size = context.generated.features.shape[1]
     counts = {

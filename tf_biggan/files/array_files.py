@@ -35,7 +35,7 @@ LENGTH_BYTES = 8
 
 @dataclasses.dataclass(frozen=True)
 class StoredArray:
-    """An array of an .npz file, of which only the header has been read.
+    """An array of an .npz file. Only its header has been read.
 
     Attributes:
       shape: Shape of the array.

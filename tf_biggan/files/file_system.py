@@ -150,7 +150,7 @@ def remove(path: str | os.PathLike) -> None:
 
 
 def rmtree(path: str | os.PathLike) -> None:
-    """Removes a folder with its content. What cannot be removed stays, and no error is raised."""
+    """Removes a folder with its content. Files that cannot be removed stay without an error."""
     if not is_remote(path):
         shutil.rmtree(path, ignore_errors=True)
         return

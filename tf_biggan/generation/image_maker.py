@@ -41,10 +41,10 @@ class ImageMaker:
     Args:
       generator: A `Generator` or a `SavedModelGenerator`. If the strategy has several replicas,
         the generator must have been created in its scope.
-      bn: Which statistics the batch norms use. "table": those of the generator's table at
-        the truncation, interpolated between rows, or its only row. "running": the row of truncation
-        1, or the only row. "batch": the statistics of each replica's batch. "standing": means over
-        100 batches of 64 images at the truncation.
+      bn: Which statistics the batch norms use. "table": the statistics for the truncation in the
+        generator's table, interpolated between rows; or the only row. "running": the row of
+        truncation 1, or the only row. "batch": the statistics of each replica's batch. "standing":
+        means over 100 batches of 64 images at the truncation.
       truncation_mode: Meaning of a truncation, see `tf_biggan.generation.latents`.
       batch_size: Number of images that one replica makes at a time.
       strategy: Distribution strategy whose replicas make the images. None: the current strategy.

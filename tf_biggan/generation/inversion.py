@@ -123,7 +123,7 @@ class Descent:
     Attributes:
       num_starts: Number of starts (initial latents and classes) that are optimised in parallel.
       num_steps: Number of Adam steps.
-      seed: Seed of the random candidates, of which the best become starts.
+      seed: Seed of the random candidates. The best candidates become the starts.
       learning_rate: Learning rate of the first step; it decays to 0 along a cosine.
       feature_weight: Weight of the squared feature distance in the loss; the distance is relative
         to the squared length of the target's features.

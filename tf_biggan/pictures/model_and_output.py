@@ -106,8 +106,8 @@ def output_folder(path: str) -> str:
     """Returns the path of an output folder. In a local path, symbolic links are resolved.
 
     Raises:
-      ValueError: The folder is the current or a mounted one, so that the finished folder could not
-        replace it, or it cannot be written.
+      ValueError: The folder cannot be written, or it is the current folder or a mounted folder,
+        which the finished folder cannot replace.
     """
     if file_system.is_remote(path):
         folder = file_system.absolute(path)

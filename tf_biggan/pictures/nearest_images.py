@@ -151,7 +151,8 @@ def find_neighbours(
       same_class: Whether only images of the sample's class are searched.
 
     Raises:
-      ValueError: `same_class` is set and one side has no classes, or features cannot be computed.
+      ValueError: `same_class` is set and samples or reference have no classes, or features cannot
+        be computed.
     """
     checks.require(
         not same_class or (samples.labels is not None and reference.labels is not None),
@@ -311,7 +312,8 @@ def _with_labels_of(source: Source, samples: ImageSet) -> tuple[str, ...]:
     """Replaces the samples' labels by the reference's labels of the same classes. Returns notes.
 
     Raises:
-      ValueError: One side has no classes, or the reference lacks a class of the samples.
+      ValueError: The samples or the reference have no classes, or the reference lacks a class of
+        the samples.
     """
     checks.require(
         source.num_classes > 0 and samples.labels is not None,

@@ -129,7 +129,7 @@ class Picture:
 
     Attributes:
       caption: Text below it.
-      url: Data URL; None if there is no picture, for a reason that the caption gives.
+      url: Data URL; None if there is no picture. The caption then gives the reason.
       width, height: Size in pixels.
     """
 

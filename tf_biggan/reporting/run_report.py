@@ -261,7 +261,7 @@ DATA: Mapping[str, Cell] = {
     "Images": lambda run: f"{run.identity.num_images:,}" if run.identity else MISSING,
     "Classes": _classes,
     "Images per class": _per_class,
-    "Hash of labels and image places": lambda run: (
+    "Hash of labels and image locations": lambda run: (
         run.identity.index_sha256[:SHOWN_OF_HASH] if run.identity else MISSING
     ),
 }

@@ -35,7 +35,7 @@ class ResolvedHandle:
 
     Attributes:
       path: Path of the file or folder, which need not exist if the handle is a path.
-      name: Name for messages and provenance, from which the same files can be found again.
+      name: Name for messages and provenance. With this name, the same files can be found again.
     """
 
     path: str

@@ -6,10 +6,10 @@ must be differentiable with respect to the images, take random numbers only from
 (`tf_biggan.generation.latents.uniform_for_each` returns them), and treat each image by itself. A
 run then does not depend on the number of replicas, and resumes exactly.
 
-The augmentations of this module are differentiable, too: random colour, translation and cutout,
-which are those of DiffAugment, and mirroring. Each function takes images and random numbers [N, K]
-from 0 to below 1. Each image is changed by its own numbers alone. All shapes are static, so that
-XLA can compile the functions.
+The augmentations of this module are differentiable, too: random colour, translation and cutout (as
+in DiffAugment), and mirroring. Each function takes images and random numbers [N, K] from 0 to below
+1. Each image is changed by its own numbers alone. All shapes are static, so that XLA can compile
+the functions.
 
 Source: Zhao, Liu, Lin, Zhu, Han, "Differentiable Augmentation for Data-Efficient GAN Training",
 NeurIPS 2020.

@@ -39,9 +39,9 @@ class DiscriminatorScores:
 
     The images are the same in every evaluation: up to `NUM_IMAGES` training images and held-out
     images, spread evenly over both, and images of fixed latent vectors. Images are neither mirrored
-    nor augmented. Generated images come from the generator in training, not from its moving
-    average, because the discriminator is trained against the former. Both networks run in inference
-    mode, so that no variable changes.
+    nor augmented. Generated images come from the generator in training. Its moving average is not
+    used, because the discriminator is not trained against it. Both networks run in inference mode,
+    so that no variable changes.
 
     Args:
       state: The state of the run.

@@ -182,7 +182,7 @@ class RunEvaluation:
 
 
 def _reference_side(path: str | None, data: SourceImages) -> ImagesSummary:
-    """Returns a description of the reference, with which generated images are compared.
+    """Returns a description of the reference that generated images are compared with.
 
     A file of statistics is read here, so that errors show early.
     """

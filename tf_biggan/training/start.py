@@ -68,7 +68,7 @@ HASH_DIGITS = 8
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-    """What a run starts with, before its networks exist.
+    """Settings, devices and data with which a run starts, before its networks exist.
 
     Attributes:
       config: The configuration, completed with the number of classes and, if `init_from` is given,

@@ -144,8 +144,8 @@ def compile_iterations(
     Returns:
       A function of an iterator and a number of iterations (a tensor). The iterator yields (images,
       labels) of one accumulation step. The function returns the metrics of the last iteration by
-      name. Those of the discriminator have the shape [num_d_steps, d_accumulations], those of the
-      generator [g_accumulations].
+      name. The discriminator's metrics have the shape [num_d_steps, d_accumulations], and the
+      generator's metrics [g_accumulations].
     """
     iteration = _Iteration(strategy, state, config, sample_inputs, jit_compile)
 

@@ -148,7 +148,7 @@ def _discriminator_pass(
     Args:
       discriminator, config, real, inputs: As for `discriminator_gradients`.
       fake: Generated images.
-      nearby: Images of latent vectors near those of `fake`; None without zCR.
+      nearby: Images of the latent vectors of `fake` plus zCR's noise; None without zCR.
       averages: The moving averages of the logits and their decay; None without LeCam.
     """
     watched = tf.identity(real.images)

@@ -44,7 +44,7 @@ LONGEST_REASON = 400
 
 @dataclasses.dataclass(frozen=True)
 class Storage:
-    """A one-dimensional array in a PyTorch file, to which tensors refer.
+    """A one-dimensional array in a PyTorch file. Tensors are views of such arrays.
 
     Attributes:
       dtype: Name of the NumPy dtype, or "bfloat16".

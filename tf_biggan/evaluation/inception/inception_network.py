@@ -62,7 +62,7 @@ class Mixed(typing.NamedTuple):
 
 
 class Tap(typing.NamedTuple):
-    """An output of the network: the mean over positions at this place."""
+    """Marks a feature map, whose mean over all positions can be requested as an output."""
 
     name: str
 

@@ -283,7 +283,7 @@ def _module_tensors(path: str, has_variables: bool) -> Tensors:
 
 
 def _below_scope(tensors: dict[str, StoredTensor], path: str) -> dict[str, StoredTensor]:
-    """Returns the tensors whose prefix is that of the classifier's weights, without the prefix."""
+    """Returns the tensors that share the classifier's prefix (scope), without this prefix."""
     weights = TENSORFLOW.classifier[0]
     scopes = [name.removesuffix(weights) for name in tensors if name.endswith(weights)]
     require(

@@ -180,8 +180,8 @@ def distance_from_factors(
     """Returns the result of `frechet_distance` from factors of the covariances.
 
     Args:
-      a: statistics of one side.
-      b: statistics of the other side.
+      a: statistics of one set of features.
+      b: statistics of the other set of features.
       factor_a: factor of a's covariance, see `covariance_factor`.
       factor_b: factor of b's covariance.
 
@@ -306,7 +306,7 @@ class IntraClassDistance(typing.NamedTuple):
     Attributes:
       mean: mean over the classes in `of_class`; None if it is empty.
       of_class: distance by class.
-      too_few: classes with fewer than 2 images on one side, which have no distance.
+      too_few: classes with fewer than 2 generated or 2 real images. They have no distance.
     """
 
     mean: float | None
@@ -315,7 +315,7 @@ class IntraClassDistance(typing.NamedTuple):
 
 
 def intra_class_distance(generated, generated_labels, real, real_labels) -> IntraClassDistance:
-    """Returns the Fréchet distance within every class that has at least 2 images on both sides.
+    """Returns the Fréchet distance within every class of at least 2 generated and 2 real images.
 
     Args:
       generated: features [N, D].

@@ -99,7 +99,7 @@ def kernel_interval(
       generated: features [N, D].
       real: features [M, D].
       subsets: number of subsets.
-      subset_size: number of images per side in a subset.
+      subset_size: number of generated and of real images in a subset.
       subset_seed: seed of the subsets.
       resamples: number of resamples, at least 2.
       level: level of confidence between 0 and 1.

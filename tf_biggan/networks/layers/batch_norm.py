@@ -88,8 +88,9 @@ class BatchNormCore(keras.Layer):
     def normalize(self, x, gain, offset, position, training):
         """Returns gain * (normalised x) + offset; gain and offset are [C] or [N, C].
 
-        In training, this updates the running statistics. In inference, `position`, the result of
-        `table_position`, selects them; None selects those of truncation 1.
+        In training, this updates the running statistics. In inference, `position` (the result of
+        `table_position`) selects the statistics in the table. None selects the statistics of
+        truncation 1.
         """
         x = ops.cast(x, wide_dtype(self))
         gain, offset = ops.cast(gain, x.dtype), ops.cast(offset, x.dtype)

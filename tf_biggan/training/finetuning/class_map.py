@@ -74,7 +74,8 @@ def class_sources(
 
     Raises:
       ValueError: An entry names an unknown class; two entries name the same class; a class has
-        neither an entry nor a source class with its name; or only one side has classes.
+        neither an entry nor a source class with its name; or only the run or only the source has
+        classes.
     """
     checks.require(
         (new.num_classes == 0) == (source.num_classes == 0),

@@ -189,7 +189,7 @@ def _taken(network) -> SourceNetwork:
 
 
 def settings_of_source(source: SourceModel) -> Mapping[str, object]:
-    """Returns the settings, by name, with which a run has the source's networks.
+    """Returns the settings, by name, that give a run the same networks as the source.
 
     If the source has no discriminator, `with_settings` decides the new one's width and depth.
 
