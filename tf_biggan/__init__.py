@@ -98,7 +98,7 @@ __all__ = sorted(_HOMES)
 
 
 class _Package(types.ModuleType):
-    """Type of this package, which keeps public functions if modules have the same names.
+    """Type of this package. It keeps a public function if a module has the same name.
 
     When the module `tf_biggan.train` is imported, Python sets the attribute `train` of the package
     to this module. The class ignores this, so that `tf_biggan.train` remains the function.

@@ -316,11 +316,11 @@ def flags_beside(files: Sequence[str]) -> dict[str, Any]:
     """Returns a run's flags from the `state_dict.pth` next to files of weights; see `flags_in`.
 
     Args:
-      files: Paths of the files of weights.
+      files: Paths of the weight files.
 
     Returns:
-      A dictionary like that of `flags_in`. It is {} if there is no `state_dict.pth`. If there is
-      one that cannot be read, the dictionary holds only the reason, under "unreadable".
+      A dictionary like that of `flags_in`. It is {} if there is no `state_dict.pth`. If this file
+      exists and cannot be read, the dictionary holds only the reason, under "unreadable".
     """
     for file in files:
         folder, name = os.path.split(file)

@@ -8,11 +8,11 @@ only the first three outputs are used. Its sigma depends on all channels, so its
 by sigma before the other channels are removed.
 
 The variables of the TF-Hub modules are renamed to the keys of pytorch-pretrained-BigGAN, so that
-its tables apply. pytorch-pretrained-BigGAN is a port of the BigGAN-deep modules, layer by layer.
-The BigGAN modules have the same layout: they concatenate [z, y] (latent vector and class embedding)
-and store the first feature map with channels last. Kernels are transposed to PyTorch's order of
-axes. Each vector u0 is replaced by the vectors u and v after one step of power iteration. The step
-scales a vector x by rsqrt(sum x^2 + 1e-4), as in the modules.
+the same tables apply. pytorch-pretrained-BigGAN is a port of the BigGAN-deep modules, layer by
+layer. The BigGAN modules have the same layout: they concatenate [z, y] (latent vector and class
+embedding) and store the first feature map with channels last. Kernels are transposed to PyTorch's
+order of axes. Each vector u0 is replaced by the vectors u and v after one step of power iteration.
+The step scales a vector x by rsqrt(sum x^2 + 1e-4), as in the modules.
 """
 
 from __future__ import annotations

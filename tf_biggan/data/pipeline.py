@@ -144,7 +144,7 @@ def distribute(
     them. Which replica gets which image depends on the number of replicas and hosts.
 
     Args:
-      strategy: The strategy.
+      strategy: The distribution strategy.
       source: The images.
       batch_size: Number of images of all replicas together, a multiple of their number.
       start_batch: Number of batches of `batch_size` images that were already consumed.

@@ -81,7 +81,7 @@ def to_json(scores: Scores, protocol: Mapping[str, object], curve: Curve | None 
     Args:
       scores: the scores.
       protocol: how they were computed, as JSON values.
-      curve: scores along truncations; None for one truncation.
+      curve: scores at several truncations; None for one truncation.
     """
     content = {
         "scores": scores.values,
@@ -108,7 +108,7 @@ def to_csv(scores: Scores, protocol: Mapping[str, object], curve: Curve | None =
     Args:
       scores: the scores.
       protocol: how they were computed, as JSON values.
-      curve: scores along truncations; None for one truncation.
+      curve: scores at several truncations; None for one truncation.
     """
     how = _main_choices(scores, protocol)
     rows = _rows_of_scores(scores, how) if curve is None else _rows_of_curve(curve, how)
@@ -185,7 +185,7 @@ def write_scores(
       scores: the scores of one truncation. For a curve, the scores without truncation.
       protocol: how the scores were computed, as JSON values.
       title: title of the chart.
-      curve: scores along truncations; None for one truncation.
+      curve: scores at several truncations; None for one truncation.
 
     Returns:
       Lines that tell the user what was written and where earlier scores are.

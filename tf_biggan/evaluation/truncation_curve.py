@@ -1,4 +1,4 @@
-"""Scores along truncations: the four operating points of the paper's Table 2, and a chart."""
+"""Scores at several truncations: a chart, and the four operating points of the paper's Table 2."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Point:
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
-    """Scores along truncations.
+    """Scores at several truncations.
 
     Attributes:
       points: one point per truncation; the last one is without truncation.
@@ -147,7 +147,7 @@ def save_chart(curve: Curve, title: str, path: str) -> None:
     """Draws a curve and writes it as PNG. An interrupted write leaves no incomplete file.
 
     Args:
-      curve: the scores along truncations.
+      curve: the scores at several truncations.
       title: title of the chart.
       path: path of the file; its folder must exist.
     """
@@ -161,7 +161,7 @@ def chart(curve: Curve, title: str) -> Figure:
     """Draws a panel of the Fréchet distance over the Inception Score, and a panel per other score.
 
     Args:
-      curve: the scores along truncations, from the strongest truncation to none.
+      curve: the scores at several truncations, from the strongest truncation to none.
       title: title of the chart.
     """
     # matplotlib takes a third of a second to import, and most evaluations draw no chart. Its pyplot

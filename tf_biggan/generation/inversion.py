@@ -181,7 +181,7 @@ def invert(
     The loss is the sum of the mean square error of pixels at several scales, the weighted feature
     distance and a small penalty on z. Each start has a fixed class from `labels`. If `labels` is
     None, the class is optimised as well, as a softmax over all classes that mixes their embeddings.
-    This softmax begins near the class of the start's candidate.
+    At first, the softmax gives most weight to the class with which the start was chosen.
 
     Args:
       maker: `ImageMaker` of the generator.

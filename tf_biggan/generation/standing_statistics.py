@@ -104,8 +104,8 @@ def with_standing_statistics(
     but only those of the copy.
 
     Args:
-      generator: Generator to copy, which is not changed. If it has a table of statistics over
-        truncation, the copy has a single row.
+      generator: Generator to copy, which is not changed. If its table of statistics has several
+        rows, the copy has a single row.
       batches: Pairs of latents [N, latent_dim] and labels [N] or None, all of the same N, so that
         each batch has the same weight.
 

@@ -151,8 +151,8 @@ def double_resolution(architecture: Architecture, name: str) -> Architecture:
     """Returns the architecture with one more stage, for images of twice the resolution.
 
     In both networks, the new stage is the one closest to the image. It has as many channels as the
-    feature map that was closest to the image before. Attention stays at the same size of the
-    feature map. If z is split into chunks, they keep their size, and z grows by one chunk.
+    feature map that was closest to the image before. Attention stays at feature maps of the same
+    size. If z is split into chunks, they keep their size, and z grows by one chunk.
     """
     g, d = architecture.generator, architecture.discriminator
     chunk = architecture.latent_dim // (len(g.resample) + 1)

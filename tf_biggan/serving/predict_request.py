@@ -79,9 +79,9 @@ def encoded(part, name: str) -> str:
 def _numbers(part: np.ndarray) -> str:
     """Returns the JSON text of an array of numbers.
 
-    Brackets are added to the text of the flat values. Nested lists of a whole image would be so
-    many Python objects that garbage collection would take most of the time, because it also scans
-    all objects of TensorFlow.
+    The text of the flattened array is made first, and brackets are then added to it. Nested lists
+    of a whole image would be so many Python objects that garbage collection would take most of the
+    time, because it also scans all objects of TensorFlow.
     """
     if not part.size:
         return json.dumps(part.tolist())

@@ -167,7 +167,7 @@ def _bad_scores(entries, name, factor, start) -> tuple[tuple[float, int] | None,
     """Returns (best value, its iteration), and the iterations of the newest bad values.
 
     A value is bad if it is later than iteration `start` and worse, by more than `factor`, than the
-    best value before it. The newest bad values end at the last entry and have no gap.
+    best value before it. The newest bad values are consecutive and end at the last entry.
     """
     best, bad, less = None, [], lower_is_better(name)
     for entry in entries:

@@ -47,8 +47,8 @@ ENVIRONMENT_FILE = "environment.jsonl"
 class TensorBoardLog:
     """Writes scalars and images to RUN/tensorboard, which `tensorboard --logdir RUN` shows.
 
-    Each start of a run writes a new file. An event at its beginning makes TensorBoard drop those
-    events of earlier files that belong to iterations after the checkpoint.
+    Each start of a run writes a new file. The first event of the file makes TensorBoard drop events
+    of earlier files that belong to iterations after the checkpoint.
 
     Args:
       run_dir: Folder of the run, local or remote.
@@ -145,8 +145,8 @@ class MetricsLog:
 class TrainingProgress:
     """The progress line of a run: iterations, remaining time, images per second and losses.
 
-    Create it after the training step is compiled, because the remaining time is estimated from the
-    time since it was created.
+    Create this object after the training step is compiled: the remaining time is estimated from the
+    time since the object was created.
 
     Args:
       total: Number of iterations of the run.

@@ -408,7 +408,8 @@ def _stop_answer(longest_call: int, may_leave: bool) -> str:
 def _without_garbage_collection() -> Iterator[None]:
     """Returns a context without garbage collection.
 
-    Without it, TensorFlow builds a graph of millions of objects in a fifth less time.
+    Without garbage collection, TensorFlow builds a graph of millions of objects in a fifth less
+    time.
     """
     collects = gc.isenabled()
     gc.disable()

@@ -73,7 +73,7 @@ class Start:
     Attributes:
       config: The configuration, completed with the number of classes and, if `init_from` is given,
         with the settings of the source model's networks.
-      strategy: The strategy of the devices.
+      strategy: The distribution strategy of the run.
       data: The data in the class order of the run, divided into images to train on and held-out
         images.
       identity: The identity of the data, including held-out images.

@@ -123,7 +123,7 @@ def kernel_distance(
 
     Raises:
       ValueError: `generated` or `real` is not a finite array [N, D], their D differ, or a subset is
-        larger than one of them.
+        larger than one of these sets of images.
     """
     generated, real = checked_pair(generated, real, minimum=2)
     values = [

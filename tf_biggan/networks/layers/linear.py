@@ -202,7 +202,7 @@ class Embedding(KernelLayer):
 
     @staticmethod
     def as_matrix(kernel):
-        """Returns a table as a matrix [dim, classes], with classes as outputs (BigGAN-PyTorch)."""
+        """Returns a table as a matrix [dim, classes]; classes are outputs, as in BigGAN-PyTorch."""
         return ops.transpose(kernel)
 
     def call(self, labels, training=False):

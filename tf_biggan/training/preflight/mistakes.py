@@ -141,8 +141,8 @@ def _resolution(facts: Facts) -> str | None:
     if side < facts.shorter_side:
         return (
             f"the shorter sides of the images have a median of {side:,} pixels (smallest"
-            f" {smallest:,}), so most images are enlarged to {facts.shorter_side}. Use a lower"
-            " --resolution if there is one, or larger images."
+            f" {smallest:,}), so most images are enlarged to {facts.shorter_side}. Use larger"
+            " images, or a lower --resolution if the networks have one."
         )
     return None
 
