@@ -73,8 +73,8 @@ def is_writer(addresses: Mapping[str, Sequence[str]], task_type: str, task_index
 def shared_cluster() -> Cluster | None:
     """Returns the cluster that TF_CONFIG describes, or None if this process works alone.
 
-    A process works alone if TF_CONFIG is not set, lists a single process or has an error, which
-    only `cluster_from_environment` reports.
+    A process works alone if TF_CONFIG is not set, lists a single process or has an error. Only
+    `cluster_from_environment` reports the error.
     """
     try:
         cluster = cluster_from_environment()

@@ -61,8 +61,8 @@ class InvertConfig(GenerationSettings, ReferenceSettings, ExtractorSettings):
     )
     feature_weight: float = setting(
         0.1,
-        "Weight of the feature error in the loss, in which the pixel error has the weight 1. With"
-        " 0, only pixels are compared.",
+        "Weight of the feature error in the loss. The pixel error has the weight 1. With 0, only"
+        " pixels are compared.",
         minimum=0.0,
     )
     extractor: str | None = setting(

@@ -195,7 +195,7 @@ def _depths(found: Structure) -> tuple[int, ...]:
 
 
 def _row(variant, trunks) -> Architecture:
-    """Returns an architecture. A missing network mirrors the other network."""
+    """Returns an architecture. If a network is missing, the other network's trunk is mirrored."""
     trunks = dict(trunks)
     for side, other in (SIDES, SIDES[::-1]):
         if side not in trunks:

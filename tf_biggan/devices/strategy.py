@@ -286,7 +286,8 @@ def may_compile(strategy: tf.distribute.Strategy) -> bool:
 def default_call_length(strategy: tf.distribute.Strategy) -> int:
     """Returns how many iterations run in TensorFlow before the program returns to Python.
 
-    Every process of a cluster must run the same number, so it depends on the kind of device alone.
+    Every process of a cluster must run the same number of iterations, so the number depends on the
+    kind of device alone.
     """
     return CPU_CALL_LENGTH if runs_on_cpu(strategy) else ACCELERATOR_CALL_LENGTH
 

@@ -205,7 +205,7 @@ def how_classes_were_matched(
 
 
 def why_classes_differ(class_names: Sequence[str], reference_names: Sequence[str]) -> str:
-    """Returns the end of a sentence that says why a metric that needs classes has no result."""
+    """Returns why a metric that needs classes has no result, as the end of a sentence."""
     sentence = "needs a reference that has the classes of the images"
     if not (class_names and reference_names):
         return sentence

@@ -81,7 +81,7 @@ class Curve:
         return dict(zip(COLUMNS, found, strict=True))
 
     def _crossing(self, score: float) -> Point | None:
-        """Interpolates the point where the curve first reaches an Inception Score, or None.
+        """Returns the interpolated point where the curve first reaches an Inception Score, or None.
 
         The curve is searched from the images without truncation to the strongest truncation.
         """

@@ -193,7 +193,7 @@ def _require_own_name(architecture: Architecture, first_size) -> None:
 
 
 def _require_fitting(architecture: Architecture, first_size) -> None:
-    """Checks the sizes of all feature maps, with those for attention, and the number of blocks."""
+    """Checks the sizes of all feature maps, also for attention, and the number of blocks."""
     checks.require(
         len(first_size) == 2 and min(first_size) > 0,
         "`first_size` must be two integers above 0, height and width",

@@ -393,7 +393,7 @@ def write_images(
 
     Raises:
       ValueError: The output has images of another request, or cannot be written, for example
-        because the disk is full. Images that are written stay, and the same command resumes.
+        because the disk is full. Images that were written are kept, and the same command resumes.
     """
     there = target.finished()
     if there is not None:

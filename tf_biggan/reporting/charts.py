@@ -348,7 +348,7 @@ def _spike_limit(chart: Chart) -> float | None:
 
 
 def _inline(text: str) -> str:
-    """Returns the <svg> element of an SVG file, changed so that a page can hold several."""
+    """Returns the <svg> element of an SVG file, changed so that a page can hold several charts."""
     text = text[text.index("<svg") :]
     text = re.sub(r"<(metadata|style)\b.*?</\1>", "", text, flags=re.DOTALL)
     text = re.sub(r'<g id="[^"]*"', "<g", text)

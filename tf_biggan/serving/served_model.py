@@ -56,8 +56,8 @@ class Signature:
     def is_mergeable(self) -> bool:
         """Whether the rows of several requests can be run as one batch with the same results.
 
-        They cannot if an output has unknown sizes besides its number of rows, because its rows may
-        be padded to the longest row of the batch.
+        This is not possible if an output has unknown sizes besides its number of rows, because its
+        rows may be padded to the longest row of the batch.
         """
         shapes = [spec.shape for spec in self.outputs.values()]
         return all(shape and shape[0] is None and None not in shape[1:] for shape in shapes)

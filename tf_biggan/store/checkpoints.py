@@ -148,7 +148,8 @@ class Checkpoints:
     def save(self) -> str:
         """Writes a checkpoint of the state and returns its path prefix.
 
-        If the state's iteration was the last to be written or restored, no file is written.
+        If the last checkpoint that this object wrote or restored has the same iteration, no file is
+        written.
         """
         iteration = int(self._state.iteration.numpy())
         if iteration != self._stored_iteration:

@@ -139,7 +139,7 @@ def _require_same_everywhere(
 
 
 def with_classes_of(config: TrainConfig, source: Source) -> TrainConfig:
-    """Returns the configuration with a number of classes: its own, else the data's number.
+    """Returns the configuration with a number of classes: its own or, by default, the data's.
 
     Raises:
       ValueError: The labels do not fit the number of classes.

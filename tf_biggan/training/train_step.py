@@ -222,7 +222,7 @@ class _Update:
 
 
 class _Iteration:
-    """The loops of an iteration, outside of the replicas; arguments as `compile_iterations`."""
+    """The loops of an iteration, outside of the replicas; arguments as for `compile_iterations`."""
 
     def __init__(self, strategy, state, config, sample_inputs, jit_compile=False):
         self._strategy, self._state, self._config = strategy, state, config

@@ -46,7 +46,8 @@ class Initialization:
       source: The source model.
       source_classes: The source classes of every new class.
       class_names: Maps the name of every new class to the names of its source classes.
-      by_index: Whether classes were matched by index, as the run or the source has no class names.
+      by_index: Whether classes were matched by index, because the run or the source has no class
+        names.
     """
 
     source: SourceModel

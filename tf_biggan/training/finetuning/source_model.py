@@ -278,7 +278,7 @@ def _same_widths(row, own) -> bool:
 
 
 def _check_normalized(g, description):
-    """Refuses a generator that was trained without spectral norm, as runs divide by sigma."""
+    """Refuses a generator trained without spectral norm, because runs divide by sigma."""
     family = description.get("provenance", {}).get("family")
     checks.require(
         g["spectral_norm"] or family is None or family in FOLDED,
