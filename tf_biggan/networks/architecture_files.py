@@ -177,7 +177,7 @@ def _require_keys(fields, known, path, of) -> None:
 
 
 def _require_own_name(architecture: Architecture, first_size) -> None:
-    """Refuses a published architecture's name if the fields differ, so that reports are clear."""
+    """Refuses a published architecture's name for other fields, to avoid confusion in reports."""
     checks.require(
         architecture.name.isprintable() and architecture.name.strip() != "",
         "`name` must be one line of text",
