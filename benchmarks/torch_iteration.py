@@ -242,18 +242,36 @@ def parameters(config) -> dict[str, int]:
     }
 
 
-def iteration(config, channels_last: bool = False, compiled: bool = False) -> Callable[[], float]:
-    """Returns a function that runs one iteration on random images and returns G's last loss."""
+def iteration(
+    config,
+    channels_last: bool = False,
+    compiled: bool = False,
+    autocast: bool = False,
+    device: str = "cpu",
+) -> Callable[[], torch.Tensor]:
+    """Returns a function that runs one iteration on random images and returns G's last loss.
+
+    Args:
+      config: The `TrainConfig`.
+      channels_last: Whether images and kernels have this memory layout.
+      compiled: Whether both networks are compiled with `torch.compile`.
+      autocast: Whether both networks compute in bfloat16 where PyTorch's autocast does so.
+      device: "cpu" or "cuda".
+    """
     torch.manual_seed(0)
     model, step = config.model, config.step
-    generator, discriminator = Generator(model), Discriminator(model)
+    generator, discriminator = Generator(model).to(device), Discriminator(model).to(device)
     average = copy.deepcopy(generator)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     for network in (generator, discriminator):
         network.to(memory_format=layout)
     run_g, run_d = generator, discriminator
     if compiled:
-        run_g, run_d = torch.compile(generator), torch.compile(discriminator)
+        # D has two batch sizes. On a GPU, fixed sizes are faster than a symbolic size.
+        dynamic = False if device == "cuda" else None
+        run_g = torch.compile(generator, dynamic=dynamic)
+        run_d = torch.compile(discriminator, dynamic=dynamic)
+    lower_precision = torch.autocast(device, torch.bfloat16, enabled=autocast)
     betas = (step.g_beta_1, step.g_beta_2)
     adams = [
         torch.optim.Adam(network.parameters(), lr=2e-4, betas=betas, eps=step.adam_epsilon)
@@ -261,19 +279,22 @@ def iteration(config, channels_last: bool = False, compiled: bool = False) -> Ca
     ]
     size = step.global_batch_size // step.d_accumulations
     side, classes = model.resolution, model.num_classes
-    images = (2 * torch.rand(size, model.image_channels, side, side) - 1).to(memory_format=layout)
-    labels = torch.randint(classes, (size,))
+    images = 2 * torch.rand(size, model.image_channels, side, side, device=device) - 1
+    images = images.to(memory_format=layout)
+    labels = torch.randint(classes, (size,), device=device)
 
     def draw(count):
-        return torch.randn(count, generator.latent_dim), torch.randint(classes, (count,))
+        z = torch.randn(count, generator.latent_dim, device=device)
+        return z, torch.randint(classes, (count,), device=device)
 
     def update_d():
         adams[1].zero_grad()
         for _ in range(step.d_accumulations):
             z, y = draw(size)
-            with torch.no_grad():
-                fake = run_g(z, y)
-            logits = run_d(torch.cat([fake, images]), torch.cat([y, labels]))
+            with lower_precision:
+                with torch.no_grad():
+                    fake = run_g(z, y)
+                logits = run_d(torch.cat([fake, images]), torch.cat([y, labels]))
             loss = F.relu(1 + logits[:size]).mean() + F.relu(1 - logits[size:]).mean()
             (loss / step.d_accumulations).backward()
         adams[1].step()
@@ -283,7 +304,8 @@ def iteration(config, channels_last: bool = False, compiled: bool = False) -> Ca
         adams[0].zero_grad()
         for _ in range(step.g_accumulations):
             z, y = draw(step.global_batch_size // step.g_accumulations)
-            loss = -run_d(run_g(z, y), y).mean()
+            with lower_precision:
+                loss = -run_d(run_g(z, y), y).mean()
             (loss / step.g_accumulations).backward()
         adams[0].step()
         discriminator.requires_grad_(True)
@@ -298,6 +320,16 @@ def iteration(config, channels_last: bool = False, compiled: bool = False) -> Ca
             for old, new in zip((*average.parameters(), *average.buffers()), sources, strict=True):
                 if old.is_floating_point():
                     old.lerp_(new, 1 - step.ema_decay)
-        return loss.item()
+        return loss.detach()
 
     return one
+
+
+WAYS = {
+    "eager": {},
+    "channels_last": dict(channels_last=True),
+    "compiled": dict(compiled=True),
+    "channels_last_autocast": dict(channels_last=True, autocast=True),
+    "compiled_channels_last": dict(compiled=True, channels_last=True),
+    "compiled_channels_last_autocast": dict(compiled=True, channels_last=True, autocast=True),
+}

@@ -1,15 +1,16 @@
 """Writes one training iteration as an XLA program, for machines that have JAX and no TensorFlow.
 
     python benchmarks/write_xla_program.py program32 --setting=32px
-    python benchmarks/write_xla_program.py wide --setting=128px_hierarchical --flag=g_channels=96
+    python benchmarks/write_xla_program.py cifar10-bfloat16-fused --setting=cifar10 \
+        --flag=precision=mixed_bfloat16 --forms=fused
 
 `run_xla_program.py` compiles the program and runs it on the other machine. The program is not
 optimised, so it is the same for every kind of device. The script writes `program.hlo` and
 `program.json`, which describes images, variables and metrics in the order of the program. With
 --values, it also writes the initial variables to `values.npz`. Without this file, the runner
 samples every variable from a normal distribution with the variable's mean and standard deviation.
---forms chooses how convolutions are computed: "GPU" in the plain form, "CPU" with fewer
-multiplications.
+--forms chooses how convolutions are computed: "package" as this package computes them on a GPU,
+"separate" one after the other with upsampling and pooling, or "fused" with them.
 """
 
 from __future__ import annotations
@@ -26,13 +27,32 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 import numpy as np
 import tensorflow as tf
-from iteration_settings import SETTINGS, train_config
+from iteration_settings import GPU_SETTINGS, SETTINGS, train_config
 
 from tf_biggan.data.label_distribution import LabelDistribution
 from tf_biggan.networks.layers import fused_convolutions
 from tf_biggan.training.start import create_state
 from tf_biggan.training.train_step import batch_plan, input_sampler, replica_iteration
 from tf_biggan.training.updates import RealBatch
+
+# Entries of `fused_convolutions.FORMS` in which the ways to compute convolutions differ.
+FORMS = {
+    "package": {},
+    "separate": {
+        ("upsampled", "forward"): "doubled",
+        ("upsampled", "input_gradient"): "doubled",
+        ("upsampled", "kernel_gradient"): "doubled",
+        ("pooled", "forward"): "mean",
+        ("pooled", "input_gradient"): "mean",
+    },
+    "fused": {
+        ("upsampled", "forward"): "transposed_4x4",
+        ("upsampled", "input_gradient"): "transposed_4x4",
+        ("upsampled", "kernel_gradient"): "strided_4x4",
+        ("pooled", "forward"): "strided_4x4",
+        ("pooled", "input_gradient"): "strided_4x4",
+    },
+}
 
 
 def iteration_function(config):
@@ -60,17 +80,24 @@ def iteration_function(config):
     return iteration, shape, state
 
 
-def variables_of(state) -> list[tf.Variable]:
-    """Returns all variables of the state."""
-    networks = (state.generator, state.discriminator, state.average)
-    parts = (*networks, state.g_optimizer, state.d_optimizer)
-    return [variable.value for part in parts for variable in part.variables] + [state.iteration]
+PARTS = ("generator", "discriminator", "average", "g_optimizer", "d_optimizer")
 
 
-def described(variable) -> dict:
+def variables_of(state) -> dict[str, tf.Variable]:
+    """Returns all variables of the state, each under its part and its number in this part."""
+    named = {
+        f"{part}/{number}": variable.value
+        for part in PARTS
+        for number, variable in enumerate(getattr(state, part).variables)
+    }
+    return {**named, "iteration": state.iteration}
+
+
+def described(key: str, variable) -> dict:
     """Returns the facts about a variable that the runner needs."""
     values = variable.numpy()
     return {
+        "key": key,
         "name": variable.name,
         "shape": list(values.shape),
         "dtype": values.dtype.name,
@@ -84,12 +111,14 @@ def described(variable) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("--setting", default="32px", choices=SETTINGS)
+    parser.add_argument("--setting", default="32px", choices=[*SETTINGS, *GPU_SETTINGS])
     parser.add_argument("--flag", action="append", default=[], help="NAME=VALUE of TrainConfig")
-    parser.add_argument("--forms", default="GPU", choices=("CPU", "GPU"))
+    parser.add_argument("--forms", default="package", choices=FORMS)
     parser.add_argument("--values", action="store_true")
     flags = parser.parse_args()
-    fused_convolutions.device_kind = lambda: flags.forms
+    fused_convolutions.device_kind = lambda: "GPU"
+    changes = {what: ((1, form),) for what, form in FORMS[flags.forms].items()}
+    fused_convolutions.FORMS["GPU"].update(changes)
     overrides = dict(flag.split("=", 1) for flag in flags.flag)
     overrides = {name: _parsed(text) for name, text in overrides.items()}
     config = train_config(flags.setting, **overrides)
@@ -97,19 +126,21 @@ def main() -> None:
     arguments = tf.zeros(shape, tf.uint8), tf.zeros(shape[:3], tf.int32)
     concrete = iteration.get_concrete_function(*arguments)
     program = iteration.experimental_get_compiler_ir(*arguments)(stage="hlo_serialized")
-    by_handle = {id(variable.handle): variable for variable in variables_of(state)}
+    by_handle = {
+        id(variable.handle): (key, variable) for key, variable in variables_of(state).items()
+    }
     variables = [by_handle[id(handle)] for handle in concrete.captured_inputs]
     about = {
         "images": shape,
         "classes": config.model.num_classes,
         "metrics": len(concrete.outputs),
-        "variables": [described(variable) for variable in variables],
+        "variables": [described(*variable) for variable in variables],
     }
     flags.folder.mkdir(parents=True, exist_ok=True)
     (flags.folder / "program.hlo").write_bytes(program)
     (flags.folder / "program.json").write_text(json.dumps(about))
     if flags.values:
-        np.savez(flags.folder / "values.npz", *(variable.numpy() for variable in variables))
+        np.savez(flags.folder / "values.npz", *(variable.numpy() for _, variable in variables))
     print(f"{flags.folder}: {len(program) / 1e6:.1f} MB, {len(variables)} variables")
 
 
