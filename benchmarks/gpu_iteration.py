@@ -5,8 +5,10 @@
 
 The first command runs on a machine with TensorFlow, once for each program. The second command runs
 on the machine with the GPU, JAX and PyTorch. Every program in programs/SETTING/, and every way of
-`torch_iteration` to run the networks of this setting, has a process of its own. The processes
-compile at the same time and then run one after another. "start" is the time to compile.
+`torch_iteration` to run the networks of this setting, has a process of its own, which compiles and
+then measures. --at_once lets several processes compile at the same time. This saves time, but needs
+more memory, and disturbs XLA while it measures which algorithms are fastest. "start" is the time to
+compile.
 """
 
 from __future__ import annotations
@@ -77,10 +79,15 @@ def serve(way: str, setting: str, seconds: float) -> None:
 
 
 class Worker:
-    """A process that compiles an iteration, waits, and measures it."""
+    """A process that compiles an iteration, waits, and measures it.
 
-    def __init__(self, setting: str, name: str, command: list):
-        self.setting, self.name = setting, name
+    Args:
+      name: SETTING/PROGRAM or SETTING/WAY.
+      command: Arguments of Python.
+    """
+
+    def __init__(self, name: str, command: list):
+        self.name = name
         self.errors = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
             [sys.executable, *map(str, command)],
@@ -91,66 +98,73 @@ class Worker:
             stderr=self.errors,
         )
 
-    def ready(self) -> bool:
-        """Waits until the process has compiled its iteration; returns False if it failed."""
-        return bool(self.process.stdout.readline())
-
     def measure(self) -> dict | None:
         """Lets the process run, and returns what it measured; None if it failed."""
         printed, _ = self.process.communicate("go\n")
         return json.loads(printed.splitlines()[-1]) if printed else None
 
     def error(self) -> str:
+        """Returns the last line that the process wrote to its error stream."""
         self.errors.seek(0)
         return (self.errors.read().strip().splitlines() or ["no message"])[-1]
 
 
-def workers(flags) -> list[Worker]:
-    """Starts a process for every program and for every way of PyTorch."""
-    found = []
-    for folder in sorted(path for path in flags.programs.iterdir() if path.is_dir()):
-        for program in sorted(folder.glob("*/program.hlo")):
-            name, limit = program.parent.name, f"--seconds={flags.seconds}"
-            command = [RUN_PROGRAM, program.parent, "--wait", "--iterations=100000", limit]
-            found.append(Worker(folder.name, name, command))
-        for way in flags.way if flags.way is not None else WAYS:
-            command = [__file__, flags.programs, f"--serve={way}", f"--setting={folder.name}"]
-            found.append(Worker(folder.name, way, [*command, f"--seconds={flags.seconds}"]))
+def commands(programs: pathlib.Path, seconds: float) -> dict[str, list]:
+    """Returns the command of every program and of every way of PyTorch, by name."""
+    found = {}
+    for folder in sorted(path for path in programs.iterdir() if path.is_dir()):
+        for program in sorted(path.parent for path in folder.glob("*/program.hlo")):
+            command = [RUN_PROGRAM, program, "--wait", "--stored", f"--seconds={seconds}"]
+            found[f"{folder.name}/{program.name}"] = [*command, "--iterations=100000"]
+        for way in WAYS:
+            command = [__file__, programs, f"--serve={way}", f"--setting={folder.name}"]
+            found[f"{folder.name}/{way}"] = [*command, f"--seconds={seconds}"]
     return found
+
+
+def compare(chosen: dict[str, list], limit: float) -> None:
+    """Compiles all of the chosen commands at the same time, then measures one after another."""
+    workers = [Worker(name, command) for name, command in chosen.items()]
+    pool = concurrent.futures.ThreadPoolExecutor(len(workers))
+    waiting = [pool.submit(worker.process.stdout.readline) for worker in workers]
+    concurrent.futures.wait(waiting, limit)
+    for worker, line in zip(workers, waiting, strict=True):
+        if not line.done():
+            worker.process.kill()
+            show(worker.name, f"still compiled after {limit:g} seconds")
+        else:
+            result = worker.measure() if line.result() else None
+            show(worker.name, worker.error() if result is None else result)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("programs", type=pathlib.Path)
-    parser.add_argument("--way", nargs="*", choices=WAYS, help="ways of PyTorch; default: all")
+    parser.add_argument("--only", nargs="*", help="names as in the table; default: all")
     parser.add_argument("--seconds", type=float, default=5, help="of each measurement")
-    parser.add_argument("--compile_seconds", type=float, default=300, help="limit of compiling")
+    parser.add_argument("--at_once", type=int, default=1, help="processes that compile together")
+    parser.add_argument("--compile_seconds", type=float, default=600, help="limit of compiling")
     parser.add_argument("--serve", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--setting", help=argparse.SUPPRESS)
     flags = parser.parse_args()
     if flags.serve:
         serve(flags.serve, flags.setting, flags.seconds)
         return
-    started = workers(flags)
-    pool = concurrent.futures.ThreadPoolExecutor(len(started))
-    waiting = {pool.submit(worker.ready): worker for worker in started}
-    done, late = concurrent.futures.wait(waiting, flags.compile_seconds)
-    for future in late:
-        waiting[future].process.kill()
-    ready = {waiting[future] for future in done if future.result()}
-    print(f"{'':12} {'':34} {'start s':>8} {'s':>9} {'images/s':>9} {'peak GiB':>9}")
-    for worker in started:
-        show(worker, worker.measure() if worker in ready else None)
+    found = commands(flags.programs, flags.seconds)
+    names = flags.only or list(found)
+    print(f"{'':44} {'start s':>8} {'s':>9} {'images/s':>9} {'peak GiB':>9}", flush=True)
+    for first in range(0, len(names), flags.at_once):
+        together = names[first : first + flags.at_once]
+        compare({name: found[name] for name in together}, flags.compile_seconds)
 
 
-def show(worker: Worker, result: dict | None) -> None:
-    """Prints a line of the table."""
-    line = f"{worker.setting:12} {worker.name:34}"
-    if result is None:
-        print(f"{line} could not be measured: {worker.error()}", flush=True)
+def show(name: str, result: dict | str) -> None:
+    """Prints a line of the table: what was measured, or why nothing was."""
+    if isinstance(result, str):
+        print(f"{name:44} could not be measured: {result}", flush=True)
         return
     print(
-        f"{line} {result['start_seconds']:8.1f} {result['iteration_seconds']:9.5f}"
+        f"{name:44} {result['start_seconds']:8.1f} {result['iteration_seconds']:9.5f}"
         f" {result['real_images_per_second']:9.0f} {result['peak_GiB']:9.2f}",
         flush=True,
     )

@@ -50,7 +50,11 @@ def initial_values(folder: pathlib.Path, variables: list[dict], random) -> list[
         stored = np.load(folder / "values.npz")
         return [stored[f"arr_{i}"] for i in range(len(variables))]
     return [
-        (v["mean"] + v["deviation"] * random.standard_normal(v["shape"])).astype(v["dtype"])
+        np.full(v["shape"], v["mean"], v["dtype"])
+        if v["deviation"] == 0
+        else (v["mean"] + v["deviation"] * random.standard_normal(v["shape"], np.float32)).astype(
+            v["dtype"]
+        )
         for v in variables
     ]
 
@@ -75,13 +79,10 @@ def batches(about: dict, data: str | None, random):
 class Run:
     """An executable, its variables on the device, and the metrics of the iterations so far."""
 
-    def __init__(self, executable, folder: pathlib.Path, about: dict, data: str | None, device):
-        random = np.random.default_rng(0)
-        self.executable, self.about, self.device = executable, about, device
-        self.metrics, self.pending = [], []
-        self.source = batches(about, data, random)
-        values = initial_values(folder, about["variables"], random)
+    def __init__(self, executable, about: dict, values: list[np.ndarray], source, device):
+        self.executable, self.about, self.source, self.device = executable, about, source, device
         self.values = [jax.device_put(value, device) for value in values]
+        self.metrics, self.pending = [], []
 
     def iterate(self) -> None:
         """Starts one iteration, and waits for the one before it."""
@@ -114,7 +115,7 @@ class Run:
 def run_in_groups(run: Run, folder: pathlib.Path, flags) -> list[float]:
     """Runs iterations, and returns the seconds that an iteration took in each group."""
     seconds, done, end = [], 0, time.perf_counter() + flags.seconds
-    while done < flags.iterations and time.perf_counter() < end:
+    while done < flags.iterations and (len(seconds) < 2 or time.perf_counter() < end):
         count, begun = min(GROUP, flags.iterations - done), time.perf_counter()
         for _ in range(count):
             run.iterate()
@@ -142,12 +143,16 @@ def main() -> None:
     device, begun = jax.devices()[0], time.perf_counter()
     executable = compiled(flags.folder, device, flags.stored)
     start = round(time.perf_counter() - begun, 1)
+    random = np.random.default_rng(0)
+    values = initial_values(flags.folder, about["variables"], random)
+    source = batches(about, flags.data, random)
     if flags.wait:
         print(json.dumps({"start_seconds": start}), flush=True)
         sys.stdin.readline()
-    run = Run(executable, flags.folder, about, flags.data, device)
+    run = Run(executable, about, values, source, device)
     seconds = run_in_groups(run, flags.folder, flags)
-    median = statistics.median(seconds[len(seconds) // 5 :])
+    # The first group includes the start of the device.
+    median = statistics.median(seconds[1:] or seconds)
     memory = getattr(device, "memory_stats", lambda: None)() or {}
     result = {
         "device": str(device.device_kind),

@@ -28,6 +28,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 import numpy as np
 import tensorflow as tf
 from iteration_settings import GPU_SETTINGS, SETTINGS, train_config
+from tensorflow.compiler.xla.service import hlo_pb2
 
 from tf_biggan.data.label_distribution import LabelDistribution
 from tf_biggan.networks.layers import fused_convolutions
@@ -108,6 +109,19 @@ def described(key: str, variable) -> dict:
     }
 
 
+def without_copies(program: bytes) -> bytes:
+    """Returns a program whose copies are reshapes to the same shape.
+
+    JAX hands a program to a GPU in the form of StableHLO, which has no copies.
+    """
+    module = hlo_pb2.HloModuleProto.FromString(program)
+    for computation in module.computations:
+        for instruction in computation.instructions:
+            if instruction.opcode == "copy":
+                instruction.opcode = "reshape"
+    return module.SerializeToString()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=pathlib.Path)
@@ -137,7 +151,7 @@ def main() -> None:
         "variables": [described(*variable) for variable in variables],
     }
     flags.folder.mkdir(parents=True, exist_ok=True)
-    (flags.folder / "program.hlo").write_bytes(program)
+    (flags.folder / "program.hlo").write_bytes(without_copies(program))
     (flags.folder / "program.json").write_text(json.dumps(about))
     if flags.values:
         np.savez(flags.folder / "values.npz", *(variable.numpy() for _, variable in variables))
