@@ -145,6 +145,7 @@ def main() -> None:
     }
     variables = [by_handle[id(handle)] for handle in concrete.captured_inputs]
     about = {
+        "config": json.loads(config.to_json()),
         "images": shape,
         "classes": config.model.num_classes,
         "metrics": len(concrete.outputs),
