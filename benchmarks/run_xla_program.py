@@ -7,7 +7,8 @@ uint8 `images` [N, H, W, C] and integer `labels` [N]. With --save_every, it writ
 the order of the program, to FOLDER/values_ITERATION.npz after every so many iterations and at the
 end, and the metrics of all iterations to FOLDER/metrics.npz. --stored keeps the compiled program in
 FOLDER and takes it from there in the next run. With --wait, the script prints a line when the
-program is compiled, and runs it when it has read a line. The last line that it prints is JSON.
+program is compiled, and runs it when it has read a line. The last line that it prints is JSON. On a
+GPU, its "peak_GiB" includes the memory of compiling, unless the program is stored already.
 """
 
 from __future__ import annotations

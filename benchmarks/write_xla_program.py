@@ -9,8 +9,8 @@ optimised, so it is the same for every kind of device. The script writes `progra
 `program.json`, which describes images, variables and metrics in the order of the program. With
 --values, it also writes the initial variables to `values.npz`. Without this file, the runner
 samples every variable from a normal distribution with the variable's mean and standard deviation.
---forms chooses how convolutions are computed: "package" as this package computes them on a GPU,
-"separate" one after the other with upsampling and pooling, or "fused" with them.
+--forms chooses how convolutions are computed: fused with upsampling and pooling, as this package
+computes them on a GPU, or as separate operations, as it computes them on a TPU.
 """
 
 from __future__ import annotations
@@ -36,24 +36,8 @@ from tf_biggan.training.start import create_state
 from tf_biggan.training.train_step import batch_plan, input_sampler, replica_iteration
 from tf_biggan.training.updates import RealBatch
 
-# Entries of `fused_convolutions.FORMS` in which the ways to compute convolutions differ.
-FORMS = {
-    "package": {},
-    "separate": {
-        ("upsampled", "forward"): "doubled",
-        ("upsampled", "input_gradient"): "doubled",
-        ("upsampled", "kernel_gradient"): "doubled",
-        ("pooled", "forward"): "mean",
-        ("pooled", "input_gradient"): "mean",
-    },
-    "fused": {
-        ("upsampled", "forward"): "transposed_4x4",
-        ("upsampled", "input_gradient"): "transposed_4x4",
-        ("upsampled", "kernel_gradient"): "strided_4x4",
-        ("pooled", "forward"): "strided_4x4",
-        ("pooled", "input_gradient"): "strided_4x4",
-    },
-}
+# The ways to compute convolutions, as rows of `fused_convolutions.FORMS`.
+FORMS = {"fused": fused_convolutions.FORMS["GPU"], "separate": fused_convolutions.FORMS["TPU"]}
 
 
 def iteration_function(config):
@@ -127,12 +111,11 @@ def main() -> None:
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--setting", default="32px", choices=[*SETTINGS, *GPU_SETTINGS])
     parser.add_argument("--flag", action="append", default=[], help="NAME=VALUE of TrainConfig")
-    parser.add_argument("--forms", default="package", choices=FORMS)
+    parser.add_argument("--forms", default="fused", choices=FORMS)
     parser.add_argument("--values", action="store_true")
     flags = parser.parse_args()
     fused_convolutions.device_kind = lambda: "GPU"
-    changes = {what: ((1, form),) for what, form in FORMS[flags.forms].items()}
-    fused_convolutions.FORMS["GPU"].update(changes)
+    fused_convolutions.FORMS["GPU"] = FORMS[flags.forms]
     overrides = dict(flag.split("=", 1) for flag in flags.flag)
     overrides = {name: _parsed(text) for name, text in overrides.items()}
     config = train_config(flags.setting, **overrides)

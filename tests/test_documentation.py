@@ -19,7 +19,7 @@ LONGEST_PARAGRAPH = 4
 MOST_WORDS_OF_NOTES = 2500
 # Flags of other programs, and of the scripts in benchmarks/, that the pages mention.
 FLAGS_OF_OTHERS = {"G_ortho", "G_nl", "norm_style", "G_param", "num_G_SV_itrs", "help", "strict"}
-FLAGS_OF_OTHERS |= {"base_channels"}
+FLAGS_OF_OTHERS |= {"base_channels", "setting"}
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FLAG = re.compile(r"`--(?:no)?(\w+)|(?<=[\s`])--(\w+)=")
 

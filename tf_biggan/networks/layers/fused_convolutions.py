@@ -23,8 +23,10 @@ import tensorflow as tf
 # row fits if its smallest side is not above this side. The first row that fits names the form.
 # The rows of the CPU were measured in float32 on two idle cores of an Intel Xeon with AVX-512. At
 # side 16 they name "phases", although "transposed_4x4" is up to a tenth faster there: on a CPU with
-# AVX2 alone, "transposed_4x4" takes twice the time. The rows of GPUs and TPUs were not measured.
-# There, upsampling, convolution and pooling are separate operations.
+# AVX2 alone, "transposed_4x4" takes twice the time. On an H200 only whole iterations were measured:
+# at 32 px, they take 0.81 times as long with the forms of the GPU as with those of the TPU; see
+# docs/speed.md. Nothing was measured on a TPU. There, upsampling, convolution and pooling are
+# separate operations.
 FORMS = {
     "CPU": {
         ("convolution", "forward"): ((1, "direct"),),
@@ -40,6 +42,16 @@ FORMS = {
         ("convolution", "forward"): ((1, "direct"),),
         ("convolution", "input_gradient"): ((1, "transposed"),),
         ("convolution", "kernel_gradient"): ((1, "library"),),
+        ("upsampled", "forward"): ((1, "transposed_4x4"),),
+        ("upsampled", "input_gradient"): ((1, "transposed_4x4"),),
+        ("upsampled", "kernel_gradient"): ((1, "strided_4x4"),),
+        ("pooled", "forward"): ((1, "strided_4x4"),),
+        ("pooled", "input_gradient"): ((1, "strided_4x4"),),
+    },
+    "TPU": {
+        ("convolution", "forward"): ((1, "direct"),),
+        ("convolution", "input_gradient"): ((1, "transposed"),),
+        ("convolution", "kernel_gradient"): ((1, "library"),),
         ("upsampled", "forward"): ((1, "doubled"),),
         ("upsampled", "input_gradient"): ((1, "doubled"),),
         ("upsampled", "kernel_gradient"): ((1, "doubled"),),
@@ -47,7 +59,6 @@ FORMS = {
         ("pooled", "input_gradient"): ((1, "mean"),),
     },
 }
-FORMS["TPU"] = FORMS["GPU"]
 # A phase of an upsampled map: its pixels in even (0) or odd (1) rows, and in even or odd columns.
 PHASES = ((0, 0), (0, 1), (1, 0), (1, 1))
 
