@@ -116,7 +116,7 @@ def test_a_transposed_tensor_is_named(tensors, refused):
     contents = torch_tensors(tensors)
     contents["blocks.1.0.conv1.weight"] = torch.zeros(8, 4, 3, 3)
     refused(
-        r"blocks\.0\.0 has 8 output channels, and `blocks\.1\.0\.conv1\.weight` takes 4", contents
+        r"blocks\.0\.0 has 8 output channels, but `blocks\.1\.0\.conv1\.weight` takes 4", contents
     )
 
 

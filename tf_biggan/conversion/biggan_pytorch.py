@@ -3,8 +3,8 @@
 The checkpoints hold G, G_ema and D of BigGAN or BigGAN-deep. Conditional batch norms store their
 gains as gain - 1, like those of this package.
 
-Some flags of a run change the network but show in no tensor. BigGAN-PyTorch stores the flags of a
-run under "config" in `state_dict.pth`, next to the weights. If that file is missing, the defaults
+Some flags of a run change the network, but no tensor shows them. BigGAN-PyTorch stores the flags of
+a run under "config" in `state_dict.pth`, next to the weights. If that file is missing, the defaults
 of BigGAN-PyTorch are assumed, and the user is told so.
 """
 
@@ -123,7 +123,7 @@ def generator_layout(generator) -> SourceLayout:
 
 
 def is_manual_batch_norm(tensors: Mapping[str, np.ndarray]) -> bool:
-    """Returns whether a run used `--mybn`, which stores statistics one level deeper (".bn")."""
+    """Returns whether a run used `--mybn`, which adds ".bn" to keys of batch-norm statistics."""
     return any(key.endswith(COUNTER) for key in tensors)
 
 
@@ -135,7 +135,8 @@ def generator_rules(
     Args:
       generator: Generator to fill.
       manual_batch_norm: Whether the run used `--mybn`, see `is_manual_batch_norm`.
-      transforms: Functions by name that replace the result of `SourceLayout.transforms`.
+      transforms: Functions by name, such as `SourceLayout.inverses`. None means
+        `SourceLayout.transforms`.
     """
     inner = ".bn" if manual_batch_norm else ""
     statistics = tuple(Row(f"bn{k}{inner}", f"norm_{k}", "statistics") for k in range(1, 5))
@@ -168,7 +169,7 @@ def is_cross_replica(tensors: Tensors) -> bool:
 
 
 def with_statistics_names(tensors: Tensors) -> tuple[Tensors, tuple[str, ...]]:
-    """Renames the running statistics of `--cross_replica` to their names without that flag.
+    """Renames batch-norm statistics of a run with `--cross_replica` to the names of other runs.
 
     Returns:
       A tuple: the tensors, and a sentence for the user about each change.
@@ -199,7 +200,7 @@ def check_norm_style(tensors: Tensors) -> None:
 
 
 def averaged_statistics(tensors: Tensors) -> tuple[Tensors, tuple[str, ...]]:
-    """Divides the standing statistics of `--mybn`, which are sums, by their number of batches.
+    """Divides the sums that `--mybn` stores as standing statistics by their number of batches.
 
     Returns:
       A tuple: the tensors, and a sentence for the user about each change.
@@ -248,8 +249,8 @@ class RunFlag:
       network: Network that the flag concerns, "generator" or "discriminator".
       same: Values for which the converted network is equal to the original. The first one is the
         flag's default.
-      here: What networks of this package have for any value of the flag, such as "batch norm". It
-        is part of the messages.
+      here: Text for messages: what networks of this package always have, whatever the value of the
+        flag, such as "batch norm".
       warned: Other values that are converted with a warning, or `ANY_VALUE` for all other values.
         A value that is neither in `same` nor in `warned` is refused.
       warning: Text that says how the converted network differs for the values in `warned`.
@@ -367,7 +368,7 @@ def check_buffers(settings: Mapping[str, Any], normalized: Mapping[str, bool]) -
 
     Args:
       settings: Settings of a source, as `flags_in` returns them.
-      normalized: For each network, by its name, whether its tensors include singular vectors.
+      normalized: Whether a network's tensors include singular vectors, by the network's name.
     """
     flags = settings.get(FLAGS, {})
     for network, flag in PARAMETERIZATIONS.items():

@@ -94,9 +94,9 @@ def plan_conversion(source: Source, choices: Choices) -> Plan:
       choices: Settings that the user gave.
 
     Raises:
-      ValueError: The tensors do not describe a network of this package, contradict the choices, or
-        do not show a setting that the user must then give. It is also raised if the described
-        network is far larger than the file.
+      ValueError: The tensors do not describe a network of this package, or they contradict the
+        choices. Also if `choices` lacks a setting that the user must give because no tensor shows
+        it, or if the network would be far larger than the file.
     """
     check_choices(source.family, choices)
     family = FAMILIES[source.family]
@@ -265,8 +265,8 @@ def _bottom_size(arguments, resolution) -> tuple[tuple[int, int], dict[str, str]
 def _not_normalized(source, arguments) -> list[str]:
     """Returns a warning for each network without spectral norm.
 
-    Code bases whose kernels are divided by sigma during conversion get no warning: all their
-    networks have a spectral norm.
+    There is no warning for code bases whose kernels the conversion divides by sigma, because all
+    networks of these code bases have a spectral norm.
     """
     return [
         (
@@ -290,8 +290,8 @@ def _check_classes(name, found, choices):
 def _epsilons(family, shared, source, choices, arguments):
     """Returns the epsilons, and a note on the origin of each.
 
-    An epsilon on the command line takes precedence. The next choice is the configuration next to
-    the weights, and the last choice is the code base's published value.
+    An epsilon on the command line takes precedence, then the epsilon in the configuration beside
+    the weights, then the published value of the code base.
     """
     published, values, chosen = dict(family.epsilons(shared)), {}, {}
     stored = family.stored_epsilons(source.settings)

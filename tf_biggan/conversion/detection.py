@@ -260,13 +260,13 @@ class Conditioning:
 def find_conditioning(shapes: Shapes, tables: Tables, structure: Structure) -> Conditioning:
     """Finds the sizes of the latent vector z and of the class embedding, and where z is used.
 
-    The input of the first dense layer is z, a chunk of z, or z and the embedding. The input of the
-    gains in the blocks is the embedding, alone or with a chunk of z or with all of z. The sizes of
-    these inputs show which case applies.
+    The first dense layer takes z, a chunk of z, or z with the embedding. The layers that compute
+    gains in the blocks take the embedding alone, with a chunk of z, or with the whole z. The sizes
+    of these inputs show which case applies.
 
     Args:
       shapes: Shape of each tensor by key.
-      tables: Names of the code base.
+      tables: Names of layers and tensors in the code base.
       structure: Residual blocks of the generator.
 
     Raises:
@@ -307,7 +307,7 @@ def generator_arguments(
 
     Args:
       shapes: Shape of each tensor by key.
-      tables: Names of the code base.
+      tables: Names of layers and tensors in the code base.
       structure: Residual blocks of the generator.
       match: Architecture that fits the checkpoint.
 

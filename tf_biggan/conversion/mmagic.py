@@ -96,7 +96,7 @@ def _block_rows(model) -> list[Row]:
 def generator_rules(generator) -> list[Rule]:
     """Returns the rules that make a generator from mmagic's tensors.
 
-    Keys are relative to `generator.` or `generator_ema.module.`.
+    The keys of the tensors have no prefix `generator.` or `generator_ema.module.`.
     """
     deep = generator.architecture.variant == "biggan_deep"
     layout = SourceLayout.of_generator(generator, embedding_first=not deep, channels_first=not deep)
@@ -107,7 +107,7 @@ def generator_rules(generator) -> list[Rule]:
 def discriminator_rules(discriminator) -> list[Rule]:
     """Returns the rules that make a discriminator from mmagic's tensors.
 
-    Keys are relative to `discriminator.`.
+    The keys of the tensors have no prefix `discriminator.`.
     """
     rows = [*DISCRIMINATOR, *_block_rows(discriminator)]
     transforms = DISCRIMINATOR_LAYOUT.transforms()
@@ -115,7 +115,7 @@ def discriminator_rules(discriminator) -> list[Rule]:
 
 
 def load_generator(generator, tensors: Mapping[str, np.ndarray]) -> None:
-    """Assigns mmagic's tensors, with keys as for `generator_rules`, to a generator.
+    """Assigns mmagic's tensors, whose keys have no prefix (see `generator_rules`), to a generator.
 
     Raises:
       ConversionError: The tensors do not fit the generator. It is then unchanged.

@@ -43,8 +43,8 @@ class SourceLayout:
       condition_swap: Number of leading columns that move to the end of each modulation matrix (the
         matrix that computes gains or offsets). It is the size of the class embedding y if the
         source concatenates [y, z], and 0 if it concatenates [z, y] like this package.
-      first_swap: The same number for the first dense layer. It is 0 unless the input of this layer
-        includes the class embedding, as in BigGAN-deep.
+      first_swap: The same as `condition_swap`, for the matrix of the first dense layer. It is 0
+        unless the input of this layer includes the class embedding, as in BigGAN-deep.
       bottom: (channels, height, width) of the generator's first feature map if the source stores it
         with channels first. None if the source stores it with channels last, like this package.
     """
@@ -309,8 +309,8 @@ def load(
 ) -> None:
     """Assigns source tensors to every variable of a network.
 
-    The other arguments and the errors are those of `convert`. After an error, no variable is
-    changed.
+    `model` is the network. For all other arguments, and for the errors, see `convert`. After an
+    error, no variable is changed.
     """
     variables = variables_by_path(model)
     shapes = {path: tuple(variable.shape) for path, variable in variables.items()}

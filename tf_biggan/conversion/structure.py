@@ -60,7 +60,7 @@ def shape_of(shapes: Shapes, key: str, rank: int) -> tuple[int, ...]:
       rank: Number of axes that the tensor must have.
 
     Raises:
-      ConversionError: The tensor is missing, or has another number of axes.
+      ConversionError: The tensor is missing, or does not have `rank` axes.
     """
     if key not in shapes:
         raise ConversionError(
@@ -80,7 +80,7 @@ def find_structure(shapes: Shapes, tables: Tables) -> Structure:
 
     Args:
       shapes: Shape of each tensor by key.
-      tables: Names of the code base.
+      tables: Names of layers and tensors in the code base.
 
     Raises:
       ConversionError: There are no blocks, or the input channels of a block differ from the output
@@ -144,5 +144,5 @@ def _check_chain(blocks, tables):
             key = f"{block.place}.{tables.key('block', 'conv_1')}"
             raise ConversionError(
                 f"The weights do not fit: {before.place} has {before.out_channels} output"
-                f" channels, and `{key}` takes {block.in_channels}."
+                f" channels, but `{key}` takes {block.in_channels} input channels."
             )

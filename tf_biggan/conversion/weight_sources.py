@@ -79,11 +79,12 @@ def open_source(path: str, family: str | None = None, suffix: str | None = None)
         generator and one discriminator, or the folder of a TF-Hub module.
       family: Expected code base, one of `rules.FAMILIES`. None accepts all. The code base is always
         detected from the keys.
-      suffix: Suffix of the checkpoint to open if a folder holds several, such as "best0".
+      suffix: Suffix of the checkpoint to open if a folder holds several, such as "best0". None
+        opens the checkpoint without a suffix, or else "best", or else the only checkpoint.
 
     Raises:
-      ValueError: The path holds no known networks, they are from another code base, or the path
-        holds several checkpoints and none is chosen.
+      ValueError: The path holds no known networks, or networks of another code base than `family`.
+        Also if no checkpoint has the suffix, or if a suffix must choose one of several.
       OSError: A file cannot be read.
     """
     file_system.require_existing("input", path, "a file or folder of weights")
@@ -138,7 +139,7 @@ def _folder(path, suffix):
 
 
 def _of_one_suffix(path, matches, suffix):
-    """Returns the newest file of each network for the chosen suffix, by role."""
+    """Returns the path of the newest file with the chosen suffix, by role, such as "G_optim"."""
     suffixes = sorted({match["suffix"] or "" for match in matches})
     wanted = suffix
     if wanted is None:

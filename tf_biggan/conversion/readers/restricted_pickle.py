@@ -2,8 +2,9 @@
 
 A pickle is a program that can call any function by name. The interpreter below knows only the
 operations that build plain values, and only the names in its tables. Training frameworks also store
-bookkeeping objects next to the weights. All known names of such objects stand for one inert object,
-whose arguments, state and items are discarded. Every other name is refused.
+bookkeeping objects next to the weights. If the name of a bookkeeping object is known, the object is
+replaced by a placeholder, and its arguments, state and items are discarded. Every other name is
+refused.
 
 Python's own unpickler cannot be used. A pickle of a few bytes can make Python's unpickler allocate
 gigabytes (with a memo of any length, or a list that is copied repeatedly) or compute for years

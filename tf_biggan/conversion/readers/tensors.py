@@ -30,7 +30,7 @@ class StoredTensor:
     def num_bytes(self) -> int:
         """Number of bytes of the values in the stored dtype.
 
-        Tensors that share stored values each count in full.
+        Values that several tensors share count once for each of these tensors.
         """
         width = 2 if self.dtype == "bfloat16" else np.dtype(self.dtype).itemsize
         return math.prod(self.shape) * width
