@@ -33,8 +33,8 @@ from tf_biggan.store.run_directory import is_run, read_config
 FEATURES_FOLDER = "features"
 DEFAULT_CACHE, NO_CACHE = "default", "none"
 BY_INDEX = (
-    "The images or the reference have no class names. Equal labels are assumed to mean equal"
-    " classes."
+    "The images or the reference have no class names. The same label is assumed to mean the same"
+    " class in both."
 )
 BY_NAME = (
     "The images and the reference have different numbers or orders of classes. Classes are matched"
@@ -55,9 +55,9 @@ def open_real_images(
     Args:
       name: a data source such as "digits" or "tfds:cifar10", or a folder; None for the data of the
         run `model`.
-      split: a split of a TensorFlow Datasets source, or a sub-folder. If it is None, `tfds_split`
-        is used for a TensorFlow Datasets source. If neither applies, the data of a run are read
-        with the split of the run.
+      split: a split of a TensorFlow Datasets source, or a sub-folder. None means `tfds_split` for a
+        TensorFlow Datasets source. If there is none either, the data of a run are read with the
+        run's own split.
       data_dir: folder of prepared TensorFlow Datasets. If it is None, the data of a run are read
         from the run's folder of data sets, and other sources from the default folder.
       download: whether a missing data set of TensorFlow Datasets may be downloaded.
@@ -173,8 +173,8 @@ def matched_labels(
 ) -> np.ndarray | None:
     """Returns the labels of images as indices of the reference's classes.
 
-    If the images or the reference have no class names, equal labels are assumed to mean equal
-    classes.
+    If the images or the reference have no class names, the same label is assumed to mean the same
+    class in both.
 
     Args:
       labels: integers [N], labels of the images.

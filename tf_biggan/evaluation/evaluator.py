@@ -2,7 +2,7 @@
 
 The reference may be a file of feature statistics that this package, pytorch-fid or TTUR wrote. Such
 a file is an npz with the arrays "mu" [D] and "sigma" [D, D]. Files of this package also have a
-"description" of the images and the extractor, and other programs can read them too.
+"description" of the images and the extractor. Other programs can read these files too.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Evaluator:
         self._extraction, self._bootstrap = extraction, bootstrap
 
     def features(self, images: ImageSet) -> Features:
-        """Returns the features of images in the order of the protocol."""
+        """Returns the features of images. All but generated images get the protocol's order."""
         found = self._extraction.of(images)
         # Generated images keep their order. If they were sorted by content, the rounding of one
         # pixel could change their order, and the order decides which images share a subset.
@@ -286,8 +286,9 @@ def require_comparable(
     }
     checks.require(
         not differing,
-        "the images of the file of statistics were preprocessed differently (values: in the file,"
-        " now); use the same preprocessing or another file",
+        "the images of the file of statistics were preprocessed differently from the images to"
+        " evaluate (the first value of each pair is the file's); use the same preprocessing or"
+        " another file",
         path=path,
         **differing,
     )

@@ -110,8 +110,8 @@ def ordered(features: Features, protocol: Protocol) -> Features:
 def score_name(prefix: str, name: str) -> str:
     """Returns the name of a score.
 
-    Only scores of the reference Inception may be called FID or IS. All other scores,
-    except accuracies, have a prefix.
+    Only scores by Inception in float32, with the published weights, may be called FID or IS. All
+    other scores, except accuracies, have a prefix.
 
     Args:
       prefix: prefix of the feature extractor.
@@ -142,8 +142,8 @@ def beside_small_samples(
         return ()
     listed = " and ".join(f"{count:,} {which} images" for which, count in few.items())
     notes.append(
-        f"{listed} are too few for {size:,} features. Their covariance is singular, which makes the"
-        " Fréchet distance far too large. Use the kernel distance instead."
+        f"{listed} are too few for {size:,} features: the covariance of the features is singular,"
+        " which makes the Fréchet distance far too large. Use the kernel distance instead."
     )
     real = context.reference.features
     fewest = 0 if real is None else min(len(real.features), counts["generated"])

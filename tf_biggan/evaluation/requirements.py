@@ -35,8 +35,8 @@ class Selection:
     """The chosen metrics by the feature extractor that computes them.
 
     Attributes:
-      primary: extractor of the metrics without a prefix: a name in `INCEPTION_DTYPES`,
-        "classifier", or the path of the user's own network.
+      primary: extractor of the metrics that have no prefix in `--metrics`: a name in
+        `INCEPTION_DTYPES`, "classifier", or the path of the user's own network.
       by_extractor: names of metrics by extractor.
     """
 
@@ -49,7 +49,7 @@ class Selection:
         return not INCEPTION_DTYPES.keys().isdisjoint(self.by_extractor)
 
     def asked_as(self, kind: str, metric: str) -> str:
-        """Returns the name of an extractor's metric in `--metrics`."""
+        """Returns the name that `--metrics` has for a metric of the extractor `kind`."""
         plain = kind == self.primary or metric == ACCURACY
         return metric if plain else CLASSIFIER_PREFIX + metric
 
@@ -57,11 +57,11 @@ class Selection:
 def select(config: EvaluateConfig, protocol: Protocol) -> Selection:
     """Chooses feature extractors and metrics.
 
-    The classifier computes the accuracy and every metric that begins with "classifier_". The
-    primary extractor computes all other metrics. It is `config.extractor` if that is given.
-    Otherwise it is Inception if the settings name Inception's weights, a protocol other than the
-    default, or a metric without the prefix "classifier_" that is not the accuracy. In all other
-    cases it is the classifier.
+    The classifier computes the accuracy and every metric with the prefix "classifier_". The primary
+    extractor computes all other metrics. It is `config.extractor`, if that is given. Otherwise it
+    is Inception in three cases: the settings name Inception's weights, they name a protocol other
+    than the default, or they ask for one of these other metrics. In all other cases it is the
+    classifier.
 
     Args:
       config: settings of the evaluation.
@@ -90,8 +90,8 @@ def select(config: EvaluateConfig, protocol: Protocol) -> Selection:
         kind, metric = _placed(name, primary)
         checks.require(
             metric in ALL_METRICS,
-            f"`metrics` must be some of {', '.join(ALL_METRICS)}; the prefix classifier_"
-            " computes a metric with the classifier",
+            f"`metrics` must be some of {', '.join(ALL_METRICS)}; a metric with the prefix"
+            " classifier_ is computed by the classifier",
             metric=name,
         )
         checks.require(
@@ -317,8 +317,8 @@ _LOGITS = _unless(lambda p: p.extractor.has_logits, "needs an extractor with log
 _CLASSES = (
     _unless(
         lambda p: p.generated.labels is not None,
-        "needs generated images with known classes (--images has them if its images are in"
-        " sub-folders or its .npz file holds labels)",
+        "needs generated images with known classes (the classes of --images are known if the images"
+        " are in sub-folders, or if the .npz file holds labels)",
     ),
     _needs_agreeing_classes,
 )

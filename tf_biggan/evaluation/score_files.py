@@ -204,7 +204,7 @@ def write_scores(
 
 
 def _content(text: str) -> dict:
-    """Returns a JSON file of scores without the versions of software; {} for other files."""
+    """Returns the content of a file of scores without the software versions; {} for other files."""
     try:
         content = json.loads(text)
         content["protocol"].pop("versions", None)

@@ -65,8 +65,8 @@ class Curve:
         """Returns the paper's four operating points by their names in `COLUMNS`.
 
         Returns:
-          {} unless both FID and IS were computed. The point at the valid score is None if the curve
-          does not cross that score, or if the valid score is unknown.
+          The points by name, or {} if FID or IS was not computed. The point at the valid score is
+          None if that score is unknown, or if the curve does not cross it.
         """
         if self.names is None:
             return {}

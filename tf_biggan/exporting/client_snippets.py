@@ -1,6 +1,7 @@
 """Python code that makes images with an export, for the model card of each format.
 
-The code runs in the folder of the export. For a SavedModel, the folder's path must be filled in.
+Users run the code in the folder of the export. Code for a SavedModel runs in any folder, after the
+path of the export was filled in.
 """
 
 from __future__ import annotations

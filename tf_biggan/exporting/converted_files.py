@@ -109,7 +109,7 @@ def write_converted(
 def require_size(kind: str, num_values: int) -> None:
     """Raises ValueError if a file of the kind "onnx" or "tflite" cannot hold so many weights.
 
-    float16 weights are written as float32 first.
+    The limit is the same for float16, because float16 weights are first written as float32.
     """
     checks.require(
         4 * num_values <= MOST_BYTES,
@@ -120,7 +120,10 @@ def require_size(kind: str, num_values: int) -> None:
 
 
 def default_function(generator: Generator):
-    """Returns a `tf.function` of z, y and truncation; without classes, of z and truncation."""
+    """Returns the `tf.function` that a converted file holds: it makes images from latent vectors.
+
+    Its arguments are z, y and truncation. For a generator without classes, there is no y.
+    """
     specs = [tf.TensorSpec([None, generator.latent_dim], tf.float32, "z")]
     if generator.num_classes:
         specs.append(tf.TensorSpec([None, generator.num_classes], tf.float32, "y"))
@@ -219,7 +222,7 @@ def _run_tflite(path: str) -> tuple[str, Run]:
 def _difference(generator, function, images: Run, rows: int) -> float:
     """Returns the largest difference between the images of the file and of the generator.
 
-    Their inputs have several truncations and mixed classes.
+    Both make images from the same inputs, which have several truncations and mixtures of classes.
     """
     inputs = _inputs(generator, rows)
     expected = function(**inputs)[SIGNATURE].numpy()

@@ -200,7 +200,8 @@ def _arrays(config, generator) -> tuple[dict[str, np.ndarray], str]:
     if own > 1:
         checks.require(
             rows in (None, own),
-            f"the model has its own table of {own} rows; leave out --truncation_grid",
+            f"the model has its own table of {own} rows of batch-norm statistics; leave out"
+            " --truncation_grid",
             truncation_grid=config.truncation_grid,
         )
         return arrays, OWN_TABLE
@@ -327,7 +328,7 @@ def _write_networks(config, opened, discriminator) -> list[str]:
 
 
 def _write_card_and_samples(config, folder, parts, metadata, signatures) -> None:
-    """Writes the description, the samples and the card of an export that is no SavedModel."""
+    """Writes the metadata, the samples and the card of an export that is not a SavedModel."""
     metadata = {"export_format": config.format, **metadata}
     write_metadata(folder, metadata, place="")
     path = os.path.join(folder, SAMPLES_FILE)

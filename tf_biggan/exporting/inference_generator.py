@@ -1,4 +1,4 @@
-"""Builds networks for inference, with spectral norm folded into the kernels.
+"""Builds networks for inference, whose kernels are already divided by their sigma (folded).
 
 Generators have a table of batch-norm statistics, with one row for each truncation on a grid.
 """
@@ -191,8 +191,8 @@ def _stored(variable, dtype):
 class InferenceGenerator(Generator):
     """`Generator` for weights from `folded_arrays`, which computes the same images faster.
 
-    Its blocks upsample with `PhaseConv2D` if their input is at least `SMALLEST_SIDE` pixels per
-    side.
+    A block upsamples with `PhaseConv2D` if the height and width of its input are at least
+    `SMALLEST_SIDE`.
     """
 
     def block_settings(self, index):

@@ -73,7 +73,7 @@ def write_samples_of(
     truncation_mode: str,
     path: str,
 ) -> None:
-    """Writes the sheet of `write_samples` for a generator to a PNG file."""
+    """Writes a sheet of a generator's images to a PNG file, arranged as in `write_samples`."""
     selection = _samples(generator, class_names)
     # Images are made one by one, so the sheet needs no more memory than a request for one image.
     maker = ImageMaker(generator, truncation_mode=truncation_mode, batch_size=1)

@@ -289,7 +289,7 @@ class Endpoints:
         """Returns `steps` after checking that the request does not ask for too many images."""
         most = max(MAX_STEPS, FRAMES_PER_ROW * self._parts.max_batch)
         images = tf.size(steps, out_type=tf.int64) * tf.reduce_max(tf.concat([steps, [0]], axis=0))
-        rule = f"Rows times `steps` of a request must be at most {most} images"
+        rule = f"A request may ask for at most {most} images (rows times `steps`)"
         return checked(steps, rule, images <= most, images)
 
 

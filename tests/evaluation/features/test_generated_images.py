@@ -68,7 +68,9 @@ def test_labels_are_rows_of_soft_labels(generator):
     assert_same_pixels(pixels_of(images), to_uint8(generator(z, weights)))
     # Single classes give other images, and "balanced" takes them.
     assert np.abs(pixels_of(images).astype(int) - to_uint8(generator(z, labels))).max() > 1
-    assert images.notes == ("Labels of generated images are rows of the reference's soft labels.",)
+    assert images.notes == (
+        "Labels of generated images are sampled from the reference's soft labels.",
+    )
     balanced = images_of(generator, soft_labels=rows, label_sampling="balanced")
     assert balanced.notes == ()
     assert_same_pixels(pixels_of(balanced), to_uint8(generator(z[:9], np.arange(9) % 3)))

@@ -77,5 +77,5 @@ def test_broken_features_are_refused(sides):
         kernel_distance(x, np.array([[0.0] * 5, [np.inf] * 5]), subset_size=2)
     with pytest.raises(ValueError, match="`generated` must have at least 2 rows"):
         kernel_distance(x[:1], y)
-    with pytest.raises(ValueError, match="same number of columns"):
+    with pytest.raises(ValueError, match="same number of features"):
         kernel_distance(x, y[:, :4], subset_size=4)

@@ -155,7 +155,7 @@ def test_rows_find_themselves_at_distance_zero(data):
 
 def test_wrong_blocks_are_refused(data):
     nearest = NearestRows(data[0], 2)
-    with pytest.raises(ValueError, match="same number of columns"):
+    with pytest.raises(ValueError, match="same number of features"):
         nearest.add(np.ones((3, 4)))
     with pytest.raises(ValueError, match="`block` must be finite"):
         nearest.add(np.full((3, 5), np.nan))

@@ -178,7 +178,7 @@ def test_broken_statistics_are_refused():
     other = feature_statistics(random_features(14, dim=5))
     with pytest.raises(ValueError, match=r"same number of features\. Received: a=12, b=5"):
         frechet_distance(good, other)
-    with pytest.raises(ValueError, match="same number of columns"):
+    with pytest.raises(ValueError, match="same number of features"):
         frechet_distance_of_features(random_features(1), random_features(1, dim=5))
 
 

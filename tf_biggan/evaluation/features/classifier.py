@@ -1,4 +1,4 @@
-"""A small classifier that is trained on the reference, for scores without a download.
+"""A small classifier that is trained on the real images, for scores without a downloaded network.
 
 It is trained once for each combination of images, labels and settings. Afterwards it is read from
 the cache.
@@ -40,7 +40,7 @@ FACTS = {"held_out_accuracy": "float", "held_out_count": "int"}
 
 @dataclasses.dataclass(frozen=True)
 class ClassifierSettings:
-    """Settings of a classifier's architecture and training; part of its key in the cache.
+    """Settings of a classifier's architecture and training, which are part of its key in the cache.
 
     Attributes:
       channels: channels of each convolution; all but the first have stride 2.
@@ -258,7 +258,7 @@ def _update(model, optimizer):
 
 
 def _batches(rows: np.ndarray, updates: int, size: int, random: np.random.RandomState):
-    """Yields the rows of every training step; each epoch has a random order of its own."""
+    """Yields the indices of the images of every training step, in a new random order each epoch."""
     pending = np.zeros(0, rows.dtype)
     for _ in range(updates):
         while len(pending) < size:
@@ -286,7 +286,7 @@ def _read(folder: str) -> tuple[dict, dict] | None:
 
 
 def _store(folder: str, weights: dict, facts: dict) -> None:
-    """Writes both files, facts.json last, because `_read` looks for it first."""
+    """Writes the weights and then facts.json, because `_read` opens facts.json first."""
     # A full disk must not make the evaluation fail. For a full disk, safetensors raises an error of
     # its own.
     with contextlib.suppress(OSError, SafetensorError):

@@ -55,11 +55,11 @@ class Features:
         return hashlib.sha256(np.sort(self.digests).tobytes()).hexdigest()
 
     def by_content(self) -> Features:
-        """Returns the rows sorted by hash, so that the order of files does not matter."""
+        """Returns the features sorted by hash, so that the order of files does not matter."""
         return self.take(np.argsort(self.digests, kind="stable"))
 
     def take(self, rows: np.ndarray) -> Features:
-        """Returns the given rows in the given order."""
+        """Returns the features of the images with the indices `rows`, in this order."""
         chosen = {
             field.name: None
             if getattr(self, field.name) is None

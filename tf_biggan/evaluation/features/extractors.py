@@ -29,7 +29,8 @@ class Extractor:
 
     Attributes:
       name: name for messages and progress bars.
-      prefix: prefix of the names of its scores; "" only for the reference Inception.
+      prefix: prefix of the names of its scores, such as "classifier_"; "" only for Inception in
+        float32 with the published weights.
       identity: JSON values that identify the network and its preprocessing; part of cache keys.
       build: returns, in the scope of a strategy, a function from uint8 images [N, H, W, C] to
         {"features": float32 [N, D], "logits": float32 [N, K]}. Extractors that do not classify
@@ -87,7 +88,8 @@ def open_extractor(path: str, layer: str | None = None) -> Extractor:
 def pixel_extractor() -> Extractor:
     """Returns an extractor whose features are the pixels of an image.
 
-    They are scaled so that a distance is the root mean square of differences, from 0 to 255.
+    The features are scaled so that the distance of two images is the root mean square difference of
+    their pixels, from 0 to 255.
     """
 
     def function(images):
@@ -117,7 +119,10 @@ def load_keras(path: str) -> keras.Model:
 
 
 def _stored_bytes(path: str) -> int:
-    """Returns the size of all entries except the configuration, whose size is only checked."""
+    """Returns the total size of the entries of a .keras file, without config.json.
+
+    The size of config.json is only checked.
+    """
     archive, limit = Archive(path), input_bounds.JSON_BYTES
     sizes = {name: archive.size(name) for name in archive.names}
     configuration = sizes.pop(CONFIG, 0)

@@ -28,7 +28,7 @@ from tf_biggan.networks.generator import Generator
 from tf_biggan.networks.network import variables_by_path
 
 LABEL_SAMPLINGS = ("uniform", "balanced", "data")
-OF_SOFT_LABELS = "Labels of generated images are rows of the reference's soft labels."
+OF_SOFT_LABELS = "Labels of generated images are sampled from the reference's soft labels."
 # Arguments of a generator that do not change its images once its weights are set.
 UNSEEN_ARGUMENTS = ("name", "seed", "initializer", "bn_momentum", "bn_synchronized", "trainable")
 
@@ -45,7 +45,7 @@ class Sampling:
       bn: Batch-norm statistics, see `tf_biggan.generation.image_maker.ImageMaker`.
       label_sampling: "uniform", "balanced" (image i has class i modulo the number of classes) or
         "data" (class frequencies of the reference). If the reference has soft labels, "uniform" and
-        "data" sample rows of these labels, see `LabelDistribution`.
+        "data" sample from these labels, see `LabelDistribution`.
     """
 
     num_images: int
@@ -77,11 +77,12 @@ class GeneratedImages(ImageSet):
       label_counts: Number of reference images of each class, [num_classes]; needed if
         `sampling.label_sampling` is "data" and there are no soft labels.
       soft_labels: Soft labels of the reference images, [n, num_classes], or None.
-      trains: Whether the generator is being trained. If so, its weights are not hashed, features of
-        its images are not cached, and each pass makes the images anew.
+      trains: Whether the generator is being trained. If so, its weights are not hashed, and the
+        features of its images are not cached.
 
     Attributes:
-      labels: Class of every image, int32 [N]. For a soft label, the class of the greatest weight.
+      labels: Class of every image, int32 [N], or None for a generator without classes. For a soft
+        label, the class of the greatest weight.
 
     Raises:
       ValueError: The model does not support `sampling.bn`, or `label_counts` is needed and does not

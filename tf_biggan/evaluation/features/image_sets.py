@@ -105,7 +105,7 @@ class SourceImages(ImageSet):
             yield self._kept[start : start + size]
 
     def take(self, rows: np.ndarray) -> np.ndarray:
-        """Returns the given images in the given order, uint8 [n, H, W, C]."""
+        """Returns the images at the positions `rows`, in this order, as uint8 [n, H, W, C]."""
         if self._kept is not None:
             return self._kept[rows]
         return np.concatenate(list(self._read(self.indices[rows], max(1, len(rows)))))
@@ -201,7 +201,8 @@ def open_images(
       count: largest number of images to use, spread evenly over all images; None for all.
 
     Raises:
-      ValueError: the path holds no such images, or they differ in size.
+      ValueError: the path holds no such images, or `image_size` is None and the images of the
+        folder differ in size.
     """
     file_system.require_existing("path of images", path, "a folder of images, or an .npz file")
     if path.lower().endswith(".npz"):

@@ -1,7 +1,7 @@
 """The Inception of 2015-12-05 as a feature extractor, with weights from a file.
 
-Weights are converted once and kept in the cache. Only the content of a file decides whether its
-weights are those of 2015. Its name and structure do not, because weights from another training and
+Weights are converted once and kept in the cache. The content of a file decides whether it holds the
+weights of 2015. Its name and structure do not decide, because weights from another training and
 random weights have the same structure.
 """
 
@@ -111,8 +111,8 @@ def load_inception(
 
     `is_reference` of the result is true for a file with a published SHA-256. It is also true for
     weights that equal those of a published file bit by bit, if the cache holds the published file's
-    weights. TF-GAN's module has no published hash, so its scores have a prefix until one of the
-    published files was converted.
+    weights. TF-GAN's module has no published hash. The names of scores with its weights therefore
+    have a prefix until the cache holds the weights of a published file.
 
     Args:
       path: a path that `open_weight_file` accepts; None for reference weights in the cache.
@@ -171,7 +171,7 @@ def _store(path: str, weights: FoldedWeights, metadata: dict[str, str]) -> None:
 def _read(source_sha256: str) -> tuple[FoldedWeights, dict[str, str]] | None:
     """Returns weights and metadata from the cache, by the SHA-256 of the file that they come from.
 
-    The result is None if the cache has no such file, or if its file is damaged.
+    The result is None if the cache has no such weights, or if the cached file is damaged.
     """
     try:
         with open_safetensors(_cached_file(source_sha256)) as file:

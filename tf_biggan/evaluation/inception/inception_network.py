@@ -5,7 +5,7 @@ Source: the graph classify_image_graph_def.pb of inception-2015-12-05.tgz (Szege
 pools and the outputs; OpenAI's improved-gan inception_score/model.py for logits without bias. Every
 convolution is followed by a batch norm (epsilon 0.001) and a ReLU.
 
-Four changes make this code faster on a CPU and only change the order of summation:
+Four changes make this code faster on a CPU than the graph. They change features only by rounding:
 
 - Batch norms are folded into the convolutions.
 - The scaling of pixels is folded into the first convolution.
@@ -283,7 +283,7 @@ class Inception:
         return self._features.get_concrete_function().graph
 
     def outputs(self, images) -> dict[str, tf.Tensor]:
-        """Maps each tap's name to its features or logits [N, D]; for use in graphs.
+        """Returns the features or logits [N, D] of each tap, by its name. Can be used in graphs.
 
         Args:
           images: [N, H, W, 3], from 0 to 255.

@@ -39,7 +39,9 @@ BLOCK_ROWS = 2048
 def inception_score(
     logits, splits: int = 10, shuffle_seed: int | None = None
 ) -> tuple[float, float]:
-    """Returns mean and population standard deviation of exp(mean KL(p(y|x) || p(y))) over splits.
+    """Returns the mean and population standard deviation of the Inception Score over splits.
+
+    The Inception Score of a split is exp(mean of KL(p(y|x) || p(y)) over its images).
 
     Args:
       logits: logits [N, C] of the classifier.
@@ -186,7 +188,7 @@ def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 class NearestRows:
-    """Finds the `k` rows nearest to every query among rows that arrive in blocks.
+    """Finds the `k` rows (feature vectors) nearest to each query, among rows that arrive in blocks.
 
     Args:
       queries: features [Q, D].
@@ -220,7 +222,7 @@ class NearestRows:
         block = checked_features("block", block)
         require(
             block.shape[1] == self._queries.shape[1],
-            "queries and rows must have the same number of columns",
+            "`queries` and `block` must have the same number of features (columns)",
             queries=self._queries.shape,
             block=block.shape,
         )
@@ -269,9 +271,10 @@ def precision_recall(generated, real, k: int = 3) -> tuple[float, float]:
 def density_coverage(generated, real, k: int = DENSITY_NEIGHBOURS) -> tuple[float, float]:
     """Returns density and coverage.
 
-    Density is the mean number of real images' neighbourhoods that a generated image lies in,
-    divided by k. Coverage is the share of real images with a generated image in their
-    neighbourhood. As in the authors' code, a neighbourhood does not include its border.
+    Density counts, for each generated image, the real images in whose neighbourhood it lies. It is
+    the mean of this count, divided by k. Coverage is the share of real images with a generated
+    image in their neighbourhood. As in the authors' code, a neighbourhood does not include its
+    border.
 
     Args:
       generated: features [N, D].
@@ -291,7 +294,7 @@ def density_coverage(generated, real, k: int = DENSITY_NEIGHBOURS) -> tuple[floa
 
 
 def squared_reach(features: np.ndarray, k: int) -> np.ndarray:
-    """Returns the squared distance [N] of every row to its k-th neighbour other than itself."""
+    """Returns the squared distance [N] of every row to the k-th nearest of the other rows."""
     reach = np.empty(len(features))
     for here, distances in squared_distances(features, features):
         # The nearest row is the row itself, at distance zero.
@@ -377,7 +380,7 @@ def checked_pair(generated, real, minimum: int = 1) -> tuple[np.ndarray, np.ndar
     real = checked_features("real", real, minimum)
     require(
         generated.shape[1] == real.shape[1],
-        "generated and real features must have the same number of columns",
+        "`generated` and `real` must have the same number of features (columns)",
         generated=generated.shape,
         real=real.shape,
     )

@@ -70,7 +70,8 @@ class FeatureStatistics:
     def is_rank_deficient(self) -> bool:
         """Whether there are too few feature vectors for a covariance of full rank.
 
-        If so, the Fréchet distance is far larger than for many images. A kernel distance is not.
+        If so, the Fréchet distance is far larger than with many images. This does not affect the
+        kernel distance.
         """
         return self.count <= self.mean.size
 
@@ -141,8 +142,8 @@ def one_blas_thread() -> contextlib.AbstractContextManager:
     """Returns a context in which NumPy's matrix decompositions use one thread.
 
     A decomposition consists of thousands of small steps, and OpenBLAS's threads busy-wait for one
-    another in each step. On a machine with other work, two threads made the singular values of a
-    1200 x 1200 matrix 30 times slower than one; on an idle machine one thread loses little.
+    another in each step. On a machine with other work, two threads took 30 times as long as one for
+    the singular values of a 1200 x 1200 matrix. On an idle machine, one thread is hardly slower.
     """
     return threadpool_limits(limits=1, user_api="blas")
 
@@ -223,7 +224,8 @@ def _sum_of_singular_values(matrix: np.ndarray) -> float:
 def frechet_distance_of_features(generated, real) -> float:
     """Returns the Fréchet distance of two sets of features.
 
-    If a set has fewer images than features, it uses an [N, M] matrix instead of [D, D] matrices.
+    If one of the sets has fewer images than features, the function uses an [N, M] matrix instead of
+    [D, D] matrices.
 
     Args:
       generated: features [N, D].
@@ -276,8 +278,8 @@ def frechet_infinity(features, reference: FeatureStatistics) -> Extrapolation:
       reference: statistics of the real images.
 
     Raises:
-      ValueError: the features are not finite numbers [N, D], or a tenth of N is not above D. The
-        distances of smaller parts do not lie near the line.
+      ValueError: the features are not finite numbers [N, D], or a tenth of the images is not more
+        than D. Distances of parts with at most D images do not lie near the line.
     """
     features = checked_features("features", features, minimum=2)
     count, dim = features.shape

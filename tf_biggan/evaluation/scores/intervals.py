@@ -1,7 +1,8 @@
 """Bootstrap confidence intervals of the scores of generated images.
 
-Generated images are resampled with replacement; the reference is fixed. A resample is a vector of
-counts that serve as weights, so no features are copied.
+Generated images are resampled with replacement; the reference is fixed. A resample is stored as the
+number of times that it contains each image. This number is the image's weight, so no features are
+copied.
 
 Resampling is biased: a resample has fewer distinct images, so its Fréchet distance is larger. The
 interval is therefore the score plus quantiles of the resamples' deviations from their mean. Source:
