@@ -4,8 +4,10 @@ Examples:
   python -m tf_biggan.convert --input=G_ema.pth --output=models/biggan128
   python -m tf_biggan.convert --to=biggan_pytorch --input=runs/birds --output=pytorch_weights
 
-The command finds the code base, the architecture and all sizes from the tensors. It writes a model
-folder. The entry "provenance" in config.json names the origin of the weights and all changes.
+From the tensors, the command finds the code base that wrote the weights, the architecture and all
+sizes. It writes a model folder. The entry "provenance" in config.json names the origin of the
+weights and all changes. With --to, the command instead converts a run or a model folder to files of
+another code base.
 """
 
 from tf_biggan.cli import flags

@@ -174,7 +174,9 @@ class ExportConfig(ModelSettings, TruncationModeSettings):
             )
 
     def table_rows(self) -> int | None:
-        """Returns the number of rows of the table: None for "auto", 1 for running statistics.
+        """Returns the number of rows of the table of batch-norm statistics.
+
+        It is None for "auto", and 1 for "none" (the running statistics).
 
         Raises:
           ValueError: `truncation_grid` is neither "auto", "none" nor a number from 2 to 1001.

@@ -177,7 +177,7 @@ def define(
 def define_path(
     name: str, sentence: str, flag_values: absl_flags.FlagValues = absl_flags.FLAGS
 ) -> absl_flags.FlagHolder:
-    """Defines a flag without a default whose value is a path.
+    """Defines a flag whose value is a path and which has no default.
 
     Args:
       name: Name of the flag.

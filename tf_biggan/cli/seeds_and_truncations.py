@@ -104,7 +104,7 @@ def parse_truncations(value: Any) -> tuple[float, ...]:
 
 
 def require_truncations(truncations: Sequence[float], mode: str, name: str = "truncation") -> None:
-    """Raises a ValueError unless all truncations are valid in a mode of `TRUNCATION_MODES`."""
+    """Raises a ValueError unless all truncations are valid in the truncation mode `mode`."""
     limit = SCALE_LIMIT if mode == SCALE else math.inf
     checks.require(
         all(0 < truncation <= limit for truncation in truncations),

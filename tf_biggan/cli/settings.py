@@ -93,7 +93,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Settings:
-    """Base class of settings. Subclasses are frozen dataclasses whose fields `setting` returns.
+    """Base class of settings. Subclasses are frozen dataclasses with fields made by `setting`.
 
     Class attributes:
       required: Names of flags that must be given on the command line.
@@ -206,7 +206,7 @@ def is_object_name(name: str) -> bool:
 
 
 def load_object(name: str, setting: str) -> object:
-    """Imports a module and returns its attribute.
+    """Returns the object that MODULE:ATTRIBUTE names, after importing the module.
 
     Args:
       name: MODULE:ATTRIBUTE.

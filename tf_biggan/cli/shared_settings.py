@@ -86,7 +86,7 @@ class TruncationSettings(TruncationModeSettings):
         checks.require(
             self.truncation_mode == SCALE or self._is_truncated(),
             "`truncation_mode` has no effect without a truncation; give a truncation too, or leave"
-            " it out",
+            " `truncation_mode` out",
             truncation_mode=self.truncation_mode,
         )
         require_truncations(self._all_truncations(), self.truncation_mode)

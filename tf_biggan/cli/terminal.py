@@ -1,6 +1,6 @@
 """Terminal output of commands: a quiet start of TensorFlow, one-line errors and a progress bar.
 
-The progress bar is tqdm on standard error in at most 80 columns.
+The progress bar is a bar of tqdm on standard error, at most 80 columns wide.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def quiet_stderr(print_after_error: bool = True) -> Iterator[None]:
 
 
 def one_line(message: str) -> str:
-    """Returns an error message in one line, without the additions of Keras and AutoGraph."""
+    """Returns an error message in one line, without the text that Keras and AutoGraph added."""
     message = _AUTOGRAPH.sub("", message)
     message = _KERAS.sub(r"\1", message)
     return " ".join(_ESCAPES.sub("", message).split())

@@ -63,8 +63,8 @@ class ClassLookup:
     - a part of its name between commas, such as "Tinca tinca", if no other class has this part. A
       class with this text as its whole name takes precedence: "missile" is class 657, although
       class 744 is "projectile, missile".
-    - its WordNet ID, if its name is a class name of ImageNet; or its name in ImageNet, if the
-      model's class names are WordNet IDs.
+    - its WordNet ID, if the model calls the class by its name in ImageNet.
+    - its name in ImageNet, if the model calls the class by its WordNet ID.
     - its index, counted from 0, or a range of indices such as 3-7, which includes both ends.
     - "all" for every class.
     A name that contains commas takes precedence over its parts: "tench, Tinca tinca" is one class.
@@ -272,7 +272,7 @@ def name_differences(
 ) -> str | None:
     """Returns a text about the classes that only one of two models or data sets has.
 
-    At most `MAX_NEAREST` classes of each are named. The others are counted.
+    For each of the two, at most `MAX_NEAREST` classes are named, and the others are counted.
 
     Args:
       names, others: Class names of the two models or data sets; neither is empty.
@@ -299,8 +299,8 @@ def complete_names(names: Sequence[str], num_classes: int) -> tuple[str, ...]:
       num_classes: Number of classes of the model.
 
     Returns:
-      The first `num_classes` names, or () if the names are unknown. If the data have no class 7,
-      its name is "unnamed 7".
+      The first `num_classes` names, or () if the names are unknown. If the model has a class 7 and
+      the data have none, this class is called "unnamed 7".
     """
     if not names:
         return ()

@@ -65,9 +65,9 @@ def decode(contents: tf.Tensor, channels: int) -> tf.Tensor:
     """Decodes a JPEG, PNG, BMP or WebP file. The format is found from the content.
 
     Grey channels are repeated for RGB, and RGB images are converted to grey as ITU-R 601 luma. An
-    alpha channel that is not requested is dropped. If alpha is requested and the file has none, it
-    is opaque. Rotation in EXIF is ignored, as in torchvision. BMP files with 8 bits per pixel are
-    read as grey. Animated WebP files, other formats and images with more than
+    alpha channel that is not requested is dropped. If alpha is requested and the file has none, the
+    image becomes opaque. Rotation in EXIF is ignored, as in torchvision. BMP files with 8 bits per
+    pixel are read as grey. Animated WebP files, other formats and images with more than
     `input_bounds.IMAGE_PIXELS` pixels raise an error.
 
     Args:

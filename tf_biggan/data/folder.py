@@ -78,8 +78,9 @@ def open_folder(location: str, split: str | None) -> FolderSource:
     The classes are the sub-folders, sorted by name. If the images are in the folder itself, there
     are no classes. If the folder has a table of soft labels (see `soft_labels`), the table names
     the classes, and its images may be in the folder and in any sub-folders. Hidden files are
-    ignored. Files with other suffixes are left out and counted. Folders in class folders are left
-    out and counted too, so that a folder of splits is not mistaken for a folder of classes.
+    ignored. Files that do not end in one of `decoding.SUFFIXES` are left out and counted. Folders
+    in class folders are left out and counted too. A folder of splits, such as train and test,
+    therefore raises an error, because its sub-folders hold no images themselves.
 
     Raises:
       ValueError: The folder does not exist or has no images, it has both images and class folders,
@@ -142,7 +143,7 @@ def _with_classes(root: str, classes: list[str], left_out: collections.Counter) 
 
 
 def _with_soft_labels(root: str, table: SoftLabels) -> FolderSource:
-    """Opens the images of a table: those in the folder and in sub-folders that the table names."""
+    """Opens the images that a table of soft labels lists, in the folder and its sub-folders."""
     left_out, there = collections.Counter(), set()
     folders = {"", *map(posixpath.dirname, table.files)}
     for folder in sorted(folders):

@@ -1,12 +1,14 @@
 """Order of the images. It depends on the seed and the epoch only, so that runs can be resumed.
 
-The order "blocks" reads long pieces from storage, and mixes nearly as well as a permutation. The
-records, in their order on disk, are cut into `strata` equal parts, and each part into `windows`
-blocks. In every epoch, each window receives one block of every part. It thus holds images from
-everywhere and of most classes, even if the records are sorted by class. The blocks of a window are
-joined in random order, and the result is cut into `lanes` equal pieces. Each piece is shuffled, and
-the images of the window are taken from the pieces in turn. A host that takes every second image
-thus reads every second piece.
+The order "blocks" reads long pieces from storage, and mixes nearly as well as a permutation. It
+divides every epoch into windows. The images of a window are held in memory and shuffled together.
+
+The records, in their order on disk, are cut into `strata` equal parts, and each part into `windows`
+blocks. In every epoch, the blocks of each part are assigned to the windows at random, one block to
+each window. A window thus holds images from everywhere and of most classes, even if the records are
+sorted by class. The blocks of a window are joined in random order, and the result is cut into
+`lanes` equal pieces. Each piece is shuffled, and the images of the window are taken from the pieces
+in turn. A host that takes every second image thus reads every second piece.
 """
 
 from __future__ import annotations
@@ -148,7 +150,7 @@ def block_order(
     block_keys: tf.Tensor,
     image_keys: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the order of the images in an epoch, which depends on the random numbers alone.
+    """Returns the order of the images in an epoch, computed from random numbers alone.
 
     Args:
       num_images: Number of images, N.

@@ -1,7 +1,7 @@
-"""The input pipeline: shuffled batches that depend on the data, the seed and the position only.
+"""The input pipeline: shuffled batches that depend on the data, the seed and their number only.
 
-Example n of the global stream goes to shard n % num_shards. A training step thus sees the same
-images with any number of shards.
+The images of all epochs form one stream, which the hosts ("shards") share: image n of the stream
+goes to shard n % num_shards. A training step thus sees the same images with any number of shards.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def distribute(
       source: The images.
       batch_size: Number of images of all replicas together, a multiple of their number.
       start_batch: Number of batches of `batch_size` images that were already consumed.
-      **arguments: Other arguments of `make_dataset`, except for shards.
+      **arguments: Other arguments of `make_dataset`, but not `shard_index` and `num_shards`.
 
     Returns:
       A distributed data set for `iter` and `strategy.run`.

@@ -119,7 +119,7 @@ class Source(abc.ABC):
 
 
 class _Selection(Source):
-    """Some images of another data set."""
+    """A subset of the images of a data set."""
 
     def __init__(self, source: Source, indices: np.ndarray):
         super().__init__(source.name, source.class_names, source.training_labels[indices])
@@ -169,8 +169,8 @@ def check_labels(source: Source, num_classes: int) -> None:
     A model without classes (0) does not read the labels, so all labels are accepted.
 
     Raises:
-      ValueError: A label is negative or not below `num_classes`, soft labels have another number of
-        classes, or all images have the same label although the model has several classes, for
+      ValueError: A label is negative or not below `num_classes`, or soft labels have another number
+        of classes. Or all images have the same label although the model has several classes, for
         example because a folder is nested wrongly.
     """
     checks.require_integer("num_classes", num_classes, minimum=0)
@@ -222,7 +222,9 @@ def _shortened(names: tuple[str, ...]) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class DataIdentity:
-    """Properties of a run's data that must not change. The class names must not change either.
+    """Properties of a run's data. When a run resumes, they show whether its data have changed.
+
+    The class names are not part of the identity. They are compared separately.
 
     Attributes:
       num_images: Total number of images.
@@ -249,7 +251,7 @@ class DataIdentity:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, object], path: str) -> DataIdentity:
-        """Returns the identity from a dict of its fields. `path` names its file in errors."""
+        """Returns the identity from a dict of its fields. `path` is their file, for messages."""
         values = {k: json_files.field(content, k, kind, path) for k, kind in FIELDS.items()}
         return cls(**values | {"images_per_class": tuple(values["images_per_class"])})
 

@@ -200,7 +200,7 @@ class RecordIndex:
       file_of: Index in `files` of the file that holds the record, int32 [N].
       offsets: Byte at which the record's frame begins, int64 [N].
       labels: Class of every image, int32 [N], or soft labels, float32 [N, num_classes].
-      numbers: Number of the record in its file, int64 [N].
+      numbers: Number of the record in its file, counted from 0, int64 [N].
     """
 
     files: tuple[str, ...]
@@ -448,10 +448,13 @@ class RecordSource(Source):
 
 
 def _spans(file: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-    """Returns the span of every record, int32 [N], counted from 0. A span is read in one piece.
+    """Groups records into spans, which are read in one piece each.
 
     Args:
       file, number: File of every record and its number in the file, in the order of reading.
+
+    Returns:
+      Number of the span of every record, counted from 0, int32 [N].
     """
     steps = number[1:] - number[:-1]
     near = (file[1:] == file[:-1]) & (steps > 0) & (steps <= MAX_GAP)

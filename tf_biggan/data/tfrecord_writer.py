@@ -74,8 +74,8 @@ def write_tfrecords(
     """Writes a data set to the folder `output`, which `tfrecord:OUTPUT` opens.
 
     After an interruption, finished shards are kept. If the folder is finished, only missing files
-    are written. The content hash depends on the records and their order, but not on their division
-    into shards.
+    are written. The hash `content_sha256` in dataset.json depends on the records and their order,
+    but not on their division into shards.
 
     Args:
       source: The images.

@@ -49,7 +49,7 @@ def require_tensorflow(what: str) -> None:
     checks.require(
         backend == "tensorflow",
         f"{what} needs TensorFlow as the backend of Keras; set KERAS_BACKEND=tensorflow before"
-        " Keras is imported. Other backends open model folders: see export"
+        " Keras is imported. Other backends open models that were exported with"
         " --format=safetensors",
         backend=backend,
     )
@@ -70,9 +70,9 @@ def create_strategy(
         and "mirrored", without `tpu`.
 
     Raises:
-      ValueError: There is no TPU; TF_CONFIG is missing or describes no cluster; its cluster does
-        not start; its processes would all do the same work; `cpu_replicas` cannot be combined with
-        `name` or `tpu`, or TensorFlow has started already.
+      ValueError: No TPU answers. Or TF_CONFIG is missing or describes no cluster, or the cluster
+        does not start. Or TF_CONFIG lists several processes, but the strategy is for one process.
+        Or `cpu_replicas` does not suit `name` or `tpu`, or is given after TensorFlow has started.
     """
     checks.require_choice("strategy", name, ("auto", *MAKERS))
     if cpu_replicas is not None:
@@ -187,7 +187,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def any_process(strategy: tf.distribute.Strategy, flag: bool) -> bool:
-    """Returns whether `flag` is true in any process. All processes must call it together."""
+    """Returns whether `flag` is true in any process. All processes must call this function."""
     return _mean(strategy, float(flag)) > 0 if spans_processes(strategy) else flag
 
 

@@ -40,8 +40,8 @@ class Archive:
       content: Bytes of the file if they are in memory already.
 
     Raises:
-      ValueError: The archive is damaged, encrypted or compressed by an unknown method, its entries
-        overlap, or its compressed entries decompress to more bytes than
+      ValueError: The archive is damaged, has overlapping entries, is encrypted or is compressed by
+        an unknown method. Or its compressed entries decompress to more bytes than
         `input_bounds.inflated_bound` allows for the file's length.
       OSError: The file cannot be read.
     """

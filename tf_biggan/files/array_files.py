@@ -63,8 +63,8 @@ def open_npz(path: str | os.PathLike, content: bytes | None = None) -> dict[str,
       content: Bytes of the file if they are in memory already.
 
     Raises:
-      ValueError: The file does not exist or is damaged, an array holds other values than numbers
-        and texts, or its size differs from the size in its header.
+      ValueError: The file does not exist or is damaged. Or an array holds anything but numbers and
+        texts, or has another size than its header declares.
     """
     if content is None:
         file_system.require_existing(".npz file", os.fspath(path), "a file of arrays")
@@ -135,7 +135,7 @@ def write_safetensors(
 
     Raises:
       OSError: The file cannot be written.
-      safetensors.SafetensorError: The library cannot write it.
+      safetensors.SafetensorError: The library cannot write these arrays.
     """
     with open(path, "wb") as file:
         mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)

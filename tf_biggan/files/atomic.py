@@ -1,12 +1,13 @@
-"""Writes files and folders completely or not at all: they get their name when they are complete.
+"""Writes files and folders completely or not at all, by renaming them when they are complete.
 
-The temporary name is PATH.PROCESS.tmp. If a process is killed, its temporary file stays and is
-removed by the next process that writes to the same path.
+Until then, the file or folder PATH is called PATH.PROCESS.tmp, where PROCESS is the number of the
+process. If a process is killed, its temporary file stays and is removed by the next process that
+writes to the same path.
 
 At an address such as gs://bucket/run, files are first written on this machine. A file is then
-copied under the temporary name tmp.MACHINE-PROCESS.NAME and renamed. A folder at an address cannot
-be renamed in one step, so its files are copied one by one. The file that marks the folder as
-complete comes last.
+copied to the address under the temporary name tmp.MACHINE-PROCESS.NAME and renamed there. A folder
+at an address cannot be renamed in one step, so its files are copied one by one. The file that marks
+the folder as complete comes last.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _REMOTE = re.compile(r"tmp\.(?P<machine>\w+)-(?P<process>\d+)\.(?P<name>.+)")
 
 @contextlib.contextmanager
 def replaced(path: str | os.PathLike) -> Iterator[str]:
-    """Yields a local temporary name; the file written there replaces `path` at the end.
+    """Yields a local temporary path for a new file, which replaces `path` after the `with` block.
 
     After an exception, the temporary file is removed and `path` is unchanged.
 
@@ -93,7 +94,7 @@ def write_text(path: str | os.PathLike, text: str) -> None:
 
 @contextlib.contextmanager
 def new_folder(path: str, last: str) -> Iterator[str]:
-    """Yields a local temporary folder, which becomes the folder `path` at the end.
+    """Yields a local temporary folder, which becomes the folder `path` after the `with` block.
 
     After an exception, the temporary folder is removed.
 

@@ -26,9 +26,9 @@ PATTERN_CHARACTERS = frozenset("[]*?\\") - {os.sep}
 
 
 def expand_home(value: str) -> str:
-    """Replaces `~` or `~user` at the start of a path, also after `folder:` or `tfrecord:`.
+    """Replaces `~` or `~user` at the start of a path by the home folder of the user.
 
-    Other values are returned unchanged.
+    The path may follow `folder:` or `tfrecord:`. Values without `~` there are returned unchanged.
 
     Raises:
       ValueError: The user does not exist on this machine.
@@ -68,8 +68,8 @@ def pattern_note(path: str) -> str | None:
         return None
     return (
         f"Note: hub.load and TensorFlow Serving cannot open {path}, because they read"
-        f" {' '.join(found)} in a path as a pattern; the commands of tf_biggan can. Move the"
-        " folder to a path without these characters."
+        f" {' '.join(found)} in a path as a pattern; the commands of tf_biggan can open it."
+        " Move the folder to a path without these characters."
     )
 
 
@@ -87,8 +87,8 @@ def require_plain_address(path: str) -> None:
 class PlainFolder:
     """A folder, reached through a temporary link if its path contains pattern characters.
 
-    The link exists until the `with` block ends. Without a `with` block, it exists as long as this
-    object. This suits readers that open their files late.
+    The link exists until the `with` block ends. Without a `with` block, the link exists as long as
+    this object exists, which suits readers that open their files late.
 
     Args:
       path: A local folder, which need not exist, or an address such as gs://bucket/run, which
@@ -119,7 +119,7 @@ class PlainFolder:
         os.symlink(os.path.abspath(path), self.path, target_is_directory=True)
 
     def real(self, text: str) -> str:
-        """Returns a path or message with the link in it replaced by the folder's real path."""
+        """Returns a text, such as a message, with the link replaced by the folder's real path."""
         return text if self.path == self._own_path else text.replace(self.path, self._own_path)
 
     def __enter__(self) -> str:

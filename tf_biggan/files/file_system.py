@@ -35,7 +35,7 @@ def is_remote(path: str | os.PathLike) -> bool:
 
 @contextlib.contextmanager
 def _gfile(path: str) -> Iterator[Any]:
-    """Yields `tf.io.gfile`, whose errors become OSErrors that name the path."""
+    """Yields `tf.io.gfile`, and turns its errors into OSErrors that name the path."""
     import tensorflow as tf
 
     try:
@@ -126,7 +126,7 @@ def size_and_time(path: str) -> tuple[int, float]:
 
 
 def touch(path: str) -> None:
-    """Sets the time of a local file's last change to now. It has no effect at addresses."""
+    """Sets the time of a local file's last change to now. A file at an address is left alone."""
     if not is_remote(path):
         os.utime(path)
 
@@ -177,20 +177,24 @@ def absolute(path: str) -> str:
 
 
 def normalized(path: str) -> str:
-    """Returns a path without "/" at its end, and a local path also without "//", "." and ".."."""
+    """Returns a path without "/" at its end.
+
+    In a local path, repeated slashes and the components "." and ".." are resolved as well.
+    """
     return path.rstrip("/") if is_remote(path) else os.path.normpath(path)
 
 
 def open_file(path: str | os.PathLike, mode: str = "rb", **text: str) -> IO:
     """Opens a file to read it or to append to it. `atomic.replaced` writes new files.
 
-    At an address, a reader fetches only the bytes that it reads, not the whole file. Every flush
-    sends the appended bytes, and an object store then writes the whole object again.
+    A file at an address such as gs://bucket/file is not fetched as a whole: only the bytes that are
+    read are fetched. When bytes are appended, every flush sends them, and an object store then
+    writes the whole object again.
 
     Args:
       path: Path of the file.
       mode: "rb", "r", "ab" or "a".
-      **text: For a text, the arguments `encoding` and `errors` of `open`.
+      **text: For the modes "r" and "a", the arguments `encoding` and `errors` of `open`.
     """
     if not is_remote(path):
         return open(path, mode, **text)
@@ -260,7 +264,7 @@ class _RemoteFile(io.RawIOBase):
 def local_copy(path: str | os.PathLike) -> Iterator[str]:
     """Yields the path of a local file with the same name and content as the file at `path`.
 
-    A local file is not copied. The copy of a file at an address is removed at the end.
+    A local file is not copied. The copy of a file at an address is removed after the `with` block.
     """
     if not is_remote(path):
         yield os.fspath(path)

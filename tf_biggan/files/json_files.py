@@ -64,7 +64,8 @@ def read_json(path: str | os.PathLike, kind: str | None = "dict") -> Any:
       kind: Required type of the value, a name in `KINDS`; None for any type.
 
     Raises:
-      ValueError: The file is not JSON, or its value has another type. The message names the file.
+      ValueError: The file is not JSON, or its value does not have the type `kind`. The message
+        names the file.
       OSError: The file cannot be opened.
     """
     with file_system.open_file(path) as file:
@@ -88,7 +89,7 @@ def parse_json(
 
     Raises:
       NotJson: The text is not JSON.
-      ValueError: The value has another type, or is nested too deeply.
+      ValueError: The value does not have the type `kind`, or is nested too deeply.
     """
     if len(content) > input_bounds.JSON_BYTES:
         raise ValueError(
@@ -125,7 +126,8 @@ def field(
       *default: At most one value, which is returned if the field is missing.
 
     Raises:
-      ValueError: The field is missing and has no default, or its value has another type.
+      ValueError: The field is missing and has no default, or its value does not have the type
+        `kind`.
     """
     if name not in content:
         if default:
@@ -136,14 +138,14 @@ def field(
 
 
 def require_kind(value: Any, kind: str, path: str | os.PathLike, name: str | None = None) -> None:
-    """Raises a ValueError that names the file and the field if a value has another type."""
+    """Raises a ValueError, which names file and field, unless a value has the type `kind`."""
     if not is_kind(value, kind):
         what = "it" if name is None else f"the field {name!r}"
         raise ValueError(f"Cannot read {path}: {what} must be {words(kind)}, not {brief(value)}")
 
 
 def is_kind(value: Any, kind: str) -> bool:
-    """Returns whether a value has a type. If the type ends in " | None", it may also be None."""
+    """Returns whether a value has the type `kind`. None has every type that ends in " | None"."""
     if value is None:
         return kind.endswith(OPTIONAL)
     return KINDS[kind.removesuffix(OPTIONAL)][1](value)

@@ -14,8 +14,8 @@ from tf_biggan.files.atomic import replaced
 def to_uint8(images) -> np.ndarray:
     """Converts images in [-1, 1] to bytes: floor(127.5 * (x + 1) + 0.5), clipped to 0..255.
 
-    Halves are rounded up. The value b / 127.5 - 1 gives the byte b again. Code bases that truncate
-    instead darken images by half a level.
+    The value b / 127.5 - 1 gives the byte b again. Values halfway between two bytes are rounded up.
+    Code bases that truncate instead of rounding darken images by half a level.
 
     Args:
       images: Floats of any shape; values outside [-1, 1] are clipped.
@@ -41,7 +41,7 @@ def save_png(image: Image.Image, path: str, text: Mapping[str, str] | None = Non
     Args:
       image: Image in a mode that PNG supports.
       path: Path of the file, whose folder must exist.
-      text: Texts to store in the file by keyword (Latin-1, up to 79 characters).
+      text: Texts to store in the file, by keyword. A keyword is Latin-1 of up to 79 characters.
     """
     info = PngImagePlugin.PngInfo()
     for keyword, value in (text or {}).items():

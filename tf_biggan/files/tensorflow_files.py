@@ -146,7 +146,8 @@ def open_checkpoint(prefix: str):
     """Returns TensorFlow's reader of a checkpoint after checking the checkpoint's sizes.
 
     Raises:
-      ValueError: The checkpoint declares more than its files hold, or its index is incomplete.
+      ValueError: The checkpoint declares larger tensors than its files hold, or its index is
+        incomplete or too large.
       tensorflow.errors.OpError: TensorFlow cannot read the checkpoint.
       OSError: The checkpoint does not exist.
     """

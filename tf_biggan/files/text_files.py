@@ -1,4 +1,4 @@
-"""Reads text files in UTF-8 or, if they have a byte order mark, in UTF-16."""
+"""Reads text files in UTF-8, or in UTF-16 if they begin with a byte order mark of UTF-16."""
 
 from __future__ import annotations
 

@@ -41,10 +41,10 @@ class ImageMaker:
     Args:
       generator: A `Generator` or a `SavedModelGenerator`. If the strategy has several replicas,
         the generator must have been created in its scope.
-      bn: Which statistics the batch norms use. "table": the statistics for the truncation in the
-        generator's table, interpolated between rows; or the only row. "running": the row of
-        truncation 1, or the only row. "batch": the statistics of each replica's batch. "standing":
-        means over 100 batches of 64 images at the truncation.
+      bn: Which statistics the batch norms use. "table": the statistics for the truncation,
+        interpolated between the rows of the generator's table. "running": the row of truncation 1.
+        If the table has a single row, both use this row. "batch": the statistics of each replica's
+        batch. "standing": means over 100 batches of 64 images at the truncation.
       truncation_mode: Meaning of a truncation, see `tf_biggan.generation.latents`.
       batch_size: Number of images that one replica makes at a time.
       strategy: Distribution strategy whose replicas make the images. None: the current strategy.
@@ -84,9 +84,9 @@ class ImageMaker:
           labels: Classes [N] or class weights [N, num_classes]; None returns None.
 
         Returns:
-          Class embeddings, float32 [N, embedding_dim]. The result is class weights
-          [N, num_classes] for a `SavedModelGenerator`, and for a generator that has tables of gains
-          and offsets for each class in place of embeddings.
+          Class embeddings, float32 [N, embedding_dim]. For a `SavedModelGenerator`, and for a
+          generator that has tables of gains and offsets in place of embeddings, the result is class
+          weights [N, num_classes].
         """
         if labels is None:
             return None
@@ -149,7 +149,7 @@ class ImageMaker:
             yield from self.batches(z.numpy(), labels_of_part, truncation)
 
     def _filled(self, batch, truncation, is_embedded):
-        """Fills up a batch with inputs of other images; copies would distort its statistics."""
+        """Fills up a batch with inputs of other images, as copies would distort its statistics."""
         missing = self.global_batch_size - len(batch[0])
         if not missing:
             return batch

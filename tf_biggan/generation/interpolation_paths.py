@@ -29,7 +29,7 @@ class EndPoint:
     Attributes:
       label: Class; None if the model has no classes or the point comes from a file.
       seed: Seed of the latents; None if the point comes from a file.
-      file: Path of a file that `invert` wrote and its content, or None.
+      file: (path, content) of a file that `invert` wrote, or None.
     """
 
     label: int | None = None
@@ -37,12 +37,12 @@ class EndPoint:
     file: tuple[str, InvertedImage] | None = None
 
     def latents(self, truncations: np.ndarray | None, latent_dim: int, mode: str) -> np.ndarray:
-        """Returns the point's latents at truncations [F], float32 [F, latent_dim].
+        """Returns the point's latents for F frames, float32 [F, latent_dim].
 
         Latents from a file are the same at each truncation.
 
         Args:
-          truncations: One truncation for each frame; None for one frame without truncation.
+          truncations: Truncation of each frame, [F]; None for one frame without truncation.
           latent_dim: Length of a latent vector.
           mode: Meaning of a truncation, see `tf_biggan.generation.latents`.
         """
@@ -71,7 +71,13 @@ class EndPoint:
 
 
 def point_name(of_class: EndPoint, of_latents: EndPoint, lookup: ClassLookup) -> str:
-    """Returns an image's name, such as "tench@3". Two end points give its class and its latents."""
+    """Returns the name, such as "tench@3", of an image with the class and latents of two points.
+
+    Args:
+      of_class: The end point that gives the class.
+      of_latents: The end point that gives the latents.
+      lookup: Classes of the model.
+    """
     files = [os.path.basename(p.file[0]) if p.file else None for p in (of_class, of_latents)]
     if files[0] is not None and files[0] == files[1]:
         return files[0]
@@ -80,14 +86,18 @@ def point_name(of_class: EndPoint, of_latents: EndPoint, lookup: ClassLookup) ->
 
 
 def parse_end_points(specification: str, lookup: ClassLookup) -> tuple[EndPoint, ...]:
-    """Parses end points such as "tench, Tinca tinca@3,7@0,face.npz"; names may contain commas.
+    """Parses end points such as "tench, Tinca tinca@3,7@0,face.npz".
+
+    Names of classes may contain commas.
 
     Args:
       specification: End points, separated by commas.
       lookup: Classes of the model.
 
     Raises:
-      ValueError: A point has another form or an unknown class or seed, or there is only one point.
+      ValueError: An end point neither has the form class@seed (@seed without classes) nor is an
+        .npz file of `invert`. Or its class is unknown, or its seed is invalid, or there are fewer
+        than two end points.
     """
     points, pending = [], []
     for part in specification.split(","):
@@ -139,14 +149,17 @@ def random_routes(
     fix_z: bool = False,
     fix_y: bool = False,
 ) -> tuple[tuple[EndPoint, EndPoint], ...]:
-    """Returns two end points for each row. A row does not depend on the number of rows.
+    """Returns the two end points of each row of a sheet.
+
+    A row does not depend on the number of rows.
 
     Args:
       num_rows: Number of rows.
       num_classes: Number of classes of the model, 0 if it is unconditional.
-      labels: Classes that are assigned in turn to the end points or, with `fix_y`, to the rows.
-        These are all classes of the model, or at most as many classes as there are end points (or
-        rows). None for random classes, which differ within a row, even with `fix_y`.
+      labels: Classes, which are assigned in turn to the end points or, with `fix_y`, to the rows.
+        There must not be more classes than end points (with `fix_y`: than rows), unless all classes
+        of the model are given. None: the end points of a row get two different random classes, even
+        with `fix_y`.
       seeds: Two seeds for each row, or one with `fix_z`; None for 0, 1, 2 and so on.
       fix_z: Whether both end points of a row have the same seed.
       fix_y: Whether both end points of a row take the same class from `labels`.
@@ -265,8 +278,9 @@ class PathPlan:
       z_path: "slerp" or "lerp" for latents; class embeddings are always interpolated linearly.
       fix_z: Whether all frames have the latents of the first point.
       fix_y: Whether all frames have the class of the first point.
-      truncations: Truncation at the first and last frame, linear in between; with `loop`, at the
-        first frame and halfway. (None, None) for no truncation.
+      truncations: (first, last) truncation, between which the frames change linearly. The last
+        truncation is reached at the last frame or, with `loop`, halfway. (None, None) for no
+        truncation.
       mode: Meaning of a truncation, see `tf_biggan.generation.latents`.
       loop: Whether the path returns to its first point, and the truncation to its first value.
     """

@@ -127,7 +127,8 @@ class Descent:
       learning_rate: Learning rate of the first step; it decays to 0 along a cosine.
       feature_weight: Weight of the squared feature distance in the loss; the distance is relative
         to the squared length of the target's features.
-      truncation: Truncation of the latents, which stay within its range; None for N(0, I).
+      truncation: Truncation of the initial latents; None for N(0, I). The optimisation clips the
+        latents to the range of the truncation or, without a truncation, to [-4, 4].
       mode: Meaning of the truncation, see `tf_biggan.generation.latents`.
       statistics: Truncation at which the generator's table of statistics is read.
     """
@@ -209,7 +210,7 @@ def psnr(images: np.ndarray, target: np.ndarray) -> np.ndarray:
 
     Args:
       images: Images [..., H, W, C] in [-1, 1].
-      target: Image [H, W, C] in [-1, 1] with which they are compared.
+      target: Image [H, W, C] in [-1, 1] with which the images are compared.
     """
     square = np.mean((np.float64(images) - target) ** 2, axis=(-3, -2, -1))
     return 10.0 * np.log10(4.0 / np.maximum(square, 1e-12))

@@ -96,7 +96,9 @@ def normal_for_each(seeds: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def seeds_for(seeds: tf.Tensor, purpose: int) -> tf.Tensor:
-    """Derives seeds for one purpose, so that the random numbers of purposes are unrelated.
+    """Derives seeds for one purpose, such as the noise of zCR.
+
+    Random numbers for different purposes are then unrelated, although they come from one seed.
 
     Args:
       seeds: Seeds of `augmentation_seeds`, int32 [N, 2].
@@ -107,7 +109,7 @@ def seeds_for(seeds: tf.Tensor, purpose: int) -> tf.Tensor:
 
 
 def _box_muller(radii: tf.Tensor, angles: tf.Tensor) -> tf.Tensor:
-    """Returns normal numbers [..., 2 n] from uniform ones in [0, 1), each [..., n]."""
+    """Returns normal numbers [..., 2 n] from two tensors [..., n] of uniform numbers in [0, 1)."""
     # Offset by half a step so that log(0) cannot occur.
     radius = tf.sqrt(-2.0 * tf.math.log(radii + 2.0 ** -(MANTISSA_BITS + 1)))
     angle = 2.0 * math.pi * angles
@@ -172,8 +174,8 @@ def latents(seeds, indices, latent_dim: int, truncation=None, mode: str = "scale
         at 2. "resample" (the paper): a normal distribution cut off at t.
 
     Raises:
-      ValueError: The mode is unknown, or `truncation` is a number outside its range. The values of
-        a tensor are not checked.
+      ValueError: The mode is unknown, or `truncation` is a number that the mode does not accept.
+        The values of a tensor are not checked.
     """
     number = isinstance(truncation, numbers.Real)
     check_truncation(truncation if number else None, mode)
@@ -187,7 +189,7 @@ def latents(seeds, indices, latent_dim: int, truncation=None, mode: str = "scale
 
 
 def latents_of_seeds(seeds, latent_dim: int, truncation=None, mode: str = "scale") -> np.ndarray:
-    """Returns the latents of index 0 of each seed, float32 [N, latent_dim].
+    """Returns the latents of each seed with the index 0, float32 [N, latent_dim].
 
     The sampling commands and exported SavedModels identify an image by its seed alone.
 
@@ -224,7 +226,13 @@ def truncated_normal(uniform, limit) -> tf.Tensor:
 
 
 def uniforms(seeds, indices, count: int, stream: int) -> tf.Tensor:
-    """Returns uniform floats in (0, 1), float64 [N, count]; see `latents` for the arguments."""
+    """Returns uniform floats in (0, 1), float64 [N, count].
+
+    Args:
+      seeds, indices: As for `latents`.
+      count: Number of floats for each seed and index.
+      stream: `LATENT_STREAM` or `LABEL_STREAM`.
+    """
     indices = tf.cast(indices, tf.int32)
     seeds = tf.broadcast_to(tf.cast(seeds, tf.int32), tf.shape(indices))
     keys = tf.stack([seeds * STREAMS + stream, indices], axis=-1)

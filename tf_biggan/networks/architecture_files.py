@@ -1,8 +1,8 @@
 """Reads and checks custom architectures, which a run keeps in its config.json.
 
-A custom architecture is an object in a JSON or YAML file: the fields of `Architecture`, with each
-trunk as an object, and the size of the first feature map. This module imports neither TensorFlow
-nor Keras.
+A custom architecture is an object in a JSON or YAML file. It holds the fields of `Architecture` and
+the size of the first feature map. Its fields "generator" and "discriminator" are objects with the
+fields of `Trunk`. This module imports neither TensorFlow nor Keras.
 """
 
 from __future__ import annotations
@@ -104,8 +104,8 @@ def complete_fields(fields: Mapping[str, Any], path: str = IN_PYTHON) -> dict[st
       The fields of `Architecture`, and "first_size", [height, width] of the first feature map.
 
     Raises:
-      ValueError: A key is unknown or missing, a value has a wrong type or is out of range, the name
-        belongs to another, published architecture, or the fields contradict each other.
+      ValueError: A key is unknown or missing, or a value has a wrong type or is out of range. Or
+        fields contradict each other, or a published architecture with other fields has this name.
     """
     architecture, first_size = _described(fields, path)
     made = {**dataclasses.asdict(architecture), FIRST_SIZE: first_size}
@@ -119,7 +119,7 @@ def architecture_of(fields: Mapping[str, Any]) -> Architecture:
 
 
 def shown(value: Any) -> Any:
-    """Returns what messages show of a setting: a custom architecture's name, else the value."""
+    """Returns a setting's value as messages show it: a custom architecture is shown by its name."""
     return value["name"] if isinstance(value, dict) else value
 
 
@@ -177,7 +177,10 @@ def _require_keys(fields, known, path, of) -> None:
 
 
 def _require_own_name(architecture: Architecture, first_size) -> None:
-    """Refuses a published architecture's name for other fields, to avoid confusion in reports."""
+    """Raises a ValueError if the name is that of a published architecture with other fields.
+
+    Reports would otherwise show two architectures under one name.
+    """
     checks.require(
         architecture.name.isprintable() and architecture.name.strip() != "",
         "`name` must be one line of text",
@@ -193,7 +196,10 @@ def _require_own_name(architecture: Architecture, first_size) -> None:
 
 
 def _require_fitting(architecture: Architecture, first_size) -> None:
-    """Checks the sizes of all feature maps, also for attention, and the number of blocks."""
+    """Checks the number of blocks and the sizes of feature maps.
+
+    The discriminator must be able to halve the maps, and maps with attention must not be too small.
+    """
     checks.require(
         len(first_size) == 2 and min(first_size) > 0,
         "`first_size` must be two integers above 0, height and width",

@@ -23,7 +23,9 @@ VALUE_RATIO = 2
 
 
 class ResidualBlock(FactoryLayer):
-    """Base class of the blocks: [N, H, W, in] to [N, H', W', out], with H' = H, 2H or H/2.
+    """Base class of the residual blocks, which map [N, H, W, in] to [N, H', W', out].
+
+    H' is H, 2H or H/2; W' likewise.
 
     Args:
       spec: A `BlockSpec`, or its fields as a dict.

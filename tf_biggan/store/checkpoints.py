@@ -96,7 +96,7 @@ def read_newest(
             for other, reason in reasons.items():
                 say(f"Cannot read checkpoint {checkpoint_path(run_dir, other)} ({reason}).")
             if reasons:
-                say(f"Using {checkpoint_path(run_dir, iteration)}, the newest that can be read.")
+                say(f"Using {checkpoint_path(run_dir, iteration)}, the newest readable checkpoint.")
             return iteration, tuple(reasons)
     listed = "; ".join(f"{_name(iteration)} ({reason})" for iteration, reason in reasons.items())
     raise UnreadableCheckpoint(

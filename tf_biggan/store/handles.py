@@ -76,5 +76,5 @@ def _from_tensorflow_hub(handle: str) -> str:
         raise ValueError(
             f"Cannot download the model {handle}: {one_line(str(error)) or type(error).__name__}."
             " Check the handle and the internet connection. Downloaded models are kept in"
-            f" {tfhub_cache_dir(use_temp=True)}; TFHUB_CACHE_DIR names another folder."
+            f" {tfhub_cache_dir(use_temp=True)}; set TFHUB_CACHE_DIR to use another folder."
         ) from error

@@ -155,8 +155,8 @@ def load_network(directory: ModelDirectory, name: str, **overrides) -> keras.Mod
       **overrides: Constructor arguments to use in place of the stored ones, such as `dtype`.
 
     Raises:
-      ValueError: The folder has no such network, or its weights are damaged or do not fit the
-        arguments in config.json.
+      ValueError: The folder has no such network, or the network's weights are damaged or do not fit
+        the arguments in config.json.
     """
     checks.require(
         name in directory.networks,

@@ -1,4 +1,6 @@
-"""Dot-product attention: every query mixes the values by its scores of the keys.
+"""Dot-product attention: every query receives a weighted mean of the values.
+
+The weights are the softmax of the scores, which are the dot products of the query and the keys.
 
 In float32, the scores of an image with 64x64 queries and 32x32 keys take 16 MiB, and a training
 step goes over them about ten times. In training on a CPU, `attention_by_image` therefore computes

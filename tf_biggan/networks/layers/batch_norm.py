@@ -204,8 +204,8 @@ class ConditionalBatchNorm(BatchNormCore):
     Source: BigGAN-PyTorch, layers.py `ccbn`. In compare_gan the gain has no "1 +".
 
     Args:
-      gain: A layer that maps the condition to [N, C]: a dense layer without bias if the condition
-        is a vector, or an `Embedding` with a row for each class if it is labels.
+      gain: A layer that maps the condition to [N, C]: a dense layer without bias if conditions are
+        vectors, or an `Embedding` with a row for each class if conditions are labels.
       offset: A second layer of the same kind.
       **kwargs: Arguments of `BatchNormCore` and of `keras.Layer`.
     """

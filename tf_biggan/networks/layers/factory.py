@@ -44,9 +44,9 @@ class LayerFactory:
       sn_epsilon: Epsilon of the spectral norm.
       initializer: Initial kernels: "ortho", "n02" or "glorot".
       bn_epsilon, bn_momentum, bn_synchronized, num_statistics: See `BatchNormCore`.
-      condition: What the batch norms of `batch_norm` depend on: "none" (nothing), "vector" (dense
-        layers compute gain and offset from a vector) or "label" (gain and offset are tables with
-        one row for each class).
+      condition: What the batch norms that the method `batch_norm` creates depend on: "none"
+        (nothing), "vector" (dense layers compute gain and offset from a vector) or "label" (gain
+        and offset are tables with one row for each class).
       num_classes: Number of classes, which only the condition "label" needs.
       seed: Integer for reproducible initial values, None for random ones.
     """

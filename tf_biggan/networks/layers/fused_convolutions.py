@@ -209,20 +209,20 @@ def _of_doubled(x, kernel):
 
 
 def _in_phases(x, kernel):
-    """Computes each of the four phases of the output with a 2x2 convolution of its own."""
+    """Computes each phase of the output (see `PHASES`) with a 2x2 convolution of its own."""
     kernels = [phase_kernel(kernel, *phase) for phase in PHASES]
     pairs = zip(kernels, PHASES, strict=True)
     return interleaved([phase_convolution(x, kernel, *phase) for kernel, phase in pairs])
 
 
 def phase_convolution(x, kernel, row, column):
-    """Returns the output pixels [N, H, W, F] of one phase, given its 2x2 kernel."""
+    """Returns the output pixels [N, H, W, F] of a phase in `PHASES`, given its 2x2 kernel."""
     padding = ((0, 0), (1 - row, row), (1 - column, column), (0, 0))
     return tf.nn.conv2d(x, tf.cast(kernel, x.dtype), 1, padding)
 
 
 def _in_joint_phases(x, kernel):
-    """Computes all four phases with one 2x2 convolution, then crops each phase."""
+    """Computes all phases (see `PHASES`) with one 2x2 convolution, then crops each phase."""
     kernels = tf.concat([phase_kernel(kernel, *phase) for phase in PHASES], axis=-1)
     padding = ((0, 0), (1, 1), (1, 1), (0, 0))
     all_phases = tf.nn.conv2d(x, tf.cast(kernels, x.dtype), 1, padding)
@@ -289,7 +289,8 @@ def _kernel_gradient_strided(x, upstream, shape, dtype):
     """Computes the 3x3 kernel's gradient from the gradient of a 4x4 kernel.
 
     The 4x4 kernel belongs to a convolution with stride 2 that maps the gradient of the output to
-    the gradient of x. Its entries are sums of the 3x3 kernel's entries; see `spread_kernel`.
+    the gradient of x. The entries of the 4x4 kernel are sums of entries of the 3x3 kernel; see
+    `spread_kernel`.
     """
     gradient = tf.raw_ops.Conv2DBackpropFilter(
         input=upstream,
@@ -335,9 +336,9 @@ def _taps_of_phases(even, odd, axis):
 
 
 def spread_kernel(kernel):
-    """Returns the kernel [4, 4, C, F] of a convolution with stride 2, given a 3x3 kernel.
+    """Returns the 4x4 kernel that sums the outputs of a 3x3 kernel over 2x2 pixels.
 
-    Its output is the output of the 3x3 convolution, summed over 2x2 pixels.
+    A convolution of stride 2 with the returned kernel [4, 4, C, F] computes these sums.
     """
     for axis in (0, 1):
         first, middle, last = tf.unstack(kernel, axis=axis)

@@ -286,12 +286,15 @@ def kernel_initializer(name: str, seed: int | None) -> keras.Initializer:
 
 
 def power_iteration_initializer(seed: int | None) -> keras.Initializer:
-    """Returns a new N(0, 1) initialiser for a vector u, whose length has no effect."""
+    """Returns a new N(0, 1) initialiser for the vector u of spectral normalisation."""
     return initializer("normal", seed)
 
 
 def child_seed(seed: int | None, name: str) -> int | None:
-    """Returns the seed of the part called `name`; None if `seed` is None (random values)."""
+    """Returns a seed for the part or variable `name` of a layer, derived from the layer's `seed`.
+
+    If `seed` is None (random values), the result is None too.
+    """
     return None if seed is None else zlib.crc32(f"{seed}/{name}".encode())
 
 

@@ -1,4 +1,4 @@
-"""Initial values of variables that are the same on every Keras backend if a seed is given.
+"""Initial values of variables. With a seed, they are the same on every Keras backend.
 
 Keras backends generate different random numbers from the same seed. Layers with a seed therefore
 start from TensorFlow's random numbers on every backend. On TensorFlow, Keras's own initialisers

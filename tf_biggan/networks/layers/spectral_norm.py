@@ -50,7 +50,7 @@ def power_iteration(matrix, u, epsilon: float):
 
 
 def sigma_of(matrix, u, v):
-    """Returns v matrix u^T, which is sigma if v and u are its singular vectors."""
+    """Returns v matrix u^T, which is sigma if v and u are the matrix's first singular vectors."""
     return ops.sum(ops.matmul(v, matrix) * u)
 
 
@@ -122,7 +122,8 @@ def _in_graph_on_cpu() -> bool:
 class SpectralNorm:
     """Mixin for a `KernelLayer` whose effective kernel is kernel / sigma.
 
-    A forward pass in training stores the improved u. Other passes use it without storing it.
+    Every forward pass improves u by one step of power iteration. Only passes in training store the
+    improved u.
 
     Args:
       epsilon: See `power_iteration`. BigGAN-PyTorch has 1e-8 in its CIFAR-10 script and 1e-6 in its
