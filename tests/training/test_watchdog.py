@@ -187,7 +187,8 @@ def test_a_loss_that_is_not_finite_is_rolled_back(train, tmp_path, monkeypatch):
         train(tmp_path / "stopped", num_iterations=7, on_collapse="stop")
     train(tmp_path / "run", num_iterations=7)
     assert texts(tmp_path / "run", "collapse_sign") == [(3, "not finite")]
-    assert texts(tmp_path / "run", "collapse_warning")[0][1].startswith("d_loss_real, d_loss_fake")
+    sentence = texts(tmp_path / "run", "collapse_warning")[0][1]
+    assert sentence.startswith("Not finite at iteration 3: d_loss_real, d_loss_fake")
     assert scores(tmp_path / "run") == {1: 9.0, 2: 1.0, 4: 1.0, 5: 1.125, 6: 1.25, 7: 1.375}
 
 

@@ -1,15 +1,15 @@
 """Augmentation of the images that the discriminator sees, both real and generated images.
 
 A user's own augmentation is a function `augment(images, seeds)`. It takes images [N, H, W, C] in
-[-1, 1] and one seed [2] (int32) for each image, and returns images of the same shape and dtype. It
-must be differentiable with respect to the images, take random numbers only from the seeds
-(`tf_biggan.generation.latents.uniform_for_each` returns them), and treat each image by itself. A
-run then does not depend on the number of replicas, and resumes exactly.
+[-1, 1] and seeds [N, 2] (int32, one row for each image), and returns images of the same shape and
+dtype. The function must be differentiable with respect to the images and treat each image by
+itself. It must compute all random numbers from the seeds, for example with
+`tf_biggan.generation.latents.uniform_for_each`. Runs with such a function do not depend on the
+number of replicas, and resume exactly.
 
 The augmentations of this module are differentiable, too: random colour, translation and cutout (as
-in DiffAugment), and mirroring. Each function takes images and random numbers [N, K] from 0 to below
-1. Each image is changed by its own numbers alone. All shapes are static, so that XLA can compile
-the functions.
+in DiffAugment), and mirroring. Each function takes images [N, H, W, C] and K random numbers for
+each image: [N, K], from 0 to below 1. All shapes are static, so that XLA can compile the functions.
 
 Source: Zhao, Liu, Lin, Zhu, Han, "Differentiable Augmentation for Data-Efficient GAN Training",
 NeurIPS 2020.
@@ -66,11 +66,12 @@ def augment(images: tf.Tensor, seeds: tf.Tensor, names: str) -> tf.Tensor:
 
 
 def change_color(images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-    """Returns images whose brightness, then saturation, then contrast are changed.
+    """Returns images with random brightness, saturation and contrast, changed in this order.
 
     Brightness: a number from -0.5 to 0.5 is added. Saturation: the difference of each channel from
-    the mean of its pixel is multiplied by 0 to 2, which does not change images with one channel.
-    Contrast: the difference of each value from the mean of its image is multiplied by 0.5 to 1.5.
+    the mean of its pixel is multiplied by a number from 0 to 2. This does not change images with
+    one channel. Contrast: the difference of each value from the mean of its image is multiplied by
+    a number from 0.5 to 1.5.
     """
     brightness, saturation, contrast = tf.unstack(numbers[:, :, None, None, None], axis=1)
     images += brightness - 0.5

@@ -48,8 +48,8 @@ class Sign:
     Attributes:
       kind: Name of the kind of sign.
       since: The iteration at which the sign began.
-      sentence: A sentence that names the value and `since`.
-      collapsed: Whether the run has collapsed; False if the sign only announces a collapse.
+      sentence: The warning. It tells what was seen, and since which iteration.
+      collapsed: Whether the run counts as collapsed; False if the sign is only a warning.
     """
 
     kind: str
@@ -70,8 +70,8 @@ class History:
       evaluations: The entries with scores.
       sigmas: The two newest entries with singular values since the last rollback.
       num_sigmas: Number of entries with singular values since the last rollback.
-      num_saturated: Number of newest entries in a row whose discriminator loss is almost 0.
-      saturated_since: Iteration of the first of these entries.
+      num_saturated: Number of consecutive newest discriminator losses that are almost 0.
+      saturated_since: Iteration of the first of these losses.
       reported: The last iteration at which each kind of sign was reported.
       rollbacks: Iterations of the rollbacks.
     """
@@ -87,7 +87,7 @@ class History:
 
     @property
     def start(self) -> int:
-        """Iteration of the last rollback, or 0. Only later entries can show a sign of collapse."""
+        """Iteration of the last rollback, or 0 if there was none. Only later entries are judged."""
         return self.rollbacks[-1] if self.rollbacks else 0
 
     def add(self, entry: Mapping) -> None:
@@ -124,9 +124,10 @@ def lower_is_better(score: str) -> bool | None:
 
 
 def times_worse(value: float | None, best: float, less_is_better: bool) -> float:
-    """Returns the factor by which a score is worse than the best one; infinity if it is not finite.
+    """Returns the factor by which a score is worse than the best score.
 
-    The result is 1 if one of the two scores is not positive, because their ratio means nothing.
+    The factor is infinity if `value` is None or not finite. Otherwise, it is 1 if one of the two
+    scores is not positive, because their ratio means nothing.
     """
     if value is None or not np.isfinite(value):
         return float("inf")
@@ -164,10 +165,11 @@ def _worse_scores(history: History, settings: CollapseSettings) -> Iterator[Sign
 
 
 def _bad_scores(entries, name, factor, start) -> tuple[tuple[float, int] | None, list[int]]:
-    """Returns (best value, its iteration), and the iterations of the newest bad values.
+    """Returns the best value with its iteration, and the iterations of the newest bad values.
 
-    A value is bad if it is later than iteration `start` and worse, by more than `factor`, than the
-    best value before it. The newest bad values are consecutive and end at the last entry.
+    A value is bad if it is worse than the best earlier value by a factor of more than `factor`.
+    Values up to iteration `start` are never bad. The newest bad values are those after the last
+    value that is not bad.
     """
     best, bad, less = None, [], lower_is_better(name)
     for entry in entries:
@@ -186,8 +188,8 @@ def _saturated_discriminator(history: History, settings: CollapseSettings) -> It
             "saturated discriminator",
             since,
             f"The discriminator's loss (real + generated) has been below {SATURATED} since"
-            f" iteration {since:,}, in {history.num_saturated} logs in a row: it separates all"
-            " images, and the generator learns little from it.",
+            f" iteration {since:,}, in {history.num_saturated} logs in a row: the discriminator"
+            " separates all images, and the generator learns little from it.",
         )
 
 
@@ -255,7 +257,7 @@ def _memorised_data(history: History, settings: CollapseSettings) -> Iterator[Si
 
 
 def _memorised(entry: Mapping) -> float:
-    """Returns the mean logit of training images minus that of held-out images, or 0."""
+    """Returns the mean logit of training images minus that of held-out images; 0 if not logged."""
     logits = [entry.get(name) for name in SCORES[:2]]
     return 0.0 if None in logits else logits[0] - logits[1]
 

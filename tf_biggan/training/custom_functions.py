@@ -33,7 +33,7 @@ def check_loss(name: str, dtype: str = "float32") -> None:
     all logits.
 
     Args:
-      name: The name, as `tf_biggan.training.losses.get_loss` takes it.
+      name: Name of the loss; see `tf_biggan.training.losses.get_loss`.
       dtype: The dtype of the logits.
 
     Raises:
@@ -50,10 +50,10 @@ def check_loss(name: str, dtype: str = "float32") -> None:
 
 
 def check_augmentation(name: str | None, shape: tuple[int, int, int], dtype="float32") -> None:
-    """Checks a user's augmentation; `tf_biggan.training.augmentation` tells what it must do.
+    """Checks a user's augmentation function; `tf_biggan.training.augmentation` has its rules.
 
     Args:
-      name: The name, as `tf_biggan.training.augmentation.get_augmentation` takes it.
+      name: MODULE:ATTRIBUTE of the function; None if there is none to check.
       shape: (height, width, channels) of the images.
       dtype: The dtype of the images.
 

@@ -1,7 +1,7 @@
 """Scores of the discriminator for training, held-out and generated images.
 
-A discriminator that has learned what real images look like scores held-out images like training
-images. A discriminator that has memorised the training images gives held-out images lower scores.
+A discriminator that has learned what real images look like gives held-out images the same scores as
+training images. If it has memorised the training images, it gives held-out images lower scores.
 
 Source: paper, section 4.2, which compares the accuracy for training and validation images of
 ImageNet.
@@ -35,17 +35,17 @@ LARGE_GAP = 0.2
 
 
 class DiscriminatorScores:
-    """Computes the discriminator's mean logit and accuracy for images of each kind.
+    """Computes the discriminator's mean logit and accuracy for three kinds of images.
 
-    The images are the same in every evaluation: up to `NUM_IMAGES` training images and held-out
-    images, spread evenly over both, and images of fixed latent vectors. Images are neither mirrored
-    nor augmented. Generated images come from the generator in training. Its moving average is not
-    used, because the discriminator is not trained against it. Both networks run in inference mode,
-    so that no variable changes.
+    The kinds are training images, held-out images and generated images. Every evaluation uses the
+    same real images, spread evenly over the data, and the same latent vectors: up to `NUM_IMAGES`
+    of each kind. Images are neither mirrored nor augmented. Generated images come from the
+    generator itself, not from its moving average, because the discriminator is trained against the
+    generator itself. Both networks run in inference mode, so that no variable changes.
 
     Args:
       state: The state of the run.
-      training, held_out: The images.
+      training, held_out: The training images and the held-out images.
       strategy: The strategy whose replicas run the networks.
       seed: Seed of the latent vectors.
       labels: Distribution of the labels of generated images; None if unconditional.
@@ -88,11 +88,11 @@ class DiscriminatorScores:
         self._of_latents = ReplicaMap(strategy, of_latents, BATCH_SIZE)
 
     def scores(self) -> dict[str, float]:
-        """Returns the mean logits `SCORES` and the accuracies `ACCURACIES`, by name.
+        """Returns the mean logits and the accuracies by name; see `SCORES` and `ACCURACIES`.
 
         For real images, the accuracy is the share of images with a logit above 0; for generated
-        images, the share with a logit below 0. The accuracy has no meaning for a loss whose
-        boundary is not 0, such as wasserstein.
+        images, it is the share with a logit below 0. The accuracy has no meaning for losses that
+        do not separate real and generated images at the logit 0, such as wasserstein.
         """
         rows = self._of_images.rows
         logits = {

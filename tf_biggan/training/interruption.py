@@ -1,4 +1,4 @@
-"""Turns Ctrl-C and SIGTERM during training into a request to stop after the iteration."""
+"""Turns Ctrl-C and SIGTERM during training into a request to stop after the current iteration."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class StopRequest:
     """A context in which SIGINT and SIGTERM request a stop instead of ending the process.
 
     A thread prints the answer to a request at once. A signal handler would be late: Python calls it
-    only after TensorFlow returns from a graph, which takes minutes while the graph is compiled.
+    only after TensorFlow returns from a graph, and the first call compiles the graph for minutes.
 
     Args:
       answer: The line that is printed at the first request.

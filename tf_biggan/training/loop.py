@@ -79,9 +79,9 @@ def train(
       Whether the run is complete; False if a signal ended it.
 
     Raises:
-      ValueError: The configuration contradicts itself, the data, the devices or the folder; a
-        metric is no longer finite; or training collapsed and must stop. It must stop if
-        `on_collapse` is "stop", or after `max_rollbacks` rollbacks.
+      ValueError: The configuration contradicts itself, or does not fit the data, the devices or the
+        folder. Or a metric is no longer finite. Or training collapsed, and either `on_collapse` is
+        "stop" or `max_rollbacks` rollbacks were made before.
     """
     require_tensorflow("training")
     began = time.monotonic()
@@ -154,9 +154,9 @@ class _Run:
         self._watchdog = Watchdog(config, run_dir, strategy, state, self._iteration, kept, writes)
 
     def _done_before(self, run_dir) -> tuple[int | None, int | None]:
-        """Returns the present iteration twice: for its sheet of samples, and for its scores.
+        """Returns whether the current iteration already has a sheet and scores: (sampled, scored).
 
-        If the iteration has no sheet or no scores yet, None takes its place.
+        Each value is the number of the current iteration if its output exists, and None otherwise.
         """
         scored = any(
             entry["iteration"] == self._iteration and SCORED_AS in entry
@@ -249,7 +249,7 @@ class _Run:
         )
 
     def _iterations_of_a_call(self):
-        """Returns how many iterations to run in a call.
+        """Returns how many iterations to run in the next call of the training step.
 
         A call ends early if the run ends, or if a log, sheet, score or checkpoint is due.
         """

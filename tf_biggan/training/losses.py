@@ -1,4 +1,4 @@
-"""Adversarial losses and regularisers: orthogonal penalties, R1, LeCam, consistency, the clamp.
+"""Adversarial losses and regularisers: orthogonal, R1, LeCam, consistency, clamped singular values.
 
 Every discriminator loss takes logits [N] of real and of generated images and returns two losses
 ([N], [N]). Every generator loss takes the logits [N] of generated images and returns [N]. The
@@ -164,11 +164,11 @@ def lecam_penalty(real_logits, fake_logits, real_average, fake_average):
 
 
 def consistency_penalty(first, second):
-    """Returns the mean squared difference of two tensors of one shape, a scalar.
+    """Returns the mean squared difference of two tensors of the same shape, a scalar.
 
-    For logits, this is the discriminator's penalty in bCR and in zCR. For images, its negative is
-    the generator's penalty in zCR; the mean is taken over all pixel values, as in
-    PyTorch-StudioGAN.
+    For logits, this is the discriminator's penalty in balanced and in latent consistency
+    regularisation (bCR and zCR). For images, its negative is the generator's penalty in zCR. The
+    mean is taken over all pixel values, as in PyTorch-StudioGAN.
 
     Source: Zhao et al., "Improved Consistency Regularization for GANs", AAAI 2021.
     """
@@ -176,10 +176,12 @@ def consistency_penalty(first, second):
 
 
 def clamp_first_singular_value(matrix, u, sigma_clamp, epsilon: float = 1e-8):
-    """Returns W - max(0, sigma_0 - sigma_clamp) v_0^T u_0. Source: paper, section 4.1.
+    """Returns W with its largest singular value sigma_0 lowered to at most `sigma_clamp`.
 
-    One step of power iteration from `u` estimates sigma_0, the largest singular value of W, and its
-    singular vectors v_0 and u_0, which are row vectors.
+    The result is W - max(0, sigma_0 - sigma_clamp) v_0^T u_0. One step of power iteration from `u`
+    estimates sigma_0 and its singular vectors v_0 and u_0, which are row vectors.
+
+    Source: paper, section 4.1.
 
     Args:
       matrix: W [inputs, outputs].
@@ -195,12 +197,12 @@ def clamp_first_singular_value(matrix, u, sigma_clamp, epsilon: float = 1e-8):
 def second_singular_value(matrix, u, u_second, epsilon: float = 1e-8):
     """Estimates the second singular value of W with one step of power iteration.
 
-    The step runs on W - sigma_0 v_0^T u_0, whose largest singular value is the second one of W.
+    The step runs on W - sigma_0 v_0^T u_0. Its largest singular value is the second one of W.
 
     Args:
       matrix: W [inputs, outputs].
       u: Estimate of the first right singular vector [1, outputs].
-      u_second: Estimate of the second right singular vector [1, outputs], kept between calls.
+      u_second: Estimate of the second right singular vector [1, outputs] from the previous call.
       epsilon: See `power_iteration`.
 
     Returns:

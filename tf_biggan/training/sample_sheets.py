@@ -27,7 +27,8 @@ class SampleSheets:
     """Writes RUN/samples/iteration-N.png (generated) and RUN/samples/reals.png (real images).
 
     Args:
-      generator: Usually the moving average. It runs in inference mode.
+      generator: The generator to sample from, usually the moving average. It runs in inference
+        mode.
       run_dir: Folder of the run.
       class_names: Names of the classes; empty for an unconditional generator.
       seed: The seed of the run, from which the latent vectors are sampled.

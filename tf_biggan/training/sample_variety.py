@@ -18,7 +18,7 @@ WHITE = 255.0
 
 
 class SampleVariety:
-    """The standard deviation of samples over latent vectors, relative to that of real images.
+    """Compares the variation of samples of a class with the variation of its real images.
 
     The standard deviation of every pixel is taken over up to 8 images of one class, then averaged
     over pixels and over up to 10 classes. Without classes, all images count as one class.
@@ -47,9 +47,9 @@ class SampleVariety:
         self._of_reals = variety([reals.take(chosen) for chosen in rows.values()])
 
     def ratio(self) -> float:
-        """Returns the variety of samples divided by the variety of real images.
+        """Returns the variety of samples divided by the variety of real images; see `variety`.
 
-        It is 1 if the variety of real images is 0.
+        The ratio is 1 if the variety of real images is 0.
         """
         if not self._of_reals:
             return 1.0
@@ -76,7 +76,10 @@ def variety(classes: Sequence[np.ndarray]) -> float:
 
 
 def _chosen(source: Source, num_classes: int, seed: int) -> dict[int, np.ndarray]:
-    """Returns the indices of real images by class. Classes without two images are left out."""
+    """Returns the indices of up to 8 real images for each of up to 10 classes, by class.
+
+    Classes without two images are left out.
+    """
     random = np.random.RandomState(seed)
     if not num_classes:
         return {0: random.permutation(source.num_images)[:IMAGES_PER_CLASS]}

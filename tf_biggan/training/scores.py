@@ -54,8 +54,8 @@ BEST_FOLDER = "best-"
 class RunEvaluation:
     """Computes scores of a run's moving average, and keeps the best checkpoint by each score.
 
-    RUN/best-SCORE is a run folder with the checkpoint that is best by this score. Every command
-    can open it, and a copy of it can be trained further.
+    The folder RUN/best-SCORE is itself a run with one checkpoint, the best by this score. Every
+    command can open the folder, and a copy of the folder can be trained further.
 
     Args:
       config: The configuration of the run.
@@ -131,7 +131,7 @@ class RunEvaluation:
         self._kept: dict[str, Checkpoints] = {}
 
     def scores(self) -> tuple[dict[str, float], tuple[str, ...]]:
-        """Computes the scores of the moving average, and keeps its checkpoint if it is the best.
+        """Computes the scores of the moving average. Saves a checkpoint if a score is the best yet.
 
         Returns:
           (scores by name, notes about the scores). Each note is returned only once.

@@ -78,7 +78,8 @@ class Start:
         images.
       identity: The identity of the data, including held-out images.
       initialization: The source of the initial weights in fine-tuning, or None.
-      plan: Batch size of one accumulation step on one replica, under "d" and "g".
+      plan: Batch size of one accumulation step on one replica, for the discriminator under "d" and
+        for the generator under "g".
     """
 
     config: TrainConfig
@@ -99,7 +100,8 @@ def prepare(config: TrainConfig, run_dir: str) -> Start:
       run_dir: Folder of the run. It need not exist.
 
     Raises:
-      ValueError: The configuration contradicts itself, the data, the devices or the folder.
+      ValueError: The configuration contradicts itself, or does not fit the data, the devices or the
+        folder.
     """
     strategy = create_strategy(config.run.strategy, config.run.tpu, config.run.cpu_replicas)
     data = config.data
@@ -139,7 +141,7 @@ def _require_same_everywhere(
 
 
 def with_classes_of(config: TrainConfig, source: Source) -> TrainConfig:
-    """Returns the configuration with a number of classes: its own or, by default, the data's.
+    """Returns the configuration with its number of classes, by default that of the data.
 
     Raises:
       ValueError: The labels do not fit the number of classes.
@@ -154,8 +156,8 @@ def with_classes_of(config: TrainConfig, source: Source) -> TrainConfig:
 def with_stored_architecture(config: TrainConfig, run_dir: str) -> TrainConfig:
     """Returns the configuration with the custom architecture that the run stored, if it stored one.
 
-    A given architecture takes precedence. A resumed run thus does not need the file that its
-    architecture was read from.
+    An architecture in `config` takes precedence. Because of the stored architecture, a resumed run
+    does not need the file from which its architecture was read.
     """
     if config.model.architecture is not None or not is_run(run_dir):
         return config
@@ -175,8 +177,8 @@ def _require_size_of_architecture(model: ModelConfig) -> None:
     given = model.changed(["resolution"])
     checks.require(
         given.get("resolution", made) == made,
-        f"the architecture makes images of {made} pixels; leave out `resolution`, or leave out"
-        " `architecture`, or describe an architecture for this size in a file",
+        f"the architecture makes images of {made} pixels; leave out `resolution` or `architecture`,"
+        " or describe an architecture for the requested resolution in a file",
         architecture=shown(model.architecture),
         **given,
     )
@@ -383,7 +385,7 @@ def _with_classes_of_run(
 
 
 def _require_same_place(run_dir: str, config: TrainConfig) -> None:
-    """Compares the paths of the data; runs of version 0.1 recorded nothing else."""
+    """Raises ValueError if the path of the data changed. Runs of version 0.1 recorded no more."""
     then, now = read_config(run_dir).data, config.data
     checks.require(
         (then.dataset, then.split) == (now.dataset, now.split),

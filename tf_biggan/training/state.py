@@ -1,9 +1,9 @@
 """The state of a run: networks, optimisers, iteration and moving averages.
 
 The generator's moving average covers every variable, including batch-norm statistics and the
-vectors u. LeCam regularisation needs moving averages of the discriminator's logits. The state also
-holds second singular vectors if the first singular values of the generator's kernels are clamped
-relative to the second ones (paper, section 4.1).
+vectors u of spectral norm. With LeCam regularisation, the state also holds moving averages of the
+discriminator's logits. If the settings limit the ratio of the first to the second singular value of
+the generator's kernels (paper, section 4.1), it also holds estimates of second singular vectors.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ class TrainState:
       average: The moving average of the generator.
       g_optimizer, d_optimizer: The optimisers, built on the networks' variables.
       iteration: Number of completed iterations, int64.
-      second_vectors: Estimates of the second singular vector of every normalised kernel of the
-        generator with several rows and columns; empty unless the clamp is relative to the second
-        singular value.
+      second_vectors: Estimates of second singular vectors, one for each normalised kernel of the
+        generator that has several rows and columns. Empty unless the first singular values are
+        limited relative to the second ones.
       logit_averages: Moving averages of the discriminator's logits of real and of generated images;
         empty without LeCam regularisation.
     """
@@ -124,7 +124,10 @@ class TrainState:
 
 
 def logit_averages(dtype: str) -> LogitAverages:
-    """Returns new moving averages (real, fake) that are 0. Call it in the scope of the strategy."""
+    """Returns two variables with the value 0, for the averages of real and of generated logits.
+
+    Call this function in the scope of the strategy.
+    """
     real, fake = (
         tf.Variable(
             0.0,
@@ -176,8 +179,8 @@ def clamp_to_second(
     Args:
       generator: Its kernels are updated in place.
       ratio: Largest allowed ratio of the first to the second singular value.
-      second_vectors: The result of the function `second_vectors`. Each vector is updated by one
-        step of power iteration.
+      second_vectors: Estimates of the second singular vectors, from the function `second_vectors`.
+        Each vector is updated by one step of power iteration.
     """
     for layer, u_second in zip(_with_second(generator), second_vectors, strict=True):
         sigma, moved = second_singular_value(

@@ -52,7 +52,7 @@ RealBatchOf = Callable[[int | tf.Tensor, int | tf.Tensor], tuple]
 
 
 def batch_plan(config: StepConfig, replicas: int) -> dict[str, int]:
-    """Returns the batch size of one accumulation step on one replica, under "d" and "g".
+    """Returns the batch sizes of one accumulation step on one replica: of D in "d", of G in "g".
 
     Raises:
       ValueError: A global batch is not a multiple of replicas times accumulation steps.

@@ -96,8 +96,8 @@ def discriminator_gradients(
 ) -> tuple[list[tf.Tensor], tf.Tensor]:
     """Returns the gradients of the discriminator's loss in one accumulation step.
 
-    This updates the generator's batch-norm statistics, the vectors u of both networks and, with
-    LeCam, the moving averages of the logits.
+    The call also updates the generator's batch-norm statistics, the vectors u of both networks and,
+    with LeCam regularisation, the moving averages of the logits.
 
     Args:
       state: The state of the run.
@@ -244,8 +244,8 @@ def generator_gradients(
 ) -> tuple[list[tf.Tensor], tf.Tensor]:
     """Returns the gradients of the generator's loss in one accumulation step.
 
-    Both networks run in training mode, so the discriminator's vectors u are updated as well. The
-    arguments are those of `discriminator_gradients`.
+    Both networks run in training mode, so the discriminator's vectors u are updated as well. See
+    `discriminator_gradients` for the arguments.
 
     Returns:
       (gradients of this replica's share of the loss, one for each trainable variable of the
@@ -270,7 +270,10 @@ def generator_gradients(
 def apply_generator(
     state: TrainState, config: StepConfig, gradients: list[tf.Tensor], replicas: int
 ) -> None:
-    """Updates the generator with its gradients and orthogonal penalty, then clamps sigma."""
+    """Updates the generator with its gradients and orthogonal penalty.
+
+    Then singular values are clamped if the settings ask for it.
+    """
     variables = state.generator.trainable_variables
     shared = state.generator.class_embedding
     penalties = _orthogonal_gradients(
@@ -315,10 +318,10 @@ def added(total: list[tf.Tensor], gradients: list[tf.Tensor] | None) -> list[tf.
 
 @keras.saving.register_keras_serializable(package="tf_biggan")
 class FusedAdam(keras.optimizers.Adam):
-    """Keras's Adam, but TensorFlow's operation `ResourceApplyAdam` updates each variable.
+    """Keras's Adam, computed by one TensorFlow operation (`ResourceApplyAdam`) for each variable.
 
-    The results, the slots and their names are the same as with Keras's Adam, which adds epsilon
-    before the bias correction.
+    The slots and their names are those of Keras's Adam, and the results are the same up to
+    rounding. Like Keras, the operation adds epsilon before the bias correction.
     """
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):

@@ -109,9 +109,9 @@ class Watchdog:
     def _all_before(self, iteration: int) -> list[str]:
         """Returns the folders of the best checkpoints from before an iteration, by preference.
 
-        After a kill, a folder may hold a checkpoint of an iteration that the resumed run has not
-        reached again. All processes must call this; all receive the answer of the process that
-        writes the log.
+        If a run was killed, a best checkpoint may be of a later iteration than the resumed run has
+        reached. The folder of this checkpoint is left out. All processes must call this method, and
+        all receive the answer of the process that writes the log.
         """
         found = []
         for folder in self._folders:
@@ -194,7 +194,7 @@ class Watchdog:
         signs = signs_of_collapse(self._history, self._settings)
         if broken:
             iteration = self._iteration()
-            sentence = f"{', '.join(broken)} is not finite at iteration {iteration:,}."
+            sentence = f"Not finite at iteration {iteration:,}: {', '.join(broken)}."
             signs.append(Sign("not finite", iteration, sentence))
         return signs
 

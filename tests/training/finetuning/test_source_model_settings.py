@@ -90,7 +90,8 @@ def test_a_new_discriminator_follows_the_generator_unless_told():
 
 def test_flags_that_contradict_are_named():
     model = source(*ROWS["deep"])
-    with pytest.raises(ValueError, match=r"--resolution=64, which is 32 there, --d_channels=8"):
+    differing = r"--resolution=64, which is 32 in the source, --d_channels=8"
+    with pytest.raises(ValueError, match=differing):
         with_settings(ModelConfig(resolution=64, d_channels=8), model)
 
 
@@ -139,7 +140,7 @@ def test_networks_outside_of_the_table_give_an_architecture_of_ones_own(
     wanted = model.generator.config
     assert {**made["architecture"], "name": ""} == {**wanted["architecture"], "name": ""}
     assert made["bottom_size"] == wanted["bottom_size"]
-    with pytest.raises(ValueError, match=f"--architecture=biggan64, which is {name} there"):
+    with pytest.raises(ValueError, match=f"=biggan64, which is {name} in the source"):
         with_settings(ModelConfig(architecture="biggan64"), model)
 
 

@@ -40,7 +40,7 @@ def test_what_is_printed(tmp_path, monkeypatch):
         "the generator takes 1 step of 8 images (1 replica x 8 images x 1 accumulation step)",
         "\n  labels: ok\n",
         "\n  resolution: warning: ",
-        "\n  moving average: warning: it starts at iteration 2,000, but the run ends at 1,000.",
+        "\n  moving average: warning: the average starts at iteration 2,000, but the run ends at",
         "\n  evaluation images: warning: no is: needs at least 10 generated images",
         "First iteration, with compilation: 100 s",
         "Next 3 iterations: 2, 4, 9 s, 2 images/s",

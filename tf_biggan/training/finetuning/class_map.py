@@ -1,8 +1,8 @@
-"""Class maps: the source classes from which each class of a new run takes its weights.
+"""Class maps tell which classes of a source model each class of a new run takes its weights from.
 
-For every new class, a map names one class of the source, several classes (their rows are averaged)
-or `fresh` (random initial values). A map is a text with one entry per line, or with semicolons
-between entries:
+For every new class, a map names one class of the source model, several classes (their weights are
+averaged) or `fresh` (random initial values). A map is a text with one entry per line, or with
+semicolons between entries:
 
     finch = goldfinch
     owl = great grey owl, 24
@@ -63,9 +63,9 @@ def class_sources(
 ) -> ClassSources:
     """Returns the source classes of every new class; () for unconditional networks.
 
-    A class that no entry names takes the source's class with the same name. If there is no map and
-    the run or the source has no class names, classes are matched by index, which needs equal
-    numbers of classes.
+    A class that no entry names takes the source's class with the same name. Without a map, classes
+    are matched by index if the run or the source has no class names. Both must then have the same
+    number of classes.
 
     Args:
       entries: The result of `read_class_map`; None for no map.
@@ -73,9 +73,9 @@ def class_sources(
       source: The classes of the source.
 
     Raises:
-      ValueError: An entry names an unknown class; two entries name the same class; a class has
-        neither an entry nor a source class with its name; or only the run or only the source has
-        classes.
+      ValueError: An entry names an unknown class. Or two entries name the same class. Or a class
+        has no entry, and the source has no class with its name. Or the run has classes and the
+        source has none, or the reverse.
     """
     checks.require(
         (new.num_classes == 0) == (source.num_classes == 0),

@@ -2,12 +2,12 @@
 
 The generator and its moving average both start from the source's averaged generator (G_ema in
 published files). Users have seen images of the averaged generator, and most files hold no other
-generator. The discriminator was trained against the raw generator and adapts to the averaged
-generator within a few iterations. The optimisers start anew.
+generator. The discriminator was trained against the raw generator, which is not averaged, and
+adapts to the averaged generator within a few iterations. The optimisers start anew.
 
 With `init_optimizers`, training continues where the source's training stopped, on the same classes.
-The generator then starts from the raw generator if the source has it, its moving average starts
-from the averaged generator, and both optimisers have the source's slots.
+The generator then starts from the raw generator if the source has it. The moving average starts
+from the averaged generator, and both optimisers continue with the source's slots (Adam's moments).
 """
 
 from __future__ import annotations

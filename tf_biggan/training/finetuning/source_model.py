@@ -109,8 +109,8 @@ def read_source_model(handle: str, with_optimizers: bool = False) -> SourceModel
         it, the raw generator.
 
     Raises:
-      ValueError: The folder holds neither a run nor a model, it is damaged, or it has no generator;
-        or slots are requested, but the folder is a run or the slots are missing.
+      ValueError: The folder holds neither a run nor a model, is damaged, or has no generator. Or
+        `with_optimizers` is True, but the folder is a run or has no optimiser slots.
     """
     resolved = resolve(handle)
     path = resolved.path
@@ -191,10 +191,12 @@ def _taken(network) -> SourceNetwork:
 def settings_of_source(source: SourceModel) -> Mapping[str, object]:
     """Returns the settings, by name, that give a run the same networks as the source.
 
-    If the source has no discriminator, `with_settings` decides the new one's width and depth.
+    If the source has no discriminator, `with_settings` decides the width and the depth of the new
+    discriminator.
 
     Raises:
-      ValueError: A run cannot have the source's networks, or the two do not belong together.
+      ValueError: A run cannot have the source's networks, or the source's generator and
+        discriminator do not belong together.
     """
     g, d = source.generator.config, source.discriminator and source.discriminator.config
     _check_normalized(g, source.description)
@@ -215,19 +217,20 @@ def with_settings(model: ModelConfig, source: SourceModel) -> ModelConfig:
     A setting with its default value counts as not given.
 
     Raises:
-      ValueError: A given setting differs from the source's setting; or see `settings_of_source`.
+      ValueError: A given setting differs from the source's setting. For other errors, see
+        `settings_of_source`.
     """
     settings = settings_of_source(source)
     given = {name: value for name in settings if (value := getattr(model, name)) != DEFAULTS[name]}
     contrary = [name for name, value in given.items() if _frozen(value) != settings[name]]
     texts = (
-        f"--{name}={shown(given[name])}, which is {shown(settings[name])} there"
+        f"--{name}={shown(given[name])}, which is {shown(settings[name])} in the source"
         for name in contrary
     )
     listed = ", ".join(texts)
     checks.require(
         not contrary,
-        f"the networks of --init_from decide these flags; leave out those that differ: {listed}",
+        f"these flags differ from the networks of --init_from; leave them out: {listed}",
         init_from=source.description["path"],
     )
     model = dataclasses.replace(model, **settings)
@@ -251,9 +254,9 @@ def with_stored_settings(model: ModelConfig, stored: ModelConfig) -> ModelConfig
 def _row_settings(g, d) -> tuple[str, int | str, str | dict]:
     """Returns the settings `variant`, `resolution` and `architecture` for the source's networks.
 
-    If the first feature map is 4x4 and `ARCHITECTURES` has an architecture with the stages of both
-    networks, the setting `architecture` is its name; the source's own name takes precedence.
-    Otherwise the setting is a dict that describes the source's architecture.
+    `architecture` is the name of an entry of `ARCHITECTURES` that has the stages of both networks.
+    If several entries do, the entry with the source's own name is preferred. If no entry does, or
+    the first feature map is not 4x4, `architecture` is a dict that describes the architecture.
     """
     own = Architecture.from_dict(g["architecture"])
     if d:
@@ -278,7 +281,7 @@ def _same_widths(row, own) -> bool:
 
 
 def _check_normalized(g, description):
-    """Refuses a generator trained without spectral norm, because runs divide by sigma."""
+    """Refuses a generator that was trained without spectral norm, because all runs use it."""
     family = description.get("provenance", {}).get("family")
     checks.require(
         g["spectral_norm"] or family is None or family in FOLDED,

@@ -2,20 +2,23 @@
 
 A class map tells from which source classes each class takes its weights. It applies to variables
 with a row for each class: the shared embedding, the discriminator's projection and its u, and gains
-and offsets for each class. A new row is the mean of the rows of its source classes; without source
-classes, it keeps its initial value. All other variables are copied unchanged.
+and offsets for each class. The row of a new class is the mean of the rows of its source classes. A
+class without source classes keeps its initial row. All other variables are copied unchanged.
 
 The discriminator divides its projection by the sigma of the new rows. The projection's part of the
 logits therefore changes by a factor, unless the new classes are the source's classes (in any
 order).
 
-Some generators have kernels that are already divided by sigma ("folded"). Their kernels become the
-raw kernels, the vectors u are found by power iteration, and batch-norm statistics are taken from
-the row of truncation 1. The new network divides by sigma again. The sigma of a folded kernel is 1
-up to the error of the source's estimate, and images change by this error only. The kernel of the
-last convolution is an exception: its sigma was estimated over 128 output channels, and only three
-of them are left. Gain and offset of the batch norm before this convolution are therefore multiplied
-by the sigma of the three channels, which is exact because ReLU is homogeneous.
+Some source generators are "folded": their kernels are already divided by sigma. These kernels
+become the raw kernels, the vectors u are found by power iteration, and batch-norm statistics are
+taken from the row of truncation 1. The new network divides by sigma again. The source divided each
+kernel by its estimate of sigma, so the sigma of a folded kernel differs from 1 only by the error of
+this estimate. This error is the only reason why images change.
+
+The kernel of the last convolution is an exception: its sigma was estimated over 128 output
+channels, and only three of them are left. Gain and offset of the batch norm before this convolution
+are therefore multiplied by the sigma of the three channels. This does not change images, because
+only a ReLU follows the batch norm, and ReLU is homogeneous.
 """
 
 from __future__ import annotations
@@ -44,7 +47,8 @@ def transfer_weights(
     """Replaces the initial values of a network with the weights of a source.
 
     Args:
-      network: A network of the source's architecture, with spectral norm and one row of statistics.
+      network: A network of the source's architecture, with spectral norm and one row of batch-norm
+        statistics.
       source: The network whose weights are copied.
       source_classes: The source classes of every class; see `class_map`.
     """

@@ -42,7 +42,8 @@ class Facts:
       survey: What a survey of some images found.
       shorter_side: Shorter side of the model's images in pixels.
       replicas: Number of replicas.
-      plan: Batch size of one accumulation step on one replica, under "d" and "g".
+      plan: Batch size of one accumulation step on one replica, for the discriminator under "d" and
+        for the generator under "g".
       checkpoint_bytes: Size of one checkpoint.
       free_bytes: Free space of the disk that the run is written to; None if it is unknown.
       features: Number of features that the extractor of the scores computes; None if it is unknown.
@@ -170,8 +171,8 @@ def _moving_average(facts: Facts) -> str | None:
     step, total = facts.config.step, facts.config.run.num_iterations
     if step.ema_start >= total:
         return (
-            f"it starts at iteration {step.ema_start:,}, but the run ends at {total:,}. Use a lower"
-            " --ema_start or a longer run."
+            f"the average starts at iteration {step.ema_start:,}, but the run ends at {total:,}."
+            " Use a lower --ema_start or a longer run."
         )
     span = 1 / (1 - step.ema_decay) if step.ema_decay < 1 else np.inf
     left = total - step.ema_start
@@ -208,8 +209,9 @@ def _evaluation_images(facts: Facts) -> str | None:
     for flag, count in (("--eval_images", run.eval_images), ("the data", facts.num_images)):
         if count < needed:
             return (
-                f"{flag} gives {count:,} images, but distances of fewer than {needed:,} images are"
-                " noisy and too large. Use more images, or compare runs only at equal numbers."
+                f"{flag} gives {count:,} images, but distances such as FID are noisy and too large"
+                f" with fewer than {needed:,} images. Use more images, or compare runs only at"
+                " equal numbers."
             )
     return None
 
