@@ -1,4 +1,4 @@
-"""Lists the commands, and runs a command for `tf-biggan NAME`. Imports no framework."""
+"""Lists the commands, and runs a command for `tf-biggan NAME`. No TensorFlow is imported."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
       arguments: Command line without the program. Default: the command line of this process.
 
     Returns:
-      The exit code: 0 after printing the list, or 2 if no command has this name. A command that is
-      run ends the process with its own exit code.
+      The exit code: 0 after printing the list, or 2 if the first argument names no command. A
+      command that is run ends the process with its own exit code.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if not arguments or arguments[0] in ("-h", "--help", "help"):

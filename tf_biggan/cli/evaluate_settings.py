@@ -177,7 +177,7 @@ class EvaluateConfig(
         )
 
     def _refuse(self, names: tuple[str, ...], of: str) -> None:
-        """Raises a ValueError if one of the flags is given although it has no effect."""
+        """Raises a ValueError if a flag in `names` is given, because it has no effect on `of`."""
         given = self.changed(names)
         checks.require(not given, f"these flags have no effect on {of}; leave them out", **given)
 
@@ -188,5 +188,5 @@ class EvaluateConfig(
         return tuple(name.strip() for name in self.metrics.split(",") if name.strip())
 
     def truncations(self) -> tuple[float | None, ...]:
-        """Returns the truncations of the curve, or a single truncation; None is no truncation."""
+        """Returns the truncations of the curve, or one truncation. None means no truncation."""
         return self.truncation or (None,)

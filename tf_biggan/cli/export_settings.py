@@ -46,7 +46,7 @@ LARGEST_STANDING, SMALLEST_STANDING = 32, 4
 
 @dataclass(frozen=True)
 class ExportConfig(ModelSettings, TruncationModeSettings):
-    """The model to export and the form of the export, or the export to describe or serve."""
+    """The model to export and the form of the export, or else an export to describe or serve."""
 
     help_groups: ClassVar = {
         "Model": MODEL_FLAGS,

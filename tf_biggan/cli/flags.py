@@ -214,7 +214,7 @@ def expand_flagfiles(argv: Sequence[str]) -> list[str]:
 def run_public(
     name: str, config_class: type[Settings], *, interrupted: str = "Interrupted."
 ) -> None:
-    """Runs a command that calls the public function `tf_biggan.NAME` with its settings; see `run`.
+    """Runs a command that passes its settings to the public function `tf_biggan.NAME`; see `run`.
 
     Args:
       name: Name of the function. It is imported after the flags are parsed, because it needs

@@ -1,7 +1,7 @@
 """Parses seeds such as "0,4-9", and truncations. No TensorFlow is imported.
 
-A truncation setting is a number, a list 0.2,0.5,1, a path 0.2:1 or a curve 0.02:1:0.02. In Python,
-it may be given as numbers instead of a text.
+The text of a truncation setting is a number such as "0.5", a list such as "0.2,0.5,1", a path such
+as "0.2:1" or a curve such as "0.02:1:0.02". In Python, numbers may be given instead of a text.
 """
 
 from __future__ import annotations

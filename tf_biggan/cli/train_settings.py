@@ -152,7 +152,7 @@ class StepConfig(SmallDataSettings):
 
 @dataclass(frozen=True)
 class RunConfig(CollapseSettings, DeviceSettings):
-    """Length and periods of a run in iterations, its devices, and its reaction to a collapse."""
+    """Length of a run, how often it saves and logs, its devices, and its reaction to a collapse."""
 
     seed: int = setting(
         0,

@@ -66,9 +66,9 @@ class LabelDistribution:
 
         Args:
           soft_labels: Weights of the classes of N images, [N, num_classes].
-          sampling: "data": every image is equally probable. "uniform": every class that has a
-            weight above 0 in any image is equally probable, and the probability of an image within
-            a class is in proportion to the image's weight of this class.
+          sampling: "data": every image is equally probable. "uniform": all classes that have a
+            weight above 0 in some image are equally probable. Within a class, the probability of an
+            image is in proportion to the image's weight of this class.
         """
         checks.require_choice("sampling", sampling, SAMPLINGS)
         rows, counts = np.unique(soft_labels, axis=0, return_counts=True)

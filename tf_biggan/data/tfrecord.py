@@ -407,7 +407,7 @@ class RecordSource(Source):
     def decode(
         self, records: tf.Tensor, indices: tf.Tensor, height: int, width: int, channels: int
     ) -> tf.Tensor:
-        """Decodes records that `read` returned to uint8 [N, height, width, channels]."""
+        """Returns the images in records of `read`, uint8 [N, height, width, channels]."""
         contents = self._contents_of(records)
         return decoding.decode_all(contents, self._names(indices), height, width, channels)
 

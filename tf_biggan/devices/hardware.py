@@ -51,8 +51,8 @@ def unused_gpu(
     Call this if TensorFlow finds no GPU. There is no warning if CUDA_VISIBLE_DEVICES hides the GPU.
 
     Args:
-      exists: Tells whether a file exists.
-      which: Returns the path of a command, or None.
+      exists: Function that returns whether a file exists.
+      which: Function that returns the path of a command, or None.
     """
     if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
         return ()

@@ -192,16 +192,16 @@ def any_process(strategy: tf.distribute.Strategy, flag: bool) -> bool:
 
 
 def require_same(strategy: tf.distribute.Strategy, value: int, rule: str, **given: object) -> None:
-    """Checks that all processes have the same number. All processes must call it.
+    """Checks that `value` is the same in all processes. All processes must call this function.
 
     Args:
       strategy: Distribution strategy that connects the processes.
-      value: Number of this process, below 2**32.
+      value: Number to compare, below 2**32.
       rule: Error message, which says what must be the same in all processes, and what to do.
       **given: Values that the error message shows.
 
     Raises:
-      ValueError: A process has another number.
+      ValueError: The values differ.
     """
     if spans_processes(strategy):
         differs = _mean(strategy, float(value)) != value

@@ -151,7 +151,8 @@ class Archive:
 class _TableFirst(io.BufferedReader):
     """A file that refuses long reads while `bounded` is true.
 
-    zipfile reads the archive's table of contents in one piece, so this bounds the table's size.
+    zipfile reads the archive's table of contents in one piece, so the refusal also limits the size
+    of the table.
     """
 
     def __init__(self, raw, path):
@@ -170,7 +171,7 @@ class _TableFirst(io.BufferedReader):
 
 
 class _Entry(io.RawIOBase):
-    """An entry that is decompressed in small pieces. zipfile alone would decompress it at once."""
+    """An entry that is decompressed in small pieces. zipfile alone would use one piece."""
 
     def __init__(self, entry, safely):
         self._entry, self._safely, self._position = entry, safely, 0

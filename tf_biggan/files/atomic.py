@@ -60,7 +60,7 @@ def replaced(path: str | os.PathLike) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _staged(path: str) -> Iterator[str]:
-    """Yields a local temporary folder. OSErrors from writing to it name `path`."""
+    """Yields a local temporary folder. An OSError within the `with` block names `path`."""
     try:
         with tempfile.TemporaryDirectory(prefix="tf_biggan-") as folder:
             yield folder
@@ -128,7 +128,7 @@ def new_folder(path: str, last: str) -> Iterator[str]:
 def send_folder(local: str, path: str, last: str) -> None:
     """Copies the files of a local folder to the address `path`. The file `last` is copied last.
 
-    Files that an interrupted call copied are overwritten.
+    Files that an earlier, interrupted call copied are overwritten.
     """
     names = [os.path.relpath(found, local) for found in file_system.walk(local)]
     for folder in {os.path.dirname(os.path.join(path, name)) for name in names}:
@@ -167,7 +167,7 @@ def try_writing(path: str) -> None:
 
 
 def temporary_name(path: str) -> str:
-    """Returns a temporary name for `path`. Removes files that killed processes left for `path`."""
+    """Returns a temporary name for `path`, after removing what killed processes left for `path`."""
     folder, name = os.path.split(path)
     remove_leftovers(folder, name)
     if file_system.is_remote(path):

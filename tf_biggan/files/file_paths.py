@@ -2,9 +2,9 @@
 
 Shells replace `~` in `--run_dir ~/x`, but neither in `--run_dir=~/x` nor in a flag file.
 
-TensorFlow reads the prefix of a checkpoint as a file pattern. In a folder such as
-`runs/lr=[2e-4,5e-5]` it can write a checkpoint, but cannot find it again. The same holds for
-SavedModels, because their variables are stored as a checkpoint.
+TensorFlow reads the prefix of a checkpoint as a file pattern. It can write a checkpoint in a folder
+such as `runs/lr=[2e-4,5e-5]`, but cannot find the checkpoint again. The same holds for SavedModels,
+because their variables are stored as a checkpoint.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def pattern_note(path: str) -> str | None:
 
 
 def require_plain_address(path: str) -> None:
-    """Raises a ValueError if an address such as gs://bucket/run contains pattern characters."""
+    """Raises a ValueError if an address such as gs://bucket/run has any `PATTERN_CHARACTERS`."""
     found = PATTERN_CHARACTERS & set(path) if file_system.is_remote(path) else ()
     checks.require(
         not found,
@@ -85,7 +85,7 @@ def require_plain_address(path: str) -> None:
 
 
 class PlainFolder:
-    """A folder, reached through a temporary link if its path contains pattern characters.
+    """A folder, reached through a temporary link if its path has any `PATTERN_CHARACTERS`.
 
     The link exists until the `with` block ends. Without a `with` block, the link exists as long as
     this object exists, which suits readers that open their files late.

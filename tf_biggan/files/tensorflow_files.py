@@ -216,7 +216,10 @@ def _key_lengths(content: bytes) -> Iterator[int]:
 
 
 def _entries(content: bytes, place: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yields (length of key, value) for a block's entries; `place` holds its start and size."""
+    """Yields (length of key, value) for each entry of the block whose start and size `place` holds.
+
+    `place` holds two numbers of variable length; see `varint`.
+    """
     start, read = varint(place, 0, len(place))
     size, _ = varint(place, read, len(place))
     require(
@@ -241,8 +244,8 @@ def read_saved_model(path: str) -> saved_model_pb2.SavedModel:
     """Returns the SavedModel message of a folder after checking the sizes of its constants.
 
     Raises:
-      ValueError: The file is damaged, or a constant declares more values than it stores. The
-        error names the file.
+      ValueError: The file is damaged, or its constants declare far more values than they store.
+        The error names the file.
     """
     file = os.path.join(path, SAVED_MODEL_FILE)
     model = read_message(saved_model_pb2.SavedModel(), file)

@@ -36,7 +36,8 @@ class ImageMaker:
 
     An image depends on its latent vector, its class, the truncation and `bn` alone, not on the
     other images of its batch. The exception is `bn="batch"`, where each batch has its own
-    statistics. There, an incomplete last batch is filled up with images of `standing_inputs`.
+    statistics. In this mode, an incomplete last batch is filled up with images of
+    `standing_inputs`.
 
     Args:
       generator: A `Generator` or a `SavedModelGenerator`. If the strategy has several replicas,

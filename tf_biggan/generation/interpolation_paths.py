@@ -71,7 +71,7 @@ class EndPoint:
 
 
 def point_name(of_class: EndPoint, of_latents: EndPoint, lookup: ClassLookup) -> str:
-    """Returns the name, such as "tench@3", of an image with the class and latents of two points.
+    """Returns the name of an image, such as "tench@3", from the end points that determine it.
 
     Args:
       of_class: The end point that gives the class.
@@ -278,9 +278,8 @@ class PathPlan:
       z_path: "slerp" or "lerp" for latents; class embeddings are always interpolated linearly.
       fix_z: Whether all frames have the latents of the first point.
       fix_y: Whether all frames have the class of the first point.
-      truncations: (first, last) truncation, between which the frames change linearly. The last
-        truncation is reached at the last frame or, with `loop`, halfway. (None, None) for no
-        truncation.
+      truncations: (first, last) truncation. The truncation changes linearly along the frames, and
+        reaches `last` at the last frame or, with `loop`, halfway. (None, None) for no truncation.
       mode: Meaning of a truncation, see `tf_biggan.generation.latents`.
       loop: Whether the path returns to its first point, and the truncation to its first value.
     """

@@ -43,7 +43,7 @@ def normal_latents(seed: int, draw, count: int, latent_dim: int) -> tf.Tensor:
 
 
 def class_labels(seed: int, draw, count: int, probabilities: np.ndarray) -> tf.Tensor:
-    """Returns the labels of a training batch, int32 [count].
+    """Returns the labels of a training batch, int32 [count], as indices of `probabilities`.
 
     Args:
       seed, draw, count: As for `normal_latents`.

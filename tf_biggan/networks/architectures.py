@@ -49,7 +49,7 @@ class Architecture:
       name: The name in `ARCHITECTURES`, or the name of a custom architecture.
       variant: "biggan" or "biggan_deep", which determines the kind of residual block.
       generator, discriminator: The stages of each network.
-      base_channels: Width multiplier, "ch" in the papers, as published.
+      base_channels: Published width multiplier, "ch" in the papers.
       depth: Residual blocks per stage (1 in BigGAN).
       latent_dim: Size of the latent vector z.
       latent_injection: Which layers receive z. "first": only the first dense layer receives it.

@@ -32,7 +32,7 @@ class Discriminator(Network):
     The features after the last block and a ReLU are summed over all positions, and a dense layer
     computes the logit from these sums. In a conditional network, the inner product of the sums and
     the class embedding is added (projection). All variables exist after construction. If
-    `base_channels`, `depth` or `attention_stages` is None, its value is the architecture's.
+    `base_channels`, `depth` or `attention_stages` is None, the architecture's value is used.
 
     Args:
       architecture: A name in `ARCHITECTURES`, an `Architecture`, or its fields as a dict.

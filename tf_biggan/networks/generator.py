@@ -112,8 +112,8 @@ def _join(z, embeddings):
 class Generator(Network):
     """Maps latent vectors [N, latent_dim] and labels to images [N, H, W, C] in [-1, 1].
 
-    All variables exist after construction. An argument that is None takes its value from the
-    architecture, unless its description says otherwise.
+    All variables exist after construction. If an argument is None, the architecture's value is
+    used, unless the argument's description says otherwise.
 
     Args:
       architecture: A name in `ARCHITECTURES`, an `Architecture`, or its fields as a dict.
@@ -147,7 +147,8 @@ class Generator(Network):
       labels: Class indices [N], class weights [N, num_classes], or None if unconditional.
       truncation: Scalar or [N] in (0, 1]. If the tables of batch-norm statistics have several rows,
         it selects the statistics, which are interpolated between rows. None counts as 1.
-      training: Whether batch statistics are used, and running statistics and u are updated.
+      training: Whether batch statistics are used, and the running statistics and the vectors u of
+        the spectral norm are updated.
 
     Raises:
       ValueError: An argument is out of range, or inputs do not fit the network.

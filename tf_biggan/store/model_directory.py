@@ -257,7 +257,8 @@ def load_optimizer_slots(folder: str, network: str) -> OptimizerSlots | None:
     Args:
       folder: Path of the model folder.
       network: "generator", "raw_generator" or "discriminator". If the folder holds a
-        "raw_generator", it has the optimiser state, and "generator", its moving average, has none.
+        "raw_generator", the optimiser state belongs to this network. "generator" is then a moving
+        average and has none.
 
     Returns:
       The state, or None if the folder holds no state for that network.

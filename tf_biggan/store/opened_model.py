@@ -216,8 +216,8 @@ def is_saved_model(path: str) -> bool:
 class SavedModelGenerator:
     """Generates images with a SavedModel that has the signature "default" (z, y, truncation).
 
-    It is called like a `Generator` and has the same size attributes. It cannot be trained, and its
-    batch-norm statistics cannot be recomputed.
+    It is called like a `Generator` and has the same attributes for sizes, such as `latent_dim`. It
+    cannot be trained, and its batch-norm statistics cannot be recomputed.
 
     Args:
       path: Folder of the SavedModel.
@@ -277,10 +277,10 @@ class SavedModelGenerator:
         return self._function(**inputs)[self._output]
 
     def embed(self, labels) -> tf.Tensor:
-        """Returns the `embeddings` argument of `synthesize` for labels.
+        """Returns class weights [N, num_classes], which `synthesize` takes as `embeddings`.
 
-        The result is class weights [N, num_classes], because the signature takes weights. Class
-        embeddings are linear in the weights, so mixing weights is the same as mixing embeddings.
+        The signature of the SavedModel takes class weights, not embeddings. Class embeddings are
+        linear in the weights, so mixing weights is the same as mixing embeddings.
 
         Args:
           labels: Class indices [N], or class weights [N, num_classes].

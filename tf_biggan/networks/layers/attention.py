@@ -52,8 +52,9 @@ def attention_by_image(queries, keys, values, softmax_dtype: str):
     def gradients(image):
         """Returns the gradients of the queries, keys and values of one image.
 
-        The softmax's gradient is weights * (g - mean of g under the weights), where g is the
-        weights' gradient. That mean is upstream * mixtures, summed over channels.
+        The gradient of the scores is weights * (g - mean of g under the weights), where g is the
+        gradient of the weights. This mean is the sum of upstream * output over channels, where
+        upstream is the gradient of the output.
         """
         queries, keys, values, upstream = image
         weights = _weights(queries, keys, softmax_dtype)

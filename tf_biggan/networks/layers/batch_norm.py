@@ -50,7 +50,7 @@ class BatchNormCore(keras.Layer):
     statistics.
 
     Args:
-      epsilon: Added to the variance.
+      epsilon: Number that is added to the variance.
       momentum: Weight of the old running value (0.9 is PyTorch's momentum 0.1).
       synchronized: Whether the moments are taken over the batches of all replicas.
       num_statistics: Number of rows T of the table.

@@ -6,11 +6,11 @@ variable, the vector u.
 
 Every convolution has stride 1 and zero padding. It may be fused with upsampling before it or mean
 pooling after it. On TensorFlow, `fused_convolutions` chooses how convolutions are computed on the
-device. Other Keras backends compute what is written here.
+device. With other Keras backends, the functions of this module compute them.
 
 A Keras initialiser that is used twice returns the same values for the same shape, so no two layers
-share an initialiser: a composite layer derives a seed for each child from its own seed and the
-child's name.
+share an initialiser. A composite layer derives the seed of each part from its own seed and the name
+of the part.
 """
 
 from __future__ import annotations
