@@ -125,7 +125,7 @@ def test_a_truncated_file_and_no_checkpoint_at_all(tensors, refused, tmp_path):
     path.write_bytes(path.read_bytes()[:-3000])
     refused("damaged or incomplete", path=path)
     refused(
-        r"holds tensors of other names only \(1, such as a\.b\)\. It must hold the weights of a"
+        r"holds only tensors of unknown names \(1, such as a\.b\)\. It must hold the weights of a"
         r" generator or a discriminator of biggan_pytorch",
         {"a.b": torch.zeros(1)},
     )

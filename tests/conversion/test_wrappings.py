@@ -169,7 +169,7 @@ REFUSED = {
     "bookkeeping": (lambda w: {"epoch": 3, "lr": 0.1}, "no tensors; its entries are epoch, lr"),
     "another network": (
         lambda w: {"model": {"layer1.0.conv1.weight": torch.ones(1)}},
-        r"tensors of other names only \(1 in model, such as layer1\.0\.conv1\.weight\)",
+        r"only tensors of unknown names \(1 in model, such as layer1\.0\.conv1\.weight\)",
     ),
     "two generators": (
         lambda w: {"first": w["g"], "second": w["average"]},

@@ -351,7 +351,7 @@ TABLE = {
         (
             "empty.safetensors",
             lambda: b.safetensors(_head(shape=[1 << 40, 0], end=0)),
-            "tensors of other names only",
+            "only tensors of unknown names",
         ),
         (
             "offsets.safetensors",

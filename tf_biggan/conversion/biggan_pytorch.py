@@ -130,7 +130,7 @@ def is_manual_batch_norm(tensors: Mapping[str, np.ndarray]) -> bool:
 def generator_rules(
     generator, manual_batch_norm: bool = False, transforms: Transforms | None = None
 ) -> list[Rule]:
-    """Returns the rules that make a generator from the tensors of `G.pth` or `G_ema.pth`.
+    """Returns the rules that convert tensors of `G.pth` or `G_ema.pth` to a generator's variables.
 
     Args:
       generator: Generator to fill.
@@ -150,7 +150,12 @@ def generator_rules(
 
 
 def discriminator_rules(discriminator, transforms: Transforms | None = None) -> list[Rule]:
-    """Returns the rules that make a discriminator from `D.pth`; see `generator_rules`."""
+    """Returns the rules that convert tensors of `D.pth` to a discriminator's variables.
+
+    Args:
+      discriminator: Discriminator to fill.
+      transforms: See `generator_rules`.
+    """
     rows = list(DISCRIMINATOR)
     depth = discriminator.depth
     for index, spec in enumerate(discriminator.block_specs):
@@ -189,7 +194,7 @@ def with_statistics_names(tensors: Tensors) -> tuple[Tensors, tuple[str, ...]]:
 
 
 def check_norm_style(tensors: Tensors) -> None:
-    """Raises ConversionError if a generator's residual blocks have no batch norm statistics."""
+    """Raises ConversionError if a generator's residual blocks have no batch-norm statistics."""
     with_statistics = any(re.search(r"^blocks\..*\.(stored|running)_mean$", k) for k in tensors)
     if not with_statistics and any(re.search(r"^blocks\..*\.gain\.", k) for k in tensors):
         raise ConversionError(
@@ -254,7 +259,7 @@ class RunFlag:
       warned: Other values that are converted with a warning, or `ANY_VALUE` for all other values.
         A value that is neither in `same` nor in `warned` is refused.
       warning: Text that says how the converted network differs for the values in `warned`.
-      unless: Flags that make this flag ineffective if they are set.
+      unless: Other flags. If one of them is set, this flag has no effect.
     """
 
     name: str

@@ -167,7 +167,7 @@ def _naming(network: str) -> Iterator[None]:
 
 
 def rules_for(plan: Plan, name: str, network: keras.Model) -> list[Rule]:
-    """Returns the rules that make the variables of a network from the source's tensors."""
+    """Returns the rules that convert the source's tensors to the variables of a network."""
     family = FAMILIES[plan.source.family]
     make = family.generator_rules if _side(name) == GENERATOR else family.discriminator_rules
     return make(network, plan.prepared[name].tensors)

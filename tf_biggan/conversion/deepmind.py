@@ -139,7 +139,7 @@ def generator(architecture, num_classes: int, **overrides) -> Generator:
 
 
 def generator_rules(generator) -> list[Rule]:
-    """Returns the rules that make a generator from the tensors of `pytorch_model.bin`.
+    """Returns the rules that convert `pytorch_model.bin` to a generator's variables.
 
     Args:
       generator: Generator to fill, without spectral norm.
@@ -177,8 +177,8 @@ def averages(variables: Tensors) -> tuple[Tensors, int]:
     """Replaces each variable by its moving average, if the module stores one.
 
     Returns:
-      A tuple: the variables by name, without the endings of moving averages, and the number of
-      variables that were replaced.
+      A tuple: the variables by name, without the endings "/ema_..." of moving averages, and the
+      number of variables that were replaced.
     """
     entries, replaced = {}, 0
     for name, entry in variables.entries.items():

@@ -101,7 +101,7 @@ def _variant(structures) -> str:
 
 
 def _of_resolution(matches, resolution, bottom) -> list[Match]:
-    """Returns the matches that have the resolution, preferring a first feature map of 4x4."""
+    """Returns the matches for a resolution, preferably those whose first feature map is 4x4."""
     if resolution is None:
         return matches
     scales = [(match, match.architecture.scale) for match in matches]
@@ -195,7 +195,7 @@ def _depths(found: Structure) -> tuple[int, ...]:
 
 
 def _row(variant, trunks) -> Architecture:
-    """Returns an architecture. If a network is missing, the other network's trunk is mirrored."""
+    """Returns an architecture made of trunks. A missing trunk mirrors the other trunk."""
     trunks = dict(trunks)
     for side, other in (SIDES, SIDES[::-1]):
         if side not in trunks:

@@ -94,7 +94,7 @@ def _block_rows(model) -> list[Row]:
 
 
 def generator_rules(generator) -> list[Rule]:
-    """Returns the rules that make a generator from mmagic's tensors.
+    """Returns the rules that convert mmagic's tensors to a generator's variables.
 
     The keys of the tensors have no prefix `generator.` or `generator_ema.module.`.
     """
@@ -105,7 +105,7 @@ def generator_rules(generator) -> list[Rule]:
 
 
 def discriminator_rules(discriminator) -> list[Rule]:
-    """Returns the rules that make a discriminator from mmagic's tensors.
+    """Returns the rules that convert mmagic's tensors to a discriminator's variables.
 
     The keys of the tensors have no prefix `discriminator.`.
     """

@@ -26,7 +26,7 @@ def is_normalized(tensors: Tensors) -> bool:
 
 
 def with_authors_keys(tensors: Tensors) -> tuple[Tensors, tuple[str, ...]]:
-    """Replaces each (weight_orig, weight_u, weight_v) by (weight, u0).
+    """Replaces the tensors (weight_orig, weight_u, weight_v) of each layer by (weight, u0).
 
     Other tensors stay as they are.
 

@@ -56,14 +56,14 @@ def _block_rows(model) -> list[Row]:
 
 
 def generator_rules(generator) -> list[Rule]:
-    """Returns the rules that make a generator from the tensors of StudioGAN's `state_dict`."""
+    """Returns the rules that convert StudioGAN's tensors to a generator's variables."""
     rows = [*GENERATOR, *_block_rows(generator)]
     transforms = generator_layout(generator).transforms()
     return expand(rows, KINDS, transforms, variables_by_path(generator))
 
 
 def discriminator_rules(discriminator) -> list[Rule]:
-    """Returns the rules that make a discriminator from the tensors of StudioGAN's `state_dict`."""
+    """Returns the rules that convert StudioGAN's tensors to a discriminator's variables."""
     rows = [*DISCRIMINATOR, *_block_rows(discriminator)]
     transforms = DISCRIMINATOR_LAYOUT.transforms()
     return expand(rows, KINDS, transforms, variables_by_path(discriminator))

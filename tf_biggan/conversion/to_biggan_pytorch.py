@@ -236,7 +236,7 @@ def _problems(network, side) -> Iterator[str]:
     if row is None:
         yield "BigGAN-PyTorch's tables have no network of these widths"
     elif _attention(network, side) is None:
-        yield "BigGAN-PyTorch places attention by image size, and no sizes give this attention"
+        yield "BigGAN-PyTorch places attention by image size, and no choice of sizes gives this one"
     if config["image_channels"] != 3:
         yield f"BigGAN-PyTorch's images have 3 channels, not {config['image_channels']}"
     if len(set(config.get("bottom_size", (4, 4)))) != 1:

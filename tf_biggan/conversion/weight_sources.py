@@ -57,8 +57,8 @@ class Source:
       set_aside: Sentences about content that is not used.
       settings: Settings stored with the weights, such as a configuration.
       optimizers: State dictionaries of optimisers, by network.
-      wrappings: What was removed from the keys of a network's tensors, by network. Networks whose
-        keys were not changed are left out.
+      wrappings: Texts for the user about what was removed from the keys of tensors, by network.
+        Networks whose keys were not changed are left out.
     """
 
     path: str

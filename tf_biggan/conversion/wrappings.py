@@ -137,7 +137,7 @@ def _families_by_prefix(keys) -> dict[str, str]:
 
 
 def _grouped(keys, prefixes) -> dict[str | None, list[str]]:
-    """Groups keys by their longest matching prefix. Keys without a prefix are under None."""
+    """Groups keys by their longest matching prefix. Keys that match no prefix are under None."""
     groups = {prefix: [] for prefix in (*prefixes, None)}
     longest_first = sorted(prefixes, key=len, reverse=True)
     for old, new in keys.items():
@@ -190,7 +190,7 @@ def describe_contents(contents: Mapping[Any, Any]) -> str:
         return f"no tensors; its entries are {_examples(contents)}"
     entry, tensors = max(dictionaries, key=lambda pair: len(pair[1]))
     where = f" in {entry}" if entry else ""
-    return f"tensors of other names only ({len(tensors)}{where}, such as {_examples(tensors)})"
+    return f"only tensors of unknown names ({len(tensors)}{where}, such as {_examples(tensors)})"
 
 
 def _is_optimizer(value) -> bool:

@@ -103,12 +103,12 @@ class Result:
 
 
 def ordered(features: Features, protocol: Protocol) -> Features:
-    """Returns features in the order of a protocol."""
+    """Returns features in the order that a protocol prescribes."""
     return features.by_content() if protocol.order == CONTENT else features
 
 
 def score_name(prefix: str, name: str) -> str:
-    """Returns the name of a score.
+    """Returns the name under which a score is reported, such as "classifier_fid".
 
     Only scores by Inception in float32, with the published weights, may be called FID or IS. All
     other scores, except accuracies, have a prefix.

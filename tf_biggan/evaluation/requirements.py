@@ -147,8 +147,8 @@ class ExtractorSummary:
     """What is known about a feature extractor before it is opened.
 
     Attributes:
-      kind: the kind in the extractor's identity.
-      has_logits: whether it gives class logits.
+      kind: kind of extractor, such as "classifier" or "inception".
+      has_logits: whether the extractor gives class logits.
       num_features: number of features; None if it is not known yet.
       trainable: False for a classifier that cannot be trained on the reference.
     """

@@ -267,7 +267,7 @@ def _reference_summary(config: EvaluateConfig, comparison: Comparison) -> Images
 def _reference(
     config: EvaluateConfig, evaluator: Evaluator, comparison: Comparison, images: ImageSet
 ) -> ReferenceFeatures:
-    """Returns the reference's features by one extractor."""
+    """Returns the reference's features by one extractor, or their statistics from a file."""
     if comparison.real_images is None:
         return evaluator.reference_from_file(config.reference, images)
     return evaluator.reference(comparison.real_images)
@@ -276,7 +276,7 @@ def _reference(
 def _names_of_curve(
     config: EvaluateConfig, primary: tuple[Evaluator, tuple[str, ...]] | None
 ) -> tuple[str, str] | None:
-    """Returns the names of FID and IS, the axes of a truncation curve; None unless both exist."""
+    """Returns the names of FID and IS, the axes of a truncation curve; None if one is missing."""
     names = None
     if primary is not None and {"fid", "is"} <= set(primary[1]):
         prefix = primary[0].extractor.prefix
@@ -309,7 +309,7 @@ def _notes_on_images(
 def _resized_for(
     protocol: Protocol, images: ImageSet, names: tuple[str, ...]
 ) -> list[tuple[ImageSet, tuple[str, ...]]]:
-    """Returns the images, resized as the protocol says, and the metrics to compute from them."""
+    """Returns pairs: images, resized as the protocol asks, and the metrics to compute from them."""
     if protocol.is_resize == "tf1" or "is" not in names:
         return [(images, names)]
     others = tuple(name for name in names if name != "is")

@@ -32,7 +32,7 @@ GENERATION_COLUMNS = ("seed", "truncation", "truncation_mode", "bn", "label_samp
 
 
 def title(scores: Scores, evaluated: str) -> str:
-    """Returns one line that says what was scored against what.
+    """Returns one line that names the scored images and the reference, and their numbers.
 
     Args:
       scores: the scores.
@@ -80,7 +80,7 @@ def to_json(scores: Scores, protocol: Mapping[str, object], curve: Curve | None 
 
     Args:
       scores: the scores.
-      protocol: how they were computed, as JSON values.
+      protocol: how the scores were computed, as JSON values.
       curve: scores at several truncations; None for one truncation.
     """
     content = {
@@ -107,7 +107,7 @@ def to_csv(scores: Scores, protocol: Mapping[str, object], curve: Curve | None =
 
     Args:
       scores: the scores.
-      protocol: how they were computed, as JSON values.
+      protocol: how the scores were computed, as JSON values.
       curve: scores at several truncations; None for one truncation.
     """
     how = _main_choices(scores, protocol)

@@ -122,7 +122,7 @@ def require_size(kind: str, num_values: int) -> None:
 def default_function(generator: Generator):
     """Returns the `tf.function` that a converted file holds: it makes images from latent vectors.
 
-    Its arguments are z, y and truncation. For a generator without classes, there is no y.
+    Its arguments are z, y (class weights) and truncation. Without classes, there is no y.
     """
     specs = [tf.TensorSpec([None, generator.latent_dim], tf.float32, "z")]
     if generator.num_classes:

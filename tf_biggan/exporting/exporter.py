@@ -80,7 +80,7 @@ def new_folder(path: str) -> Iterator[str]:
     If the `with` block fails or is interrupted, the temporary folder is deleted.
 
     Args:
-      path: Path of the SavedModel. It must not exist, or be an empty folder.
+      path: Path of the SavedModel. It must be new or an empty folder.
 
     Raises:
       ValueError: `path` exists and is not an empty folder.
@@ -178,8 +178,8 @@ def _classes(config, opened) -> tuple[int, ...] | None:
 def _least_values(config, generator, classes) -> int:
     """Returns a lower bound for the number of values in the exported generator.
 
-    The exported generator is not built for this. It may hold more values, because kernels after
-    upsampling are stored in another form.
+    The function does not build the exported generator. The exact number may be higher, because
+    kernels after upsampling are stored in another form.
     """
     own, arguments = generator.factory.num_statistics, dict(generator.get_config())
     rows = own if own > 1 else config.table_rows() or DEFAULT_ROWS

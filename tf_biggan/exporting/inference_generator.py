@@ -209,8 +209,8 @@ def inference_generator(
     """Builds a generator for inference.
 
     Args:
-      config: `Generator.get_config()` of the source generator, with `num_classes` changed if
-        `arrays` hold other classes.
+      config: `Generator.get_config()` of the source generator, but with the number of classes in
+        `arrays` as `num_classes`.
       arrays: Folded variables by path, see `folded_arrays`. The tables of batch-norm statistics
         [rows, channels] may have any number of rows.
       compute_dtype: "float32" or "bfloat16", the dtype of convolutions and matrix products.

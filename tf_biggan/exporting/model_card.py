@@ -1,7 +1,7 @@
 """Writes the model card and the samples of an export, and tells where its weights come from.
 
-The origin of the weights is read from the provenance in the export's metadata. Fields may be
-missing, because older versions recorded less.
+The origin of the weights is read from the provenance in the export's metadata. Fields of the
+provenance may be missing, because older versions recorded less.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def _table(metadata):
 
 
 def _notes(kind, metadata) -> str:
-    """Returns the sentences about the requests that a format accepts, and how it was checked."""
+    """Returns sentences about the requests that an export accepts, and about how it was checked."""
     if kind == "saved_model":
         return f"A request may have at most {metadata['max_batch']} rows."
     if "runtime" not in metadata:

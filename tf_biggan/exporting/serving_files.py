@@ -197,7 +197,7 @@ def _is_generated(found: str, text: str) -> bool:
 def write_warmup(
     folder: str, model_name: str, signatures: Mapping[str, Callable], class_names: tuple[str, ...]
 ) -> None:
-    """Writes `assets.extra/tf_serving_warmup_requests` of a SavedModel.
+    """Writes the warm-up file of a SavedModel, `assets.extra/tf_serving_warmup_requests`.
 
     Args:
       folder: Folder of the SavedModel.

@@ -112,7 +112,7 @@ class Endpoints:
         return made
 
     def specs(self, names) -> dict[str, tf.TensorSpec]:
-        """Returns the specifications of inputs, in order, without inputs that the model lacks.
+        """Returns the specifications of inputs, in order. Inputs that the model lacks are left out.
 
         Args:
           names: Names of the inputs.
@@ -159,7 +159,7 @@ class Endpoints:
     def generate_png_by_name(self, class_name, seed, truncation):
         """Returns "image_bytes": PNG files [N] for classes given by name.
 
-        A part of a name is enough if no other class name contains it.
+        A part of a name between commas is enough if no other class has this part.
         """
         inputs = self._checked(class_name=class_name, seed=seed, truncation=truncation)
         label = self._labels(inputs["class_name"])
@@ -280,7 +280,10 @@ class Endpoints:
         normal = tf.strings.lower(tf.strings.strip(normal), encoding="utf-8")
         found = tf.equal(normal[:, None], tf.constant(self._names))
         known = tf.reduce_any(found, axis=1)
-        rule = "`class_name` must be a class's name, or a part of it that no other class has"
+        rule = (
+            "`class_name` must be the name of a class, or a part of a name between commas that no"
+            " other class has"
+        )
         class_name = checked(class_name, rule, known, class_name)
         with tf.control_dependencies([class_name]):
             return tf.gather(tf.constant(self._name_labels, tf.int64), tf.argmax(found, axis=1))

@@ -377,7 +377,7 @@ class RestrictedUnpickler:
 
 
 def _check_written_out(value) -> None:
-    """Raises ValueError if a value is too large or too deeply nested when written out in full.
+    """Raises ValueError if a value with all its references is too large or too deeply nested.
 
     A pickle can refer to the same list many times. A small file can hold sixty lists, each of which
     contains the previous list twice. Code that visits every element of the last list never ends.
@@ -407,7 +407,7 @@ def _check_written_out(value) -> None:
         if count > input_bounds.PICKLE_VALUES or depth > input_bounds.PICKLE_DEPTH:
             raise ValueError(
                 f"the file is refused: its pickle has more than {input_bounds.PICKLE_VALUES}"
-                f" values or {input_bounds.PICKLE_DEPTH} levels when written out; {SAVE_STATE}."
+                f" values or {input_bounds.PICKLE_DEPTH} levels with all references; {SAVE_STATE}."
             )
 
 

@@ -46,7 +46,7 @@ class ClassifierSettings:
       channels: channels of each convolution; all but the first have stride 2.
       feature_dim: size of the penultimate layer, whose outputs are the features.
       batch_size: images per training step.
-      epochs: passes over the images, within the limits of `updates`.
+      epochs: number of passes over the images, unless `updates` requires more or fewer steps.
       updates: smallest and largest number of training steps.
       learning_rate: initial learning rate of Adam, which falls to 0 along a cosine.
       held_out: share of the images that are held out from training.

@@ -29,12 +29,12 @@ class Extractor:
 
     Attributes:
       name: name for messages and progress bars.
-      prefix: prefix of the names of its scores, such as "classifier_"; "" only for Inception in
-        float32 with the published weights.
+      prefix: prefix of the names of scores by this extractor, such as "classifier_"; "" only for
+        Inception in float32 with the published weights.
       identity: JSON values that identify the network and its preprocessing; part of cache keys.
-      build: returns, in the scope of a strategy, a function from uint8 images [N, H, W, C] to
-        {"features": float32 [N, D], "logits": float32 [N, K]}. Extractors that do not classify
-        leave out the logits.
+      build: function that is called in the scope of a strategy. It returns a function from uint8
+        images [N, H, W, C] to {"features": float32 [N, D], "logits": float32 [N, K]}. Extractors
+        that do not classify leave out the logits.
       num_classes: K; 0 without logits.
       facts: numbers about the extractor that are reported beside the accuracy.
       num_features: D; None if D is known only after the extractor has run.
@@ -155,7 +155,7 @@ def _bounded_variables(stored_bytes: int) -> Iterator[None]:
 
 
 def _num_values(initial_value) -> int:
-    """Counts the numbers of a variable by tracing its initialiser, which never runs."""
+    """Returns the number of elements of a variable. Its initialiser is traced, but not run."""
     if not callable(initial_value):
         return math.prod(tf.convert_to_tensor(initial_value).shape)
     with tf.Graph().as_default():

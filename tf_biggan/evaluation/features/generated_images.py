@@ -161,7 +161,7 @@ class GeneratedImages(ImageSet):
         return np.concatenate([to_uint8(batch) for batch in batches])
 
     def _sampled_labels(self):
-        """Returns the classes of all images and their labels for the generator.
+        """Returns the class of every image, and the label that the generator receives for it.
 
         Both are None if the generator is unconditional.
         """

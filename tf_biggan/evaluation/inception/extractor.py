@@ -107,7 +107,7 @@ def inception_extractor(path: str | None, bias: bool = False, dtype: str = FLOAT
 def load_inception(
     path: str | None, taps: Sequence[str] = ("2048",), dtype: str = "float32"
 ) -> Inception:
-    """Loads Inception with the weights of a file or folder, or with reference weights in the cache.
+    """Loads Inception with the weights of a file or folder, or with published weights in the cache.
 
     `is_reference` of the result is true for a file with a published SHA-256. It is also true for
     weights that equal those of a published file bit by bit, if the cache holds the published file's
@@ -115,7 +115,7 @@ def load_inception(
     have a prefix until the cache holds the weights of a published file.
 
     Args:
-      path: a path that `open_weight_file` accepts; None for reference weights in the cache.
+      path: a path that `open_weight_file` accepts; None for published weights in the cache.
       taps: names of the requested outputs (see `Inception`).
       dtype: precision of the convolutions (see `Inception`).
 
@@ -189,7 +189,7 @@ def _read(source_sha256: str) -> tuple[FoldedWeights, dict[str, str]] | None:
 
 
 def _reference_contents() -> Iterator[str]:
-    """Yields the SHA-256 of the weights of every reference file in the cache."""
+    """Yields the SHA-256 of the weights of every published file that the cache holds."""
     for sha256 in REFERENCE_FILES:
         with contextlib.suppress(ValueError):
             with open_safetensors(_cached_file(sha256)) as file:

@@ -82,10 +82,10 @@ class WeightFile:
 
     Attributes:
       path: path of the file or folder.
-      sha256: SHA-256 of the content: for a .tgz, of the graph in it; for a module, of the hashes
-        of its files.
-      names: names of its tensors.
-      tensors: reads the tensors, or raises ValueError if they cannot be read.
+      sha256: SHA-256 of the file; for a .tgz, of the graph in it; for a module, of the hashes of
+        its files.
+      names: patterns for the names of the tensors.
+      tensors: function that reads the tensors. It raises ValueError if they cannot be read.
     """
 
     path: str
@@ -127,7 +127,8 @@ def open_weight_file(path: str) -> WeightFile:
     """Opens a file or folder with weights of Inception; its content decides which kind it is.
 
     Raises:
-      ValueError: the path does not exist, or is none of the three kinds.
+      ValueError: the path does not exist or cannot be read, a folder is not a TF-Hub module, or an
+        archive does not hold the graph.
     """
     accepted = f"a {GRAPH_FILE}, its archive, a PyTorch state_dict or the folder of a TF-Hub module"
     file_system.require_existing("path of Inception weights", path, accepted)
@@ -180,7 +181,7 @@ def _graph_in_archive(path: str) -> bytes:
 
 
 class _Unpacked(gzip.GzipFile):
-    """Decompresses a .tgz file; raises ValueError if more than `left` more bytes are read."""
+    """Decompresses a .tgz file. Raises ValueError once more than `left` further bytes are read."""
 
     def __init__(self, path: str, file: typing.IO[bytes]):
         super().__init__(path, "rb", fileobj=file)

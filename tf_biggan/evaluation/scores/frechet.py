@@ -151,7 +151,7 @@ def one_blas_thread() -> contextlib.AbstractContextManager:
 def feature_statistics(features) -> FeatureStatistics:
     """Returns the statistics of features [N, D].
 
-    It needs the memory of a few [D, D] matrices beside the features.
+    The function needs memory for a few [D, D] matrices beside the features.
 
     Raises:
       ValueError: the features are not finite numbers of shape [N, D] with N at least 2.
