@@ -114,7 +114,7 @@ def test_another_models_find_is_noted_or_refused(inverted, tmp_path, capsys):
         in capsys.readouterr().out
     )
     np.savez(output, **{**arrays, "z": arrays["z"][:-1]})
-    with pytest.raises(ValueError, match="with another latent size or number of classes"):
+    with pytest.raises(ValueError, match="with a different latent size or number of classes"):
         interpolate(InterpolateConfig(**settings))
 
 
@@ -151,6 +151,6 @@ def test_the_picture_never_takes_the_place_of_the_image(tmp_path):
     Image.new("L", (32, 32)).save(photo)
     before = photo.read_bytes()
     config = InvertConfig(model=MODEL, image=str(photo), output=str(tmp_path / "photo.npz"))
-    with pytest.raises(ValueError, match="would replace the image"):
+    with pytest.raises(ValueError, match="would replace `image`"):
         inversions.invert_file(config)
     assert photo.read_bytes() == before and len(list(tmp_path.iterdir())) == 1

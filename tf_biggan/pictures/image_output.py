@@ -51,8 +51,8 @@ _UNSAFE = re.compile(r"[^\w.-]+")
 def unfinished_folder(output: str) -> str:
     """Returns the local folder in which `output` is prepared.
 
-    The folder is beside a local output. If the output is at an address, the folder is in the cache
-    folder, because many object stores cannot append to files.
+    The folder is beside a local output. If the output is at an address such as gs://bucket/images,
+    the folder is in the cache folder, because many object stores cannot append to files.
     """
     if not file_system.is_remote(output):
         return output + SUFFIX
@@ -89,7 +89,8 @@ def open_unfinished(output: str, request: Mapping[str, object]) -> str:
 def remove_unfinished(output: str) -> None:
     """Removes the unfinished folder of `output`.
 
-    The request is removed last, so that an interrupted removal leaves a recognisable folder.
+    The request is removed last. If the removal is interrupted, the folder therefore still shows to
+    which request it belongs.
     """
     folder = unfinished_folder(output)
     for name in os.listdir(folder) if os.path.isdir(folder) else ():
@@ -237,7 +238,7 @@ class ImageFolder:
     At the end, the unfinished folder is renamed. If the output is at an address such as
     gs://bucket/images, the files are copied instead, and the request is copied last.
 
-    The arguments are those of `ImageArchive`.
+    See `ImageArchive` for the arguments.
 
     Raises:
       ValueError: The selection contains an image twice.
@@ -278,7 +279,7 @@ class ImageFolder:
             return None
         checks.require(
             request is not None or not file_system.listdir(self.path),
-            "`output` must be a new or empty folder, or one that this command wrote",
+            "`output` must be a new or empty folder, or a folder that this command wrote",
             output=self.path,
         )
         checks.require(

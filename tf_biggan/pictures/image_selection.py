@@ -74,11 +74,12 @@ def selected_images(
     Args:
       config: Settings of the command.
       lookup: Classes of the model.
-      in_picture: Whether the images are shown in one picture. It matters if there are classes and
-        neither `num_images` nor `class_mix` is given. A picture then has a row for each of a few
-        classes, and its rows share their seeds, so that classes can be compared. Otherwise, all
-        classes occur, and each image has its own seed, unless the settings name `seeds` without
-        `num_per_class`. In both cases, `classes` in the settings replaces this choice of classes.
+      in_picture: Whether the images are shown in one picture. This matters only for a model with
+        classes, if the settings name neither `num_images` nor `class_mix`. A picture has a row for
+        each of a few classes, and all rows have the same seeds, so that classes can be compared. A
+        set of images contains all classes, and each image has its own seed. If the settings name
+        `seeds` without `num_per_class`, however, every class has these seeds. If the settings name
+        `classes`, only these classes are shown, in a picture as well as in a set.
 
     Raises:
       ValueError: A class is unknown, classes are given for a model without classes, or a seed is
@@ -157,7 +158,10 @@ def _classes(config, lookup, most):
 
 
 def _seeds(config, named, usual_count):
-    """Returns the named seeds, or consecutive seeds that begin at the first named seed or at 0."""
+    """Returns the seeds that the settings name, or consecutive seeds.
+
+    Consecutive seeds begin at the first seed that the settings name, by default at 0.
+    """
     count = config.num_images or config.num_per_class
     if config.truncations is not None:
         return np.array(named or (0,), np.int64)
@@ -181,8 +185,8 @@ def parse_class_mix(specification: str, lookup: ClassLookup) -> dict[int, float]
       The weight of each class, in the order of the text. The sum of the weights is 1.
 
     Raises:
-      ValueError: The text has another form, a weight is not above 0, or a class is unknown or
-        occurs twice.
+      ValueError: The text does not have the form CLASS:WEIGHT,CLASS:WEIGHT. Or a weight is not
+        above 0. Or a class is unknown or occurs twice.
     """
     entries, end = [], 0
     for match in _ENTRY.finditer(specification):

@@ -182,8 +182,9 @@ def _check_points(routes, opened: OpenedModel) -> None:
         classes = 0 if found.class_weights is None else len(found.class_weights)
         checks.require(
             found.z.shape == (generator.latent_dim,) and classes == generator.num_classes,
-            "the file of an end point was written for a model with another latent size or number of"
-            " classes; invert its image with this model",
+            "this file of an end point was written for a model with a different latent size or"
+            " number of classes; run `invert` with this model on the image that the file was made"
+            " from",
             file=path,
             found_with=found.description.get("model"),
             model=opened.description["path"],
@@ -201,7 +202,7 @@ def _check_truncation(routes, plan: PathPlan) -> None:
 
 
 def _notes(routes, description) -> list[str]:
-    """Returns a note for each end point whose latent vector was found with other weights."""
+    """Returns a note for each file whose latent vector was found with other weights."""
     return [
         f"The latent vector in {path} was found with other weights"
         f" ({found.description.get('model')}), so its image may differ from that of `invert`"

@@ -116,11 +116,11 @@ def _real(path: str) -> str:
 
 
 def _check_picture(config):
-    """Raises ValueError if the picture beside the output would replace the image."""
+    """Raises ValueError if the picture beside the output would replace the image to invert."""
     picture = _picture_path(config)
     checks.require(
         _real(picture) != _real(config.image),
-        "the picture that is written beside `output` would replace the image; use another `output`",
+        "the picture that is written beside `output` would replace `image`; use another `output`",
         output=config.output,
         picture=picture,
     )

@@ -25,8 +25,8 @@ def open_model_of(settings: GenerationSettings, iteration: int | None = None) ->
       iteration: Iteration of the checkpoint to open; None for the iteration in the settings.
 
     Raises:
-      ValueError: `open_model` fails, or the statistics in an exported SavedModel belong to another
-        truncation mode.
+      ValueError: `open_model` fails. Or a truncation is given, and the model is a SavedModel that
+        was exported for another truncation mode.
     """
     iteration = settings.iteration if iteration is None else iteration
     opened = open_model(settings.model, raw=settings.raw, iteration=iteration)

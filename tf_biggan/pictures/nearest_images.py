@@ -88,13 +88,13 @@ def made_samples(config: NeighboursConfig, opened: OpenedModel) -> tuple[ImageSe
 def given_images(
     config: NeighboursConfig, opened: OpenedModel | None
 ) -> tuple[ImageSet, list[str]]:
-    """Reads the images of `config.images`, at the size of the model if there is one.
+    """Reads the images of `config.images`, at the size of the model's images if a model is given.
 
     Returns:
       The images, and the file or number of each image.
 
     Raises:
-      ValueError: The images do not have the size of the model.
+      ValueError: The images do not have the size and channels of the model's images.
     """
     size, channels = None, RGB
     if opened is not None:
@@ -122,7 +122,8 @@ class Neighbours:
     """The k nearest reference images of N samples.
 
     Attributes:
-      rows: Row numbers in the reference, nearest first, int64 [N, k]; -1 for missing neighbours.
+      rows: Positions of the neighbours in the reference, nearest first, int64 [N, k]; -1 for
+        missing neighbours.
       distances: Feature distances, float64 [N, k]; infinite for missing neighbours.
       real_distances: Distances from some real images to the nearest other real image, float64 [P].
     """
@@ -151,8 +152,8 @@ def find_neighbours(
       same_class: Whether only images of the sample's class are searched.
 
     Raises:
-      ValueError: `same_class` is set and samples or reference have no classes, or features cannot
-        be computed.
+      ValueError: `same_class` is set, but the samples or the reference have no classes. Or features
+        cannot be computed.
     """
     checks.require(
         not same_class or (samples.labels is not None and reference.labels is not None),
@@ -220,7 +221,7 @@ def table_rows(
 
 
 def medians(found: Neighbours) -> dict[str, float | None]:
-    """Returns median distances to the nearest real image, from samples and from real images."""
+    """Returns median distances to the nearest real image: from samples, and from real images."""
     return {
         "median_distance": _median(found.distances[:, 0]),
         "median_distance_between_real_images": _median(found.real_distances),

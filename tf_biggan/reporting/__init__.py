@@ -1,1 +1,1 @@
-"""Reports of training runs: what a run logged, drawn and saved, on one HTML page."""
+"""Reports of training runs: HTML pages with logged curves, pictures and settings."""

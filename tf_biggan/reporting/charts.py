@@ -46,7 +46,7 @@ UNNAMED = "#8a8a8a"
 # Placeholder for the text colour of the page.
 INK = "#010203"
 FONT = "DejaVu Sans"
-# If a spike is this many times as large as the usual values, the axis is logarithmic above them.
+# A chart has spikes if its largest value is more than this many times its 98th percentile.
 SPIKE = 10.0
 USUAL_PERCENT = 98
 SETTINGS = {
@@ -141,7 +141,7 @@ def charts_of(runs: Sequence[RunRecord]) -> tuple[list[Chart], int]:
 
 
 def run_names(runs: Sequence[RunRecord]) -> list[str]:
-    """Returns a name for each run: the last part of its path, or the path if names were equal."""
+    """Returns a name for each run: the last part of its path, or the whole path if these clash."""
     short = [os.path.basename(file_system.normalized(run.path)) for run in runs]
     return short if len(set(short)) == len(runs) else [run.path for run in runs]
 
@@ -246,7 +246,10 @@ def _layers(run: RunRecord, network: str) -> list[Line]:
 
 
 def _largest_sigmas(run: RunRecord, network: str) -> Series | None:
-    """Returns the largest singular value of all layers, where every layer has a logged value."""
+    """Returns the largest singular value of all layers at each iteration, or None without layers.
+
+    Iterations at which a layer has no finite value are left out.
+    """
     sigmas = list(_sigmas(run, network).values())
     if not sigmas:
         return None
@@ -333,7 +336,7 @@ def _label(name: str) -> str:
 
 
 def _short(iteration: float) -> str:
-    """Returns a number of iterations such as 500, 25k or 1.5M."""
+    """Returns a number of iterations as a short text, such as "500", "25k" or "1.5M"."""
     if abs(iteration) < 10_000:
         return f"{iteration:g}"
     size, unit = (1e6, "M") if abs(iteration) >= 1e6 else (1e3, "k")
@@ -341,7 +344,12 @@ def _short(iteration: float) -> str:
 
 
 def _spike_limit(chart: Chart) -> float | None:
-    """Returns the largest usual value if some values are many times as large, else None."""
+    """Returns the value above which the axis of a chart with spikes is logarithmic, or None.
+
+    This value is the 98th percentile of the absolute values. A chart has spikes if its largest
+    absolute value is more than 10 times as large. The result is None without spikes, or if the
+    percentile is 0.
+    """
     values = np.abs(np.concatenate([line.series.values for line in chart.lines]))
     usual = float(np.percentile(values, USUAL_PERCENT))
     return usual if usual > 0 and values.max() > SPIKE * usual else None

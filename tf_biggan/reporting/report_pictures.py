@@ -128,7 +128,7 @@ class Picture:
     """A picture for the page.
 
     Attributes:
-      caption: Text below it.
+      caption: Text below the picture.
       url: Data URL; None if there is no picture. The caption then gives the reason.
       width, height: Size in pixels.
     """
@@ -162,7 +162,7 @@ def picture_of_file(path: str, caption: str, limit: int) -> Picture:
 
 
 def picture_of(image: Image.Image, caption: str, limit: int) -> Picture:
-    """Returns an image as a picture for the page. Arguments are those of `picture_of_file`."""
+    """Returns an image as a picture for the page; see `picture_of_file` for caption and limit."""
     made = io.BytesIO()
     image.save(made, format="PNG")
     return _encoded(image, caption, limit, made.getvalue())

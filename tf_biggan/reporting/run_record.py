@@ -60,7 +60,7 @@ class BestCheckpoint:
       score: Name of the score.
       iteration: Iteration of the checkpoint.
       value: The score; None if the log does not have it.
-      path: Folder that holds the checkpoint. It is a run folder, too.
+      path: Folder that holds the checkpoint. This folder is itself a run.
     """
 
     score: str
@@ -158,7 +158,7 @@ def read_run(path: str) -> RunRecord:
 
 
 def _series(entries: Sequence[Mapping[str, object]]) -> dict[str, Series]:
-    """Returns the series of each number in a log, by name. Entries that are texts are left out."""
+    """Returns the series of each logged number, by name. Logged texts are left out."""
     columns: dict[str, tuple[list, list]] = {}
     for entry in entries:
         for name, value in entry.items():

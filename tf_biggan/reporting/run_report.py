@@ -120,7 +120,8 @@ class Row:
     Attributes:
       name: Title of the row.
       values: One text for each run.
-      marked: For a setting, whether a run differs from the default. Other settings are folded away.
+      marked: Whether a run's setting differs from the default. Settings that are not marked are
+        hidden until the reader opens them.
       help: Text of the tooltip; "" for none.
     """
 

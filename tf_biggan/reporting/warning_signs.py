@@ -1,4 +1,4 @@
-"""Finds warning signs in the record of a run, which its owner should look at first."""
+"""Finds warning signs in the record of a run: what its owner should look at first."""
 
 from __future__ import annotations
 

@@ -142,7 +142,10 @@ class Batcher:
                     waiting.answer.set_result(result)
 
     async def _next_batch(self) -> list[_Waiting]:
-        """Waits for a request, then until its batch is full or `batch_seconds` have passed."""
+        """Waits for a request and for others to merge with it; returns them as a batch.
+
+        The waiting ends when the batch is full or `batch_seconds` after the request arrived.
+        """
         while not self._queue:
             await self._arrived()
         first = self._queue[0]
@@ -186,9 +189,9 @@ class Batcher:
 
 
 def _kind(request: PredictRequest) -> tuple | None:
-    """Returns a key, which is equal for requests that can be merged with each other.
+    """Returns a key that is equal for requests that can be merged with each other.
 
-    It is None if the request cannot be merged with any other.
+    The key is None if the request cannot be merged with any other request.
     """
     if not request.is_mergeable:
         return None

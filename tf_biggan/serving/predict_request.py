@@ -46,8 +46,8 @@ def array_of(value, spec: TensorSpec, name: str) -> np.ndarray:
       name: Name of the input, for error messages.
 
     Raises:
-      RequestError: Lists have unequal lengths, or an element has another type or does not fit the
-        dtype.
+      RequestError: Lists have unequal lengths. Or an element has the wrong type or does not fit the
+        dtype of the input.
     """
     shape = _shape_of(value, name)
     elements = [value]

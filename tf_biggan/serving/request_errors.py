@@ -23,8 +23,8 @@ class Limits:
       body_bytes: Maximum size of a request's body, in bytes.
       body_seconds: Maximum time for a body to arrive, in seconds.
       request_rows: Maximum number of rows of one request.
-      open_request_rows: Maximum number of rows of one request if the size of an output row depends
-        on the inputs, such as the number of frames of "interpolate".
+      open_request_rows: Maximum number of rows of one request to a signature such as "interpolate".
+        The number of frames in an output row of this signature depends on the inputs.
       batch_rows: Maximum number of rows that the model runs at once. Smaller requests are merged
         into batches of this size, and larger ones are split.
       batch_seconds: Maximum time that a request waits to be merged with others, in seconds.

@@ -56,8 +56,8 @@ class Signature:
     def is_mergeable(self) -> bool:
         """Whether the rows of several requests can be run as one batch with the same results.
 
-        This is not possible if an output has unknown sizes besides its number of rows, because its
-        rows may be padded to the longest row of the batch.
+        This is not possible if an output has unknown sizes besides its number of rows, because the
+        rows of that output may be padded to the longest row of the batch.
         """
         shapes = [spec.shape for spec in self.outputs.values()]
         return all(shape and shape[0] is None and None not in shape[1:] for shape in shapes)
@@ -199,7 +199,10 @@ def find_versions(path: str) -> ModelVersions:
 
 
 def version_number(name: str) -> int | None:
-    """Returns the version number that TensorFlow Serving reads from a folder's name, or None."""
+    """Returns the version number that a folder's name stands for, or None if it is not a number.
+
+    TensorFlow Serving reads names in the same way.
+    """
     is_version = name.isascii() and name.isdecimal() and int(name) <= MAX_VERSION
     return int(name) if is_version else None
 
@@ -207,7 +210,8 @@ def version_number(name: str) -> int | None:
 def model_name(path: str) -> str:
     """Returns the name under which a SavedModel is served.
 
-    This is the name of its folder or, if that is a version number, of the parent folder.
+    This is the name of its folder. If the folder's name is a version number, it is the name of the
+    parent folder.
     """
     parent, last = os.path.split(file_system.absolute(path))
     return _folder_name(path if version_number(last) is None else parent)
@@ -219,7 +223,7 @@ def _folder_name(path: str) -> str:
 
 
 class ServedModel:
-    """Holds all versions of a model. The newest is loaded at once, others when first requested.
+    """Holds all versions of a model. Loads the newest at once, and others at their first request.
 
     Args:
       versions: Name of the model and folders of its versions.
@@ -248,7 +252,8 @@ class ServedModel:
           version: Number of the version, or None for the newest.
 
         Raises:
-          RequestError: The model has another name or no such version, or it cannot be loaded.
+          RequestError: The model has another name, or the version does not exist or cannot be
+            loaded.
         """
         number = self.number(name, version)
         async with self._loading:
@@ -262,7 +267,7 @@ class ServedModel:
         """Returns the number of the version that a request asks for; arguments as for `get`.
 
         Raises:
-          RequestError: The model has another name or no such version.
+          RequestError: The model has another name, or the version does not exist.
         """
         if name != self.name:
             raise RequestError(404, f"This server has no model {name!r}; it serves {self.name!r}.")

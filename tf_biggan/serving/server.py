@@ -185,8 +185,8 @@ async def _listen(site, host: str, port: int) -> None:
         taken = getattr(error, "errno", None) == errno.EADDRINUSE
         reason = "it is in use" if taken else str(error)
         raise ValueError(
-            f"Cannot listen on port {port} of {host}: {reason}. Choose another port by"
-            " --port, or 0 for any free port."
+            f"Cannot listen on port {port} of {host}: {reason}. Choose another port with"
+            " --port, or any free port with --port=0."
         ) from error
 
 
