@@ -349,8 +349,8 @@ def check_flags(settings: Mapping[str, Any], networks: Sequence[str]) -> tuple[s
       networks: Names of the networks that are converted.
 
     Raises:
-      ConversionError: A flag has a value that changes the network's output in a way that no
-        network of this package can reproduce.
+      ConversionError: A flag has a value whose effect on the output cannot be reproduced by a
+        network of this package.
     """
     flags, warnings = settings.get(FLAGS, {}), []
     for row in RUN_FLAGS:

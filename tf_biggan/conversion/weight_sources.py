@@ -75,8 +75,8 @@ def open_source(path: str, family: str | None = None, suffix: str | None = None)
     """Finds the networks in a file or folder. The values of tensors are not read yet.
 
     Args:
-      path: A file, a folder with files of BigGAN-PyTorch or StudioGAN, a folder with at most one
-        generator and one discriminator, or the folder of a TF-Hub module.
+      path: A file; a folder with files of BigGAN-PyTorch or StudioGAN; another folder with at most
+        one generator and one discriminator; or the folder of a TF-Hub module.
       family: Expected code base, one of `rules.FAMILIES`. None accepts all. The code base is always
         detected from the keys.
       suffix: Suffix of the checkpoint to open if a folder holds several, such as "best0". None

@@ -104,8 +104,8 @@ class Comparison:
     Attributes:
       strategy: distribution strategy; every replica runs the extractor.
       source: data source of the real images; None if only their statistics are known.
-      real_images: the source's images, resized like the images that are compared with them; None if
-        only their statistics are known.
+      real_images: images of the source, at the size of the images to compare; None if only
+        statistics of the real images are known.
       cache: folder of cached features and classifiers; None to keep nothing.
       batch_size: images per replica in one step of an extractor.
       layer: layer or output of the user's own extractor that gives the features.

@@ -227,8 +227,8 @@ def _evaluators(
     """Opens the extractors that compute metrics.
 
     Returns:
-      A tuple of two mappings: from each extractor to its evaluator and metrics; and from each
-      reason to the metrics that it makes impossible.
+      A tuple of two mappings. The first maps each extractor to its evaluator and metrics. The
+      second maps each reason to the metrics that cannot be computed for this reason.
     """
     count_flag = "--num_images" if config.images is None else "--images"
     found, left_out = {}, {}

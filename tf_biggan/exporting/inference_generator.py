@@ -112,8 +112,8 @@ def phase_kernels(kernel: np.ndarray) -> tuple[np.ndarray, ...]:
 class PhaseConv2D(keras.Layer):
     """Nearest-neighbour upsampling by 2 and a 3x3 convolution: [N, H, W, C] to [N, 2H, 2W, F].
 
-    It computes the same as `UpsampledConv2D`, and is faster, because it runs one 2x2 convolution of
-    the small feature map for each of the four phases of the output (see `phase_kernels`). It is
+    The layer computes the same as `UpsampledConv2D`, but faster: it runs one 2x2 convolution of the
+    small feature map for each of the four phases of the output (see `phase_kernels`). The layer is
     used for inference only.
 
     Args:

@@ -4,9 +4,9 @@ The folder of each version gets `batching_params.pbtxt`, which TensorFlow Servin
 --enable_per_model_batching_parameters. The folder of the model, which holds the versions, gets
 `models.config` and `batching_parameters.txt`, whose limits fit every version in the folder.
 
-The warm-up file holds one example request for each signature. Each of its records is a
-PredictionLog message. Such a message needs only fields that hold bytes, so this module encodes it
-itself. This avoids a dependency on tensorflow-serving-api.
+The warm-up file holds one example request for each signature, as a PredictionLog message. This
+module encodes the messages itself, which avoids a dependency on tensorflow-serving-api. That is
+simple, because the messages need only fields that hold bytes.
 Source: tensorflow_serving/apis: prediction_log.proto, predict.proto, model.proto.
 """
 

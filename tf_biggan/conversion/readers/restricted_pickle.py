@@ -7,8 +7,8 @@ replaced by a placeholder, and its arguments, state and items are discarded. Eve
 refused.
 
 Python's own unpickler cannot be used. A pickle of a few bytes can make Python's unpickler allocate
-gigabytes (with a memo of any length, or a list that is copied repeatedly) or compute for years
-(with nested tuples as dictionary keys).
+gigabytes, with a memo of any length or a list that is copied repeatedly. With nested tuples as
+dictionary keys, a small pickle can make it compute for years.
 """
 
 from __future__ import annotations

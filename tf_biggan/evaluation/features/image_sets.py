@@ -193,10 +193,11 @@ def open_images(
     """Opens the images to evaluate in a folder or an npz file.
 
     Args:
-      path: a folder of images, a folder with one sub-folder per class, or an .npz file with uint8
-        images "x" or "images" and, if known, labels "y" or "labels".
-      image_size: (height, width) to crop and resize the images of a folder to; None to leave them
-        as they are, which requires images of one size.
+      path: a folder of images, with or without one sub-folder per class, or an .npz file. The file
+        has uint8 images under a name in `IMAGE_KEYS`, such as "x". It may also have labels under a
+        name in `LABEL_KEYS`, such as "y".
+      image_size: (height, width) to which the images of a folder are cropped and resized. None
+        leaves them as they are, and requires images of one size.
       channels: number of channels for the images of a folder.
       count: largest number of images to use, spread evenly over all images; None for all.
 
