@@ -153,7 +153,7 @@ def _plan(config, usual_midpoints):
 
 
 def _points(config: InterpolateConfig, lookup: ClassLookup) -> Sequence[Sequence[EndPoint]]:
-    """Returns the points of each path. A loop does not repeat its first point here."""
+    """Returns the points of each path. The first point of a loop is listed only once."""
     given = {n: getattr(config, n) for n in ("classes", "fix_z", "fix_y") if getattr(config, n)}
     checks.require(
         lookup.num_classes > 0 or not given,

@@ -51,7 +51,7 @@ def read_target(path: str, image_size: tuple[int, int], channels: int) -> tuple[
       channels: Number of channels of the result.
 
     Returns:
-      The image, uint8 [height, width, channels], and a line that says how it was changed.
+      The image, uint8 [height, width, channels], and a line that says how the image was changed.
 
     Raises:
       ValueError: The file does not exist or is damaged, or its name is not valid UTF-8.

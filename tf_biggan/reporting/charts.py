@@ -96,7 +96,7 @@ class Chart:
 
 
 def thinned(series: Series, bins: int = BINS) -> Series:
-    """Returns a series reduced to its minimum and maximum in every bin and its two end points.
+    """Returns a series that keeps its two end points, and the minimum and maximum of every bin.
 
     Args:
       series: A finite series with ascending iterations.

@@ -210,8 +210,8 @@ def version_number(name: str) -> int | None:
 def model_name(path: str) -> str:
     """Returns the name under which a SavedModel is served.
 
-    This is the name of its folder. If the folder's name is a version number, it is the name of the
-    parent folder.
+    This is the name of its folder. If the folder is named by a version number, the model has the
+    name of the parent folder.
     """
     parent, last = os.path.split(file_system.absolute(path))
     return _folder_name(path if version_number(last) is None else parent)

@@ -59,7 +59,7 @@ class Sign:
 
 
 class History:
-    """Collects the log entries and counts from which signs of collapse are found.
+    """Keeps the log entries and the counts that are needed to find signs of collapse.
 
     The entries of a run's log must be added in order.
 
@@ -269,7 +269,7 @@ def _comparable(history: History) -> list[Mapping]:
 
 
 def _newest_in_a_row(history: History, is_bad: Callable[[Mapping], bool]) -> list[Mapping]:
-    """Returns the bad evaluations after the last good one and after the last rollback."""
+    """Returns the newest evaluations that are all bad, of those after the last rollback."""
     bad = []
     for entry in reversed(history.evaluations):
         if entry[ITERATION] <= history.start or not is_bad(entry):

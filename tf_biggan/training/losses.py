@@ -117,7 +117,7 @@ def kernel_matrices(model: keras.Model, exclude: tuple = ()) -> list:
 
 
 def orthogonal_penalty(matrix):
-    """Returns ||W^T W * (1 - I)||_F^2, which leaves the norms of the columns free.
+    """Returns ||W^T W * (1 - I)||_F^2. This penalty does not constrain the norms of the columns.
 
     Source: paper, equation 3. With `--G_ortho s`, BigGAN-PyTorch adds s * 2 (W W^T * (1 - I)) W to
     the gradient, where W is the transpose of the matrix here. This is the gradient of 0.5 * s *

@@ -171,7 +171,7 @@ def with_stored_architecture(config: TrainConfig, run_dir: str) -> TrainConfig:
 def _require_size_of_architecture(model: ModelConfig) -> None:
     """Raises ValueError if a given `resolution` is not the size of the architecture's images.
 
-    Only new runs are checked, because earlier versions ignored such a resolution.
+    Only new runs are checked, because earlier versions ignored a `resolution` that differs.
     """
     made = as_resolution(*image_size_from(model))
     given = model.changed(["resolution"])

@@ -3,7 +3,7 @@
 The generator's moving average covers every variable, including batch-norm statistics and the
 vectors u of spectral norm. With LeCam regularisation, the state also holds moving averages of the
 discriminator's logits. If the settings limit the ratio of the first to the second singular value of
-the generator's kernels (paper, section 4.1), it also holds estimates of second singular vectors.
+the generator's kernels (paper, section 4.1), the state also holds second singular vectors.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def clamp_to_second(
     Kernels with one row or column have no second singular value and stay as they are.
 
     Args:
-      generator: Its kernels are updated in place.
+      generator: The generator, whose kernels are updated in place.
       ratio: Largest allowed ratio of the first to the second singular value.
       second_vectors: Estimates of the second singular vectors, from the function `second_vectors`.
         Each vector is updated by one step of power iteration.

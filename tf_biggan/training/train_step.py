@@ -168,12 +168,13 @@ def replica_iteration(
     reals: Sequence[Sequence[RealBatch]],
     sample_inputs: InputSampler,
 ) -> dict[str, tf.Tensor]:
-    """Runs one iteration on a single replica, with all its real images given as arguments.
+    """Runs one iteration on a single replica, on real images that the caller gives.
 
     Args:
       state: The state, updated in place.
       config: The settings of the training step.
-      reals: The batch of every accumulation step of every discriminator step, all of one shape.
+      reals: The real batch of every accumulation step of every discriminator step. All batches have
+        the same shape.
       sample_inputs: Samples latent vectors and labels; see `input_sampler`.
 
     Returns:

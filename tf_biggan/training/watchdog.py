@@ -141,7 +141,7 @@ class Watchdog:
         raise UnreadableCheckpoint(reasons[0])
 
     def roll_back(self, say: Callable[[str], None]) -> str:
-        """Restores the best checkpoint as the next iteration; returns a sentence about it.
+        """Restores the best checkpoint as the next iteration; returns a sentence for the log.
 
         If the best checkpoint by the first score cannot be read, the best one by the next score is
         restored.

@@ -9,9 +9,12 @@ semicolons between entries:
     wren = fresh
     * = all
 
-or it is a JSON object, {"finch": "goldfinch", "owl": ["great grey owl", 24], "wren": "fresh"}. Both
-sides name classes in the forms that `data.classes.ClassLookup` reads. `*` stands for every class
-that no other entry names. In a file, lines that begin with # are comments.
+A map can also be a JSON object:
+
+    {"finch": "goldfinch", "owl": ["great grey owl", 24], "wren": "fresh"}
+
+Both sides of an entry name classes in the forms that `data.classes.ClassLookup` reads. `*` stands
+for every class that no other entry names. In a file, lines that begin with # are comments.
 """
 
 from __future__ import annotations
