@@ -1,5 +1,7 @@
 """Folders of images and the digits: classes and labels that are found, descriptions, and errors."""
 
+import os
+import re
 import shutil
 
 import numpy as np
@@ -204,3 +206,36 @@ def test_images_beside_class_folders_are_refused(own_folder):
 def test_folder_without_images_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"holds neither images .*\.webp"):
         open_source(f"folder:{tmp_path}")
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_images_that_are_loaded_together_are_those_loaded_alone(tmp_path, image_folder, channels):
+    folder = tmp_path / "folder"
+    shutil.copytree(image_folder, folder)
+    photo = np.random.default_rng(0).integers(0, 256, (31, 20, 3), np.uint8)
+    Image.fromarray(photo).save(folder / "ant" / "photo.jpg")
+    Image.fromarray(photo[:, :, 0]).save(folder / "cow" / "grey.png")
+    mixed = open_source(f"folder:{folder}")
+    write_tfrecords(mixed, str(tmp_path / "records"), image_size=12, image_channels=channels)
+    for source in (mixed, open_source(f"tfrecord:{tmp_path}/records"), open_source("digits")):
+        chosen = np.array([4, 0, 22, 7, 7, 1])
+        parts = (source, chosen), (source.select(chosen[::-1]), np.array([3, 0, 5]))
+        for images_of, indices in parts:
+
+            def alone(index, images_of=images_of):
+                pixels = images_of.load(tf.constant(index), channels)
+                return images.crop_and_resize(pixels, 12, 12)
+
+            together = images_of.load_all(tf.constant(indices), 12, 12, channels)
+            np.testing.assert_array_equal(together, [alone(index) for index in indices])
+
+
+def test_a_file_that_vanishes_among_others_is_named(tmp_path, image_folder):
+    folder = tmp_path / "folder"
+    shutil.copytree(image_folder, folder)
+    source = open_source(f"folder:{folder}")
+    gone = source.locate(5)
+    os.remove(gone)
+    loaded = tf.data.Dataset.range(9).batch(9).map(lambda rows: source.load_all(rows, 8, 8, 3))
+    with pytest.raises(ValueError, match=re.escape(gone)), images.naming_unreadable():
+        next(loaded.as_numpy_iterator())

@@ -148,6 +148,26 @@ def decode_all(
     )
 
 
+def read_all(paths: tf.Tensor) -> tf.Tensor:
+    """Returns the contents of files, string [N], for `decode_all`.
+
+    If a file cannot be read, the error names it as an unreadable image.
+
+    Args:
+      paths: Paths of the files, string [N].
+    """
+    together = tf.data.Dataset.from_tensors(paths).map(
+        lambda paths: tf.map_fn(tf.io.read_file, paths)
+    )
+    nothing = tf.data.Dataset.from_tensors(tf.zeros([0], tf.string))
+    contents = together.ignore_errors().concatenate(nothing).take(1).get_single_element()
+    return tf.cond(
+        tf.size(contents) > 0,
+        lambda: contents,
+        lambda: _one_by_one(tf.io.read_file, paths, paths),
+    )
+
+
 def decode_named(encoded: tf.data.Dataset, name: tf.Tensor, channels: int) -> tf.Tensor:
     """Decodes an image so that the error of an unreadable image contains the image's name.
 

@@ -58,6 +58,10 @@ class FolderSource(Source):
         encoded = tf.data.Dataset.from_tensors(path).map(tf.io.read_file)
         return decoding.decode_named(encoded, path, channels)
 
+    def load_all(self, indices, height, width, channels):
+        paths = tf.gather(self._path_of, indices)
+        return decoding.decode_all(decoding.read_all(paths), paths, height, width, channels)
+
     def locate(self, index):
         return self._paths[index]
 

@@ -17,11 +17,10 @@ from tf_biggan.cli.data_settings import DATA_ORDERS
 from tf_biggan.cli.terminal import Progress
 from tf_biggan.data import decoding, order
 from tf_biggan.data.order import Blocks
-from tf_biggan.data.source import Source
+from tf_biggan.data.source import LOADED_TOGETHER, Source
 from tf_biggan.data.tfrecord import RecordSource
 
 CACHE_LIMIT_BYTES = 1 << 30
-DECODED_AT_ONCE = 256
 # Bytes of pixels that one call decodes from records in memory, and limits for its number of images.
 # A call takes time even if its images are small.
 PIXEL_BYTES_TOGETHER = 4 << 20
@@ -80,9 +79,8 @@ def make_dataset(
     checks.require_integer("start_batch", start_batch, minimum=0)
     _check_shards(batch_size, shard_index, num_shards)
 
-    def load(index):
-        return decoding.crop_and_resize(source.load(index, image_channels), height, width)
-
+    size = dict(height=height, width=width, channels=image_channels)
+    load_all = functools.partial(source.load_all, **size)
     image_bytes = height * width * image_channels
     if cache is None:
         cache = source.num_images * image_bytes <= CACHE_LIMIT_BYTES
@@ -91,14 +89,12 @@ def make_dataset(
     windows = order.windows(source.num_images, seed, start, blocks, shard_index, num_shards)
     local_batch = batch_size // num_shards
     if cache:
-        batches = _from_memory(order.examples(windows), local_batch, _decode_all(source, load))
+        batches = _from_memory(order.examples(windows), local_batch, _decode_all(source, load_all))
     elif blocks:
-        decode = functools.partial(
-            source.decode, height=height, width=width, channels=image_channels
-        )
+        decode = functools.partial(source.decode, **size)
         batches = _from_records(windows, local_batch, source.read, decode, image_bytes)
     else:
-        batches = _from_storage(order.examples(windows), local_batch, load)
+        batches = _from_storage(order.examples(windows), local_batch, load_all)
     with tf.device("CPU:0"):
         labels = tf.constant(source.training_labels)
 
@@ -222,14 +218,14 @@ def _from_records(
 
 
 def _from_storage(
-    stream: tf.data.Dataset, batch_size: int, load: Callable[[tf.Tensor], tf.Tensor]
+    stream: tf.data.Dataset, batch_size: int, load_all: Callable[[tf.Tensor], tf.Tensor]
 ) -> tf.data.Dataset:
-    loaded = stream.map(
-        lambda index, flip: (load(index), index, flip),
+    loaded = stream.batch(LOADED_TOGETHER).map(
+        lambda indices, flips: (load_all(indices), indices, flips),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
-    return loaded.batch(batch_size, drop_remainder=True)
+    return loaded.rebatch(batch_size, drop_remainder=True)
 
 
 def _from_memory(stream: tf.data.Dataset, batch_size: int, pixels: np.ndarray) -> tf.data.Dataset:
@@ -244,12 +240,11 @@ def _from_memory(stream: tf.data.Dataset, batch_size: int, pixels: np.ndarray) -
     )
 
 
-def _decode_all(source: Source, load: Callable[[tf.Tensor], tf.Tensor]) -> np.ndarray:
+def _decode_all(source: Source, load_all: Callable[[tf.Tensor], tf.Tensor]) -> np.ndarray:
     """Returns all images at their final size, uint8 [N, H, W, C]."""
-    decoded = tf.data.Dataset.range(source.num_images).map(
-        load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    )
-    decoded = decoded.batch(DECODED_AT_ONCE).prefetch(2).with_options(_options())
+    decoded = tf.data.Dataset.range(source.num_images).batch(LOADED_TOGETHER)
+    decoded = decoded.map(load_all, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    decoded = decoded.prefetch(tf.data.AUTOTUNE).with_options(_options())
     pixels = np.empty([source.num_images, *decoded.element_spec.shape[1:]], np.uint8)
     progress = Progress(f"Reading {source.name}", source.num_images)
     filled = 0

@@ -352,6 +352,9 @@ class RecordSource(Source):
         encoded = tf.data.Dataset.from_tensors(0).map(contents)
         return decoding.decode_named(encoded, self._names(index), channels)
 
+    def load_all(self, indices, height, width, channels):
+        return self.decode(self.read(indices), indices, height, width, channels)
+
     def locate(self, index):
         file = self._index.files[self._index.file_of[index]]
         return f"{file} at byte {self._index.offsets[index]}"

@@ -12,7 +12,7 @@ from PIL import Image
 from tf_biggan import checks
 from tf_biggan.data import decoding as images
 from tf_biggan.data.folder import open_folder
-from tf_biggan.data.source import Source
+from tf_biggan.data.source import LOADED_TOGETHER, Source
 from tf_biggan.files import file_system
 from tf_biggan.files.array_files import open_npz
 
@@ -113,13 +113,13 @@ class SourceImages(ImageSet):
     def _read(self, indices, size):
         height, width, channels = self.image_shape
 
-        def load(index):
-            return images.crop_and_resize(self._source.load(index, channels), height, width)
+        def load_all(rows):
+            return self._source.load_all(rows, height, width, channels)
 
-        found = tf.data.Dataset.from_tensor_slices(indices)
-        decoded = found.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        rows = tf.data.Dataset.from_tensor_slices(indices).batch(LOADED_TOGETHER)
+        loaded = rows.map(load_all, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         with images.naming_unreadable():
-            yield from decoded.batch(size).prefetch(2).as_numpy_iterator()
+            yield from loaded.rebatch(size).prefetch(2).as_numpy_iterator()
 
 
 class ArrayImages(ImageSet):
