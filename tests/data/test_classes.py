@@ -134,8 +134,8 @@ def test_ranges_of_one_meaning_and_ranges_of_indices_are_taken():
         ("-1", r"from 0 to 999"),
         ("index:x", r"from 0 to 999"),
         ("name:7", r"No class has this name"),
-        ("7-3", r"begin with its smaller number and be from 0 to 999"),
-        ("990-1000", r"begin with its smaller number and be from 0 to 999"),
+        ("7-3", r"begin with its smaller index, and both indices must be from 0 to 999"),
+        ("990-1000", r"begin with its smaller index, and both indices must be from 0 to 999"),
         (" , ", r"must name at least one class"),
     ],
 )

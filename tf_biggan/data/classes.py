@@ -187,7 +187,7 @@ class ClassLookup:
         ends = _RANGE.fullmatch(numbers)
         if ends:
             first, last = int(ends[1]), int(ends[2])
-            rule = "a range of classes must begin with its smaller number and be"
+            rule = "a range of classes must begin with its smaller index, and both indices must be"
         else:
             first = last = int(numbers) if numbers.isdecimal() else -1
             rule = "class indices must be"

@@ -34,7 +34,8 @@ def epoch_order(
 
     Args:
       epoch: Number of the epoch, int64 scalar.
-      blocks: Division of the epoch into windows. None: a permutation of all images in one window.
+      blocks: Division of the epoch into windows. If None, one window holds a permutation of all
+        images.
 
     Returns:
       Three tensors: order, a permutation of the images, int64 [N]; flips, whether the image at each

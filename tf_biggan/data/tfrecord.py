@@ -142,8 +142,8 @@ def read_description(path: str) -> dict:
         description = json_files.parse_json(file.read(), path)
     checks.require(
         description.get("format_version") in (FORMAT_VERSION, SOFT_FORMAT_VERSION),
-        "the data set was prepared in a format that this version cannot read (it reads"
-        f" {FORMAT_VERSION} and {SOFT_FORMAT_VERSION}); prepare it again",
+        f"this version of tf_biggan reads data sets of the formats {FORMAT_VERSION} and"
+        f" {SOFT_FORMAT_VERSION}, but this data set has another format; prepare the data set again",
         path=path,
         format_version=description.get("format_version"),
     )

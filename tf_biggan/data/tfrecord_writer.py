@@ -249,7 +249,7 @@ def _finish(output: str, settings: dict) -> dict:
 def _require_complete(index: RecordIndex, settings: dict) -> None:
     checks.require(
         len(index.labels) == settings["num_images"],
-        "the finished files of `output` do not hold every image once; delete the folder and"
+        "the TFRecord files of `output` hold a wrong number of images; delete the folder and"
         " run the command again",
         found=len(index.labels),
         images=settings["num_images"],

@@ -136,7 +136,8 @@ class ImageMaker:
         """Yields images whose latents are sampled from (seed, index), float32 [n, H, W, C].
 
         Args:
-          seeds, indices: Integers, [N] or one for all images; at least one of them is [N].
+          seeds, indices: Integers of shape [N], or a scalar for all images. At least one of the two
+            has shape [N].
           labels: Classes [N], class weights [N, num_classes], or None if unconditional.
           truncation: Truncation of the latents; None for N(0, I).
         """

@@ -221,7 +221,10 @@ def table_rows(
 
 
 def medians(found: Neighbours) -> dict[str, float | None]:
-    """Returns median distances to the nearest real image: from samples, and from real images."""
+    """Returns two median distances, None if unknown, to the nearest real image.
+
+    One is the distance from a sample, the other from a real image to the nearest other real image.
+    """
     return {
         "median_distance": _median(found.distances[:, 0]),
         "median_distance_between_real_images": _median(found.real_distances),

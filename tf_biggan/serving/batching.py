@@ -35,7 +35,7 @@ class Admission:
 
     @contextlib.contextmanager
     def request(self) -> Iterator[None]:
-        """Counts one request inside a `with` block.
+        """Counts one more request in progress while a `with` block runs.
 
         Raises:
           RequestError: The server already handles the maximum number of requests.

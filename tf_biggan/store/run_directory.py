@@ -184,8 +184,8 @@ def _require_same_run(run_dir, stored, given):
 def plan_from(config: ModelConfig) -> tuple[Architecture, tuple[int, int]]:
     """Returns the architecture of a configuration, and (height, width) of the first feature map.
 
-    The configuration names or describes an architecture. If it does neither, the result is the
-    standard architecture for the configured variant and resolution.
+    The configuration contains the name or a description of an architecture. If it has neither, the
+    result is the standard architecture for the configured variant and resolution.
 
     Raises:
       ValueError: The architecture is unknown, or cannot make images of this size.

@@ -326,7 +326,7 @@ class _Run:
             self._sampled = self._iteration
 
     def _evaluate(self) -> bool:
-        """Computes scores if they are due; returns whether a requested stop postponed them."""
+        """Computes scores if they are due. Returns whether a request to stop postponed them."""
 
         def score():
             scores, notes = self._evaluation.scores()

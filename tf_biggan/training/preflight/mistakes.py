@@ -245,9 +245,9 @@ class ImageSurvey:
 
     Attributes:
       count: Number of examined images.
-      grey: How many of them have no colours.
+      grey: Number of examined images without colours.
       shortest_sides: Median, smallest and largest length of the shorter side in pixels.
-      copies: How many of them have the same pixels as an earlier image.
+      copies: Number of examined images with the same pixels as an earlier image.
       example: Places of two images with the same pixels; () if there are none.
     """
 
