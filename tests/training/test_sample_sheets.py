@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import types
+import copy
 
 import numpy as np
 import pytest
@@ -43,12 +43,8 @@ def test_rows_are_classes_and_missing_images_are_white(tmp_path, monkeypatch, di
     nines = np.flatnonzero(digits.labels == 9)
     labels = digits.labels.copy()
     labels[nines[4:]] = 8
-    source = types.SimpleNamespace(
-        name="few", labels=labels, class_names=digits.class_names, notes=()
-    )
-    source.__dict__.update(
-        num_images=len(labels), num_classes=10, load=digits.load, locate=digits.locate
-    )
+    source = copy.copy(digits)
+    source.labels = labels
     rows, names = drawn(tmp_path, monkeypatch, source, digits.class_names)
     assert rows.shape[:2] == (10, COLUMNS) and list(names) == list(digits.class_names)
     for label in (0, 9):

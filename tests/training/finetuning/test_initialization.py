@@ -371,7 +371,10 @@ def test_a_run_that_ended_before_its_first_checkpoint_starts_from_the_source_aga
     [
         (dict(class_map="0=1", init_from=None), r"`class_map` and .* only with `init_from`"),
         (dict(init_from="/nowhere"), r"The model of --init_from does not exist: ./nowhere"),
-        (dict(g_channels=4, latent_dim=9), r"--g_channels=4, which is 2 there, --latent_dim=9"),
+        (
+            dict(g_channels=4, latent_dim=9),
+            r"--g_channels=4, which is 2 in the source, --latent_dim=9, which is 8 in the source",
+        ),
         (dict(class_map="blot=elght"), r"No class has this name; .*'elght'"),
         (dict(), r"have no source class: 5 blot\."),
         (dict(class_map="blot=0", freeze_d_blocks=5), r"`freeze_d_blocks`.* from 0 to 3"),
