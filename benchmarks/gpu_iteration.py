@@ -4,11 +4,11 @@
     python benchmarks/gpu_iteration.py programs
 
 The first command runs on a machine with TensorFlow, once for each program. The second command runs
-on the machine with the GPU, JAX and PyTorch. Every program in programs/SETTING/, and every way of
-`torch_iteration` to run the networks of this setting, has a process of its own, which compiles and
-then measures. --at_once lets several processes compile at the same time. This saves time, but needs
-more memory, and disturbs XLA while it measures which algorithms are fastest. "start" is the time to
-compile.
+on the machine with the GPU, JAX and PyTorch. Every program in programs/SETTING/ has a process of
+its own, which compiles and then measures, and so has every way in which PyTorch runs the networks
+of this setting. --at_once lets several processes compile at the same time. This saves time, but
+needs more memory, and disturbs XLA while it measures which algorithms are fastest. "start" is the
+time to compile.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ import time
 from iteration_settings import train_config
 
 RUN_PROGRAM = pathlib.Path(__file__).parent / "run_xla_program.py"
-WAYS = (
-    "eager",
-    "channels_last_autocast",
-    "compiled_channels_last",
-    "compiled_channels_last_autocast",
-)
+# Arguments of `torch_iteration.iteration` for each way to run PyTorch's networks.
+WAYS = {
+    "eager": {},
+    "channels_last_autocast": dict(channels_last=True, autocast=True),
+    "compiled_channels_last": dict(compiled=True, channels_last=True),
+    "compiled_channels_last_autocast": dict(compiled=True, channels_last=True, autocast=True),
+}
 # Iterations between two readings of the clock, as in run_xla_program.py.
 GROUP = 10
 
@@ -47,7 +48,7 @@ def serve(way: str, setting: str, seconds: float) -> None:
     synchronize = torch.cuda.synchronize if device == "cuda" else lambda: None
     begun = time.perf_counter()
     config = train_config(setting)
-    one = torch_iteration.iteration(config, **torch_iteration.WAYS[way], device=device)
+    one = torch_iteration.iteration(config, **WAYS[way], device=device)
     one(), one()
     synchronize()
     torch.cuda.empty_cache()
@@ -131,7 +132,7 @@ def compare(chosen: dict[str, list], limit: float) -> None:
     for worker, line in zip(workers, waiting, strict=True):
         if not line.done():
             worker.process.kill()
-            show(worker.name, f"still compiled after {limit:g} seconds")
+            show(worker.name, f"not compiled within {limit:g} seconds")
         else:
             result = worker.measure() if line.result() else None
             show(worker.name, worker.error() if result is None else result)

@@ -323,13 +323,3 @@ def iteration(
         return loss.detach()
 
     return one
-
-
-WAYS = {
-    "eager": {},
-    "channels_last": dict(channels_last=True),
-    "compiled": dict(compiled=True),
-    "channels_last_autocast": dict(channels_last=True, autocast=True),
-    "compiled_channels_last": dict(compiled=True, channels_last=True),
-    "compiled_channels_last_autocast": dict(compiled=True, channels_last=True, autocast=True),
-}
