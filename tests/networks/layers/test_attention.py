@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tf_biggan.networks.layers import attention as module
-from tf_biggan.networks.layers.attention import attention, attention_by_image
+from tf_biggan.networks.layers.attention import attention, attention_in_parts
 
 
 def arrays(dtype, images=3, queries=12, keys=5, channels=2, values=4):
@@ -29,30 +31,36 @@ def derivatives(function, inputs, dtype):
     return outputs, *first, *outer.gradient(penalty, inputs)
 
 
+def in_three_parts(*arguments):
+    return attention_in_parts(*arguments, parts=3)
+
+
 def test_mixtures_in_numpy():
     queries, keys, values = arrays("float64")
-    for n, mixtures in enumerate(attention_by_image(queries, keys, values, "float64")):
+    for n, mixtures in enumerate(in_three_parts(queries, keys, values, "float64")):
         weights = np.exp(queries[n].numpy() @ keys[n].numpy().T)
         expected = weights @ values[n].numpy() / weights.sum(1, keepdims=True)
         np.testing.assert_allclose(mixtures, expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("in_graph", [False, True])
-def test_both_forms_have_the_same_gradients_to_the_second_order(in_graph):
+@pytest.mark.parametrize(("in_graph", "parts"), [(False, 3), (True, 1), (True, 3)])
+def test_both_forms_have_the_same_gradients_to_the_second_order(in_graph, parts):
+    in_parts = functools.partial(attention_in_parts, parts=parts)
+
     def compute(form):
         def function():
             return derivatives(form, arrays("float64"), "float64")
 
         return tf.function(function, autograph=False)() if in_graph else function()
 
-    for ours, plain in zip(compute(attention_by_image), compute(attention), strict=True):
+    for ours, plain in zip(compute(in_parts), compute(attention), strict=True):
         np.testing.assert_allclose(ours, plain, rtol=0, atol=1e-12)
 
 
 def test_second_derivatives_compiled_with_xla():
     @tf.function(jit_compile=True, autograph=False)
     def function(*inputs):
-        return derivatives(attention_by_image, inputs, "float32")
+        return derivatives(in_three_parts, inputs, "float32")
 
     inputs = arrays("float32")
     for ours, plain in zip(
@@ -64,7 +72,7 @@ def test_second_derivatives_compiled_with_xla():
 def test_bfloat16_inputs_have_a_softmax_in_float32():
     exact = derivatives(attention, arrays("float64"), "float64")[:4]
     inputs = arrays("bfloat16")
-    actual = derivatives(attention_by_image, inputs, "float32")[:4]
+    actual = derivatives(in_three_parts, inputs, "float32")[:4]
     for ours, expected in zip(actual, exact, strict=True):
         assert ours.dtype == tf.bfloat16
         difference = np.linalg.norm(tf.cast(ours, tf.float64) - expected)
@@ -84,9 +92,15 @@ def loops(image_size, training):
     return any("While" in operation.type for operation in graph.get_operations())
 
 
-def test_large_images_in_training_on_cpus_are_computed_one_by_one(monkeypatch):
+def test_large_images_in_training_on_cpus_are_computed_in_parts(monkeypatch):
     assert loops(64, training=True)
     assert not loops(64, training=False)
     assert not loops(32, training=True)
     monkeypatch.setattr(module, "on_cpu", lambda: False)
     assert not loops(64, training=True)
+
+
+def test_queries_that_the_wanted_number_of_parts_does_not_divide():
+    inputs = arrays("float32", images=1, queries=76**2, keys=38**2)  # 7.95 parts, so 4
+    plain = attention(*inputs, "float32")
+    np.testing.assert_allclose(attention(*inputs, "float32", training=True), plain, atol=1e-5)

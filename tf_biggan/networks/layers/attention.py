@@ -3,10 +3,10 @@
 The weights are the softmax of the scores, which are the dot products of the query and the keys.
 
 In float32, the scores of an image with 64x64 queries and 32x32 keys take 16 MiB, and a training
-step goes over them about ten times. In training on a CPU, `attention_by_image` therefore computes
-large images one after the other, so that the scores of each image stay in the cache. For the
-gradient it computes the scores again instead of keeping the scores of the whole batch, which also
-saves memory.
+step goes over them about ten times. In training on a CPU, `attention_in_parts` therefore computes
+some queries of an image after the others, so that their scores stay in the cache. For the gradient
+it computes the scores again instead of keeping the scores of the whole batch, which also saves
+memory.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from keras import ops
 
 from tf_biggan.networks.layers.linear import on_cpu
 
-# If an image has fewer scores than this, the scores of several images fit into the cache at once.
-# On two cores of an Intel Xeon, the gradients of 32x32 queries take 1.3 times as long image by
-# image as in one batch, and those of 48x48 queries 0.8 times as long.
-SCORES_OF_A_LARGE_IMAGE = 2**20
+# Number of scores that are computed at once if an image has at least so many. If an image has fewer
+# scores, those of several images fit into the cache. On two cores of an Intel Xeon, the gradients
+# of 32x32 queries take 1.3 times as long image by image as in one batch, and those of 48x48 queries
+# 0.8 times as long. 64x64 queries in four parts take 0.8 times as long as in one part.
+SCORES_AT_ONCE = 2**20
 
 
 def attention(queries, keys, values, softmax_dtype: str, training: bool = False):
@@ -29,52 +30,76 @@ def attention(queries, keys, values, softmax_dtype: str, training: bool = False)
       keys: [N, M, C].
       values: [N, M, V].
       softmax_dtype: Dtype in which the softmax is computed.
-      training: Whether the network runs in training mode. On a CPU, large images are then computed
-        one after the other. Exported graphs, which are in inference mode, do not contain that loop.
+      training: Whether the network runs in training mode. On a CPU, the queries of large images are
+        then computed in parts. Exported graphs, which are in inference mode, have no such loop.
     """
-    large = queries.shape[1] * keys.shape[1] >= SCORES_OF_A_LARGE_IMAGE
-    if training and large and on_cpu():
-        return attention_by_image(queries, keys, values, softmax_dtype)
+    parts = queries.shape[1] * keys.shape[1] // SCORES_AT_ONCE
+    if training and parts > 0 and on_cpu():
+        while queries.shape[1] % parts:
+            parts -= 1
+        return attention_in_parts(queries, keys, values, softmax_dtype, parts)
     return _mixtures(_weights(queries, keys, softmax_dtype), values)
 
 
-def attention_by_image(queries, keys, values, softmax_dtype: str):
-    """Returns the same as `attention`, computed image by image; only for TensorFlow.
+def attention_in_parts(queries, keys, values, softmax_dtype: str, parts: int):
+    """Returns the same as `attention`, computed one part of an image after another.
 
-    The gradient consists of plain operations, so it can be differentiated again, which R1 needs.
+    It works only with TensorFlow. The gradient consists of plain operations, so it can be
+    differentiated again, which R1 needs.
+
+    Args:
+      queries, keys, values, softmax_dtype: As in `attention`.
+      parts: Number of parts of every image, a divisor of the number of queries.
     """
     import tensorflow as tf
 
-    def mixtures(image):
-        queries, keys, values = image
-        return _mixtures(_weights(queries, keys, softmax_dtype), values)
+    length, depth = queries.shape[1], values.shape[2]
 
-    def gradients(image):
-        """Returns the gradients of the queries, keys and values of one image.
+    def over_parts(function, *arrays, dtypes):
+        """Returns what a function makes of the number of the image and of the parts of arrays."""
+        split = [tf.reshape(array, (-1, length // parts, array.shape[2])) for array in arrays]
+        images = tf.range(tf.shape(split[0])[0]) // parts
+        return tf.map_fn(lambda part: function(*part), (images, *split), dtypes)
+
+    def mixtures_of(image, queries):
+        return _mixtures(_weights(queries, keys[image], softmax_dtype), values[image])
+
+    def gradients_of(image, queries, mixtures, upstream):
+        """Returns the gradients of the queries, keys and values through one part.
 
         The gradient of the scores is weights * (g - mean of g under the weights), where g is the
-        gradient of the weights. This mean is the sum of upstream * output over channels, where
-        upstream is the gradient of the output.
+        gradient of the weights, upstream values^T. This mean is the sum of upstream * mixtures over
+        channels. The product with the values subtracts it, as one more channel.
         """
-        queries, keys, values, upstream = image
-        weights = _weights(queries, keys, softmax_dtype)
-        product = tf.cast(upstream * _mixtures(weights, values), softmax_dtype)
-        mean = tf.reduce_sum(product, axis=-1, keepdims=True)
-        of_weights = tf.cast(tf.matmul(upstream, values, transpose_b=True), softmax_dtype)
-        of_scores = tf.cast(weights * (of_weights - mean), queries.dtype)
+        weights = _weights(queries, keys[image], softmax_dtype)
+        product = tf.cast(upstream * mixtures, softmax_dtype)
+        mean = tf.cast(tf.reduce_sum(product, axis=-1, keepdims=True), upstream.dtype)
+        subtracting = tf.concat([values[image], -tf.ones_like(values[image][:, :1])], 1)
+        centred = tf.matmul(tf.concat([upstream, mean], 1), subtracting, transpose_b=True)
+        of_scores = tf.cast(weights * tf.cast(centred, softmax_dtype), queries.dtype)
         return (
-            tf.matmul(of_scores, keys),
+            tf.matmul(of_scores, keys[image]),
             tf.matmul(of_scores, queries, transpose_a=True),
             tf.matmul(tf.cast(weights, values.dtype), upstream, transpose_a=True),
         )
 
     @tf.custom_gradient
-    def function(*images):
-        def gradient(upstream):
-            dtypes = tuple(array.dtype for array in images)
-            return tf.map_fn(gradients, (*images, upstream), fn_output_signature=dtypes)
+    def function(queries, keys, values):
+        mixtures = over_parts(mixtures_of, queries, dtypes=values.dtype)
+        mixtures = tf.reshape(mixtures, (-1, length, depth))
 
-        return tf.map_fn(mixtures, images, fn_output_signature=values.dtype), gradient
+        def gradient(upstream):
+            dtypes = (queries.dtype, keys.dtype, values.dtype)
+            of_queries, of_keys, of_values = over_parts(
+                gradients_of, queries, mixtures, upstream, dtypes=dtypes
+            )
+            return (
+                tf.reshape(of_queries, (-1, length, queries.shape[2])),
+                tf.reduce_sum(tf.reshape(of_keys, (-1, parts, *keys.shape[1:])), 1),
+                tf.reduce_sum(tf.reshape(of_values, (-1, parts, *values.shape[1:])), 1),
+            )
+
+        return mixtures, gradient
 
     return function(queries, keys, values)
 
