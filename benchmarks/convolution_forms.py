@@ -1,7 +1,7 @@
 """Measures how fast each convolution of a training iteration is in every form of computing it.
 
     python benchmarks/convolution_forms.py --setting=32px
-    python benchmarks/convolution_forms.py --setting=32px --iterations=5    also the whole iteration
+    python benchmarks/convolution_forms.py --setting=32px --iterations=5
 
 The script traces an iteration and counts the convolutions that its graph computes. It then measures
 each convolution on its own, in every form of `tf_biggan.networks.layers.fused_convolutions`. The
@@ -9,6 +9,9 @@ forms take turns, and the shortest time of several runs counts. "*" marks the fo
 `fused_convolutions.FORMS` chooses, and "!" marks a form that is faster. The last line is the sum of
 the chosen forms' times over the iteration. The rows of `FORMS` were chosen with this table. Run the
 script on an idle machine.
+
+The second command also measures five whole iterations, and prints the share that the convolutions
+have in the shortest one.
 """
 
 from __future__ import annotations

@@ -27,8 +27,7 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 # one part occurs in the name of its type.
 GROUPS = {
     "convolutions": ("Conv2D",),
-    "attention: products and softmax": ("BatchMatMul", "Softmax"),
-    "other matrix products: power iteration, dense layers": ("MatMul",),
+    "matrix products and softmax: mostly attention": ("MatMul", "Softmax"),
     "Adam, moving average and other assignments": ("ResourceApplyAdam", "Assign"),
     "moving data: phases, transposes, slices": (
         *("Pack", "StridedSlice", "Transpose", "Concat", "Tile", "Split", "Pad", "Gather"),

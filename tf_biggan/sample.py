@@ -16,5 +16,6 @@ if __name__ == "__main__":
     flags.run_public(
         "sample",
         SampleConfig,
-        interrupted="Interrupted. Run the same command again to resume a folder or an .npz file.",
+        interrupted="Interrupted. If the output is a folder or an .npz file, run the same command"
+        " again to resume.",
     )

@@ -209,7 +209,7 @@ def test_what_the_watchdog_reported_is_shown_first(tmp_path):
         "At iteration 12: Rollback at iteration 11.",
     ]
     many = warning_signs(read_run(write_run(tmp_path / "b", entries)))
-    assert "10 signs of collapse and rollbacks" in many[0]
+    assert "10 signs of collapse or rollbacks" in many[0]
     assert many[1] == "At iteration 2: Sign 2." and "almost 0 in the last tenth" in many[9]
 
 

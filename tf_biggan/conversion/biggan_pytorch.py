@@ -258,7 +258,8 @@ class RunFlag:
         flag, such as "batch norm".
       warned: Other values that are converted with a warning, or `ANY_VALUE` for all other values.
         A value that is neither in `same` nor in `warned` is refused.
-      warning: Text that says how the converted network differs for the values in `warned`.
+      warning: End of the warning for a value in `warned`. It says what the user must expect, for
+        example "images are exact, but further training differs".
       unless: Other flags. If one of them is set, this flag has no effect.
     """
 

@@ -78,8 +78,9 @@ class Family:
         base.
       assumptions: Function (source) that returns, by name, settings that are assumed because no
         tensor shows them.
-      own_choices: Choices that have an effect only for code bases that list them here.
-      no_choices: Choices that have no effect for this code base.
+      own_choices: Choices of the user that have an effect for this code base, and for another one
+        only if its `own_choices` lists them too.
+      no_choices: Choices of the user that have no effect for this code base.
     """
 
     tables: Tables

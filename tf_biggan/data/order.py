@@ -63,9 +63,10 @@ def windows(
     shard_index: int = 0,
     num_shards: int = 1,
 ) -> tf.data.Dataset:
-    """Returns an endless data set of a shard's images in order, window by window.
+    """Returns an endless data set of a shard's images, in which an element holds those of a window.
 
-    Example n is at position n % N of epoch n // N, and belongs to shard n % num_shards.
+    The order is that of `epoch_order`. Example n is at position n % N of epoch n // N, and belongs
+    to shard n % num_shards.
 
     Args:
       start: First example, a multiple of `num_shards`.

@@ -35,9 +35,9 @@ class Selection:
     """The chosen metrics by the feature extractor that computes them.
 
     Attributes:
-      primary: extractor of the metrics that have no prefix in `--metrics`: a name in
-        `INCEPTION_DTYPES`, "classifier", or the path of the user's own network.
-      by_extractor: names of metrics by extractor.
+      primary: Extractor of all metrics but the accuracy and those with the prefix "classifier_". It
+        is a name in `INCEPTION_DTYPES`, "classifier", or the path of the user's own network.
+      by_extractor: Names of metrics by extractor.
     """
 
     primary: str

@@ -157,9 +157,9 @@ def check_new(path: str) -> None:
 
 
 def try_writing(path: str) -> None:
-    """Raises OSError if no folder can be created next to `path`, which need not exist.
+    """Creates and removes a folder next to `path`; raises OSError if that is not possible.
 
-    Missing parent folders of `path` are created.
+    `path` need not exist. Its missing parent folders are created.
     """
     probe = temporary_name(file_system.normalized(path))
     file_system.makedirs(probe)

@@ -225,7 +225,7 @@ class _Search:
         self._statistics = np.float32(descent.statistics)
         generator = maker.generator
         self._free = generator.num_classes > 0 and labels is None
-        # Embeddings of all classes; the embedding of a start is a weighted mean of them.
+        # Embeddings of all classes. Each start uses a weighted mean of them.
         self._table = maker.embeddings(
             np.arange(generator.num_classes) if generator.num_classes else None
         )

@@ -46,7 +46,10 @@ def _not_finite(run: RunRecord) -> Iterator[str]:
 def _watchdog(run: RunRecord) -> Iterator[str]:
     """Yields the newest signs of collapse and rollbacks that were reported during training."""
     if len(run.collapses) > MOST_COLLAPSES:
-        yield f"Training reported {len(run.collapses)} signs of collapse and rollbacks. The last:"
+        yield (
+            f"Training reported {len(run.collapses)} signs of collapse or rollbacks. These are the"
+            f" last {MOST_COLLAPSES}:"
+        )
     for iteration, sentence in run.collapses[-MOST_COLLAPSES:]:
         yield f"At iteration {iteration:,}: {sentence}"
 

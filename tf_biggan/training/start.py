@@ -391,7 +391,8 @@ def _require_same_place(run_dir: str, config: TrainConfig) -> None:
         (then.dataset, then.split) == (now.dataset, now.split),
         f"cannot resume {run_dir}: --dataset was {_named(then)} and is {_named(now)}. The run"
         " was started by version 0.1, which did not record its images, so they cannot be"
-        " compared. Resume once with the data at the former path (a symbolic link is enough),"
+        " compared. To record the images, resume once with --dataset at its former path (a symbolic"
+        " link is enough),"
         f" {ANOTHER_RUN}",
         dataset=now.dataset,
     )

@@ -174,8 +174,8 @@ def read_contents(path: str) -> Any:
     conversion does not need are replaced by an `Inert` object.
 
     Raises:
-      ValueError: The file is damaged, refers to anything but tensors and known bookkeeping, or
-        would take far more memory than its size.
+      ValueError: The file is damaged, refers to anything but tensors, plain values and objects
+        that the reader knows to ignore, or would take far more memory than its size.
     """
     try:
         with file_system.open_file(path, "rb") as file:

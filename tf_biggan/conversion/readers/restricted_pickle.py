@@ -312,9 +312,9 @@ class RestrictedUnpickler:
         if _is_inert(module, name):
             return INERT
         raise ValueError(
-            f"the file names {module[:80]}.{name[:80]}, which is neither a tensor, nor a"
-            " plain value, nor known bookkeeping. Nothing was executed. If the file holds a whole"
-            " network, save the network's state_dict() instead."
+            f"the file refers to {module[:80]}.{name[:80]}. This reader accepts only tensors, plain"
+            " values, and known objects that it ignores, such as argparse.Namespace. Nothing was"
+            " executed. If the file holds a whole network, save the network's state_dict() instead."
         )
 
     def stored(self, argument):
