@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_biggan.data import order, pipeline, tfrecord
+from tf_biggan.data import order, tfrecord
+from tf_biggan.data import source as source_module
 from tf_biggan.data.decoding import naming_unreadable
 from tf_biggan.data.order import Blocks
 from tf_biggan.data.pipeline import distribute, make_dataset, part_of_replica
@@ -111,7 +112,7 @@ def test_resumed_batches_are_those_of_the_whole_run(source, cache, start):
 
 def test_resuming_does_not_read_what_is_skipped(own_folder, monkeypatch):
     # With more images, one call would also load images of the next epoch.
-    monkeypatch.setattr(pipeline, "LOADED_TOGETHER", 3)
+    monkeypatch.setattr(source_module, "LOADED_TOGETHER", 3)
     source = open_source(f"folder:{own_folder}")
     whole, _ = batches(source, 2, batch_size=3, cache=False)
     first = indices_of(batches(source, 1, batch_size=3, flip=False)[0], load_pixels(own_folder))

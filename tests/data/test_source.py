@@ -11,7 +11,7 @@ from PIL import Image
 
 from tf_biggan.data import decoding as images
 from tf_biggan.data.schemes import open_source
-from tf_biggan.data.source import Source, check_labels, describe
+from tf_biggan.data.source import LOADED_TOGETHER, Source, check_labels, describe
 from tf_biggan.data.tfrecord_writer import write_tfrecords
 
 
@@ -239,3 +239,25 @@ def test_a_file_that_vanishes_among_others_is_named(tmp_path, image_folder):
     loaded = tf.data.Dataset.range(9).batch(9).map(lambda rows: source.load_all(rows, 8, 8, 3))
     with pytest.raises(ValueError, match=re.escape(gone)), images.naming_unreadable():
         next(loaded.as_numpy_iterator())
+
+
+def test_large_photographs_are_loaded_one_by_one(tmp_path):
+    random = np.random.default_rng(0)
+    for name, side in (("small", 64), ("large", 1400)):
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            pixels = random.integers(0, 256, (side, side, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{number}.png", compress_level=0)
+    small, large = (open_source(f"folder:{tmp_path}/{name}") for name in ("small", "large"))
+    assert large.loaded_together == large.select(np.array([1, 2])).loaded_together == 1
+    os.remove(small.locate(1))  # It is named when it is read.
+    assert small.encoded_bytes == os.path.getsize(small.locate(0))
+    assert small.loaded_together == LOADED_TOGETHER
+
+
+def test_the_size_of_a_record_is_its_share_of_the_file(tmp_path, image_folder):
+    write_tfrecords(open_source(f"folder:{image_folder}"), str(tmp_path), image_size=12)
+    records = open_source(f"tfrecord:{tmp_path}")
+    (shard,) = tmp_path.glob("*.tfrecord")
+    share = shard.stat().st_size / records.num_images
+    assert records.encoded_bytes == pytest.approx(share, rel=0.1)

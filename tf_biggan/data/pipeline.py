@@ -17,7 +17,7 @@ from tf_biggan.cli.data_settings import DATA_ORDERS
 from tf_biggan.cli.terminal import Progress
 from tf_biggan.data import decoding, order
 from tf_biggan.data.order import Blocks
-from tf_biggan.data.source import LOADED_TOGETHER, Source
+from tf_biggan.data.source import Source
 from tf_biggan.data.tfrecord import RecordSource
 
 CACHE_LIMIT_BYTES = 1 << 30
@@ -94,7 +94,8 @@ def make_dataset(
         decode = functools.partial(source.decode, **size)
         batches = _from_records(windows, local_batch, source.read, decode, image_bytes)
     else:
-        batches = _from_storage(order.examples(windows), local_batch, load_all)
+        examples = order.examples(windows).batch(source.loaded_together)
+        batches = _from_storage(examples, local_batch, load_all)
     with tf.device("CPU:0"):
         labels = tf.constant(source.training_labels)
 
@@ -123,7 +124,7 @@ def blocks_of(source: Source, data_order: str) -> Blocks | None:
         " writes records from a folder of images",
         dataset=source.name,
     )
-    return Blocks.of_records(source.num_images, source.record_bytes)
+    return Blocks.of_records(source.num_images, source.encoded_bytes)
 
 
 def distribute(
@@ -218,9 +219,9 @@ def _from_records(
 
 
 def _from_storage(
-    stream: tf.data.Dataset, batch_size: int, load_all: Callable[[tf.Tensor], tf.Tensor]
+    examples: tf.data.Dataset, batch_size: int, load_all: Callable[[tf.Tensor], tf.Tensor]
 ) -> tf.data.Dataset:
-    loaded = stream.batch(LOADED_TOGETHER).map(
+    loaded = examples.map(
         lambda indices, flips: (load_all(indices), indices, flips),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
@@ -242,7 +243,7 @@ def _from_memory(stream: tf.data.Dataset, batch_size: int, pixels: np.ndarray) -
 
 def _decode_all(source: Source, load_all: Callable[[tf.Tensor], tf.Tensor]) -> np.ndarray:
     """Returns all images at their final size, uint8 [N, H, W, C]."""
-    decoded = tf.data.Dataset.range(source.num_images).batch(LOADED_TOGETHER)
+    decoded = tf.data.Dataset.range(source.num_images).batch(source.loaded_together)
     decoded = decoded.map(load_all, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     decoded = decoded.prefetch(tf.data.AUTOTUNE).with_options(_options())
     pixels = np.empty([source.num_images, *decoded.element_spec.shape[1:]], np.uint8)

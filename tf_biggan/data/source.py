@@ -20,8 +20,10 @@ from tf_biggan import checks
 from tf_biggan.data import decoding
 from tf_biggan.files import json_files
 
-# Number of images for one call of `Source.load_all`. Their files are in memory at the same time.
+# Limits for one call of `Source.load_all`: the number of images, and about how many bytes of
+# encoded images are in memory at the same time. Large photographs are loaded one by one.
 LOADED_TOGETHER = 32
+LOADED_BYTES = 4 << 20
 MAX_LISTED_CLASSES = 12
 MAX_LISTED = 3
 FIELDS = {"num_images": "int", "images_per_class": "tuple[int, ...]", "index_sha256": "str"}
@@ -118,6 +120,16 @@ class Source(abc.ABC):
         return _Selection(self, indices)
 
     @property
+    def encoded_bytes(self) -> int:
+        """Approximate mean size of an encoded image in bytes, 1 if it is unknown."""
+        return 1
+
+    @property
+    def loaded_together(self) -> int:
+        """Number of images for one call of `load_all`, 1 to `LOADED_TOGETHER`."""
+        return min(max(1, LOADED_BYTES // self.encoded_bytes), LOADED_TOGETHER)
+
+    @property
     def num_images(self) -> int:
         return len(self.labels)
 
@@ -153,6 +165,10 @@ class _Selection(Source):
 
     def locate(self, index):
         return self._source.locate(int(self._indices[index]))
+
+    @property
+    def encoded_bytes(self):
+        return self._source.encoded_bytes
 
 
 def describe(source: Source) -> tuple[str, ...]:

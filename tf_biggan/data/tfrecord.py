@@ -42,7 +42,9 @@ SIDES = ("image_height", "image_width")
 FRAMING_BYTES = 16
 READ_BUFFER_BYTES = 1 << 20
 SCANNED_AT_ONCE = 8
-ONE_RECORD_BUFFER_BYTES = 1 << 16
+# A buffer for the last record of a piece: twice the mean size of records, within these limits.
+MIN_RECORD_BUFFER_BYTES = 1 << 12
+MAX_RECORD_BUFFER_BYTES = 1 << 20
 # Reading the unneeded records of a short gap is faster than starting a new read after the gap.
 MAX_GAP = 16
 MAX_SPAN = 1024
@@ -330,6 +332,9 @@ class RecordSource(Source):
     ):
         super().__init__(name, class_names, index.labels)
         self._contents_of = contents_of
+        self._record_buffer_bytes = min(
+            max(MIN_RECORD_BUFFER_BYTES, 2 * index.mean_bytes()), MAX_RECORD_BUFFER_BYTES
+        )
         self._set_index(index)
 
     def _set_index(self, index: RecordIndex) -> None:
@@ -344,7 +349,7 @@ class RecordSource(Source):
         file, offset = self._files[self._file_of[index]], self._offsets[index]
 
         def contents(_):
-            buffer_bytes = tf.constant(ONE_RECORD_BUFFER_BYTES, tf.int64)
+            buffer_bytes = tf.constant(self._record_buffer_bytes, tf.int64)
             record = _records(file, offset, buffer_bytes).take(1).get_single_element()
             return self._contents_of(record[tf.newaxis])[0]
 
@@ -353,7 +358,10 @@ class RecordSource(Source):
         return decoding.decode_named(encoded, self._names(index), channels)
 
     def load_all(self, indices, height, width, channels):
-        return self.decode(self.read(indices), indices, height, width, channels)
+        # Opening many short pieces at once takes longer than reading them from a local disk.
+        in_turn = not any(map(file_system.is_remote, self._index.files))
+        records = self.read(indices, in_turn)
+        return self.decode(records, indices, height, width, channels)
 
     def locate(self, index):
         file = self._index.files[self._index.file_of[index]]
@@ -373,15 +381,16 @@ class RecordSource(Source):
         return made
 
     @property
-    def record_bytes(self) -> int:
-        """Mean size of a record in bytes."""
+    def encoded_bytes(self):
         return self._index.mean_bytes()
 
-    def read(self, indices: tf.Tensor) -> tf.Tensor:
+    def read(self, indices: tf.Tensor, in_turn: bool = False) -> tf.Tensor:
         """Reads records, in a graph. Records close to each other on disk are read in one piece.
 
         Args:
           indices: Images, int64 [N], N > 0.
+          in_turn: Whether one piece is read after another, which is faster for short pieces of
+            local files. Otherwise, up to `SPANS_AT_ONCE` pieces are read at the same time.
 
         Returns:
           The records, string [N], for `decode`.
@@ -393,12 +402,8 @@ class RecordSource(Source):
         firsts = tf.cast(tf.searchsorted(span, tf.range(span[-1] + 1)), tf.int64)
         lasts = tf.concat([firsts[1:], tf.shape(span, tf.int64)], 0) - 1
         counts = tf.gather(number, lasts) - tf.gather(number, firsts) + 1
-        pieces = tf.data.Dataset.from_tensor_slices(
-            (tf.gather(ordered, firsts), tf.gather(ordered, lasts), counts)
-        )
-        records = pieces.map(self._read_span, SPANS_AT_ONCE, deterministic=True)
-        records = records.flat_map(tf.data.Dataset.from_tensor_slices)
-        records = records.batch(tf.reduce_sum(counts)).get_single_element()
+        spans = tf.gather(ordered, firsts), tf.gather(ordered, lasts), counts
+        records = self._read_in_turn(*spans) if in_turn else self._read_at_once(*spans)
         # The place of every wanted record among all records that were read, also those in gaps.
         before = tf.cumsum(counts, exclusive=True)
         places = tf.gather(before, span) + number - tf.gather(number, tf.gather(firsts, span))
@@ -419,24 +424,42 @@ class RecordSource(Source):
         offsets = tf.strings.as_string(tf.gather(self._offsets, indices))
         return tf.strings.join([files, " at byte ", offsets])
 
-    def _read_span(self, first, last, count):
-        """Returns the `count` records of a file from `first` to `last`, string [count]."""
+    def _read_in_turn(self, firsts, lasts, counts):
+        """Returns the same as `_read_at_once`, reading one span after another."""
+        pieces = tf.data.Dataset.from_tensor_slices((firsts, lasts, counts))
+        records = _or_nothing(pieces.flat_map(self._span), tf.reduce_sum(counts))
+        # Only the other way of reading tells which span cannot be read.
+        return tf.cond(
+            tf.size(records) > 0,
+            lambda: records,
+            lambda: self._read_at_once(firsts, lasts, counts),
+        )
+
+    def _read_at_once(self, firsts, lasts, counts):
+        """Returns the records of spans of records, string [sum of counts], from several at a time.
+
+        Args:
+          firsts, lasts: First and last record of every span, int64 [S].
+          counts: Number of records in every span, int64 [S].
+        """
+
+        def read(first, last, count):
+            records = _or_nothing(self._span(first, last, count), count)
+            named = tf.strings.join([self._names(first), " or after"])
+            with tf.control_dependencies([decoding.require_readable(tf.size(records) > 0, named)]):
+                return tf.identity(records)
+
+        pieces = tf.data.Dataset.from_tensor_slices((firsts, lasts, counts))
+        records = pieces.map(read, SPANS_AT_ONCE, deterministic=True)
+        records = records.flat_map(tf.data.Dataset.from_tensor_slices)
+        return records.batch(tf.reduce_sum(counts)).get_single_element()
+
+    def _span(self, first, last, count):
+        """Returns a data set of the `count` records of a file from `first` to `last`."""
         file, offset = self._files[self._file_of[first]], self._offsets[first]
         # If the buffer is as large as the span, remote storage gets a single request.
-        span_bytes = self._offsets[last] - offset + ONE_RECORD_BUFFER_BYTES
-        buffer_bytes = tf.minimum(span_bytes, MAX_BUFFER_BYTES)
-
-        def all_records(_):
-            records = _records(file, offset, buffer_bytes).take(count)
-            return records.batch(count, drop_remainder=True).get_single_element()
-
-        # This data set has one element: the error of a missing file would otherwise repeat forever.
-        whole = tf.data.Dataset.from_tensors(0).map(all_records).ignore_errors()
-        nothing = tf.data.Dataset.from_tensors(tf.zeros([0], tf.string))
-        records = whole.concatenate(nothing).take(1).get_single_element()
-        named = tf.strings.join([self._names(first), " or after"])
-        with tf.control_dependencies([decoding.require_readable(tf.size(records) > 0, named)]):
-            return tf.identity(records)
+        span_bytes = self._offsets[last] - offset + self._record_buffer_bytes
+        return _records(file, offset, tf.minimum(span_bytes, MAX_BUFFER_BYTES)).take(count)
 
     def _require_places(self, records, ordered, places, span, firsts):
         """Asserts that the records begin at the bytes that the index holds."""
@@ -463,6 +486,18 @@ def _spans(file: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
     near = (file[1:] == file[:-1]) & (steps > 0) & (steps <= MAX_GAP)
     near &= number[1:] // MAX_SPAN == number[:-1] // MAX_SPAN
     return tf.concat([[0], tf.cumsum(tf.cast(~near, tf.int32))], 0)
+
+
+def _or_nothing(records: tf.data.Dataset, count: tf.Tensor) -> tf.Tensor:
+    """Returns the `count` records of a data set, string [count]; string [0] if reading fails."""
+
+    def all_records(_):
+        return records.batch(count, drop_remainder=True).get_single_element()
+
+    # This data set has one element: the error of a missing file would otherwise repeat forever.
+    whole = tf.data.Dataset.from_tensors(0).map(all_records).ignore_errors()
+    nothing = tf.data.Dataset.from_tensors(tf.zeros([0], tf.string))
+    return whole.concatenate(nothing).take(1).get_single_element()
 
 
 def _records(file: tf.Tensor, offset: tf.Tensor, buffer_bytes: tf.Tensor) -> tf.data.Dataset:

@@ -12,7 +12,7 @@ from PIL import Image
 from tf_biggan import checks
 from tf_biggan.data import decoding as images
 from tf_biggan.data.folder import open_folder
-from tf_biggan.data.source import LOADED_TOGETHER, Source
+from tf_biggan.data.source import Source
 from tf_biggan.files import file_system
 from tf_biggan.files.array_files import open_npz
 
@@ -116,7 +116,7 @@ class SourceImages(ImageSet):
         def load_all(rows):
             return self._source.load_all(rows, height, width, channels)
 
-        rows = tf.data.Dataset.from_tensor_slices(indices).batch(LOADED_TOGETHER)
+        rows = tf.data.Dataset.from_tensor_slices(indices).batch(self._source.loaded_together)
         loaded = rows.map(load_all, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         with images.naming_unreadable():
             yield from loaded.rebatch(size).prefetch(2).as_numpy_iterator()

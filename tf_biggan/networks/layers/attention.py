@@ -53,55 +53,66 @@ def attention_in_parts(queries, keys, values, softmax_dtype: str, parts: int):
     """
     import tensorflow as tf
 
-    length, depth = queries.shape[1], values.shape[2]
+    def split(array):
+        """Returns the parts of all images, [N * parts, L / parts, channels]."""
+        return tf.reshape(array, (-1, array.shape[1] // parts, array.shape[2]))
 
-    def over_parts(function, *arrays, dtypes):
-        """Returns what a function makes of the number of the image and of the parts of arrays."""
-        split = [tf.reshape(array, (-1, length // parts, array.shape[2])) for array in arrays]
-        images = tf.range(tf.shape(split[0])[0]) // parts
-        return tf.map_fn(lambda part: function(*part), (images, *split), dtypes)
+    def mixtures_of(part):
+        queries, keys, values = part
+        return _mixtures(_weights(queries, keys, softmax_dtype), values)
 
-    def mixtures_of(image, queries):
-        return _mixtures(_weights(queries, keys[image], softmax_dtype), values[image])
-
-    def gradients_of(image, queries, mixtures, upstream):
-        """Returns the gradients of the queries, keys and values through one part.
-
-        The gradient of the scores is weights * (g - mean of g under the weights), where g is the
-        gradient of the weights, upstream values^T. This mean is the sum of upstream * mixtures over
-        channels. The product with the values subtracts it, as one more channel.
-        """
-        weights = _weights(queries, keys[image], softmax_dtype)
-        product = tf.cast(upstream * mixtures, softmax_dtype)
-        mean = tf.cast(tf.reduce_sum(product, axis=-1, keepdims=True), upstream.dtype)
-        subtracting = tf.concat([values[image], -tf.ones_like(values[image][:, :1])], 1)
-        centred = tf.matmul(tf.concat([upstream, mean], 1), subtracting, transpose_b=True)
-        of_scores = tf.cast(weights * tf.cast(centred, softmax_dtype), queries.dtype)
+    def gradients_of(part):
+        """Returns the gradients of the queries, keys and values of one part."""
+        queries, keys, values, mixtures, upstream = part
+        weights = _weights(queries, keys, softmax_dtype)
+        of_scores = _gradient_of_scores(weights, values, mixtures, upstream)
+        of_scores = tf.cast(of_scores, queries.dtype)
         return (
-            tf.matmul(of_scores, keys[image]),
+            tf.matmul(of_scores, keys),
             tf.matmul(of_scores, queries, transpose_a=True),
             tf.matmul(tf.cast(weights, values.dtype), upstream, transpose_a=True),
         )
 
     @tf.custom_gradient
     def function(queries, keys, values):
-        mixtures = over_parts(mixtures_of, queries, dtypes=values.dtype)
-        mixtures = tf.reshape(mixtures, (-1, length, depth))
+        of_parts = (split(queries), tf.repeat(keys, parts, 0), tf.repeat(values, parts, 0))
+        mixtures = tf.map_fn(mixtures_of, of_parts, fn_output_signature=values.dtype)
 
         def gradient(upstream):
-            dtypes = (queries.dtype, keys.dtype, values.dtype)
-            of_queries, of_keys, of_values = over_parts(
-                gradients_of, queries, mixtures, upstream, dtypes=dtypes
+            of_queries, of_keys, of_values = tf.map_fn(
+                gradients_of,
+                (*of_parts, mixtures, split(upstream)),
+                fn_output_signature=(queries.dtype, keys.dtype, values.dtype),
             )
             return (
-                tf.reshape(of_queries, (-1, length, queries.shape[2])),
+                tf.reshape(of_queries, (-1, *queries.shape[1:])),
                 tf.reduce_sum(tf.reshape(of_keys, (-1, parts, *keys.shape[1:])), 1),
                 tf.reduce_sum(tf.reshape(of_values, (-1, parts, *values.shape[1:])), 1),
             )
 
-        return mixtures, gradient
+        return tf.reshape(mixtures, (-1, queries.shape[1], values.shape[2])), gradient
 
     return function(queries, keys, values)
+
+
+def _gradient_of_scores(weights, values, mixtures, upstream):
+    """Returns the gradient of one part's scores, [L, M], in the dtype of the weights.
+
+    It is weights * (g - mean of g under the weights), where g is the gradient of the weights,
+    upstream values^T. The mean is also the sum of upstream * mixtures over channels. In float32,
+    the product with the values subtracts this sum as one more channel, which saves going over all
+    scores twice. A narrower dtype would round the sum, and the error, being equal for all keys,
+    would add up. The mean is then taken of the rounded g itself.
+    """
+    import tensorflow as tf
+
+    if values.dtype == weights.dtype:
+        mean = tf.reduce_sum(upstream * mixtures, axis=-1, keepdims=True)
+        subtracting = tf.concat([values, -tf.ones_like(values[:, :1])], 1)
+        return weights * tf.matmul(tf.concat([upstream, mean], 1), subtracting, transpose_b=True)
+    of_weights = tf.cast(tf.matmul(upstream, values, transpose_b=True), weights.dtype)
+    mean = tf.reduce_sum(weights * of_weights, axis=-1, keepdims=True)
+    return weights * (of_weights - mean)
 
 
 def _weights(queries, keys, softmax_dtype):
