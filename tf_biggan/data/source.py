@@ -22,7 +22,7 @@ from tf_biggan.files import json_files
 
 # Limits for one call of `Source.load_all`: the number of images, and about how many bytes of
 # encoded images are in memory at the same time. Large photographs are loaded one by one.
-LOADED_TOGETHER = 32
+LOADED_TOGETHER = 128
 LOADED_BYTES = 4 << 20
 MAX_LISTED_CLASSES = 12
 MAX_LISTED = 3
