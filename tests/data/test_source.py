@@ -11,7 +11,7 @@ from PIL import Image
 
 from tf_biggan.data import decoding as images
 from tf_biggan.data.schemes import open_source
-from tf_biggan.data.source import LOADED_TOGETHER, Source, check_labels, describe
+from tf_biggan.data.source import UNKNOWN_BYTES, Source, check_labels, describe
 from tf_biggan.data.tfrecord_writer import write_tfrecords
 
 
@@ -248,11 +248,22 @@ def test_large_photographs_are_loaded_one_by_one(tmp_path):
         for number in range(3):
             pixels = random.integers(0, 256, (side, side, 3), np.uint8)
             Image.fromarray(pixels).save(tmp_path / name / f"{number}.png", compress_level=0)
+
+    def loaded(source, side=8):
+        indices = tf.data.Dataset.range(source.num_images).map(lambda index: (index,))
+        return [len(rows) for _, rows in source.load_stream(indices, side, side, 3)]
+
     small, large = (open_source(f"folder:{tmp_path}/{name}") for name in ("small", "large"))
-    assert large.loaded_together == large.select(np.array([1, 2])).loaded_together == 1
+    assert loaded(small) == [3] and loaded(small, side=1024) == [2, 1]
+    assert loaded(large) == [1, 1, 1] and loaded(large.select(np.array([1, 2]))) == [1, 1]
+    size = os.path.getsize(small.locate(0))
     os.remove(small.locate(1))  # It is named when it is read.
-    assert small.encoded_bytes == os.path.getsize(small.locate(0))
-    assert small.loaded_together == LOADED_TOGETHER
+    assert small.encoded_bytes == size
+    for number in (0, 2):
+        os.remove(small.locate(number))
+    assert open_source("digits").encoded_bytes > 0
+    del small.encoded_bytes  # the cached value
+    assert small.encoded_bytes == UNKNOWN_BYTES
 
 
 def test_the_size_of_a_record_is_its_share_of_the_file(tmp_path, image_folder):
@@ -261,3 +272,5 @@ def test_the_size_of_a_record_is_its_share_of_the_file(tmp_path, image_folder):
     (shard,) = tmp_path.glob("*.tfrecord")
     share = shard.stat().st_size / records.num_images
     assert records.encoded_bytes == pytest.approx(share, rel=0.1)
+    # No two neighbours on disk are selected, so only the whole index has their sizes.
+    assert records.select(np.arange(0, 21, 2)).encoded_bytes == records.encoded_bytes

@@ -15,12 +15,12 @@ import tensorflow as tf
 from tf_biggan import checks
 from tf_biggan.data import decoding
 from tf_biggan.data.soft_labels import SOFT_LABELS_FILE, SoftLabels, read_soft_labels
-from tf_biggan.data.source import Source
+from tf_biggan.data.source import UNKNOWN_BYTES, Source
 from tf_biggan.files import file_system
 
 MAX_KINDS = 8
 MAX_SIZES = 1000
-MEAN_OF_SIZES = 100
+MEAN_OF_SIZES = 16
 SUB_FOLDERS = "sub-folders"
 
 
@@ -75,7 +75,7 @@ class FolderSource(Source):
             # A file that has vanished is named when it is read.
             with contextlib.suppress(OSError):
                 sizes.append(file_system.getsize(path))
-        return max(1, sum(sizes) // max(1, len(sizes)))
+        return max(1, sum(sizes) // len(sizes)) if sizes else UNKNOWN_BYTES
 
     def index_parts(self):
         start = len(_join(self._root, ""))

@@ -80,7 +80,6 @@ def make_dataset(
     _check_shards(batch_size, shard_index, num_shards)
 
     size = dict(height=height, width=width, channels=image_channels)
-    load_all = functools.partial(source.load_all, **size)
     image_bytes = height * width * image_channels
     if cache is None:
         cache = source.num_images * image_bytes <= CACHE_LIMIT_BYTES
@@ -89,13 +88,13 @@ def make_dataset(
     windows = order.windows(source.num_images, seed, start, blocks, shard_index, num_shards)
     local_batch = batch_size // num_shards
     if cache:
-        batches = _from_memory(order.examples(windows), local_batch, _decode_all(source, load_all))
+        batches = _from_memory(order.examples(windows), local_batch, _decode_all(source, size))
     elif blocks:
         decode = functools.partial(source.decode, **size)
         batches = _from_records(windows, local_batch, source.read, decode, image_bytes)
     else:
-        examples = order.examples(windows).batch(source.loaded_together)
-        batches = _from_storage(examples, local_batch, load_all)
+        loaded = source.load_stream(order.examples(windows), **size)
+        batches = loaded.rebatch(local_batch, drop_remainder=True)
     with tf.device("CPU:0"):
         labels = tf.constant(source.training_labels)
 
@@ -124,7 +123,7 @@ def blocks_of(source: Source, data_order: str) -> Blocks | None:
         " writes records from a folder of images",
         dataset=source.name,
     )
-    return Blocks.of_records(source.num_images, source.encoded_bytes)
+    return Blocks.of_records(source.num_images, source.record_bytes)
 
 
 def distribute(
@@ -218,17 +217,6 @@ def _from_records(
     return decoded.rebatch(batch_size, drop_remainder=True)
 
 
-def _from_storage(
-    examples: tf.data.Dataset, batch_size: int, load_all: Callable[[tf.Tensor], tf.Tensor]
-) -> tf.data.Dataset:
-    loaded = examples.map(
-        lambda indices, flips: (load_all(indices), indices, flips),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
-    return loaded.rebatch(batch_size, drop_remainder=True)
-
-
 def _from_memory(stream: tf.data.Dataset, batch_size: int, pixels: np.ndarray) -> tf.data.Dataset:
     # Without this device scope, the images would occupy memory of an accelerator.
     with tf.device("CPU:0"):
@@ -241,10 +229,10 @@ def _from_memory(stream: tf.data.Dataset, batch_size: int, pixels: np.ndarray) -
     )
 
 
-def _decode_all(source: Source, load_all: Callable[[tf.Tensor], tf.Tensor]) -> np.ndarray:
+def _decode_all(source: Source, size: dict[str, int]) -> np.ndarray:
     """Returns all images at their final size, uint8 [N, H, W, C]."""
-    decoded = tf.data.Dataset.range(source.num_images).batch(source.loaded_together)
-    decoded = decoded.map(load_all, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    indices = tf.data.Dataset.from_tensor_slices((np.arange(source.num_images),))
+    decoded = source.load_stream(indices, **size).map(lambda pixels, _: pixels)
     decoded = decoded.prefetch(tf.data.AUTOTUNE).with_options(_options())
     pixels = np.empty([source.num_images, *decoded.element_spec.shape[1:]], np.uint8)
     progress = Progress(f"Reading {source.name}", source.num_images)

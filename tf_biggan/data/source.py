@@ -11,6 +11,7 @@ import copy
 import dataclasses
 import hashlib
 import itertools
+import os
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -21,9 +22,15 @@ from tf_biggan.data import decoding
 from tf_biggan.files import json_files
 
 # Limits for one call of `Source.load_all`: the number of images, and about how many bytes of
-# encoded images are in memory at the same time. Large photographs are loaded one by one.
-LOADED_TOGETHER = 128
-LOADED_BYTES = 4 << 20
+# encoded images and of pixels are in memory. Large photographs are loaded one by one.
+LOADED_TOGETHER = 64
+ENCODED_BYTES_TOGETHER = 2 << 20
+PIXEL_BYTES_TOGETHER = 8 << 20
+# Limits for the calls that run at the same time: their number, and the encoded images of all. From
+# network storage, many calls must wait for their files at the same time.
+CALLS_AT_ONCE = 32
+ENCODED_BYTES_AT_ONCE = 32 << 20
+UNKNOWN_BYTES = 128 << 10
 MAX_LISTED_CLASSES = 12
 MAX_LISTED = 3
 FIELDS = {"num_images": "int", "images_per_class": "tuple[int, ...]", "index_sha256": "str"}
@@ -121,13 +128,39 @@ class Source(abc.ABC):
 
     @property
     def encoded_bytes(self) -> int:
-        """Approximate mean size of an encoded image in bytes, 1 if it is unknown."""
-        return 1
+        """Approximate mean size of an encoded image in bytes, greater than 0."""
+        return UNKNOWN_BYTES
 
-    @property
-    def loaded_together(self) -> int:
-        """Number of images for one call of `load_all`, 1 to `LOADED_TOGETHER`."""
-        return min(max(1, LOADED_BYTES // self.encoded_bytes), LOADED_TOGETHER)
+    def load_stream(
+        self, examples: tf.data.Dataset, height: int, width: int, channels: int
+    ) -> tf.data.Dataset:
+        """Returns the images of a stream of examples in their order, several in each element.
+
+        Args:
+          examples: Data set of tuples, the first of which is the index of an image.
+          height, width, channels: As in `load_all`.
+
+        Returns:
+          Data set of tuples: images, uint8 [n, height, width, channels], and the columns of
+          `examples` [n]; n depends on the size of the images.
+        """
+        together = min(
+            LOADED_TOGETHER,
+            ENCODED_BYTES_TOGETHER // self.encoded_bytes,
+            PIXEL_BYTES_TOGETHER // (height * width * channels),
+        )
+        together = max(1, together)
+        calls = min(CALLS_AT_ONCE, ENCODED_BYTES_AT_ONCE // (together * self.encoded_bytes))
+        few = calls < (os.cpu_count() or 1)
+        return examples.batch(together).map(
+            lambda indices, *columns: (
+                self.load_all(indices, height, width, channels),
+                indices,
+                *columns,
+            ),
+            num_parallel_calls=tf.data.AUTOTUNE if few else calls,
+            deterministic=True,
+        )
 
     @property
     def num_images(self) -> int:

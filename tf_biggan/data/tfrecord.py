@@ -18,7 +18,7 @@ import tensorflow as tf
 from tf_biggan import checks
 from tf_biggan.cli.terminal import Progress
 from tf_biggan.data import decoding
-from tf_biggan.data.source import Source
+from tf_biggan.data.source import UNKNOWN_BYTES, Source
 from tf_biggan.files import file_system, json_files
 from tf_biggan.files.array_files import read_npz
 
@@ -42,9 +42,8 @@ SIDES = ("image_height", "image_width")
 FRAMING_BYTES = 16
 READ_BUFFER_BYTES = 1 << 20
 SCANNED_AT_ONCE = 8
-# A buffer for the last record of a piece: twice the mean size of records, within these limits.
-MIN_RECORD_BUFFER_BYTES = 1 << 12
-MAX_RECORD_BUFFER_BYTES = 1 << 20
+# Limits of a buffer for the last record of a piece, which has twice the mean size of records.
+RECORD_BUFFER_BYTES = (1 << 12, 1 << 20)
 # Reading the unneeded records of a short gap is faster than starting a new read after the gap.
 MAX_GAP = 16
 MAX_SPAN = 1024
@@ -217,14 +216,14 @@ class RecordIndex:
         first_of_file = np.searchsorted(file_of, np.arange(len(files)))
         return cls(files, file_of, offsets, labels, np.arange(len(labels)) - first_of_file[file_of])
 
-    def mean_bytes(self) -> int:
-        """Returns the mean size of a record in bytes, rounded up, or 1 if no size is known.
+    def mean_bytes(self, unknown: int) -> int:
+        """Returns the mean size of a record in bytes, rounded up, or `unknown`.
 
         The size of a record is known if the index also holds the next record of the same file.
         """
         same_file = np.diff(self.file_of) == 0
         sizes = np.diff(self.offsets)[same_file & (np.diff(self.numbers) == 1)]
-        return -(-int(sizes.sum()) // len(sizes)) if len(sizes) else 1
+        return -(-int(sizes.sum()) // len(sizes)) if len(sizes) else unknown
 
     def select(self, kept: np.ndarray) -> RecordIndex:
         """Returns the index of the selected records. `kept` is bool [N] or an array of integers."""
@@ -332,9 +331,9 @@ class RecordSource(Source):
     ):
         super().__init__(name, class_names, index.labels)
         self._contents_of = contents_of
-        self._record_buffer_bytes = min(
-            max(MIN_RECORD_BUFFER_BYTES, 2 * index.mean_bytes()), MAX_RECORD_BUFFER_BYTES
-        )
+        # Selected records are often no neighbours on disk, so only the whole index has their sizes.
+        self._encoded_bytes = index.mean_bytes(UNKNOWN_BYTES)
+        self._record_buffer_bytes = int(np.clip(2 * self._encoded_bytes, *RECORD_BUFFER_BYTES))
         self._set_index(index)
 
     def _set_index(self, index: RecordIndex) -> None:
@@ -358,9 +357,7 @@ class RecordSource(Source):
         return decoding.decode_named(encoded, self._names(index), channels)
 
     def load_all(self, indices, height, width, channels):
-        # Opening many short pieces at once takes longer than reading them from a local disk.
-        in_turn = not any(map(file_system.is_remote, self._index.files))
-        records = self.read(indices, in_turn)
+        records = self.read(indices, in_turn=True)
         return self.decode(records, indices, height, width, channels)
 
     def locate(self, index):
@@ -382,15 +379,21 @@ class RecordSource(Source):
 
     @property
     def encoded_bytes(self):
-        return self._index.mean_bytes()
+        return self._encoded_bytes
+
+    @property
+    def record_bytes(self) -> int:
+        """Mean size of the selected records in bytes, 1 if it is unknown."""
+        return self._index.mean_bytes(unknown=1)
 
     def read(self, indices: tf.Tensor, in_turn: bool = False) -> tf.Tensor:
         """Reads records, in a graph. Records close to each other on disk are read in one piece.
 
         Args:
           indices: Images, int64 [N], N > 0.
-          in_turn: Whether one piece is read after another, which is faster for short pieces of
-            local files. Otherwise, up to `SPANS_AT_ONCE` pieces are read at the same time.
+          in_turn: Whether one piece is read after another, which is faster if the pieces are short
+            and many calls run at the same time. Otherwise, up to `SPANS_AT_ONCE` pieces are read at
+            the same time.
 
         Returns:
           The records, string [N], for `decode`.

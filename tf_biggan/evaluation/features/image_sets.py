@@ -111,13 +111,8 @@ class SourceImages(ImageSet):
         return np.concatenate(list(self._read(self.indices[rows], max(1, len(rows)))))
 
     def _read(self, indices, size):
-        height, width, channels = self.image_shape
-
-        def load_all(rows):
-            return self._source.load_all(rows, height, width, channels)
-
-        rows = tf.data.Dataset.from_tensor_slices(indices).batch(self._source.loaded_together)
-        loaded = rows.map(load_all, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        rows = tf.data.Dataset.from_tensor_slices((indices,))
+        loaded = self._source.load_stream(rows, *self.image_shape).map(lambda pixels, _: pixels)
         with images.naming_unreadable():
             yield from loaded.rebatch(size).prefetch(2).as_numpy_iterator()
 

@@ -99,10 +99,10 @@ def _gradient_of_scores(weights, values, mixtures, upstream):
     """Returns the gradient of one part's scores, [L, M], in the dtype of the weights.
 
     It is weights * (g - mean of g under the weights), where g is the gradient of the weights,
-    upstream values^T. The mean is also the sum of upstream * mixtures over channels. In float32,
-    the product with the values subtracts this sum as one more channel, which saves going over all
-    scores twice. A narrower dtype would round the sum, and the error, being equal for all keys,
-    would add up. The mean is then taken of the rounded g itself.
+    upstream values^T. The mean is also the sum of upstream * mixtures over channels. The product
+    with the values can subtract this sum as one more channel, which saves going over all scores
+    twice. If the values have a narrower dtype than the weights, the sum would be rounded, and its
+    error, which is equal for all keys, would add up. The mean is then taken of the rounded g.
     """
     import tensorflow as tf
 
