@@ -1,5 +1,6 @@
 """The progress bar stays silent for short work, fits into 80 columns and never exceeds 100 %."""
 
+import gc
 import io
 import json
 import threading
@@ -53,6 +54,18 @@ def test_long_work_is_drawn_on_standard_error(capsys, clock):
     first, last = drawn.splitlines()
     assert first.startswith("Working |") and "| 150/200 images [00:10 left, 5 images/s]" in first
     assert "200/200 images [00:00 left, 9.1 images/s]" in last
+
+
+def test_a_bar_that_is_not_closed_draws_nothing_when_it_is_deleted(capsys, clock):
+    # tqdm's own method draws, and Python ignores a Ctrl-C that arrives in the meantime.
+    bar = terminal.Progress("Working", 200)
+    clock[0] += 10
+    bar.add(50)
+    capsys.readouterr()
+    clock[0] += 10
+    del bar
+    gc.collect()
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(("index", "draws"), [(0, True), (1, False)])

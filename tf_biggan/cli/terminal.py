@@ -167,6 +167,9 @@ class _Bar(tqdm):
     rate_unit = "images"
     rate_scale = 1.0
 
+    def __del__(self):
+        """Draws nothing. Python ignores a Ctrl-C that arrives while an object is deleted."""
+
     @property
     def format_dict(self):
         values = super().format_dict

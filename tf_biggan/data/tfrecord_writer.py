@@ -55,8 +55,9 @@ def prepare(config: PrepareConfig) -> None:
         num_shards=config.num_shards,
         num_workers=config.num_workers,
     )
+    count = len(description["shards"])
     print(
-        f"Wrote {description['num_images']:,} images in {len(description['shards'])} files."
+        f"Wrote {description['num_images']:,} images in {count} file{'s' * (count > 1)}."
         f" Train with --dataset=tfrecord:{config.output}"
     )
 
