@@ -254,7 +254,7 @@ def test_large_photographs_are_loaded_one_by_one(tmp_path):
         return [len(rows) for _, rows in source.load_stream(indices, side, side, 3)]
 
     small, large = (open_source(f"folder:{tmp_path}/{name}") for name in ("small", "large"))
-    assert loaded(small) == [3] and loaded(small, side=1024) == [2, 1]
+    assert loaded(small) == [3] and loaded(small, side=800) == [2, 1]
     assert loaded(large) == [1, 1, 1] and loaded(large.select(np.array([1, 2]))) == [1, 1]
     size = os.path.getsize(small.locate(0))
     os.remove(small.locate(1))  # It is named when it is read.
@@ -264,6 +264,34 @@ def test_large_photographs_are_loaded_one_by_one(tmp_path):
     assert open_source("digits").encoded_bytes > 0
     del small.encoded_bytes  # the cached value
     assert small.encoded_bytes == UNKNOWN_BYTES
+
+
+@pytest.mark.parametrize(
+    ("encoded_bytes", "cores", "side", "expected"),
+    [
+        (2_000, 2, 32, (64, 32)),
+        (2_000, 64, 32, (64, 64)),
+        (2_000, 2, 1024, (1, 32)),
+        (100_000, 4, 128, (20, 16)),
+        (12_000_000, 2, 128, (1, 2)),
+        (12_000_000, 16, 128, (1, 16)),
+    ],
+)
+def test_calls_are_large_and_many_unless_images_are_large(
+    encoded_bytes, cores, side, expected, monkeypatch
+):
+    class Examples:
+        def batch(self, together):
+            self.together = together
+            return self
+
+        def map(self, _, num_parallel_calls, deterministic):
+            assert deterministic
+            return self.together, num_parallel_calls
+
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(Source, "encoded_bytes", encoded_bytes)
+    assert open_source("digits").load_stream(Examples(), side, side, 3) == expected
 
 
 def test_the_size_of_a_record_is_its_share_of_the_file(tmp_path, image_folder):

@@ -25,9 +25,9 @@ from tf_biggan.files import json_files
 # encoded images and of pixels are in memory. Large photographs are loaded one by one.
 LOADED_TOGETHER = 64
 ENCODED_BYTES_TOGETHER = 2 << 20
-PIXEL_BYTES_TOGETHER = 8 << 20
+PIXEL_BYTES_TOGETHER = 4 << 20
 # Limits for the calls that run at the same time: their number, and the encoded images of all. From
-# network storage, many calls must wait for their files at the same time.
+# network storage, many calls must wait for their files at the same time. Every core has a call.
 CALLS_AT_ONCE = 32
 ENCODED_BYTES_AT_ONCE = 32 << 20
 UNKNOWN_BYTES = 128 << 10
@@ -151,14 +151,14 @@ class Source(abc.ABC):
         )
         together = max(1, together)
         calls = min(CALLS_AT_ONCE, ENCODED_BYTES_AT_ONCE // (together * self.encoded_bytes))
-        few = calls < (os.cpu_count() or 1)
+        calls = max(calls, os.cpu_count() or 1)
         return examples.batch(together).map(
             lambda indices, *columns: (
                 self.load_all(indices, height, width, channels),
                 indices,
                 *columns,
             ),
-            num_parallel_calls=tf.data.AUTOTUNE if few else calls,
+            num_parallel_calls=calls,
             deterministic=True,
         )
 
