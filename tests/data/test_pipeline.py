@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_biggan.data import order, tfrecord
+from tf_biggan.data import order, record_source
 from tf_biggan.data import source as source_module
 from tf_biggan.data.decoding import naming_unreadable
 from tf_biggan.data.order import Blocks
@@ -148,7 +148,7 @@ def test_blocks_from_storage_are_those_of_memory(records, small_blocks, folder_p
 def test_resuming_in_blocks_reads_no_earlier_window(
     image_folder, tmp_path, small_blocks, monkeypatch
 ):
-    monkeypatch.setattr(tfrecord, "MAX_GAP", 1)
+    monkeypatch.setattr(record_source, "MAX_GAP", 1)
     write_tfrecords(open_source(f"folder:{image_folder}"), str(tmp_path), image_size=12)
     source = open_source(f"tfrecord:{tmp_path}")
     arguments = dict(data_order="blocks", batch_size=7, cache=False, flip=False)

@@ -17,8 +17,8 @@ from tf_biggan.cli.data_settings import DATA_ORDERS
 from tf_biggan.cli.terminal import Progress
 from tf_biggan.data import decoding, order
 from tf_biggan.data.order import Blocks
+from tf_biggan.data.record_source import RecordSource
 from tf_biggan.data.source import Source
-from tf_biggan.data.tfrecord import RecordSource
 
 CACHE_LIMIT_BYTES = 1 << 30
 # Bytes of pixels that one call decodes from records in memory, and limits for its number of images.

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_biggan import checks
-from tf_biggan.data.tfrecord import RecordIndex, RecordSource, require_files, scan
+from tf_biggan.data.record_source import RecordIndex, RecordSource, require_files, scan
 from tf_biggan.files.file_paths import PlainFolder
 
 MAX_SUGGESTIONS = 5

@@ -20,9 +20,9 @@ from tf_biggan.cli.image_sizes import height_and_width
 from tf_biggan.cli.prepare_settings import PrepareConfig
 from tf_biggan.cli.terminal import Progress
 from tf_biggan.data import decoding, tfrecord
+from tf_biggan.data.record_source import RecordIndex, scan
 from tf_biggan.data.schemes import open_source
 from tf_biggan.data.source import Source, describe, label_bytes
-from tf_biggan.data.tfrecord import RecordIndex, scan
 from tf_biggan.files.json_files import describe_differences
 
 ENCODERS = {

@@ -3,10 +3,10 @@
 The weights are the softmax of the scores, which are the dot products of the query and the keys.
 
 In float32, the scores of an image with 64x64 queries and 32x32 keys take 16 MiB, and a training
-step goes over them about ten times. In training on a CPU, `attention_in_parts` therefore computes
-some queries of an image after the others, so that their scores stay in the cache. For the gradient
-it computes the scores again instead of keeping the scores of the whole batch, which also saves
-memory.
+step goes over them about ten times. In training on a CPU, `attention_in_parts` therefore divides
+the queries of an image into parts, one after another, so that the scores of a part stay in the
+cache. For the gradient it computes the scores again instead of keeping those of the whole batch,
+which also saves memory.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from tf_biggan.networks.layers.linear import on_cpu
 # Number of scores that are computed at once if an image has at least so many. If an image has fewer
 # scores, those of several images fit into the cache. On two cores of an Intel Xeon, the gradients
 # of 32x32 queries take 1.3 times as long image by image as in one batch, and those of 48x48 queries
-# 0.8 times as long. 64x64 queries in four parts take 0.8 times as long as in one part.
+# 0.8 times as long. On two cores of an AMD EPYC, 64x64 queries in four parts take 0.8 times as long
+# as in one part.
 SCORES_AT_ONCE = 2**20
 
 
